@@ -1,0 +1,391 @@
+"""One frozen description of a core, read by hardware, golden models, compiler and documents.
+
+Nothing here imports Amaranth. Every derived width is a property, computed in this file only.
+"""
+
+import dataclasses
+import hashlib
+import json
+import typing
+from dataclasses import dataclass, field
+
+__all__ = [
+    "ArrayConfig",
+    "BusConfig",
+    "Config",
+    "ConfigError",
+    "MemoryConfig",
+    "SequencerConfig",
+    "VectorConfig",
+]
+
+WEIGHT_BITS = 8
+"""Width of one signed operand (weight, K or V element) in the operand memory."""
+
+FIXED_BITS = 32
+"""Width of one signed fixed-point value in the vector unit and in wide memory."""
+
+SCALE_BITS = 16
+"""Width of the unsigned multiplier of one output channel."""
+
+SHIFT_BITS = 7
+"""Width of the right shift of one output channel."""
+
+SCALE_ENTRY_BYTES = 8
+"""Bytes of one channel's scale, shift and bias in external memory."""
+
+NORMAL_BITS = 18
+"""Width of the signed significand that requantisation multiplies by a scale."""
+
+INSTRUCTION_BYTES = 32
+"""Size of every instruction."""
+
+
+class ConfigError(ValueError):
+    """A configuration, shape or setting that cannot be built; the message says what would do."""
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise ConfigError(sentence)
+
+
+def _require_power_of_two(name: str, value: int, low: int, high: int) -> None:
+    legal = low <= value <= high and value & (value - 1) == 0
+    _require(legal, f"{name} must be a power of two in {low}..{high}, not {value}")
+
+
+def _require_range(name: str, value: int, low: int, high: int) -> None:
+    _require(low <= value <= high, f"{name} must be in {low}..{high}, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayConfig:
+    """Shape and numbers of the multiplier array.
+
+    Parameters
+    ----------
+    rows : int
+        R, elements of the reduction multiplied per cycle; also the mantissas of an
+        activation word. Power of two, 2 to 64.
+    columns : int
+        C, output channels computed side by side. Power of two, 2 to 64.
+    mantissa_bits : int
+        Width of one signed activation mantissa, 8 to 16.
+    window : int
+        Largest block exponent of an activation word, 1 to 24.
+    max_k : int
+        Longest reduction, in elements. Sizes the accumulators.
+    output_depth : int
+        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 10``,
+        which hides the way through the array for reductions of a single step.
+    """
+
+    rows: int = 8
+    columns: int = 8
+    mantissa_bits: int = 8
+    window: int = 24
+    max_k: int = 4096
+    output_depth: int = 32
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("array.rows", self.rows, 2, 64)
+        _require_power_of_two("array.columns", self.columns, 2, 64)
+        _require_range("array.mantissa_bits", self.mantissa_bits, 8, 16)
+        _require_range("array.window", self.window, 1, 24)
+        _require_range("array.max_k", self.max_k, self.rows, 65536)
+        _require_range("array.output_depth", self.output_depth, self.rows + 10, 256)
+        _require(
+            self.accumulator_bits <= 52,
+            f"array.window {self.window} with array.max_k {self.max_k} and array.mantissa_bits "
+            f"{self.mantissa_bits} needs {self.accumulator_bits}-bit accumulators; at most 52 "
+            "keep float64 exact, so lower one of the three",
+        )
+
+    @property
+    def product_bits(self) -> int:
+        """Width of one mantissa times one weight."""
+        return self.mantissa_bits + WEIGHT_BITS
+
+    @property
+    def psum_bits(self) -> int:
+        """Width of a sum of ``rows`` products."""
+        return self.product_bits + (self.rows - 1).bit_length()
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width that any dot product of ``max_k`` elements fits, whatever its exponents."""
+        return self.product_bits + (self.max_k - 1).bit_length() + self.window
+
+    @property
+    def exponent_bits(self) -> int:
+        """Width of one block exponent."""
+        return self.window.bit_length()
+
+    @property
+    def mantissa_bytes(self) -> int:
+        """Bytes of one mantissa in external memory."""
+        return -(-self.mantissa_bits // 8)
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of the mantissas of one activation word in external memory."""
+        return self.rows * self.mantissa_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorConfig:
+    """Shape of the vector unit.
+
+    Parameters
+    ----------
+    lanes : int
+        L, output channels finished per cycle. Power of two, at most ``rows`` and ``columns``.
+    """
+
+    lanes: int = 4
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("vector.lanes", self.lanes, 1, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """Depths of the on-chip memories. They need not be powers of two.
+
+    Parameters
+    ----------
+    operand_tiles : int
+        Tiles of ``rows x columns`` weights.
+    activation_words : int
+        Words of ``rows`` mantissas and one exponent.
+    wide_words : int
+        Words of ``lanes`` 32-bit fixed-point values.
+    scale_words : int
+        Words of ``lanes`` channels' scale, shift and bias.
+    program_instructions : int
+        Instructions kept on chip: the longest loop body. Power of two.
+    operand_single_port : bool
+        The operand memory has one port (iCE40 SPRAM): a write delays a read by one cycle.
+    activation_distributed : bool
+        Build the activation memory from logic cells in place of block RAM.
+    """
+
+    operand_tiles: int = 512
+    activation_words: int = 2048
+    wide_words: int = 512
+    scale_words: int = 512
+    program_instructions: int = 128
+    operand_single_port: bool = False
+    activation_distributed: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("operand_tiles", "activation_words", "wide_words", "scale_words"):
+            _require_range(f"memory.{name}", getattr(self, name), 2, 65535)
+        _require_power_of_two("memory.program_instructions", self.program_instructions, 4, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BusConfig:
+    """The port to external memory.
+
+    Parameters
+    ----------
+    data_bytes : int
+        Bytes per beat. Power of two, 1 to 128.
+    address_bits : int
+        Width of a byte address, 16 to 32.
+    burst_beats : int
+        Longest burst. Power of two, 1 to 256.
+    outstanding : int
+        Read bursts that may be under way at once, 1 to 16.
+    """
+
+    data_bytes: int = 8
+    address_bits: int = 32
+    burst_beats: int = 32
+    outstanding: int = 4
+
+    def __post_init__(self) -> None:
+        _require_power_of_two("bus.data_bytes", self.data_bytes, 1, 128)
+        _require_range("bus.address_bits", self.address_bits, 16, 32)
+        _require_power_of_two("bus.burst_beats", self.burst_beats, 1, 256)
+        _require_range("bus.outstanding", self.outstanding, 1, 16)
+        _require(
+            self.burst_beats * self.data_bytes <= 4096,
+            f"bus.burst_beats {self.burst_beats} times bus.data_bytes {self.data_bytes} is "
+            f"{self.burst_beats * self.data_bytes} bytes, but an AXI burst must stay inside 4096",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencerConfig:
+    """Resources of the sequencer.
+
+    Parameters
+    ----------
+    queue_depth : int
+        Instructions that wait in front of each unit, 1 to 16. The one that runs is not counted.
+    semaphores : int
+        Counting semaphores, 1 to 16.
+    semaphore_bits : int
+        Width of each count, 2 to 16.
+    loop_depth : int
+        Loops inside each other, 1 to 8.
+    """
+
+    queue_depth: int = 4
+    semaphores: int = 16
+    semaphore_bits: int = 10
+    loop_depth: int = 4
+
+    def __post_init__(self) -> None:
+        _require_range("sequencer.queue_depth", self.queue_depth, 1, 16)
+        _require_range("sequencer.semaphores", self.semaphores, 1, 16)
+        _require_range("sequencer.semaphore_bits", self.semaphore_bits, 2, 16)
+        _require_range("sequencer.loop_depth", self.loop_depth, 1, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that one generated core is made from.
+
+    Parameters
+    ----------
+    array, vector, memory, bus, sequencer
+        The parts; see their classes.
+    device : str
+        The part that the memory budget is held against: a key of
+        :data:`systolith_hw.budget.DEVICES`, or "" for none.
+
+    Raises
+    ------
+    ConfigError
+        A sentence that names the field and the value.
+    """
+
+    array: ArrayConfig = field(default_factory=ArrayConfig)
+    vector: VectorConfig = field(default_factory=VectorConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    bus: BusConfig = field(default_factory=BusConfig)
+    sequencer: SequencerConfig = field(default_factory=SequencerConfig)
+    device: str = ""
+
+    def __post_init__(self) -> None:
+        narrow = min(self.array.rows, self.array.columns)
+        _require(
+            self.vector.lanes <= narrow,
+            f"vector.lanes must be at most the smaller of array.rows and array.columns, {narrow}, "
+            f"not {self.vector.lanes}",
+        )
+
+    # -- shapes that join two parts --------------------------------------------------------
+
+    @property
+    def write_rows(self) -> int:
+        """W, operand banks that one row write fills."""
+        return min(max(1, self.bus.data_bytes // self.array.columns), self.array.rows)
+
+    @property
+    def row_write_bytes(self) -> int:
+        """Bytes of one row write: ``write_rows`` rows of ``columns`` weights."""
+        return self.write_rows * self.array.columns
+
+    @property
+    def beats_per_result(self) -> int:
+        """Cycles that the vector unit spends on one result of ``columns`` sums."""
+        return self.array.columns // self.vector.lanes
+
+    @property
+    def tiles_per_group(self) -> int:
+        """Output tiles that together fill an activation word: ``max(1, rows / columns)``."""
+        return max(1, self.array.rows // self.array.columns)
+
+    @property
+    def wide_word_bytes(self) -> int:
+        """Bytes of one wide-memory word in external memory."""
+        return self.vector.lanes * FIXED_BITS // 8
+
+    @property
+    def scale_word_bytes(self) -> int:
+        """Bytes of one scale-memory word in external memory."""
+        return self.vector.lanes * SCALE_ENTRY_BYTES
+
+    # -- identity and settings --------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """Return the tree as plain dictionaries."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, typing.Any]) -> "Config":
+        """Rebuild a config from :meth:`to_dict`."""
+        hints = typing.get_type_hints(cls)
+        parts = {
+            name: hints[name](**value) if isinstance(value, dict) else value
+            for name, value in tree.items()
+        }
+        return cls(**parts)
+
+    @property
+    def hash(self) -> int:
+        """32-bit identity of everything a program depends on; the device is left out."""
+        from .isa import ISA_VERSION
+
+        tree = self.to_dict()
+        del tree["device"]
+        text = json.dumps([ISA_VERSION, tree], sort_keys=True, separators=(",", ":"))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def replace(self, settings: dict[str, typing.Any]) -> "Config":
+        """Return a copy with dotted fields such as ``array.rows`` changed.
+
+        Values may be strings, as the command line gives them.
+        """
+        config = self
+        grouped: dict[str, dict[str, typing.Any]] = {}
+        for path, value in settings.items():
+            part, _, name = path.partition(".")
+            grouped.setdefault(part, {})[name] = value
+        known = self.field_names()
+        changes: dict[str, typing.Any] = {}
+        for part, fields in grouped.items():
+            for name in fields:
+                path = f"{part}.{name}" if name else part
+                if path not in known:
+                    raise ConfigError(f"there is no setting {path}; known are {', '.join(known)}")
+            if part == "device":
+                changes[part] = fields[""]
+                continue
+            branch = getattr(config, part)
+            typed = {
+                name: _parse(f"{part}.{name}", value, type(getattr(branch, name)))
+                for name, value in fields.items()
+            }
+            changes[part] = dataclasses.replace(branch, **typed)
+        return dataclasses.replace(config, **changes)
+
+    def field_names(self) -> list[str]:
+        """Return the dotted name of every setting."""
+        names = []
+        for part in dataclasses.fields(self):
+            value = getattr(self, part.name)
+            if dataclasses.is_dataclass(value):
+                names += [f"{part.name}.{leaf.name}" for leaf in dataclasses.fields(value)]
+            else:
+                names.append(part.name)
+        return names
+
+
+def _parse(path: str, value: typing.Any, kind: type) -> typing.Any:
+    """Turn the text of a setting into ``kind``."""
+    if isinstance(value, kind) and not isinstance(value, str):
+        return value
+    text = str(value).strip().lower()
+    if kind is bool:
+        _require(text in ("0", "1", "false", "true"), f"{path} must be true or false, not {value}")
+        return text in ("1", "true")
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ConfigError(f"{path} must be an integer, not {value}") from None

@@ -1,0 +1,196 @@
+"""Signatures and payload shapes shared by several units: what travels between them.
+
+A function takes the :class:`~systolith_hw.config.Config` and returns a shape or a signature.
+Everything that a single unit uses alone stays in that unit's file.
+"""
+
+from amaranth import signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, WEIGHT_BITS, Config
+from .isa import INSTRUCTIONS, Opcode
+
+__all__ = [
+    "Fault",
+    "ReadPort",
+    "SemaphorePost",
+    "SemaphoreWait",
+    "WritePort",
+    "activation_word",
+    "descriptor",
+    "read_beat",
+    "request",
+    "result",
+    "row_write",
+    "scale_entry",
+    "scale_write",
+    "wide_write",
+    "word_write",
+    "write_beat",
+]
+
+PC_BITS = 16
+SEMAPHORE_ID_BITS = 4
+
+
+def descriptor(opcode: Opcode) -> data.FlexibleLayout:
+    """Return the 256-bit layout of an instruction, as units receive it.
+
+    Fields keep their names of :mod:`systolith_hw.isa`; ``pc`` (bits 47:32) is the instruction's
+    index in the program, put there by the sequencer when it issues.
+    """
+    fields = {
+        item.name: data.Field(signed(item.width) if item.signed else item.width, item.offset)
+        for item in INSTRUCTIONS[opcode].all_fields
+        if not item.name.startswith("patch")
+    }
+    fields["pc"] = data.Field(unsigned(PC_BITS), 32)
+    return data.FlexibleLayout(256, fields)
+
+
+def request(config: Config) -> data.StructLayout:
+    """Return the shape of a burst request: byte ``address`` and ``beats`` less one."""
+    return data.StructLayout({"address": config.bus.address_bits, "last": 8})
+
+
+def read_beat(config: Config) -> data.StructLayout:
+    """Return the shape of one beat read: ``error`` is the bus's error reply."""
+    return data.StructLayout({"data": config.bus.data_bytes * 8, "error": 1})
+
+
+def write_beat(config: Config) -> data.StructLayout:
+    """Return the shape of one beat written; ``last`` ends the burst."""
+    width = config.bus.data_bytes
+    return data.StructLayout({"data": width * 8, "strobe": width, "last": 1})
+
+
+class ReadPort(wiring.Signature):
+    """A client's reading side of external memory, seen from the client.
+
+    Members
+    -------
+    request : Out(stream of :func:`request`)
+        A burst inside one 4096-byte page.
+    data : In(stream of :func:`read_beat`)
+        Its beats, in the order of the requests. The client keeps ``ready`` high whenever a
+        requested beat may come: it asks only for what it can take.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__({
+            "request": Out(stream.Signature(request(config))),
+            "data": In(stream.Signature(read_beat(config), always_ready=True)),
+        })
+
+
+class WritePort(wiring.Signature):
+    """A client's writing side of external memory, seen from the client.
+
+    Members
+    -------
+    request : Out(stream of :func:`request`)
+        A burst inside one 4096-byte page.
+    data : Out(stream of :func:`write_beat`)
+        Its beats.
+    response : In(stream of one ``error`` bit)
+        One for each burst, in order; always ready.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__({
+            "request": Out(stream.Signature(request(config))),
+            "data": Out(stream.Signature(write_beat(config))),
+            "response": In(stream.Signature(1, always_ready=True)),
+        })
+
+
+class SemaphoreWait(wiring.Signature):
+    """A unit takes one count from semaphore ``id`` in the cycle where valid and ready are one."""
+
+    def __init__(self) -> None:
+        super().__init__({
+            "valid": Out(1), "ready": In(1), "id": Out(SEMAPHORE_ID_BITS),
+        })  # fmt: skip
+
+
+class SemaphorePost(wiring.Signature):
+    """A unit gives one count to semaphore ``id`` in each cycle where valid is one."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "id": Out(SEMAPHORE_ID_BITS)})
+
+
+class Fault(wiring.Signature):
+    """A unit reports an error: it holds ``valid``, ``code`` and ``pc`` until reset and does no
+    more work; the core then raises ``halt`` for all units."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "code": Out(8), "pc": Out(PC_BITS)})
+
+
+def row_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write of ``write_rows`` consecutive operand banks.
+
+    ``group`` g writes banks ``g * write_rows`` and on of ``tile``; row r's C weights stand at
+    ``data[r][lane]``.
+    """
+    groups = config.array.rows // config.write_rows
+    row = data.ArrayLayout(signed(WEIGHT_BITS), config.array.columns)
+    return data.StructLayout({
+        "tile": range(config.memory.operand_tiles),
+        "group": range(groups),
+        "data": data.ArrayLayout(row, config.write_rows),
+    })
+
+
+def word_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write across all rows.
+
+    With ``operand`` zero it writes activation word ``address``, mantissas and exponent. With
+    ``operand`` one it writes the low 8 bits of each mantissa to column ``lane`` of operand tile
+    ``address``.
+    """
+    depth = max(config.memory.operand_tiles, config.memory.activation_words)
+    return data.StructLayout({
+        "operand": 1,
+        "address": range(depth),
+        "lane": range(config.array.columns),
+        "word": activation_word(config),
+    })
+
+
+def activation_word(config: Config) -> data.StructLayout:
+    """Return the shape of an activation word: R signed mantissas times 2**exponent."""
+    return data.StructLayout({
+        "mantissas": data.ArrayLayout(signed(config.array.mantissa_bits), config.array.rows),
+        "exponent": config.array.exponent_bits,
+    })
+
+
+def result(config: Config) -> data.ArrayLayout:
+    """Return the shape of what the array gives for one token and output tile: C sums."""
+    return data.ArrayLayout(signed(config.array.accumulator_bits), config.array.columns)
+
+
+def wide_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write of one wide word: L fixed-point values."""
+    return data.StructLayout({
+        "address": range(config.memory.wide_words),
+        "data": data.ArrayLayout(signed(FIXED_BITS), config.vector.lanes),
+    })
+
+
+def scale_entry() -> data.StructLayout:
+    """Return the shape of one channel's constants, as the scale memory holds them."""
+    return data.StructLayout({
+        "scale": SCALE_BITS, "shift": SHIFT_BITS, "bias": signed(FIXED_BITS),
+    })  # fmt: skip
+
+
+def scale_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write of one scale word: L channels' constants."""
+    return data.StructLayout({
+        "address": range(config.memory.scale_words),
+        "data": data.ArrayLayout(scale_entry(), config.vector.lanes),
+    })

@@ -1,0 +1,335 @@
+"""The instruction set as plain data: one definition for hardware, machine, assembler and docs.
+
+Every instruction is 32 bytes, sixteen 16-bit slots, little endian. Slots 0 to 3 are the header:
+opcode, semaphores, kind and patches. Slots 4 to 15 hold the fields that the tables below name.
+A patch adds a runtime register to one slot while the instruction is issued, so one program
+serves every sequence length; an even slot takes the register as a 32-bit number across itself
+and the next slot, an odd slot takes its low 16 bits.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from .config import INSTRUCTION_BYTES
+
+__all__ = [
+    "DRAIN",
+    "INSTRUCTIONS",
+    "ISA_VERSION",
+    "LOAD",
+    "MATMUL",
+    "STORE",
+    "DrainKind",
+    "ErrorCode",
+    "Field",
+    "Instruction",
+    "LoadKind",
+    "Opcode",
+    "Register",
+    "StoreKind",
+    "Unit",
+    "decode",
+    "encode",
+]
+
+ISA_VERSION = 1
+
+WORD_BITS = 64
+WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
+REGISTERS = 16
+PATCHES = 4
+
+
+class Unit(enum.IntEnum):
+    """Who executes an instruction, and who raised an error."""
+
+    SEQUENCER = 0
+    ARRAY = 1
+    VECTOR = 2
+    LOAD = 3
+    STORE = 4
+
+
+class Opcode(enum.IntEnum):
+    """Bits 7:0 of an instruction. Zero is illegal, so that empty memory stops the core."""
+
+    END = 0x01
+    BARRIER = 0x02
+    LOOP = 0x03
+    CALC = 0x04
+    MATMUL = 0x10
+    DRAIN = 0x20
+    LOAD = 0x30
+    STORE = 0x40
+
+
+class LoadKind(enum.IntEnum):
+    """Where LOAD writes."""
+
+    OPERAND_ROWS = 0
+    OPERAND_COLUMNS = 1
+    ACTIVATION = 2
+    WIDE = 3
+    SCALE = 4
+
+
+class DrainKind(enum.IntEnum):
+    """Where DRAIN writes."""
+
+    ACTIVATION = 0
+    WIDE = 1
+    STREAM = 2
+
+
+class StoreKind(enum.IntEnum):
+    """Where STORE reads."""
+
+    STREAM = 0
+    WIDE = 1
+
+
+class Register(enum.IntEnum):
+    """Runtime registers with a meaning of their own; the other thirteen are the program's."""
+
+    ZERO = 0
+    LENGTH = 1
+    POSITION = 2
+
+
+class ErrorCode(enum.IntEnum):
+    """What the error register reports; the driver turns it into words."""
+
+    NONE = 0
+    ILLEGAL_INSTRUCTION = 1
+    ADDRESS_RANGE = 2
+    SEMAPHORE = 3
+    BUS_READ = 4
+    BUS_WRITE = 5
+    WATCHDOG = 6
+    ZERO_COUNT = 7
+    LOOP = 8
+    MISALIGNED = 9
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: ``width`` bits from bit ``offset`` of the 256-bit instruction."""
+
+    name: str
+    offset: int
+    width: int
+    doc: str
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: its opcode, unit, own fields (slots 4 to 15) and meaning."""
+
+    opcode: Opcode
+    unit: Unit
+    doc: str
+    fields: tuple[Field, ...]
+    kinds: type[enum.IntEnum] | None = None
+
+    @property
+    def all_fields(self) -> tuple[Field, ...]:
+        """Header fields, then the instruction's own."""
+        return HEADER + self.fields
+
+
+def _slot(name: str, slot: int, doc: str, *, width: int = 16, signed: bool = False) -> Field:
+    return Field(name, slot * 16, width, doc, signed)
+
+
+HEADER = (
+    Field("opcode", 0, 8, "which instruction"),
+    Field("wait_outer", 8, 5, "semaphore taken before each group (MATMUL, DRAIN) or once at the "
+          "start (LOAD, STORE): 16 + number, or 0 for none"),
+    Field("wait_inner", 13, 5, "semaphore taken before each token of each group (MATMUL, DRAIN) "
+          "or before each row (LOAD, STORE)"),
+    Field("post_outer", 18, 5, "semaphore given after each group (MATMUL, DRAIN) or once at the "
+          "end, for STORE when memory has acknowledged everything"),
+    Field("post_inner", 23, 5, "semaphore given after each token of each group (MATMUL, DRAIN), "
+          "or after each row has been written (LOAD) or read (STORE) on chip"),
+    Field("kind", 28, 4, "destination or source"),
+    *(
+        Field(f"patch{index}", 32 + 8 * index, 8, "bits 3:0 slot (0 for no patch), bits 7:4 the "
+              "register added to it at issue; units see their program address in bits 47:32")
+        for index in range(PATCHES)
+    ),
+)  # fmt: skip
+"""Slots 0 to 3, the same in every instruction."""
+
+END = Instruction(
+    Opcode.END, Unit.SEQUENCER, "Wait until every unit is idle, raise done, stop.", ()
+)
+
+BARRIER = Instruction(
+    Opcode.BARRIER, Unit.SEQUENCER, "Wait until every unit is idle, then go on.", ()
+)
+
+LOOP = Instruction(
+    Opcode.LOOP,
+    Unit.SEQUENCER,
+    "Run the next `body` instructions `count + r[count_register]` times; zero skips them. "
+    "r[counter] starts at r[initial] and grows by `step` with each further trip. Loops nest; "
+    "a body, with the loops inside it, must fit the program memory.",
+    (
+        _slot("counter", 4, "register that counts, or 0", width=4),
+        _slot("count_register", 5, "register added to `count`", width=4),
+        _slot("count", 6, "trips"),
+        _slot("initial", 7, "register that the counter starts from", width=4),
+        _slot("step", 8, "added to the counter after each trip", width=32, signed=True),
+        _slot("body", 10, "instructions in the body, at least 1"),
+    ),
+)
+
+CALC = Instruction(
+    Opcode.CALC,
+    Unit.SEQUENCER,
+    "r[target] = ((r[a] + r[b] + immediate) >> right) << left, in 32 bits; the right shift is "
+    "logical.",
+    (
+        _slot("target", 4, "register written; r0 stays zero", width=4),
+        _slot("a", 5, "register", width=4),
+        _slot("b", 6, "register", width=4),
+        _slot("right", 7, "bits shifted right", width=5),
+        _slot("immediate", 8, "constant", width=32, signed=True),
+        _slot("left", 10, "bits shifted left", width=5),
+    ),
+)
+
+MATMUL = Instruction(
+    Opcode.MATMUL,
+    Unit.ARRAY,
+    "for group in groups: for token in tokens: for tile in tiles (tiles_last in the last group): "
+    "for step in steps: accumulate activation word x operand tile; one result per tile.",
+    (
+        _slot("operand", 4, "first operand tile"),
+        _slot("ring_base", 5, "tile that follows tile ring_end - 1"),
+        _slot("ring_end", 6, "one past the last tile of the ring"),
+        _slot("activation", 7, "first activation word of token 0"),
+        _slot("activation_stride", 8, "activation words from token to token"),
+        _slot("steps", 9, "ceil(K / rows), activation words of one token"),
+        _slot("tokens", 10, "M"),
+        _slot("groups", 11, "groups of output tiles"),
+        _slot("tiles", 12, "output tiles in a group; their operands follow one another"),
+        _slot("tiles_last", 13, "output tiles in the last group"),
+    ),
+)
+
+DRAIN = Instruction(
+    Opcode.DRAIN,
+    Unit.VECTOR,
+    "Take the results of a MATMUL of the same loops, requantise each channel, and write them: "
+    "to activation words at destination + token * token_stride + group * group_stride, to wide "
+    "memory likewise (in words of `lanes` channels), or as a stream of activation words to STORE.",
+    (
+        _slot("scale", 4, "first scale word"),
+        _slot("destination", 5, "first word written"),
+        _slot("token_stride", 6, "words from token to token"),
+        _slot("group_stride", 7, "words from group to group"),
+        _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
+        _slot("tokens", 10, "M"),
+        _slot("groups", 11, "groups of output tiles"),
+        _slot("tiles", 12, "output tiles in a group"),
+        _slot("tiles_last", 13, "output tiles in the last group"),
+        _slot("columns_last", 14, "valid columns of the very last tile; others become zero"),
+    ),
+    DrainKind,
+)
+
+LOAD = Instruction(
+    Opcode.LOAD,
+    Unit.LOAD,
+    "Read `rows` runs of `beats` beats from external memory, `row_stride` bytes apart, and "
+    "write the first `elements` elements of each on chip, one run `local_stride` after another, "
+    "wrapping from ring_end to ring_base. An element is a row write (OPERAND_ROWS), an activation "
+    "word without exponent, written to column `lane`, then the next lane for the next run "
+    "(OPERAND_COLUMNS: `local_stride` applies each time the lane wraps), an activation word in "
+    "pages (ACTIVATION), `lanes` 32-bit values (WIDE) or `lanes` scale entries (SCALE).",
+    (
+        _slot("address", 4, "byte address, a multiple of the port", width=32),
+        _slot("row_stride", 6, "bytes from run to run, a multiple of the port", width=32),
+        _slot("rows", 8, "runs"),
+        _slot("beats", 9, "port beats in each run"),
+        _slot("local", 10, "first tile or word written"),
+        _slot("local_stride", 11, "tiles or words from run to run"),
+        _slot("ring_base", 12, "address that follows ring_end - 1"),
+        _slot("ring_end", 13, "one past the last address of the ring"),
+        _slot("lane", 14, "column of the first run, OPERAND_COLUMNS only", width=6),
+        _slot("elements", 15, "elements of each run that are written"),
+    ),
+    LoadKind,
+)
+
+STORE = Instruction(
+    Opcode.STORE,
+    Unit.STORE,
+    "Write `rows` runs of `beats` beats to external memory, `row_stride` bytes apart: each "
+    "`elements` activation words of DRAIN's stream, in pages (STREAM), or `elements` words of wide "
+    "memory from local + row * local_stride (WIDE).",
+    (
+        _slot("address", 4, "byte address, a multiple of the port", width=32),
+        _slot("row_stride", 6, "bytes from run to run, a multiple of the port", width=32),
+        _slot("rows", 8, "runs"),
+        _slot("beats", 9, "port beats in each run"),
+        _slot("local", 10, "first wide word read"),
+        _slot("local_stride", 11, "wide words from run to run"),
+        _slot("elements", 15, "words in each run"),
+    ),
+    StoreKind,
+)
+
+INSTRUCTIONS = {
+    item.opcode: item for item in (END, BARRIER, LOOP, CALC, MATMUL, DRAIN, LOAD, STORE)
+}
+"""Every instruction by its opcode."""
+
+
+def encode(opcode: Opcode, **values: int) -> bytes:
+    """Return the 32 bytes of one instruction; fields not given are zero.
+
+    Raises
+    ------
+    ValueError
+        For a field that the instruction lacks, or a value that does not fit.
+    """
+    instruction = INSTRUCTIONS[opcode]
+    fields = {item.name: item for item in instruction.all_fields}
+    bits = 0
+    for name, value in {"opcode": int(opcode), **values}.items():
+        if name not in fields:
+            raise ValueError(f"{opcode.name} has no field {name}; it has {', '.join(fields)}")
+        item = fields[name]
+        low, high = (-(1 << item.width - 1), 1 << item.width - 1) if item.signed else (
+            0, 1 << item.width)  # fmt: skip
+        if not low <= value < high:
+            raise ValueError(
+                f"{opcode.name}.{name} must be in {low}..{high - 1}, not {value}"
+            )
+        bits |= (int(value) & (1 << item.width) - 1) << item.offset
+    return bits.to_bytes(INSTRUCTION_BYTES, "little")
+
+
+def decode(raw: bytes) -> tuple[Instruction, dict[str, int]]:
+    """Return an instruction's definition and field values.
+
+    Raises
+    ------
+    ValueError
+        If the opcode is illegal.
+    """
+    bits = int.from_bytes(raw, "little")
+    code = bits & 0xFF
+    if code not in INSTRUCTIONS:
+        raise ValueError(f"opcode {code:#04x} is illegal")
+    instruction = INSTRUCTIONS[Opcode(code)]
+    values = {}
+    for item in instruction.all_fields:
+        value = bits >> item.offset & (1 << item.width) - 1
+        if item.signed and value >> item.width - 1:
+            value -= 1 << item.width
+        values[item.name] = value
+    return instruction, values

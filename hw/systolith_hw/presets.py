@@ -1,0 +1,72 @@
+"""Named configurations. ``PRESETS`` maps each name to its :class:`~systolith_hw.config.Config`."""
+
+from .config import (
+    ArrayConfig,
+    BusConfig,
+    Config,
+    ConfigError,
+    MemoryConfig,
+    SequencerConfig,
+    VectorConfig,
+)
+
+__all__ = ["PRESETS", "preset"]
+
+PRESETS = {
+    # iCE40UP5K: 8 multipliers in four SB_MAC16, operands in the four SPRAM; the fast test shape.
+    "tiny": Config(
+        array=ArrayConfig(rows=4, columns=2, window=16, max_k=1024, output_depth=16),
+        vector=VectorConfig(lanes=1),
+        memory=MemoryConfig(
+            operand_tiles=16384,
+            activation_words=512,
+            wide_words=256,
+            scale_words=256,
+            program_instructions=32,
+            operand_single_port=True,
+        ),
+        bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
+        sequencer=SequencerConfig(queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2),
+        device="ice40-up5k",
+    ),
+    # ECP5-25F and up, Gowin: 64 multipliers behind an 8-byte port.
+    "small": Config(
+        array=ArrayConfig(rows=8, columns=8),
+        vector=VectorConfig(lanes=4),
+        memory=MemoryConfig(activation_words=4096),
+        device="ecp5-25k",
+    ),
+    # ULX3S-85F: 128 multipliers fed from its 16-bit SDRAM.
+    "ulx3s": Config(
+        array=ArrayConfig(rows=16, columns=8),
+        vector=VectorConfig(lanes=8),
+        memory=MemoryConfig(operand_tiles=1024, activation_words=4096, wide_words=2048),
+        bus=BusConfig(data_bytes=2, address_bits=25),
+        device="ecp5-85k",
+    ),
+    # The same chip with 320 KiB of operand memory: a small language model lives on it whole.
+    "ulx3s-resident": Config(
+        array=ArrayConfig(rows=16, columns=8),
+        vector=VectorConfig(lanes=8),
+        memory=MemoryConfig(
+            operand_tiles=2560, activation_words=256, activation_distributed=True, wide_words=512
+        ),
+        bus=BusConfig(data_bytes=2, address_bits=25),
+        device="ecp5-85k",
+    ),
+    # 256 multipliers, for comparison with published accelerators of that size, in simulation.
+    "wide": Config(
+        array=ArrayConfig(rows=16, columns=16),
+        vector=VectorConfig(lanes=8),
+        memory=MemoryConfig(operand_tiles=1024, activation_words=4096),
+        bus=BusConfig(data_bytes=16),
+        device="ecp5-85k",
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """Return the preset ``name``; raise :class:`ConfigError` with the known names otherwise."""
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name}; known are {', '.join(PRESETS)}")
+    return PRESETS[name]
