@@ -73,14 +73,14 @@ class ReadPort(wiring.Signature):
     request : Out(stream of :func:`request`)
         A burst inside one 4096-byte page.
     data : In(stream of :func:`read_beat`)
-        Its beats, in the order of the requests. The client keeps ``ready`` high whenever a
-        requested beat may come: it asks only for what it can take.
+        Its beats, in the order of the requests. Once it has asked, the client takes beats without
+        waiting for a semaphore: clients share one bus, and a waiting one holds up the others.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__({
             "request": Out(stream.Signature(request(config))),
-            "data": In(stream.Signature(read_beat(config), always_ready=True)),
+            "data": In(stream.Signature(read_beat(config))),
         })
 
 

@@ -1,1 +1,1 @@
-
+"""The multiplier array and what feeds it."""

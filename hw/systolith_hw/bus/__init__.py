@@ -1,1 +1,1 @@
-
+"""Bus adapters."""

@@ -1,1 +1,1 @@
-
+"""Control and status registers, counters, errors."""

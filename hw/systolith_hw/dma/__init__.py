@@ -1,1 +1,1 @@
-
+"""Transfers between external and on-chip memory."""

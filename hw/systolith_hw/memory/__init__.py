@@ -1,1 +1,1 @@
-
+"""On-chip memories."""

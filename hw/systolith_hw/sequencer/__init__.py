@@ -1,1 +1,1 @@
-
+"""Program fetch, issue, loops and semaphores."""

@@ -1,1 +1,1 @@
-
+"""The vector unit: requantisation and block normalisation."""

@@ -1,0 +1,1 @@
+"""Boards and systems on chip around the core."""

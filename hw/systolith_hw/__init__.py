@@ -1,0 +1,1 @@
+"""Hardware generator: from one config to Verilog. Only hardware modules import Amaranth."""

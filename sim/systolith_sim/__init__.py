@@ -1,0 +1,1 @@
+"""Golden models and simulators, in integers. Never imports Amaranth."""

@@ -1,0 +1,1 @@
+"""Golden models of transfers: layouts in external memory."""

@@ -1,0 +1,1 @@
+"""Seconds-fast checks in Amaranth's own simulator."""
