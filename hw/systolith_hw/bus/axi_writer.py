@@ -1,0 +1,103 @@
+"""AXI4 write master for STORE."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import WritePort, write_beat
+from .axi import Axi4Write, drive_burst
+from .skid import Skid
+
+__all__ = ["AxiWriter"]
+
+
+class AxiWriter(wiring.Component):
+    """AXI4 write master for one client, STORE.
+
+    ::
+
+        request  ──►[ register ]──► AW
+        data     ──►[   skid   ]──► W
+        response ◄──[ register ]◄── B
+
+    All bursts carry the same ID, so memory acknowledges them in order. Beats are passed on as
+    they come: the data of a burst may reach W before its address has left on AW, as AXI4 allows.
+
+    =========== ==========================================================
+    Latency     1 cycle on each channel
+    Throughput  1 beat per cycle; 1 request per cycle
+    Stall       ``data.ready`` is a register; ``request.ready`` depends
+                combinationally on AWREADY; BREADY is constant one
+    Error       any BRESP but OKAY sets ``response``
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``bus``; at most ``bus.outstanding`` bursts wait for their response.
+
+    Members
+    -------
+    client : In(WritePort)
+        STORE.
+    axi : Out(Axi4Write)
+        To memory.
+    idle : Out(1)
+        No burst asked for or under way, all responses delivered.
+    """
+
+    client: Any
+    axi: Any
+    idle: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "client": In(WritePort(config)), "axi": Out(Axi4Write(config)), "idle": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        axi, client = self.axi, self.client
+        m.submodules.beats = beats = Skid(write_beat(self.config))
+
+        drive_burst(m, axi, "aw", self.config)
+        wiring.connect(m, wiring.flipped(client.data), beats.i)
+        m.d.comb += [
+            axi.wdata.eq(beats.o.p.data),
+            axi.wstrb.eq(beats.o.p.strobe),
+            axi.wlast.eq(beats.o.p.last),
+            axi.wvalid.eq(beats.o.valid),
+            beats.o.ready.eq(axi.wready),
+            axi.bready.eq(1),
+        ]
+
+        limit = self.config.bus.outstanding
+        level = Signal(range(limit + 1))
+        free = Signal()
+        begins = Signal()
+        m.d.comb += [
+            free.eq(~axi.awvalid | axi.awready),
+            client.request.ready.eq(free & (level != limit)),
+            begins.eq(client.request.valid & client.request.ready),
+            self.idle.eq(~Cat(
+                level.any(), client.request.valid, client.data.valid, beats.o.valid,
+                client.response.valid,
+            ).any()),
+        ]  # fmt: skip
+        with m.If(free):
+            m.d.sync += [
+                axi.awvalid.eq(begins),
+                axi.awaddr.eq(client.request.p.address),
+                axi.awlen.eq(client.request.p.last),
+            ]
+        m.d.sync += [
+            level.eq(level + begins - axi.bvalid),
+            client.response.valid.eq(axi.bvalid),
+            client.response.payload.eq(axi.bresp.any()),
+        ]
+
+        return m
