@@ -1,0 +1,183 @@
+"""The core behind the bus: sequencer, queues, semaphores, units and the memory they share."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .array.engine import MatrixEngine
+from .config import Config
+from .control.counters import event_layout
+from .dma.load import LoadUnit
+from .dma.store import StoreUnit
+from .interfaces import Fault, ReadPort, WritePort
+from .isa import Opcode, Unit
+from .memory.wide import WideMemory
+from .sequencer.queue import InstructionQueue
+from .sequencer.semaphores import SemaphoreFile
+from .sequencer.sequencer import Sequencer
+from .vector.unit import VectorUnit
+
+__all__ = ["Core"]
+
+OPCODES = {
+    Unit.ARRAY: Opcode.MATMUL,
+    Unit.VECTOR: Opcode.DRAIN,
+    Unit.LOAD: Opcode.LOAD,
+    Unit.STORE: Opcode.STORE,
+}
+"""The instruction that each queue carries."""
+
+
+class Core(wiring.Component):
+    """Everything between the control registers and the memory ports; wiring only.
+
+    ::
+
+        fetch ──► sequencer ──► queue ──► array ──► vector ──► store ──► store port
+                     │  ├─────► queue ──► vector      │
+        semaphores ──┤  ├─────► queue ──► load ───────┼──► wide memory
+                     │  └─────► queue ──► store       │
+                     └── length, position             └──► activation words ──► array
+
+    Golden: :class:`systolith_sim.machine.Machine`.
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+    target : str
+        "generic", "ecp5" or "ice40": which vendor cells multipliers and memories may use.
+
+    Members
+    -------
+    fetch, load : Out(ReadPort)
+        Program fetch and LOAD.
+    store : Out(WritePort)
+        STORE.
+    start : In(1)
+        Run the program from its first instruction.
+    halt : In(1)
+        Start nothing new; memories keep their contents.
+    program_address, program_write : In
+        Byte address of the program; the strobe begins to fetch it.
+    length, position : In(32)
+        Runtime registers 1 and 2, taken at start.
+    done : Out(1)
+        END has completed, for one cycle.
+    faults : Out(Fault) for each :class:`~systolith_hw.isa.Unit`
+        As ``fault_sequencer``, ``fault_array``, and so on.
+    semaphore_misuse : Out(1), semaphore_unit : Out(3)
+        A semaphore was misused, and by which unit.
+    pc : Out(16)
+        The instruction that the sequencer is at.
+    activity : Out(1)
+        Something moved in this cycle; restarts the watchdog.
+    events : Out(event_layout)
+        What the counters count.
+    """
+
+    def __init__(self, config: Config, target: str = "generic") -> None:
+        self.config = config
+        self.target = target
+        super().__init__({
+            "fetch": Out(ReadPort(config)),
+            "load": Out(ReadPort(config)),
+            "store": Out(WritePort(config)),
+            "start": In(1),
+            "halt": In(1),
+            "program_address": In(config.bus.address_bits),
+            "program_write": In(1),
+            "length": In(32),
+            "position": In(32),
+            "done": Out(1),
+            **{f"fault_{unit.name.lower()}": Out(Fault()) for unit in Unit},
+            "semaphore_misuse": Out(1),
+            "semaphore_unit": Out(range(len(Unit))),
+            "pc": Out(16),
+            "activity": Out(1),
+            "events": Out(event_layout(config)),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, target = self.config, self.target
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.semaphores = semaphores = SemaphoreFile(config)
+        m.submodules.array = array = MatrixEngine(config, target)
+        m.submodules.vector = vector = VectorUnit(config, target)
+        m.submodules.load = load = LoadUnit(config)
+        m.submodules.store = store = StoreUnit(config)
+        m.submodules.wide = wide = WideMemory(config)
+
+        connect(m, array.results, vector.results)
+        connect(m, vector.words, array.words_vector)
+        connect(m, load.rows, array.rows)
+        connect(m, load.words, array.words_load)
+        connect(m, vector.wide, wide.vector)
+        connect(m, load.wide, wide.load)
+        connect(m, load.scale, vector.scale_writes)
+        connect(m, vector.stream, store.stream)
+        connect(m, store.wide, wide.read)
+
+        connect(m, sequencer.bus, flipped(self.fetch))
+        connect(m, load.bus, flipped(self.load))
+        connect(m, store.bus, flipped(self.store))
+
+        units = {
+            Unit.ARRAY: array, Unit.VECTOR: vector, Unit.LOAD: load, Unit.STORE: store
+        }  # fmt: skip
+        idle = self._connect_units(m, sequencer, semaphores, units)
+        m.d.comb += [
+            sequencer.units_idle.eq(idle),
+            sequencer.start.eq(self.start),
+            sequencer.program_address.eq(self.program_address),
+            sequencer.program_write.eq(self.program_write),
+            sequencer.length.eq(self.length),
+            sequencer.position.eq(self.position),
+            semaphores.clear.eq(self.start),
+            self.done.eq(sequencer.done),
+            self.pc.eq(sequencer.pc),
+        ]
+        self._connect_events(m, sequencer, units, vector)
+        return m
+
+    def _connect_units(self, m, sequencer, semaphores, units) -> Value:
+        """Give every unit its queue, semaphores, fault and halt; return "all idle"."""
+        idle = Const(1)
+        port_units = []
+        for index, (unit, part) in enumerate(units.items()):
+            name = unit.name.lower()
+            queue = InstructionQueue(self.config, OPCODES[unit])
+            m.submodules[f"{name}_queue"] = queue
+            connect(m, getattr(sequencer, name), queue.i)
+            connect(m, queue.o, part.instruction)
+            connect(m, part.wait, getattr(semaphores, f"wait_{index}"))
+            connect(m, part.post_inner, getattr(semaphores, f"post_{2 * index}"))
+            connect(m, part.post_outer, getattr(semaphores, f"post_{2 * index + 1}"))
+            port_units.append(unit)
+            idle = idle & part.idle & queue.empty
+        for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
+            connect(m, part.fault, flipped(getattr(self, f"fault_{unit.name.lower()}")))
+            m.d.comb += part.halt.eq(self.halt)
+        waiters = len(port_units)
+        ports = Array([*port_units, *(unit for unit in port_units for _ in range(2))])
+        assert len(ports) == 3 * waiters
+        m.d.comb += [
+            self.semaphore_misuse.eq(semaphores.misuse),
+            self.semaphore_unit.eq(ports[semaphores.misuse_port]),
+        ]
+        return idle
+
+    def _connect_events(self, m, sequencer, units, vector) -> None:
+        """Register every event, since counters stand far from what they count."""
+        for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
+            for name, strobe in part.events.shape():
+                field = "fetch_beats" if name == "fetch_beats" else f"{unit.name.lower()}_{name}"
+                m.d.sync += self.events[field].eq(part.events[name])
+        m.d.sync += [
+            self.events.saturations.eq(vector.saturations),
+            self.events.flushes.eq(vector.flushes),
+        ]
+        moving = ("array_busy", "vector_busy", "load_beats", "store_beats", "fetch_beats",
+                  "sequencer_busy")  # fmt: skip
+        m.d.comb += self.activity.eq(Cat(self.events[name] for name in moving).any())

@@ -1,0 +1,88 @@
+"""The deliverable: the core with an AXI4 master, an AXI4-Lite slave and an interrupt."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect
+
+from .bus.axi import attach, axi4_ports, axi_lite_ports
+from .bus.axi_lite import AxiLiteSlave
+from .bus.axi_reader import AxiReader
+from .bus.axi_writer import AxiWriter
+from .config import Config
+from .control.block import ControlBlock
+from .core import Core
+from .isa import Unit
+
+__all__ = ["Systolith"]
+
+
+class Systolith(wiring.Component):
+    """The core behind standard buses; wiring only.
+
+    ::
+
+        s_axil ──► AxiLiteSlave ──► ControlBlock ──► start, halt, reset ──► Core
+        irq    ◄──────────────────────┘                                       │
+        m_axi  ◄──────────── AxiReader (fetch, load), AxiWriter (store) ◄─────┘
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+    target : str
+        "generic", "ecp5" or "ice40": which vendor cells multipliers and memories may use.
+
+    Members
+    -------
+    m_axi_* : AXI4 master
+        External memory; ``bus.data_bytes`` wide, two IDs for reads, one for writes.
+    s_axil_* : AXI4-Lite slave
+        :data:`systolith_hw.registers.REGISTERS` and counters.
+    irq : Out(1)
+        Level: an enabled interrupt is pending.
+    """
+
+    def __init__(self, config: Config, target: str = "generic") -> None:
+        self.config = config
+        self.target = target
+        super().__init__({**axi4_ports(config), **axi_lite_ports(), "irq": Out(1)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.slave = slave = AxiLiteSlave()
+        m.submodules.control = control = ControlBlock(config)
+        core = Core(config, self.target)
+        reader, writer = AxiReader(config), AxiWriter(config)
+        reset = ResetInserter(control.soft_reset)
+        m.submodules.core = reset(core)
+        m.submodules.reader = reset(reader)
+        m.submodules.writer = reset(writer)
+
+        attach(m, self, "s_axil_", slave.axi)
+        attach(m, self, "m_axi_", reader.axi)
+        attach(m, self, "m_axi_", writer.axi)
+        connect(m, slave.port, control.port)
+        connect(m, core.fetch, reader.client_0)
+        connect(m, core.load, reader.client_1)
+        connect(m, core.store, writer.client)
+        for unit in Unit:
+            name = f"fault_{unit.name.lower()}"
+            connect(m, getattr(core, name), getattr(control, name))
+        m.d.comb += [
+            core.start.eq(control.start),
+            core.halt.eq(control.halt),
+            core.program_address.eq(control.program_address),
+            core.program_write.eq(control.program_write),
+            core.length.eq(control.length),
+            core.position.eq(control.position),
+            control.done.eq(core.done),
+            control.semaphore_misuse.eq(core.semaphore_misuse),
+            control.semaphore_unit.eq(core.semaphore_unit),
+            control.pc.eq(core.pc),
+            control.activity.eq(core.activity),
+            control.events.eq(core.events),
+            control.bus_idle.eq(reader.idle & writer.idle),
+            self.irq.eq(control.irq),
+        ]
+        return m
