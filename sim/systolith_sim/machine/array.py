@@ -1,0 +1,99 @@
+"""MATMUL."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.isa import ErrorCode, Unit
+
+from ..array.accumulator import accumulate
+from .memory import ring_addresses
+from .run import Run, require, require_counts, require_ring
+from .scheduler import Job
+
+__all__ = ["matmul"]
+
+BLOCK_WORDS = 1 << 16
+"""Activation words that are multiplied at once, to bound memory."""
+
+
+def matmul(run: Run, job: Job) -> Iterator[str]:
+    """Execute MATMUL.
+
+    ::
+
+        for group: take wait_outer
+            for token: take wait_inner
+                for tile: for step: sum += word[token, step] * tile[group, tile, step]
+                          push the sums
+                post post_inner
+            post post_outer
+
+    Tokens that no wait separates are computed at once; results and posts leave one by one, each
+    with the time at which the hardware reads its last operand.
+    """
+    f, line = job.fields, run.lines[Unit.ARRAY]
+    _require_legal(run, job)
+    block = 1 if f["wait_inner"] else max(1, BLOCK_WORDS // f["steps"])
+    pointer = f["operand"]
+    for group in range(f["groups"]):
+        yield from run.take(line, f["wait_outer"])
+        tiles = f["tiles_last"] if group == f["groups"] - 1 else f["tiles"]
+        # One more than the group has: where the next one starts.
+        addresses = ring_addresses(
+            pointer, tiles * f["steps"] + 1, f["ring_base"], f["ring_end"]
+        )
+        pointer = int(addresses[-1])
+        operands = addresses[:-1].reshape(tiles, f["steps"])
+        for first in range(0, f["tokens"], block):
+            yield from run.take(line, f["wait_inner"])
+            tokens = np.arange(first, min(first + block, f["tokens"]))
+            yield from _multiply(run, job, operands, tokens)
+        run.post(line, f["post_outer"])
+
+
+def _require_legal(run: Run, job: Job) -> None:
+    f, line, config = job.fields, run.lines[Unit.ARRAY], run.config
+    require_counts(line, f, "tokens", "groups", "tiles", "tiles_last", "steps")
+    require_ring(line, f, "operand", config.memory.operand_tiles)
+    most = -(-config.array.max_k // config.array.rows)
+    require(
+        f["steps"] <= most, line, ErrorCode.ADDRESS_RANGE,
+        f"steps is {f['steps']}, but array.max_k {config.array.max_k} is {most} words",
+    )  # fmt: skip
+
+
+def _multiply(
+    run: Run, job: Job, operands: NDArray[np.int64], tokens: NDArray[np.int64]
+) -> Iterator[str]:
+    """Give the results of ``tokens`` with the tiles at ``operands`` (tiles, steps)."""
+    f, line = job.fields, run.lines[Unit.ARRAY]
+    tiles, steps = operands.shape
+    words = f["activation"] + (tokens * f["activation_stride"])[:, None] + np.arange(steps)
+    depth, highest = run.config.memory.activation_words, int(words.max())
+    require(
+        highest < depth, line, ErrorCode.ADDRESS_RANGE,
+        f"activation word {highest} is beyond the memory of {depth}",
+    )  # fmt: skip
+
+    # Result i is finished at time `first + i`. A tile is last read for the last token, a word
+    # for the last tile; where words are shared by tokens, the later assignment stays.
+    first = line.advance(len(tokens) * tiles)
+    done = first + np.arange(len(tokens) * tiles).reshape(len(tokens), tiles)
+    run.shadows.operand.read(line, operands, done[-1][:, None])
+    run.shadows.activation.read(line, words, done[:, -1][:, None])
+
+    # (tiles, steps, R, C) to (steps, R, tiles * C): all tiles of the group side by side.
+    rows = run.config.array.rows
+    weights = run.chip.operand[operands].transpose(1, 2, 0, 3).reshape(steps, rows, -1)
+    sums = accumulate(run.chip.mantissas[words], run.chip.exponents[words], weights)
+    results = sums.reshape(len(tokens), tiles, -1)
+    run.counts["ARRAY_BUSY"] += done.size * steps
+
+    if not f["post_inner"]:
+        yield from run.results.push(results.reshape(done.size, -1), line, first)
+        return
+    for token, result in enumerate(results):
+        yield from run.results.push(result, line, int(done[token, 0]))
+        run.post(line, f["post_inner"], int(done[token, -1]))

@@ -1,0 +1,81 @@
+"""The state of one run of a program: everything that START clears."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from systolith_hw.config import Config
+from systolith_hw.isa import ErrorCode, Unit
+
+from ..errors import MachineError
+from .memory import ChipMemory, ExternalMemory
+from .races import MEMORY, Shadow, Timeline
+from .tokens import Progress, ResultFifo, Semaphores, WordStream
+
+__all__ = ["Run", "Shadows", "require", "require_counts", "require_ring"]
+
+
+class Shadows:
+    """One :class:`~.races.Shadow` per memory; a cell is what a unit accesses at once."""
+
+    def __init__(
+        self, config: Config, external: ExternalMemory, lines: dict[int, Timeline]
+    ) -> None:
+        memory, port = config.memory, config.bus.data_bytes
+        self.operand = Shadow("operand tile", memory.operand_tiles, lines)
+        self.activation = Shadow("activation word", memory.activation_words, lines)
+        self.wide = Shadow("wide word", memory.wide_words, lines)
+        self.scale = Shadow("scale word", memory.scale_words, lines)
+        self.external = Shadow(
+            "the beat of external memory at byte", -(-external.size // port), lines, port
+        )
+
+
+@dataclass
+class Run:
+    """What the units of one run share."""
+
+    config: Config
+    chip: ChipMemory
+    external: ExternalMemory
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing under way."""
+        self.progress = Progress()
+        self.semaphores = Semaphores(self.config, self.progress)
+        self.results = ResultFifo(self.config, self.progress)
+        self.stream = WordStream(self.progress)
+        units = (Unit.ARRAY, Unit.VECTOR, Unit.LOAD, Unit.STORE)
+        self.lines = {int(unit): Timeline(unit, unit) for unit in units}
+        self.lines[MEMORY] = Timeline(Unit.STORE, MEMORY)
+        self.shadows = Shadows(self.config, self.external, self.lines)
+
+    def take(self, line: Timeline, semaphore: int) -> Iterator[str]:
+        """Wait for the semaphore of a field."""
+        return self.semaphores.take(line, semaphore)
+
+    def post(self, line: Timeline, semaphore: int, time: int | None = None) -> None:
+        """Give a count to the semaphore of a field: all up to ``time``, or now, is past."""
+        self.semaphores.post(line, semaphore, line.clock(line.advance() if time is None else time))
+
+
+def require(condition: bool, line: Timeline, code: ErrorCode, message: str) -> None:
+    """Raise :class:`~systolith_sim.errors.MachineError` of the unit's instruction otherwise."""
+    if not condition:
+        raise MachineError(code, line.unit, line.pc, message)
+
+
+def require_counts(line: Timeline, fields: dict[str, int], *names: str) -> None:
+    """Refuse loop counts that are zero."""
+    for name in names:
+        require(fields[name] > 0, line, ErrorCode.ZERO_COUNT, f"{name} is zero")
+
+
+def require_ring(line: Timeline, fields: dict[str, int], name: str, depth: int) -> None:
+    """Refuse a ring that is not inside its memory, or does not hold its first address."""
+    base, end, first = fields["ring_base"], fields["ring_end"], fields[name]
+    require(
+        base < end <= depth and first < end, line, ErrorCode.ADDRESS_RANGE,
+        f"{name} {first} in the ring {base}..{end} does not fit the memory of {depth}",
+    )  # fmt: skip

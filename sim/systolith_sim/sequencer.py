@@ -1,0 +1,142 @@
+"""Golden model of :class:`systolith_hw.sequencer.sequencer.Sequencer`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from systolith_hw.config import INSTRUCTION_BYTES, Config
+from systolith_hw.isa import PATCHES, REGISTERS, ErrorCode, Opcode, Unit, decode
+
+from .errors import MachineError
+
+__all__ = ["Issued", "expand"]
+
+SLOT_BITS = 16
+HEADER_SLOTS = 4
+PC_OFFSET = 32
+MASK = (1 << 32) - 1
+
+
+@dataclass(frozen=True)
+class Issued:
+    """An instruction as it is issued.
+
+    ``raw`` has its patches applied, and in their place ``pc``, its index in the program.
+    """
+
+    pc: int
+    raw: bytes
+
+
+@dataclass
+class _Loop:
+    """A loop that is open; ``end`` is the last instruction of its body."""
+
+    start: int
+    end: int
+    remaining: int
+    counter: int
+    step: int
+
+
+def expand(program: bytes, registers: Mapping[int, int], config: Config) -> Iterator[Issued]:
+    """Yield what the sequencer issues, in order, the control instructions END and BARRIER too.
+
+    Parameters
+    ----------
+    program : bytes
+        Instructions; behind them is empty memory.
+    registers : mapping
+        Runtime registers at the start, by number; the others are zero.
+    config : Config
+        Uses ``sequencer.loop_depth`` and ``memory.program_instructions``.
+
+    Raises
+    ------
+    MachineError
+        Where the hardware stops with an error of its sequencer.
+    """
+    r = [registers.get(number, 0) & MASK if number else 0 for number in range(REGISTERS)]
+    loops: list[_Loop] = []
+    pc = 0
+    while True:
+        raw = program[pc * INSTRUCTION_BYTES : (pc + 1) * INSTRUCTION_BYTES]
+        bits = _patch(int.from_bytes(raw, "little"), r, pc)
+        raw = bits.to_bytes(INSTRUCTION_BYTES, "little")
+        instruction, fields = decode(raw)
+        match instruction.opcode:
+            case Opcode.LOOP:
+                loop = _open_loop(fields, r, loops, pc, config)
+                if loop.remaining < 0:
+                    pc = loop.end
+                else:
+                    loops.append(loop)
+            case Opcode.CALC:
+                total = r[fields["a"]] + r[fields["b"]] + fields["immediate"] & MASK
+                _write(r, fields["target"], total >> fields["right"] << fields["left"])
+            case _:
+                yield Issued(pc, raw)
+        if instruction.opcode == Opcode.END:
+            return
+        pc = _next(pc, loops, r)
+
+
+def _patch(bits: int, r: list[int], pc: int) -> int:
+    """Return an instruction with its patches applied, and ``pc`` in their place."""
+    header = bits & (1 << PC_OFFSET) - 1
+    if header & 0xFF not in set(Opcode):
+        code = header & 0xFF
+        raise _error(ErrorCode.ILLEGAL_INSTRUCTION, pc, f"opcode {code:#04x} is illegal")
+    patched = bits
+    for index in range(PATCHES):
+        patch = bits >> PC_OFFSET + 8 * index & 0xFF
+        slot, register = patch & 15, patch >> 4
+        if slot == 0:
+            continue
+        if slot < HEADER_SLOTS:
+            raise _error(ErrorCode.ILLEGAL_INSTRUCTION, pc, f"slot {slot} cannot be patched")
+        width = SLOT_BITS if slot % 2 else 2 * SLOT_BITS
+        mask = (1 << width) - 1 << SLOT_BITS * slot
+        patched = patched & ~mask | patched + (r[register] << SLOT_BITS * slot) & mask
+    body = patched >> HEADER_SLOTS * SLOT_BITS << HEADER_SLOTS * SLOT_BITS
+    return body | pc << PC_OFFSET | header
+
+
+def _open_loop(
+    fields: dict[str, int], r: list[int], loops: list[_Loop], pc: int, config: Config
+) -> _Loop:
+    """Check a LOOP and set its counter; ``remaining`` is -1 if it has no trips."""
+    body, window = fields["body"], config.memory.program_instructions
+    if len(loops) == config.sequencer.loop_depth:
+        raise _error(ErrorCode.LOOP, pc, f"only {len(loops)} loops may be inside each other")
+    if not 1 <= body <= window:
+        raise _error(ErrorCode.LOOP, pc, f"a body must be 1 to {window} instructions, not {body}")
+    if loops and pc + body > loops[-1].end:
+        raise _error(
+            ErrorCode.LOOP, pc, f"the body ends at {pc + body}, beyond that of the loop around it, "
+            f"{loops[-1].end}",
+        )  # fmt: skip
+    trips = fields["count"] + r[fields["count_register"]] & MASK
+    if trips:
+        _write(r, fields["counter"], r[fields["initial"]])
+    return _Loop(pc, pc + body, trips - 1, fields["counter"], fields["step"])
+
+
+def _next(pc: int, loops: list[_Loop], r: list[int]) -> int:
+    """Return the instruction after ``pc``."""
+    while loops and loops[-1].end == pc:
+        loop = loops[-1]
+        if loop.remaining:
+            loop.remaining -= 1
+            _write(r, loop.counter, r[loop.counter] + loop.step)
+            return loop.start + 1
+        loops.pop()
+    return pc + 1
+
+
+def _write(r: list[int], register: int, value: int) -> None:
+    if register:
+        r[register] = value & MASK
+
+
+def _error(code: ErrorCode, pc: int, message: str) -> MachineError:
+    return MachineError(code, Unit.SEQUENCER, pc, message)

@@ -1,0 +1,1 @@
+"""Turn matrices into programs, memory maps and packed numbers."""

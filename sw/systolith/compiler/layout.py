@@ -1,0 +1,113 @@
+"""Where things lie in external memory."""
+
+from dataclasses import dataclass
+
+from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
+from systolith_sim.dma.pages import page_bytes
+
+__all__ = ["MemoryMap", "Region", "WordRuns", "pad"]
+
+LONGEST = 0xFFFF
+"""What a 16-bit count holds."""
+
+
+def pad(size: int, step: int) -> int:
+    """Return ``size`` rounded up to a multiple of ``step``."""
+    return -(-size // step) * step
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of external memory."""
+
+    name: str
+    address: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """One past the last byte."""
+        return self.address + self.size
+
+
+class MemoryMap:
+    """Hand out external memory from address 0 upwards.
+
+    Parameters
+    ----------
+    config : Config
+        Regions start at multiples of ``bus.data_bytes`` and of an instruction.
+
+    Attributes
+    ----------
+    regions : dict of Region
+        By name, in the order of their addresses.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._step = max(INSTRUCTION_BYTES, config.bus.data_bytes)
+        self._reach = 1 << config.bus.address_bits
+        self.regions: dict[str, Region] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes handed out so far."""
+        return max((region.end for region in self.regions.values()), default=0)
+
+    def add(self, name: str, size: int) -> Region:
+        """Return a new region of ``size`` bytes.
+
+        Raises
+        ------
+        ConfigError
+            If external memory has no room for it.
+        """
+        region = Region(name, pad(self.size, self._step), size)
+        if region.end > self._reach:
+            raise ConfigError(
+                f"{name} needs {size} bytes from address {region.address:#x} on, but "
+                f"bus.address_bits reach only {self._reach} bytes"
+            )
+        self.regions[name] = region
+        return region
+
+
+@dataclass(frozen=True)
+class WordRuns:
+    """Many activation words in as few runs of pages as the counts of STORE and LOAD allow.
+
+    Parameters
+    ----------
+    config : Config
+        Shapes and port.
+    words : int
+        How many.
+    """
+
+    config: Config
+    words: int
+
+    @property
+    def longest(self) -> int:
+        """Words of every run but the last: whole pages, so that only the last has a gap."""
+        rows, port = self.config.array.rows, self.config.bus.data_bytes
+        pages = min(LONGEST // rows, LONGEST * port // page_bytes(self.config, rows))
+        return pages * rows
+
+    @property
+    def counts(self) -> list[int]:
+        """Words of each run."""
+        full, rest = divmod(self.words, self.longest)
+        return [self.longest] * full + [rest] * bool(rest)
+
+    @property
+    def stride(self) -> int:
+        """Bytes from run to run."""
+        return pad(page_bytes(self.config, self.longest), self.config.bus.data_bytes)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all runs."""
+        *full, last = self.counts
+        size = len(full) * self.stride + page_bytes(self.config, last)
+        return pad(size, self.config.bus.data_bytes)

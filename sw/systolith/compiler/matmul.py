@@ -1,0 +1,278 @@
+"""Plan one matrix product: what lies where, on chip and in external memory.
+
+:mod:`.matmul_programs` says how the plan is carried out.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import SCALE_ENTRY_BYTES, Config, ConfigError
+from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes, unpack_pages
+
+from .layout import MemoryMap, WordRuns, pad
+from .matmul_programs import Chunk, Layout, write_programs
+from .quantize import Scales
+from .tiling import Tiling
+
+__all__ = ["MatmulPlan", "plan_matmul"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatmulPlan(Layout):
+    """A matrix product that is ready to run: its layout and its programs.
+
+    Parameters
+    ----------
+    programs : dict of bytes
+        "main"; "setup", to run before it, for operands on chip; "readout", to run behind it, for
+        results in wide memory. Their addresses are in ``regions``.
+    """
+
+    programs: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of external memory."""
+        return max(region.end for region in self.regions.values())
+
+    @property
+    def macs(self) -> int:
+        """Useful multiplications."""
+        return self.tiling.m * self.tiling.k * self.tiling.n
+
+    @property
+    def compulsory_bytes(self) -> int:
+        """Bytes that main must move: weights, scales, inputs and results, each once, no padding."""
+        m, k, n = self.tiling.m, self.tiling.k, self.tiling.n
+        array = self.config.array
+
+        def words(elements: int) -> int:
+            return elements * array.mantissa_bytes - (-elements // array.rows)
+
+        loaded = k * n + SCALE_ENTRY_BYTES * n + m * words(k) if self.streamed else 0
+        return loaded + (m * words(n) if self.out == "memory" else 0)
+
+    @property
+    def roofline_cycles(self) -> float:
+        """The cycles of the multipliers or of the port, whichever are more."""
+        array = self.config.array
+        return max(
+            self.macs / (array.rows * array.columns),
+            self.compulsory_bytes / self.config.bus.data_bytes,
+        )
+
+    def image(
+        self, mantissas: NDArray[np.integer], exponents: NDArray[np.integer],
+        weights: NDArray[np.integer], scales: Scales,
+    ) -> bytes:  # fmt: skip
+        """Return external memory from address 0 on, programs included.
+
+        Parameters
+        ----------
+        mantissas, exponents : (M, steps, R) and (M, steps) integers
+            Inputs.
+        weights : (K, N) int8
+            Weights.
+        scales : Scales
+            Of the N channels.
+        """
+        parts = {self.regions[name].address: program for name, program in self.programs.items()}
+        parts[self.regions["weights"].address] = self.tiling.pack_weights(weights)
+        inputs = self.regions["inputs"].address
+        for token in range(self.tiling.m):
+            page = pack_pages(self.config, mantissas[token], exponents[token])
+            parts[inputs + token * self.tiling.input_stride] = page
+        channels = self.tiling.tiles * self.config.array.columns
+        for chunk in self.chunks:
+            part = slice(chunk.first * channels, (chunk.first + chunk.groups) * channels)
+            parts[chunk.address] = pack_scales(
+                scales.scale[part], scales.shift[part], scales.bias[part]
+            )
+        image = bytearray(self.size)
+        for address, content in parts.items():
+            image[address : address + len(content)] = content
+        return bytes(image)
+
+    def unpack_words(
+        self, memory: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return mantissas (M, words, R) and exponents (M, words) of results in memory."""
+        tiling, rows = self.tiling, self.config.array.rows
+        mantissas = np.zeros((tiling.m, tiling.out_words, rows), np.int64)
+        exponents = np.zeros((tiling.m, tiling.out_words), np.int64)
+        for block, address in self.outputs:
+            words, exps = self._unpack_block(memory, block, address)
+            tokens = slice(block.start, block.stop)
+            # Production order: group, token, word of the group.
+            shape = (tiling.groups, len(block), tiling.group_words)
+            by_token = words.reshape(*shape, rows).transpose(1, 0, 2, 3)
+            mantissas[tokens] = by_token.reshape(len(block), -1, rows)
+            exponents[tokens] = exps.reshape(shape).transpose(1, 0, 2).reshape(len(block), -1)
+        return mantissas, exponents
+
+    def _unpack_block(
+        self, memory: NDArray[np.uint8], block: range, address: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        runs = WordRuns(self.config, len(block) * self.tiling.out_words)
+        parts = []
+        for count in runs.counts:
+            raw = memory[address : address + page_bytes(self.config, count)].tobytes()
+            parts.append(unpack_pages(self.config, raw, count))
+            address += runs.stride
+        mantissas, exponents = zip(*parts, strict=True)
+        return np.concatenate(mantissas), np.concatenate(exponents)
+
+    def unpack_wide(self, memory: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Return fixed-point results (M, N) that readout has stored."""
+        region, port = self.regions["output"], self.config.bus.data_bytes
+        stride = pad(self.tiling.wide_words * self.config.wide_word_bytes, port)
+        rows = memory[region.address : region.end].reshape(self.tiling.m, stride)
+        return np.ascontiguousarray(rows[:, : self.tiling.n * 4]).view("<i4")
+
+
+def plan_matmul(
+    config: Config, m: int, k: int, n: int, *, operands: str = "stream", out: str = "auto",
+    exponent_base: int = 0,
+) -> MatmulPlan:  # fmt: skip
+    """Return the plan of an M x K by K x N product.
+
+    Parameters
+    ----------
+    config : Config
+        What it will run on.
+    m, k, n : int
+        Tokens, reduction, output channels; any from 1 on.
+    operands : str
+        "onchip": everything is loaded before main; "stream": main loads it.
+    out : str
+        "activation": words in activation memory; "wide": fixed point in wide memory, which
+        "readout" stores; "memory": words in external memory. "auto" is "wide" for operands
+        on chip if the results fit, which ends soonest, and "memory" otherwise.
+    exponent_base : int
+        Fixed-point bits below block exponent 0 of the results.
+
+    Raises
+    ------
+    ConfigError
+        A sentence that says which memory is too small, what is needed and what there is.
+    """
+    _require(operands in ("onchip", "stream"), f"operands must be onchip or stream, not {operands}")
+    outs = ("auto", "activation", "wide", "memory")
+    _require(out in outs, f"out must be one of {', '.join(outs)}, not {out}")
+    tiling = Tiling(config, m, k, n)
+    if out == "auto":
+        fits = m * tiling.wide_words <= config.memory.wide_words
+        out = "wide" if operands == "onchip" and fits else "memory"
+
+    streamed = operands == "stream"
+    blocks = _cut_tokens(tiling, streamed, out)
+    resident = _check_scales(tiling, streamed)
+    slots = _choose_slots(tiling, streamed, resident)
+    regions = MemoryMap(config)
+    regions.add("inputs", m * tiling.input_stride)
+    regions.add("weights", tiling.groups * tiling.group_stride)
+    chunks = _cut_scales(tiling, slots, resident, regions)
+    _add_output(tiling, blocks, out, regions)
+    layout = Layout(
+        config=config, tiling=tiling, streamed=streamed, out=out, exponent_base=exponent_base,
+        blocks=blocks, slots=slots, scales_resident=resident, chunks=chunks,
+        regions=regions.regions,
+    )  # fmt: skip
+    programs = write_programs(layout)
+    for name, program in programs.items():
+        regions.add(name, len(program))
+    return MatmulPlan(**vars(layout), programs=programs)
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise ConfigError(sentence)
+
+
+def _require_room(name: str, need: int, have: int, what: str) -> None:
+    _require(need <= have, f"memory.{name} must be at least {need} for {what}, not {have}")
+
+
+def _cut_tokens(tiling: Tiling, streamed: bool, out: str) -> tuple[range, ...]:
+    """Return blocks of tokens that fit activation memory, all about as large."""
+    m, memory = tiling.m, tiling.config.memory
+    if out == "wide":
+        _require_room("wide_words", m * tiling.wide_words, memory.wide_words, "the results")
+    results = m * tiling.out_words if out == "activation" else 0
+    least = 1 if streamed else m
+    _require_room(
+        "activation_words", results + least * tiling.steps, memory.activation_words,
+        f"{least} of {m} tokens" + (" and all results" if results else ""),
+    )  # fmt: skip
+    most = (memory.activation_words - results) // tiling.steps
+    size = -(-m // -(-m // most))
+    return tuple(range(first, min(first + size, m)) for first in range(0, m, size))
+
+
+def _check_scales(tiling: Tiling, streamed: bool) -> bool:
+    """Return whether all scales stay on chip."""
+    depth = tiling.config.memory.scale_words
+    need = tiling.output_tiles * tiling.config.beats_per_result
+    if need <= depth:
+        return True
+    _require(streamed, f"memory.scale_words must be at least {need} for the scales, not {depth}")
+    _require_room("scale_words", 2 * tiling.group_scales, depth, "the scales of two groups")
+    return False
+
+
+def _groups_in_half(tiling: Tiling) -> int:
+    """Return the groups whose scales fill half of scale memory."""
+    return tiling.config.memory.scale_words // 2 // tiling.group_scales
+
+
+def _choose_slots(tiling: Tiling, streamed: bool, resident: bool) -> int:
+    """Return how many groups of weights are on chip at once."""
+    depth = tiling.config.memory.operand_tiles
+    if not streamed:
+        need = tiling.output_tiles * tiling.steps
+        _require_room("operand_tiles", need, depth, "the weights")
+        return tiling.groups
+    _require_room("operand_tiles", tiling.slot, depth, "one group of weights")
+    # A semaphore counts the slots that are full.
+    counts = (1 << tiling.config.sequencer.semaphore_bits) - 1
+    slots = min(depth // tiling.slot, tiling.groups, counts)
+    return slots if resident else min(slots, _groups_in_half(tiling))
+
+
+def _cut_scales(
+    tiling: Tiling, slots: int, resident: bool, regions: MemoryMap
+) -> tuple[Chunk, ...]:
+    """Cut scales into chunks: as many groups as there are slots, then as many as possible."""
+    half = _groups_in_half(tiling)
+    most = tiling.groups if resident else half
+    chunks: list[Chunk] = []
+    first = 0
+    while first < tiling.groups:
+        groups = min(most if chunks else slots, tiling.groups - first)
+        tiles = min(groups * tiling.tiles, tiling.output_tiles - first * tiling.tiles)
+        place = first if resident else len(chunks) % 2 * half
+        chunk = Chunk(
+            first=first, groups=groups, local=place * tiling.group_scales,
+            words=tiles * tiling.config.beats_per_result, address=0,
+        )  # fmt: skip
+        size = chunk.words * tiling.config.scale_word_bytes
+        region = regions.add(f"scales {len(chunks)}", size)
+        chunks.append(dataclasses.replace(chunk, address=region.address))
+        first += groups
+    return tuple(chunks)
+
+
+def _add_output(
+    tiling: Tiling, blocks: tuple[range, ...], out: str, regions: MemoryMap
+) -> None:
+    config = tiling.config
+    if out == "wide":
+        stride = pad(tiling.wide_words * config.wide_word_bytes, config.bus.data_bytes)
+        regions.add("output", tiling.m * stride)
+    elif out == "memory":
+        runs = [WordRuns(config, len(block) * tiling.out_words) for block in blocks]
+        regions.add("output", sum(run.size for run in runs))
