@@ -41,7 +41,7 @@ PRESETS = {
         array=ArrayConfig(rows=16, columns=8),
         vector=VectorConfig(lanes=8),
         memory=MemoryConfig(operand_tiles=1024, activation_words=4096, wide_words=2048),
-        bus=BusConfig(data_bytes=2, address_bits=25),
+        bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
         device="ecp5-85k",
     ),
     # The same chip with 320 KiB of operand memory: a small language model lives on it whole.
@@ -51,7 +51,7 @@ PRESETS = {
         memory=MemoryConfig(
             operand_tiles=2560, activation_words=256, activation_distributed=True, wide_words=512
         ),
-        bus=BusConfig(data_bytes=2, address_bits=25),
+        bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
         device="ecp5-85k",
     ),
     # 256 multipliers, for comparison with published accelerators of that size, in simulation.

@@ -74,12 +74,11 @@ class Product:
         if plan.out == "wide":
             np.testing.assert_array_equal(plan.unpack_wide(machine.memory.array), self.fixed)
             return
-        if plan.out == "memory":
-            mantissas, exponents = plan.unpack_words(machine.memory.array)
-        else:
+        mantissas, exponents = plan.unpack_words(machine.memory.array)
+        if plan.out == "activation":
             words = plan.out_word + np.arange(tiling.m * tiling.out_words).reshape(tiling.m, -1)
-            mantissas = machine.chip.mantissas[words].astype(np.int64)
-            exponents = machine.chip.exponents[words].astype(np.int64)
+            np.testing.assert_array_equal(mantissas, machine.chip.mantissas[words])
+            np.testing.assert_array_equal(exponents, machine.chip.exponents[words])
         np.testing.assert_array_equal(mantissas, self.mantissas)
         np.testing.assert_array_equal(exponents, self.exponents)
 

@@ -16,6 +16,7 @@ from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes, unpack_
 from .layout import MemoryMap, WordRuns, pad
 from .matmul_programs import Chunk, Layout, write_programs
 from .quantize import Scales
+from .readback import Readback
 from .tiling import Tiling
 
 __all__ = ["MatmulPlan", "plan_matmul"]
@@ -29,7 +30,7 @@ class MatmulPlan(Layout):
     ----------
     programs : dict of bytes
         "main"; "setup", to run before it, for operands on chip; "readout", to run behind it, for
-        results in wide memory. Their addresses are in ``regions``.
+        results in wide or activation memory. Their addresses are in ``regions``.
     """
 
     programs: Mapping[str, bytes] = field(repr=False)
@@ -92,6 +93,8 @@ class MatmulPlan(Layout):
             parts[chunk.address] = pack_scales(
                 scales.scale[part], scales.shift[part], scales.bias[part]
             )
+        if self.readback is not None:
+            parts |= self.readback.parts
         image = bytearray(self.size)
         for address, content in parts.items():
             image[address : address + len(content)] = content
@@ -102,10 +105,18 @@ class MatmulPlan(Layout):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return mantissas (M, words, R) and exponents (M, words) of results in memory."""
         tiling, rows = self.tiling, self.config.array.rows
+        if self.readback is not None:
+            copies = self.readback.tiling.out_words  # a tile wider than a word gives more, zero
+            words, exps = self._unpack_runs(
+                memory, self.readback.runs, self.readback.output.address
+            )
+            shape = (tiling.m, tiling.out_words)
+            return words[::copies].reshape(*shape, rows), exps[::copies].reshape(shape)
         mantissas = np.zeros((tiling.m, tiling.out_words, rows), np.int64)
         exponents = np.zeros((tiling.m, tiling.out_words), np.int64)
         for block, address in self.outputs:
-            words, exps = self._unpack_block(memory, block, address)
+            runs = WordRuns(self.config, len(block) * tiling.out_words)
+            words, exps = self._unpack_runs(memory, runs, address)
             tokens = slice(block.start, block.stop)
             # Production order: group, token, word of the group.
             shape = (tiling.groups, len(block), tiling.group_words)
@@ -114,10 +125,9 @@ class MatmulPlan(Layout):
             exponents[tokens] = exps.reshape(shape).transpose(1, 0, 2).reshape(len(block), -1)
         return mantissas, exponents
 
-    def _unpack_block(
-        self, memory: NDArray[np.uint8], block: range, address: int
+    def _unpack_runs(
+        self, memory: NDArray[np.uint8], runs: WordRuns, address: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        runs = WordRuns(self.config, len(block) * self.tiling.out_words)
         parts = []
         for count in runs.counts:
             raw = memory[address : address + page_bytes(self.config, count)].tobytes()
@@ -149,9 +159,9 @@ def plan_matmul(
     operands : str
         "onchip": everything is loaded before main; "stream": main loads it.
     out : str
-        "activation": words in activation memory; "wide": fixed point in wide memory, which
-        "readout" stores; "memory": words in external memory. "auto" is "wide" for operands
-        on chip if the results fit, which ends soonest, and "memory" otherwise.
+        "activation": words in activation memory, "wide": fixed point in wide memory, which
+        "readout" stores; "memory": words in external memory. "auto" is, for operands on chip,
+        the first of "wide", "activation" that results fit in, and "memory" otherwise.
     exponent_base : int
         Fixed-point bits below block exponent 0 of the results.
 
@@ -165,8 +175,7 @@ def plan_matmul(
     _require(out in outs, f"out must be one of {', '.join(outs)}, not {out}")
     tiling = Tiling(config, m, k, n)
     if out == "auto":
-        fits = m * tiling.wide_words <= config.memory.wide_words
-        out = "wide" if operands == "onchip" and fits else "memory"
+        out = _choose_output(tiling) if operands == "onchip" else "memory"
 
     streamed = operands == "stream"
     blocks = _cut_tokens(tiling, streamed, out)
@@ -176,11 +185,11 @@ def plan_matmul(
     regions.add("inputs", m * tiling.input_stride)
     regions.add("weights", tiling.groups * tiling.group_stride)
     chunks = _cut_scales(tiling, slots, resident, regions)
-    _add_output(tiling, blocks, out, regions)
+    readback = _add_output(tiling, blocks, out, regions)
     layout = Layout(
         config=config, tiling=tiling, streamed=streamed, out=out, exponent_base=exponent_base,
         blocks=blocks, slots=slots, scales_resident=resident, chunks=chunks,
-        regions=regions.regions,
+        regions=regions.regions, readback=readback,
     )  # fmt: skip
     programs = write_programs(layout)
     for name, program in programs.items():
@@ -195,6 +204,16 @@ def _require(condition: bool, sentence: str) -> None:
 
 def _require_room(name: str, need: int, have: int, what: str) -> None:
     _require(need <= have, f"memory.{name} must be at least {need} for {what}, not {have}")
+
+
+def _choose_output(tiling: Tiling) -> str:
+    """Return where results end soonest: the memory on chip that has room for them."""
+    memory = tiling.config.memory
+    if tiling.m * tiling.wide_words <= memory.wide_words:
+        return "wide"
+    if tiling.m * (tiling.steps + tiling.out_words) <= memory.activation_words:
+        return "activation"
+    return "memory"
 
 
 def _cut_tokens(tiling: Tiling, streamed: bool, out: str) -> tuple[range, ...]:
@@ -268,11 +287,15 @@ def _cut_scales(
 
 def _add_output(
     tiling: Tiling, blocks: tuple[range, ...], out: str, regions: MemoryMap
-) -> None:
+) -> Readback | None:
+    """Find room for the results, and whatever it takes to bring them there."""
     config = tiling.config
+    if out == "activation":
+        return Readback(config, tiling.m * tiling.out_words, regions)
     if out == "wide":
         stride = pad(tiling.wide_words * config.wide_word_bytes, config.bus.data_bytes)
         regions.add("output", tiling.m * stride)
     elif out == "memory":
         runs = [WordRuns(config, len(block) * tiling.out_words) for block in blocks]
         regions.add("output", sum(run.size for run in runs))
+    return None

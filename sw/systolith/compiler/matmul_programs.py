@@ -35,6 +35,7 @@ from systolith_hw.isa import DrainKind, LoadKind, StoreKind
 
 from ..program import Program, Semaphores
 from .layout import Region, WordRuns
+from .readback import Readback
 from .tiling import Tiling
 
 __all__ = ["Chunk", "Layout", "write_programs"]
@@ -87,6 +88,8 @@ class Layout:
         The scales.
     regions : dict of Region
         External memory: "inputs", "weights", "scales 0" and on, "output", and the programs.
+    readback : Readback
+        How results in activation memory are read, or None.
     """
 
     config: Config
@@ -99,6 +102,7 @@ class Layout:
     scales_resident: bool
     chunks: tuple[Chunk, ...]
     regions: Mapping[str, Region]
+    readback: Readback | None = None
 
     @property
     def ring(self) -> tuple[int, int]:
@@ -131,6 +135,8 @@ def write_programs(layout: Layout) -> dict[str, bytes]:
         programs["setup"] = _Writer(layout).setup()
     if layout.out == "wide":
         programs["readout"] = _Writer(layout).readout()
+    if layout.readback is not None:
+        programs["readout"] = layout.readback.program(layout.out_word)
     return programs
 
 
