@@ -139,7 +139,7 @@ def row_write(config: Config) -> data.StructLayout:
     row = data.ArrayLayout(signed(WEIGHT_BITS), config.array.columns)
     return data.StructLayout({
         "tile": range(config.memory.operand_tiles),
-        "group": range(groups),
+        "group": range(max(groups, 2)),  # a port of no bits is awkward in Verilog
         "data": data.ArrayLayout(row, config.write_rows),
     })
 

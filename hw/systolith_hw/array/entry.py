@@ -1,0 +1,125 @@
+"""The one place where accesses meet: what enters the array in each cycle."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import row_write, word_write
+from .access import access, control_word
+
+__all__ = ["Entry"]
+
+
+class Entry(wiring.Component):
+    """Let one cycle's accesses into row 0, in which every row will then see them.
+
+    ::
+
+        words_vector ──►┐ vector first
+        words_load ────►┴──────┬──────────────────►[          ]
+        rows ──────────────────┴─ columns first ──►[ register ]──► o
+        control ───────────────── single port: ───►[          ]
+                                  writes first
+
+    ============= ========================================================
+    words_vector  always enters
+    words_load    enters when ``words_vector`` offers nothing
+    rows          enter when no word enters that writes operands
+    control       always enters; with a single-port operand memory when
+                  nothing enters that writes operands
+    ============= ========================================================
+
+    =========== ==========================================================
+    Latency     1 cycle
+    Stall       every ``ready`` comes combinationally from the ``valid`` and
+                ``operand`` of those that win
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shape of the array, and whether the operand memory has a single port.
+
+    Members
+    -------
+    control : In(stream of control_word(config))
+        Reads.
+    rows : In(stream of row_write(config))
+        Row writes.
+    words_load, words_vector : In(stream of word_write(config))
+        Word writes; the vector unit's are always ready.
+    o : Out(access(config, 0))
+        What enters.
+    """
+
+    control: stream.Interface
+    rows: stream.Interface
+    words_load: stream.Interface
+    words_vector: stream.Interface
+    o: data.View
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "control": In(stream.Signature(control_word(config))),
+            "rows": In(stream.Signature(row_write(config))),
+            "words_load": In(stream.Signature(word_write(config))),
+            "words_vector": In(stream.Signature(word_write(config), always_ready=True)),
+            "o": Out(access(config, 0)),
+        })
+
+    def elaborate(self, platform) -> Module:
+        single_port = self.config.memory.operand_single_port
+        m = Module()
+
+        vector = self.words_vector
+        word_valid = Signal()
+        word: Any = Signal(word_write(self.config))
+        column = Signal()
+        row = Signal()
+        m.d.comb += [
+            word_valid.eq(vector.valid | self.words_load.valid),
+            word.eq(Mux(vector.valid, vector.payload, self.words_load.payload)),
+            self.words_load.ready.eq(~vector.valid),
+            column.eq(word_valid & word.operand),
+            self.rows.ready.eq(~column),
+            row.eq(self.rows.valid & ~column),
+            self.control.ready.eq(~(row | column) if single_port else 1),
+        ]
+
+        strobe = Signal.like(self.o.strobe)
+        m.d.comb += self.o.strobe.eq(strobe)
+        m.d.sync += [
+            strobe.read.eq(self.control.valid & self.control.ready),
+            strobe.row.eq(row),
+            strobe.column.eq(column),
+            strobe.word.eq(word_valid & ~word.operand),
+        ]
+
+        tile = Mux(column, word.address, self.rows.payload.tile)
+        control = Signal.like(self.o.control, reset_less=True)
+        m.d.comb += self.o.control.eq(control)
+        m.d.sync += control.eq(self.control.payload)
+        if single_port:
+            with m.If(row | column):
+                m.d.sync += control.operand.eq(tile)
+        else:
+            self._register(m, "tile", tile)
+
+        self._register(m, "group", self.rows.payload.group)
+        self._register(m, "data", self.rows.payload.data)
+        self._register(m, "lane", word.lane)
+        self._register(m, "word", word.address)
+        self._register(m, "mantissas", word.word.mantissas)
+        self._register(m, "exponent", word.word.exponent)
+
+        return m
+
+    def _register(self, m: Module, name: str, value) -> None:
+        """Send ``value`` out as field ``name``, a cycle later."""
+        register = Signal(self.o.shape().members[name], name=name, reset_less=True)
+        m.d.sync += Value.cast(register).eq(Value.cast(value))
+        m.d.comb += self.o[name].eq(register)

@@ -1,0 +1,126 @@
+"""Execute MATMUL: a stream of instructions becomes a stream of control words."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import Fault, SemaphorePost, SemaphoreWait, descriptor
+from ..isa import Opcode
+from .access import control_word
+from .token_loop import TokenLoop
+from .word_loop import WordLoop
+
+__all__ = ["EVENTS", "Feeder"]
+
+EVENTS = data.StructLayout({
+    "busy": 1, "wait_semaphore": 1, "wait_output": 1, "wait_write": 1,
+})  # fmt: skip
+"""Strobes for the counters ARRAY_*."""
+
+
+class Feeder(wiring.Component):
+    """Execute MATMUL.
+
+    ::
+
+        instruction ──►[ TokenLoop ]── tokens ──►[ WordLoop ]── control words ──► control
+                             │                        │ ▲
+                            wait                   post credits ◄── taken
+
+    =========== ==========================================================
+    Latency     from accepting an instruction to offering its first word
+                2 cycles (:attr:`latency`), if no semaphore is missing; from
+                taking a missing semaphore to offering the word 1 cycle
+    Throughput  1 control word per cycle without gaps between steps, tiles,
+                tokens, groups and instructions, if ``control``, credits and
+                semaphores let it; a one-word token that waits for two
+                semaphores, or a one-word instruction, takes 2 cycles
+    Stall       as :class:`TokenLoop` and :class:`WordLoop` say
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Depths and limits.
+
+    Members
+    -------
+    instruction : In(stream of descriptor(Opcode.MATMUL))
+        What to do.
+    wait : Out(SemaphoreWait)
+        Semaphores to take.
+    post_inner, post_outer : Out(SemaphorePost)
+        Semaphores to give.
+    control : Out(stream of control_word(config))
+        Words for the array's entry.
+    taken : In(1)
+        A result has left the output FIFO.
+    fault : Out(Fault)
+        What went wrong.
+    halt : In(1)
+        Start nothing.
+    idle : Out(1)
+        Nothing is under way, and no result waits.
+    events : Out(EVENTS)
+        A cycle late.
+    """
+
+    latency = 2
+
+    instruction: stream.Interface
+    wait: Any
+    post_inner: Any
+    post_outer: Any
+    control: stream.Interface
+    taken: Signal
+    fault: Any
+    halt: Signal
+    idle: Signal
+    events: data.View
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "instruction": In(stream.Signature(descriptor(Opcode.MATMUL))),
+            "wait": Out(SemaphoreWait()),
+            "post_inner": Out(SemaphorePost()),
+            "post_outer": Out(SemaphorePost()),
+            "control": Out(stream.Signature(control_word(config))),
+            "taken": In(1),
+            "fault": Out(Fault()),
+            "halt": In(1),
+            "idle": Out(1),
+            "events": Out(EVENTS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+
+        m.submodules.tokens = tokens = TokenLoop(self.config)
+        m.submodules.words = words = WordLoop(self.config)
+        wiring.connect(m, wiring.flipped(self.instruction), tokens.instruction)
+        wiring.connect(m, tokens.wait, wiring.flipped(self.wait))
+        wiring.connect(m, words.fault, wiring.flipped(self.fault))
+        wiring.connect(m, tokens.o, words.i)
+        wiring.connect(m, words.o, wiring.flipped(self.control))
+        wiring.connect(m, words.post_inner, wiring.flipped(self.post_inner))
+        wiring.connect(m, words.post_outer, wiring.flipped(self.post_outer))
+
+        starved = tokens.busy & ~words.busy & self.wait.valid & ~self.wait.ready
+        m.d.comb += [
+            tokens.halt.eq(self.halt),
+            words.halt.eq(self.halt),
+            words.taken.eq(self.taken),
+            self.idle.eq(~tokens.busy & ~words.busy & words.drained),
+        ]
+        m.d.sync += [
+            self.events.busy.eq(self.control.valid & self.control.ready),
+            self.events.wait_semaphore.eq(starved),
+            self.events.wait_output.eq(words.full),
+            self.events.wait_write.eq(self.control.valid & ~self.control.ready),
+        ]
+
+        return m

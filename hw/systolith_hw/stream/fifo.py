@@ -1,0 +1,135 @@
+"""A first-in first-out queue in synchronous-read memory."""
+
+from typing import Any, Literal
+
+from amaranth import *
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Fifo"]
+
+
+class Fifo(wiring.Component):
+    """Hold up to ``depth`` words between two streams, in order.
+
+    ::
+
+        i ──►[ memory of depth words ]──►[ its read register ]──► o
+
+    The read register is the output: it is filled as soon as it is free, and counts as one of
+    the ``depth`` words. A queue of depth 1 is that register alone.
+
+    =========== ==========================================================
+    Latency     a word accepted in cycle t is offered in cycle t + 2
+                (:attr:`latency`; t + 1 for depth 1)
+    Throughput  1 word per cycle from depth 3 on; 2 words in 3 cycles for
+                depth 2, 1 in 2 cycles for depth 1
+    Stall       ``i.ready``, ``o.valid`` and ``level`` come from registers:
+                no combinational path leads through the queue
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        What one word is.
+    depth : int
+        Words held, at least 1; need not be a power of two.
+    style : "block", "distributed" or None
+        Memory to build it from; None leaves the choice to synthesis.
+
+    Members
+    -------
+    i : In(stream of ``shape``)
+        Words in.
+    o : Out(stream of ``shape``)
+        The same words out.
+    level : Out(range(depth + 1))
+        Words accepted and not yet taken.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    level: Signal
+
+    def __init__(
+        self, shape, depth: int, *, style: Literal["block", "distributed"] | None = None
+    ) -> None:
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, not {depth}")
+        self.shape = shape
+        self.depth = depth
+        self.style = style
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "o": Out(stream.Signature(shape)),
+            "level": Out(range(depth + 1)),
+        })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from accepting a word to offering it, when the queue is empty."""
+        return 1 if self.depth == 1 else 2
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+
+        push = Signal()
+        pop = Signal()
+        full = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            push.eq(self.i.valid & ~full),
+            pop.eq(self.o.valid & self.o.ready),
+        ]
+        # A register of its own, since it enables every block of a wide memory.
+        m.d.sync += [
+            self.level.eq(self.level + push - pop),
+            full.eq(~pop & (full | (push & (self.level == self.depth - 1)))),
+        ]
+
+        if self.depth == 1:
+            word = Signal.like(self.o.payload, reset_less=True)
+            m.d.comb += [self.o.payload.eq(word), self.o.valid.eq(self.level)]
+            with m.If(push):
+                m.d.sync += word.eq(self.i.payload)
+        else:
+            self._elaborate_memory(m, push)
+
+        return m
+
+    def _elaborate_memory(self, m: Module, push: Signal) -> None:
+        """Add memory, pointers and the rule that fills the read register."""
+        attrs: Any = {"no_rw_check": 1}
+        if self.style is not None:
+            attrs["ram_style"] = self.style
+        store: Any = memory.Memory(shape=self.shape, depth=self.depth, init=[], attrs=attrs)
+        m.submodules.memory = store
+        write = store.write_port()
+        read = store.read_port()
+
+        # A word may be read from the cycle after it was written, and a full queue accepts
+        # nothing, so no word is ever read and written in one cycle.
+        stored = Signal()
+        valid = Signal()
+        free = Signal()
+        m.d.comb += [
+            stored.eq(self.level > valid),
+            free.eq(self.o.ready | ~valid),
+            write.en.eq(push),
+            write.data.eq(self.i.payload),
+            read.en.eq(free),  # also when nothing is stored: what it reads then is not valid
+            self.o.valid.eq(valid),
+            self.o.payload.eq(read.data),
+        ]
+        with m.If(push):
+            m.d.sync += write.addr.eq(self._after(write.addr))
+        with m.If(free):
+            m.d.sync += valid.eq(stored)
+            with m.If(stored):
+                m.d.sync += read.addr.eq(self._after(read.addr))
+
+    def _after(self, pointer: Value) -> Value:
+        """Return the pointer that follows."""
+        if self.depth & (self.depth - 1) == 0:
+            return (pointer + 1)[: len(pointer)]
+        return Mux(pointer == self.depth - 1, 0, pointer + 1)
