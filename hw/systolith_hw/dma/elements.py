@@ -1,0 +1,35 @@
+"""What LOAD's kinds are made of."""
+
+from ..config import Config
+from ..isa import LoadKind
+
+__all__ = ["element_bytes", "memory_depth", "pieces"]
+
+
+def element_bytes(config: Config) -> dict[LoadKind, int]:
+    """Return the bytes of an element in external memory."""
+    return {
+        LoadKind.OPERAND_ROWS: config.row_write_bytes,
+        LoadKind.OPERAND_COLUMNS: config.array.word_bytes,
+        LoadKind.ACTIVATION: config.array.word_bytes,
+        LoadKind.WIDE: config.wide_word_bytes,
+        LoadKind.SCALE: config.scale_word_bytes,
+    }
+
+
+def pieces(config: Config) -> dict[LoadKind, int]:
+    """Return how many pieces, beats or less, an element arrives in."""
+    return {
+        kind: max(1, size // config.bus.data_bytes) for kind, size in element_bytes(config).items()
+    }
+
+
+def memory_depth(config: Config) -> dict[LoadKind, int]:
+    """Return the number of addresses of the memory that is written."""
+    return {
+        LoadKind.OPERAND_ROWS: config.memory.operand_tiles,
+        LoadKind.OPERAND_COLUMNS: config.memory.operand_tiles,
+        LoadKind.ACTIVATION: config.memory.activation_words,
+        LoadKind.WIDE: config.memory.wide_words,
+        LoadKind.SCALE: config.memory.scale_words,
+    }

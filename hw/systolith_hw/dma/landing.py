@@ -1,0 +1,193 @@
+"""The last register of LOAD: an element, where it goes, and what it posts."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..array.permit import semaphore
+from ..config import SCALE_ENTRY_BYTES, Config
+from ..interfaces import SemaphorePost, row_write, scale_write, wide_write, word_write
+from ..isa import LoadKind
+from .elements import element_bytes, pieces
+
+__all__ = ["Landing"]
+
+
+class Landing(wiring.Component):
+    """Gather the pieces of an element, and offer it to its memory.
+
+    ::
+
+        piece ──►[ slot 0 | slot 1 | ... ]──┬──► rows
+                                            ├──► words ◄── exponent ◄──[ exponents of the page ]
+                                            ├──► wide
+                                            └──► scale
+
+    The four destinations see the same bits, each as its own shape.
+
+    =========== ==========================================================
+    Latency     1 cycle from the last piece to the offer
+    Throughput  1 element per cycle
+    Stall       pieces only while ``free``, which depends combinationally
+                on ``ready`` of the destinations
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+
+    Members
+    -------
+    accept, slot, piece : In
+        Put this piece into this slot.
+    header : In(1)
+        With ``accept``: then the slots hold an exponent word.
+    offer : In(1)
+        With ``accept``: then the slots hold an element that is to be written.
+    kind, lane, group : In
+        Of that element.
+    post_inner, post_outer : In(semaphore())
+        What its writing posts.
+    address : In
+        Where it goes; from the cycle after ``offer`` on.
+    free : Out(1)
+        The slots may be written.
+    full : Out(1)
+        An element is on offer.
+    rows, words, wide, scale : Out(streams)
+        To the memories.
+    posted_inner, posted_outer : Out(SemaphorePost)
+        In the cycle where the memory accepts.
+    """
+
+    accept: Signal
+    slot: Signal
+    piece: Signal
+    header: Signal
+    offer: Signal
+    kind: Signal
+    lane: Signal
+    group: Signal
+    post_inner: data.View
+    post_outer: data.View
+    address: Signal
+    free: Signal
+    full: Signal
+    rows: stream.Interface
+    words: stream.Interface
+    wide: stream.Interface
+    scale: stream.Interface
+    posted_inner: Any
+    posted_outer: Any
+
+    def __init__(self, config: Config, address) -> None:
+        self.config = config
+        self.element_bytes = max(element_bytes(config).values())
+        self.piece_bytes = min(config.bus.data_bytes, self.element_bytes)
+        rows = row_write(config)
+        super().__init__({
+            "accept": In(1),
+            "slot": In(range(max(pieces(config).values()))),
+            "piece": In(self.piece_bytes * 8),
+            "header": In(1),
+            "offer": In(1),
+            "kind": In(3),
+            "lane": In(range(config.array.columns)),
+            "group": In(rows["group"].shape),
+            "post_inner": In(semaphore()),
+            "post_outer": In(semaphore()),
+            "address": In(address),
+            "free": Out(1),
+            "full": Out(1),
+            "rows": Out(stream.Signature(rows)),
+            "words": Out(stream.Signature(word_write(config))),
+            "wide": Out(stream.Signature(wide_write(config))),
+            "scale": Out(stream.Signature(scale_write(config), always_ready=True)),
+            "posted_inner": Out(SemaphorePost()),
+            "posted_outer": Out(SemaphorePost()),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+
+        element = Signal(self.element_bytes * 8)
+        with m.If(self.accept):
+            for slot in range(self.element_bytes // self.piece_bytes):
+                with m.If(self.slot == slot):
+                    m.d.sync += element.word_select(slot, self.piece_bytes * 8).eq(self.piece)
+
+        ports = (self.rows, self.words, self.wide, self.scale)
+        kind = LoadKind
+        chosen = (
+            self.kind == kind.OPERAND_ROWS,
+            (self.kind == kind.OPERAND_COLUMNS) | (self.kind == kind.ACTIVATION),
+            self.kind == kind.WIDE,
+            self.kind == kind.SCALE,
+        )
+        m.d.comb += [
+            self.free.eq(~Cat(port.valid & ~port.ready for port in ports).any()),
+            self.full.eq(Cat(port.valid for port in ports).any()),
+        ]
+        with m.If(self.free):
+            m.d.sync += [
+                port.valid.eq(self.offer & mine) for port, mine in zip(ports, chosen, strict=True)
+            ]
+
+        self._elaborate_posts(m)
+        self._elaborate_words(m, element)
+        row, wide, scale = self.rows.payload, self.wide.payload, self.scale.payload
+        m.d.comb += [
+            row.tile.eq(self.address),
+            row.data.as_value().eq(element),
+            wide.address.eq(self.address),
+            wide.data.as_value().eq(element),
+            scale.address.eq(self.address),
+        ]
+        with m.If(self.offer):
+            m.d.sync += row.group.eq(self.group)
+        for lane, entry in enumerate(scale.data):
+            raw = element.word_select(lane, SCALE_ENTRY_BYTES * 8)
+            m.d.comb += [
+                entry.scale.eq(raw[0:16]), entry.shift.eq(raw[16:24]), entry.bias.eq(raw[32:64]),
+            ]  # fmt: skip
+        return m
+
+    def _elaborate_posts(self, m: Module) -> None:
+        """Keep what to post beside the element: the next transfer may have begun."""
+        for post, give in (
+            (self.post_inner, self.posted_inner), (self.post_outer, self.posted_outer),
+        ):  # fmt: skip
+            pending: Any = Signal(semaphore())
+            with m.If(self.offer):
+                m.d.sync += pending.eq(post)
+            m.d.comb += [
+                give.valid.eq(self.full & self.free & pending.present), give.id.eq(pending.id),
+            ]  # fmt: skip
+
+    def _elaborate_words(self, m: Module, element: Value) -> None:
+        """Add mantissas, and the exponents of the page, which move up with each word."""
+        array = self.config.array
+        words = self.words.payload
+        exponents: Any = Signal(data.ArrayLayout(array.exponent_bits, array.rows))
+        loading = Signal()
+        m.d.sync += loading.eq(self.header)
+        with m.If(loading):
+            for index in range(array.rows):
+                m.d.sync += exponents[index].eq(element.word_select(index, 8))
+        with m.Elif(self.words.valid & self.words.ready):
+            m.d.sync += exponents.as_value().eq(exponents.as_value() >> array.exponent_bits)
+
+        m.d.comb += [
+            words.address.eq(self.address),
+            words.word.exponent.eq(exponents[0]),
+        ]
+        for index, mantissa in enumerate(words.word.mantissas):
+            m.d.comb += mantissa.eq(element.word_select(index, array.mantissa_bytes * 8))
+        with m.If(self.offer):
+            m.d.sync += [
+                words.lane.eq(self.lane),
+                words.operand.eq(self.kind == LoadKind.OPERAND_COLUMNS),
+            ]

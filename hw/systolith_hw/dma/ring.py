@@ -1,0 +1,132 @@
+"""Addresses of the elements that LOAD writes."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+
+__all__ = ["Ring", "address_bits", "ring_fields"]
+
+
+def address_bits(config: Config) -> int:
+    """Return the width that holds the depth of every memory LOAD writes."""
+    part = config.memory
+    deepest = max(part.operand_tiles, part.activation_words, part.wide_words, part.scale_words)
+    return deepest.bit_length()
+
+
+def ring_fields(config: Config) -> data.StructLayout:
+    """Return the shape of where a transfer goes: the fields of LOAD, in fewer bits."""
+    bits = address_bits(config)
+    return data.StructLayout({
+        "local": bits, "local_stride": bits, "ring_base": bits, "ring_end": bits,
+    })  # fmt: skip
+
+
+class Ring(wiring.Component):
+    """Count through runs of consecutive addresses, ``local_stride`` apart, in a ring.
+
+    ::
+
+        ring_base          local            local + stride         ring_end
+            |...............|--- run 0 -->...|--- run 1 -->............|
+            +--------------------------- wraps to ---------------------+
+
+    With ``ring_base < ring_end``, ``local < ring_end`` (both checked here) and ``local_stride``
+    at most the size of the ring (checked before), no address ever reaches ``ring_end``.
+
+    =========== ==========================================================
+    Latency     1 cycle from ``step`` to ``address``
+    Throughput  1 element per cycle, 1 run in 2 cycles
+    Stall       ``step`` with ``first`` only while ``ready``
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``memory``.
+
+    Members
+    -------
+    fields : In(ring_fields)
+        Where the transfer goes; they stay while it runs.
+    fresh : In(1)
+        This is the first cycle of a transfer.
+    step : In(1)
+        Move to the next element.
+    first : In(1)
+        It is the first of a run.
+    advance : In(1)
+        With ``first``: the run after this one starts ``local_stride`` further on.
+    hold : In(1)
+        Without ``first``: stay at the address.
+    ready : Out(1)
+        The start of the next run is known.
+    address : Out(address_bits)
+        Of the element that the last ``step`` moved to.
+    illegal : Out(1)
+        The fields are no ring; with ``fresh``.
+    """
+
+    fields: data.View
+    fresh: Signal
+    step: Signal
+    first: Signal
+    advance: Signal
+    hold: Signal
+    ready: Signal
+    address: Signal
+    illegal: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "fields": In(ring_fields(config)),
+            "fresh": In(1),
+            "step": In(1),
+            "first": In(1),
+            "advance": In(1),
+            "hold": In(1),
+            "ready": Out(1),
+            "address": Out(address_bits(config)),
+            "illegal": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        bits = address_bits(self.config)
+        base, end = self.fields.ring_base, self.fields.ring_end
+
+        # Minus the size of the ring; needed from the second cycle of a transfer on.
+        difference = Signal(signed(bits + 1))
+        wrap = Signal.like(difference)
+        m.d.comb += difference.eq(base - end)
+        m.d.sync += wrap.eq(difference)
+
+        # The start of the next run: the stride is added with the first element of a run, the
+        # size taken off in the cycle after.
+        start = Signal(bits + 1)
+        begin = Signal(bits + 1)
+        past = Signal()
+        added = Signal()
+        move = Signal()
+        m.d.comb += [
+            begin.eq(Mux(self.fresh, self.fields.local, start)),
+            past.eq(begin >= end),
+            move.eq(self.step & self.first & self.advance),
+            self.ready.eq(~added | self.fresh),
+            self.illegal.eq(self.fresh & (past | ~difference[-1])),
+        ]
+        change = Mux(move, self.fields.local_stride, Mux(added & past, wrap, 0))
+        m.d.sync += [start.eq(begin + change), added.eq(move)]
+
+        following = Signal(bits)
+        m.d.comb += following.eq(self.address + 1)
+        with m.If(self.step):
+            with m.If(self.first):
+                m.d.sync += self.address.eq(begin)
+            with m.Elif(~self.hold):
+                m.d.sync += self.address.eq(Mux(following == end, base, following))
+
+        return m

@@ -1,0 +1,150 @@
+"""Where in its run a piece of a LOAD stands."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..isa import LoadKind
+from .elements import pieces
+from .requester import COUNT_BITS
+
+__all__ = ["RunCounter", "run_fields"]
+
+
+def run_fields(config: Config) -> data.StructLayout:
+    """Return the shape of what makes up the runs of a transfer."""
+    return data.StructLayout({
+        "kind": 3, "rows": COUNT_BITS, "beats": COUNT_BITS, "elements": COUNT_BITS,
+    })  # fmt: skip
+
+
+class RunCounter(wiring.Component):
+    """Count pieces into elements, elements into pages, beats into runs and runs into a transfer.
+
+    ::
+
+        run of ACTIVATION, two pieces each:  |exponents|word 0|word 1|pad|
+        header, keep                                 h      k      k
+        run_end                                                        e
+
+    All outputs tell of the piece that ``accept`` would take in this cycle.
+
+    =========== ==========================================================
+    Latency     0 cycles
+    Throughput  1 piece per cycle, also from transfer to transfer
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+
+    Members
+    -------
+    fields : In(run_fields)
+        Of the transfer; they stay until ``finish``.
+    accept : In(1)
+        The piece is taken.
+    beat_end : In(1)
+        It is the last of its beat.
+    slot : Out(range(most pieces of an element))
+        Where in its element it belongs.
+    complete : Out(1)
+        It is the last of its element; this does not look at ``accept``.
+    header : Out(1)
+        It completes an exponent word.
+    keep : Out(1)
+        It completes an element that is to be written.
+    first, last : Out(1)
+        That element is the first, the last of its run.
+    enough : Out(1)
+        The run has all its elements: what comes is padding.
+    run_end : Out(1)
+        The piece ends its run.
+    short : Out(1)
+        It does, and elements are missing.
+    last_row : Out(1)
+        The run is the last of the transfer.
+    finish : Out(1)
+        The piece ends the transfer.
+    """
+
+    fields: data.View
+    accept: Signal
+    beat_end: Signal
+    slot: Signal
+    complete: Signal
+    header: Signal
+    keep: Signal
+    first: Signal
+    last: Signal
+    enough: Signal
+    run_end: Signal
+    short: Signal
+    last_row: Signal
+    finish: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "fields": In(run_fields(config)),
+            "accept": In(1),
+            "beat_end": In(1),
+            "slot": Out(range(max(pieces(config).values()))),
+            "complete": Out(1),
+            "header": Out(1),
+            "keep": Out(1),
+            "first": Out(1),
+            "last": Out(1),
+            "enough": Out(1),
+            "run_end": Out(1),
+            "short": Out(1),
+            "last_row": Out(1),
+            "finish": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        rows = self.config.array.rows
+
+        # Counters start at one: then the last of n is where they equal n.
+        row = Signal(COUNT_BITS, init=1)
+        beat = Signal(COUNT_BITS, init=1)
+        element = Signal(COUNT_BITS, init=1)
+        page = Signal(range(rows + 1))
+        begun = Signal()
+        whole = Signal()
+        at_header = Signal()
+        with m.Switch(self.fields.kind):
+            for kind, count in pieces(self.config).items():
+                with m.Case(kind):
+                    m.d.comb += self.complete.eq(self.slot == count - 1)
+        m.d.comb += [
+            at_header.eq((self.fields.kind == LoadKind.ACTIVATION) & (page == 0)),
+            whole.eq(self.accept & self.complete & ~self.enough),
+            self.header.eq(whole & at_header),
+            self.keep.eq(whole & ~at_header),
+            self.first.eq(~begun),
+            self.last.eq(element == self.fields.elements),
+            self.run_end.eq(self.accept & self.beat_end & (beat == self.fields.beats)),
+            self.short.eq(self.run_end & ~self.enough & ~(self.keep & self.last)),
+            self.last_row.eq(row == self.fields.rows),
+            self.finish.eq(self.run_end & self.last_row),
+        ]
+
+        with m.If(self.accept):
+            m.d.sync += self.slot.eq(Mux(self.complete, 0, self.slot + 1))
+            with m.If(self.beat_end):
+                m.d.sync += beat.eq(beat + 1)
+        with m.If(whole):
+            m.d.sync += page.eq(Mux(page == rows, 0, page + 1))
+        with m.If(self.keep):
+            m.d.sync += [begun.eq(1), self.enough.eq(self.last), element.eq(element + 1)]
+        with m.If(self.run_end):
+            m.d.sync += [
+                self.slot.eq(0), beat.eq(1), element.eq(1), page.eq(0), begun.eq(0),
+                self.enough.eq(0), row.eq(Mux(self.last_row, 1, row + 1)),
+            ]  # fmt: skip
+
+        return m

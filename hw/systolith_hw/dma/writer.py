@@ -1,0 +1,232 @@
+"""The second half of LOAD: turn beats into elements and write them on chip."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..array.permit import semaphore
+from ..config import Config
+from ..interfaces import (
+    PC_BITS,
+    SemaphorePost,
+    read_beat,
+    row_write,
+    scale_write,
+    wide_write,
+    word_write,
+)
+from ..isa import LoadKind
+from .elements import element_bytes
+from .gearbox import Splitter
+from .landing import Landing
+from .ring import Ring, address_bits, ring_fields
+from .run_counter import RunCounter, run_fields
+
+__all__ = ["Writer", "failures", "placement"]
+
+
+def failures() -> data.StructLayout:
+    """Return the shape of what can go wrong: no ring, a read error, too few beats."""
+    return data.StructLayout({"illegal": 1, "error": 1, "short": 1})
+
+
+def placement(config: Config) -> data.StructLayout:
+    """Return the shape of what the writer knows of a LOAD."""
+    return data.StructLayout({
+        "runs": run_fields(config),
+        "ring": ring_fields(config),
+        "lane": range(config.array.columns),
+        "post_inner": semaphore(),
+        "post_outer": semaphore(),
+        "pc": PC_BITS,
+    })
+
+
+class Writer(wiring.Component):
+    """Turn the beats of LOADs into elements, and write each where it belongs.
+
+    ::
+
+        beats ──►[ splitter ]──► piece ──►[ landing: element ]──► rows, words, wide, scale
+                 if an element    [ run counter ][ ring: address ]
+                 is less than a beat
+
+    All counting happens when a piece (a beat, or an element if that is smaller) enters the
+    element register; what leaves needs no further thought.
+
+    =========== ==========================================================
+    Latency     1 cycle from beat to write; 2 with a splitter
+    Throughput  1 piece per cycle, also from transfer to transfer; runs of
+                a single element take 2 cycles
+    Stall       ``beats.ready`` depends combinationally on ``ready`` of the
+                destinations
+    Golden      :mod:`systolith_sim.dma.pages`
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+
+    Members
+    -------
+    i : In(stream of :func:`placement`)
+        LOADs, in the order of their beats. Looked at while they wait; taken with their last
+        beat, so that the next may begin in the cycle after.
+    beats : In(stream of read_beat)
+        From memory.
+    rows, words, wide, scale : Out(streams)
+        As LOAD has them.
+    post_inner, post_outer : Out(SemaphorePost)
+        In the cycle where the last element of a run, of a transfer, is accepted.
+    stop : In(1)
+        Write no further element; take all beats and drop them.
+    failed : Out(failures())
+        Strobes: what is wrong in this cycle. From the next on, ``stop`` must be one.
+    failed_pc : Out(16)
+        Whose fault it is.
+    busy : Out(1)
+        Beats or writes are still to come.
+    starving : Out(1)
+        A beat is missing.
+    """
+
+    i: stream.Interface
+    beats: stream.Interface
+    rows: stream.Interface
+    words: stream.Interface
+    wide: stream.Interface
+    scale: stream.Interface
+    post_inner: Any
+    post_outer: Any
+    stop: Signal
+    failed: Any
+    failed_pc: Signal
+    busy: Signal
+    starving: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(placement(config))),
+            "beats": In(stream.Signature(read_beat(config))),
+            "rows": Out(stream.Signature(row_write(config))),
+            "words": Out(stream.Signature(word_write(config))),
+            "wide": Out(stream.Signature(wide_write(config))),
+            "scale": Out(stream.Signature(scale_write(config), always_ready=True)),
+            "post_inner": Out(SemaphorePost()),
+            "post_outer": Out(SemaphorePost()),
+            "stop": In(1),
+            "failed": Out(failures()),
+            "failed_pc": Out(PC_BITS),
+            "busy": Out(1),
+            "starving": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.counter = counter = RunCounter(self.config)
+        m.submodules.ring = ring = Ring(self.config)
+        m.submodules.landing = landing = Landing(self.config, address_bits(self.config))
+        for name in ("rows", "words", "wide", "scale"):
+            connect(m, getattr(landing, name), flipped(getattr(self, name)))
+        connect(m, landing.posted_inner, flipped(self.post_inner))
+        connect(m, landing.posted_outer, flipped(self.post_outer))
+
+        error = Signal()
+        ready = Signal()
+        valid = self._elaborate_pieces(m, ready, counter, landing, error)
+        placed = ring.ready | ~counter.first | ~counter.complete
+        m.d.comb += [
+            ready.eq(self.i.valid & landing.free & ~self.stop & placed),
+            counter.accept.eq(ready & valid),
+            landing.accept.eq(counter.accept),
+            self.i.ready.eq(counter.finish),
+            self.busy.eq(self.i.valid | landing.full),
+            self.starving.eq(self.i.valid & ~valid),
+        ]
+        self._elaborate_element(m, counter, ring, landing, error)
+
+        m.d.comb += [
+            self.failed.illegal.eq(ring.illegal),
+            self.failed.error.eq(counter.accept & error),
+            self.failed.short.eq(counter.short),
+            self.failed_pc.eq(self.i.p.pc),
+        ]
+        return m
+
+    def _elaborate_pieces(
+        self, m: Module, ready: Value, counter: RunCounter, landing: Landing, error: Signal
+    ) -> Value:
+        """Cut beats into elements where those are smaller; return "there is a piece"."""
+        beat = self.config.bus.data_bytes
+        sizes = [min(beat, size) for size in element_bytes(self.config).values()]
+        if min(sizes) == beat:
+            m.d.comb += [
+                landing.piece.eq(self.beats.p.data),
+                counter.beat_end.eq(1),
+                error.eq(self.beats.valid & self.beats.p.error),
+                self.beats.ready.eq(ready | self.stop),
+            ]
+            return self.beats.valid
+
+        m.submodules.splitter = splitter = Splitter([beat] * len(sizes), sizes, 1)
+        m.d.comb += [
+            splitter.i.p.data.eq(self.beats.p.data),
+            splitter.i.p.tag.eq(self.beats.p.error),
+            splitter.i.valid.eq(self.beats.valid),
+            self.beats.ready.eq(splitter.i.ready | self.stop),
+            splitter.kind.eq(self.i.p.runs.kind),
+            splitter.skip.eq(counter.enough),
+            splitter.o.ready.eq(ready),
+            landing.piece.eq(splitter.o.p.data),
+            counter.beat_end.eq(splitter.o.p.last),
+            error.eq(splitter.o.valid & splitter.o.p.tag),
+        ]
+        return splitter.o.valid
+
+    def _elaborate_element(
+        self, m: Module, counter: RunCounter, ring: Ring, landing: Landing, error: Value
+    ) -> None:
+        """Wire counter, ring and landing: what the element is, and where it goes."""
+        fields = self.i.payload
+        kind = fields.runs.kind
+
+        # The first cycle of a transfer is the one after the last of another.
+        started = Signal()
+        m.d.sync += started.eq(self.i.valid & ~self.i.ready)
+
+        turn = Signal.like(landing.lane)
+        lane = Signal.like(landing.lane)
+        m.d.comb += lane.eq(fields.lane + turn)
+        with m.If(counter.run_end):
+            m.d.sync += turn.eq(Mux(counter.last_row, 0, turn + 1))
+
+        # The groups of banks of a tile count below its address.
+        group = landing.rows.p.group
+        last_group = group == self.config.array.rows // self.config.write_rows - 1
+        rows, columns = kind == LoadKind.OPERAND_ROWS, kind == LoadKind.OPERAND_COLUMNS
+        m.d.comb += [
+            counter.fields.eq(fields.runs),
+            ring.fields.eq(fields.ring),
+            ring.fresh.eq(self.i.valid & ~started),
+            ring.step.eq(counter.keep),
+            ring.first.eq(counter.first),
+            ring.advance.eq(~columns | (lane == self.config.array.columns - 1)),
+            ring.hold.eq(rows & ~last_group),
+            landing.slot.eq(counter.slot),
+            landing.header.eq(counter.header),
+            landing.offer.eq(counter.keep & ~error & ~ring.illegal),
+            landing.kind.eq(kind),
+            landing.lane.eq(lane),
+            landing.group.eq(Mux(counter.first | last_group, 0, group + 1)),
+            landing.address.eq(ring.address),
+            landing.post_inner.id.eq(fields.post_inner.id),
+            landing.post_inner.present.eq(fields.post_inner.present & counter.last),
+            landing.post_outer.id.eq(fields.post_outer.id),
+            landing.post_outer.present.eq(
+                fields.post_outer.present & counter.last & counter.last_row
+            ),
+        ]
