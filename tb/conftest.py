@@ -1,0 +1,43 @@
+"""Choice of simulators: ``pytest --sim icarus``; those not installed are skipped."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from systolith_sim import cosimulation
+
+# What tests compile is kept, but not among the user's own.
+os.environ.setdefault("SYSTOLITH_CACHE", str(Path(__file__).parents[1] / "build" / "cache"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--sim",
+        default=",".join(cosimulation.SIMULATORS),
+        help="simulators for tests on Verilog, with commas between (default: all)",
+    )
+    parser.addoption("--sim-seed", type=int, default=1, help="seed of the benches (default: 1)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has an argument ``sim`` once for each simulator."""
+    if "sim" not in metafunc.fixturenames:
+        return
+    chosen = [name.strip() for name in metafunc.config.getoption("--sim").split(",")]
+    unknown = set(chosen) - set(cosimulation.SIMULATORS)
+    if unknown:
+        raise pytest.UsageError(
+            f"--sim knows {', '.join(cosimulation.SIMULATORS)}, not {', '.join(sorted(unknown))}"
+        )
+    cases = []
+    for name in chosen:
+        reason = cosimulation.missing(name)
+        cases.append(pytest.param(name, marks=pytest.mark.skipif(bool(reason), reason=reason)))
+    metafunc.parametrize("sim", cases)
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return the seed of the benches."""
+    return request.config.getoption("--sim-seed")
