@@ -1,0 +1,100 @@
+"""Wide memory: 32-bit fixed-point values, ``lanes`` of them in a word."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import wide_write
+
+__all__ = ["WideMemory", "WideRead"]
+
+
+class WideRead(wiring.Signature):
+    """The reading side of wide memory, seen from the reader.
+
+    Members
+    -------
+    address : Out(range(memory.wide_words)), enable : Out(1)
+        Read this word.
+    data : In(lanes of 32 bits)
+        The word, two cycles after ``enable``; held until the word of the next ``enable``.
+    """
+
+    def __init__(self, config: Config) -> None:
+        shape = wide_write(config)
+        super().__init__({
+            "address": Out(shape["address"].shape),
+            "enable": Out(1),
+            "data": In(shape["data"].shape),
+        })
+
+
+class WideMemory(wiring.Component):
+    """Keep wide words: written by the vector unit and LOAD, read by STORE.
+
+    ::
+
+        vector ──► first ┐
+        load ────► then ─┴──► memory ──► register ──► read
+
+    =========== =============================================================
+    Latency     2 cycles from ``read.enable`` to ``read.data``
+    Throughput  one write and one read per cycle; reading a word in the cycle
+                that writes it gives anything
+    Stall       ``load`` waits while ``vector`` writes
+    =========== =============================================================
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``memory.wide_words`` and ``vector.lanes``.
+
+    Members
+    -------
+    vector : In(stream of wide_write, always ready)
+        Writes that win.
+    load : In(stream of wide_write)
+        Writes that yield; ``ready`` is combinational from ``vector.valid``.
+    read : In(WideRead)
+        The reader.
+    """
+
+    vector: stream.Interface
+    load: stream.Interface
+    read: Any
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "vector": In(stream.Signature(wide_write(config), always_ready=True)),
+            "load": In(stream.Signature(wide_write(config))),
+            "read": In(WideRead(config)),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
+        store: memory.Memory = memory.Memory(
+            shape=wide_write(self.config)["data"].shape,
+            depth=self.config.memory.wide_words,
+            init=[],
+            attrs=attrs,
+        )
+        m.submodules.memory = store
+        write, read = store.write_port(), store.read_port()
+        chosen: Any = Signal(wide_write(self.config))
+        m.d.comb += [
+            self.load.ready.eq(~self.vector.valid),
+            chosen.eq(Mux(self.vector.valid, self.vector.payload, self.load.payload)),
+            write.en.eq(self.vector.valid | self.load.valid),
+            write.addr.eq(chosen.address),
+            write.data.eq(chosen.data),
+            read.en.eq(self.read.enable),
+            read.addr.eq(self.read.address),
+        ]
+        # Block RAM is slow to show its output: nothing but this register follows it.
+        m.d.sync += self.read.data.eq(read.data)
+        return m

@@ -1,0 +1,166 @@
+"""The instruction word under work, and the one adder of the sequencer."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..interfaces import PC_BITS
+from ..isa import WORD_BITS
+
+__all__ = ["Datapath", "Operand", "Outside", "Source"]
+
+
+class Operand(enum.Enum, shape=2):
+    """What the adder's second operand becomes."""
+
+    ZERO = 0
+    VALUE = 1  # what the register memory has read
+    UPPER = 2  # its low 16 bits, shifted left by 16
+    ONES = 3  # minus one
+
+
+class Source(enum.Enum, shape=2):
+    """The adder's first operand."""
+
+    ZERO = 0
+    LOW = 1
+    HIGH = 2
+
+
+class Outside(enum.Enum, shape=2):
+    """What comes in at the adder's output, while the sum is zero."""
+
+    NONE = 0
+    PC = 1
+    LENGTH = 2
+    POSITION = 3
+
+
+class Datapath(wiring.Component):
+    """The instruction word under work, and the one adder of the sequencer.
+
+    Each bit of each register has at most four inputs here, the size of a lookup table; this is
+    why numbers from outside come in by way of a sum that is zero, and why nothing holds the
+    operand but ``hold``. ::
+
+        program memory ──64──►┌──────┬──────┐
+                              │ high │ low  │──► queues
+                              └▲───┬─┴▲──┬──┘
+                               │   └──│──┴──►┐
+        outside (or) ──────────┴──────┴──────┤ + │◄── operand ◄── register memory
+                        register memory ◄── high
+
+    Members
+    -------
+    load : In(1), word : In(64)
+        Take the next instruction word, whatever else is asked for.
+    source, outside : In
+        The sum in this cycle.
+    low_sum, high_sum : In(1)
+        This half becomes the sum.
+    low_shift : In(1)
+        ``low`` is shifted one bit to the right.
+    high_trim : In(1)
+        The upper 16 bits of ``high`` become zero.
+    operand : In
+        What the operand becomes, unless ``hold``.
+    hold : In(1)
+        Keep the operand.
+    value : In(32)
+        What the register memory has read.
+    pc : In(16), length, position : In(32)
+    low, high : Out(32)
+        The two halves.
+    carry : Out(1)
+        The adder's carry in this cycle.
+    """
+
+    load: Signal
+    word: Signal
+    source: Any
+    outside: Any
+    low_sum: Signal
+    high_sum: Signal
+    low_shift: Signal
+    high_trim: Signal
+    operand: Any
+    hold: Signal
+    value: Signal
+    pc: Signal
+    length: Signal
+    position: Signal
+    low: Signal
+    high: Signal
+    carry: Signal
+
+    def __init__(self) -> None:
+        super().__init__({
+            "load": In(1),
+            "word": In(WORD_BITS),
+            "source": In(Source),
+            "outside": In(Outside),
+            "low_sum": In(1),
+            "high_sum": In(1),
+            "low_shift": In(1),
+            "high_trim": In(1),
+            "operand": In(Operand),
+            "hold": In(1),
+            "value": In(32),
+            "pc": In(PC_BITS),
+            "length": In(32),
+            "position": In(32),
+            "low": Out(32),
+            "high": Out(32),
+            "carry": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        low = Signal(32, reset_less=True)
+        high = Signal(32, reset_less=True)
+        operand = Signal(32, reset_less=True)
+
+        first = Signal(32)
+        outside = Signal(32)
+        total = Signal(33)
+        with m.Switch(self.source):
+            with m.Case(Source.LOW):
+                m.d.comb += first.eq(low)
+            with m.Case(Source.HIGH):
+                m.d.comb += first.eq(high)
+        with m.Switch(self.outside):
+            with m.Case(Outside.PC):
+                m.d.comb += outside.eq(self.pc)
+            with m.Case(Outside.LENGTH):
+                m.d.comb += outside.eq(self.length)
+            with m.Case(Outside.POSITION):
+                m.d.comb += outside.eq(self.position)
+        m.d.comb += [
+            total.eq(first + operand),
+            self.carry.eq(total[32]),
+            self.low.eq(low),
+            self.high.eq(high),
+        ]
+
+        with m.If(self.load | self.low_sum | self.low_shift):
+            m.d.sync += low.eq(
+                Mux(self.load, self.word[:32], Mux(self.low_shift, low >> 1, total))
+            )
+        with m.If(self.load | self.high_sum):
+            m.d.sync += high.eq(Mux(self.load, self.word[32:], total[:32] | outside))
+        with m.If(self.high_trim):
+            m.d.sync += high[16:].eq(0)
+        with m.If(~self.hold):
+            with m.Switch(self.operand):
+                with m.Case(Operand.ZERO):
+                    m.d.sync += operand.eq(0)
+                with m.Case(Operand.VALUE):
+                    m.d.sync += operand.eq(self.value)
+                with m.Case(Operand.UPPER):
+                    m.d.sync += operand.eq(self.value << 16)
+                with m.Case(Operand.ONES):
+                    m.d.sync += operand.eq(0xFFFF_FFFF)
+
+        return m

@@ -1,0 +1,316 @@
+"""Executes the program: issues the units' instructions, and does the control instructions."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import PC_BITS
+from ..isa import INSTRUCTIONS, WORD_BITS, WORDS, ErrorCode, Opcode, Unit
+from .calc import add_calc_states
+from .datapath import Operand, Outside, Source
+from .fetch import FetchShape
+from .loops import add_loop_end_states, add_loop_states
+from .micro import Count, Micro
+
+__all__ = ["QUEUES", "Issue"]
+
+QUEUES = {
+    Unit.ARRAY: Opcode.MATMUL,
+    Unit.VECTOR: Opcode.DRAIN,
+    Unit.LOAD: Opcode.LOAD,
+    Unit.STORE: Opcode.STORE,
+}
+"""The units that have queues, and the one instruction of each."""
+
+QUIET_CYCLES = 4
+"""Cycles in a row in which all units must be idle at END and BARRIER: an instruction may be in
+the registers between queue and unit, where neither sees it."""
+
+
+class Issue(wiring.Component):
+    """Executes the program: issues the units' instructions, and does the control instructions.
+
+    A state machine above one 64-bit word, one 32-bit adder and a small memory. ::
+
+        IDLE ──► WAIT ──► HEADER ──┬─► WORDS ──────────┬─► HEADER (read ahead), or NEXT
+                  ▲                ├─► LOOP_..., CALC_...
+                  │                └─► QUIET ── END ───┼─► CLEAR ──► IDLE
+                  └── TRIP_... ◄── NEXT ◄──────────────┘
+
+    =========== ==========================================================
+    Latency     6 cycles from ``start`` to the first word of a queue
+    Throughput  5 cycles for a unit's instruction, 1 to 2 more for each patch;
+                10 for a trip of a loop; LOOP and CALC as said in their files
+    Stall       one instruction waits for its queue, and all behind it
+    Golden      :func:`systolith_sim.sequencer.expand`
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``memory.program_instructions`` and ``sequencer.loop_depth``.
+
+    Members
+    -------
+    start : In(1), length, position : In(32)
+        Run the program with these in registers 1 and 2. A start that comes within 20 cycles of
+        the last end waits.
+    fetched : In(index_bits), failed : In(1)
+        What is in the program memory, and whether no more will come.
+    oldest : Out(index_bits), starving : Out(1)
+        The oldest instruction still needed; whether fetching holds up the program.
+    read_enable : Out(1), read_address : Out, read_data : In(64)
+        The program memory.
+    units_idle : In(1)
+        All queues are empty and all units idle.
+    array, vector, load, store : Out(stream of 64 bits)
+        Instructions, four words each.
+    done : Out(1)
+        END has completed, for one cycle.
+    fault_valid : Out(1), fault_code : Out(8)
+        The instruction at ``pc`` is at fault.
+    pc : Out(16)
+        The instruction under work.
+    running : Out(1)
+        From start to done.
+    busy, wait_queue : Out(1)
+        For the counters.
+    """
+
+    start: Signal
+    length: Signal
+    position: Signal
+    fetched: Signal
+    failed: Signal
+    oldest: Signal
+    starving: Signal
+    read_enable: Signal
+    read_address: Signal
+    read_data: Signal
+    units_idle: Signal
+    array: Any
+    vector: Any
+    load: Any
+    store: Any
+    done: Signal
+    fault_valid: Signal
+    fault_code: Signal
+    pc: Signal
+    running: Signal
+    busy: Signal
+    wait_queue: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.shape = FetchShape(config)
+        super().__init__({
+            "start": In(1),
+            "length": In(32),
+            "position": In(32),
+            "fetched": In(self.shape.index_bits),
+            "failed": In(1),
+            "oldest": Out(self.shape.index_bits),
+            "starving": Out(1),
+            "read_enable": Out(1),
+            "read_address": Out(range(config.memory.program_instructions * WORDS)),
+            "read_data": In(WORD_BITS),
+            "units_idle": In(1),
+            **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in QUEUES},
+            "done": Out(1),
+            "fault_valid": Out(1),
+            "fault_code": Out(8),
+            "pc": Out(PC_BITS),
+            "running": Out(1),
+            "busy": Out(1),
+            "wait_queue": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        micro = Micro(m, self.config)
+        datapath, picker, reader = micro.datapath, micro.picker, micro.reader
+
+        unit = Signal(len(QUEUES))  # the queue of the instruction under work; 0 if it has none
+        final = Signal()  # the instruction under work is the last of a loop's body
+        hold = Signal()  # the body of the outermost loop begins
+        here, next_too = self._watch_fetch(m, micro)
+        m.d.sync += final.eq((micro.pc == micro.end) & (micro.level != 0))
+        m.d.comb += [
+            reader.follow.eq((unit != 0) & ~final & next_too),
+            self.read_enable.eq(reader.read_enable),
+            self.read_address.eq(Cat(reader.read_word, micro.pc)),
+            datapath.load.eq(reader.load),
+            datapath.word.eq(self.read_data),
+            datapath.value.eq(micro.memory.read_data),
+            datapath.pc.eq(micro.pc),
+            datapath.length.eq(self.length),
+            datapath.position.eq(self.position),
+            picker.header.eq(micro.high),
+            picker.held.eq(reader.held),
+            picker.index.eq(reader.index),
+            self.pc.eq(micro.pc),
+            self.fault_code.eq(micro.error),
+        ]
+        with m.If(reader.last & reader.follow):
+            micro.do(micro.pc_step)
+        with m.If((micro.level == 0) | hold):
+            m.d.sync += self.oldest.eq(micro.pc)
+
+        pending = Signal()  # a start that came before the registers were clear
+        quiet = Signal(QUIET_CYCLES - 1)
+        stop = Signal()  # the control instruction under work is END, not BARRIER
+        m.d.comb += [self.running.eq(1), self.busy.eq(1)]
+        m.d.sync += self.done.eq(0)
+        with m.If(self.start):
+            m.d.sync += pending.eq(1)
+        with m.FSM(init="ZERO"):
+            self._add_rest_states(m, micro, pending)
+            self._add_flow_states(m, micro, here, final)
+            self._add_quiet_state(m, micro, stop, quiet)
+            self._add_header_state(m, micro, unit, stop)
+            self._add_word_state(m, micro, unit)
+            add_calc_states(m, micro)
+            add_loop_states(m, micro, self.config, hold)
+            add_loop_end_states(m, micro)
+            with m.State("FAULT"):
+                m.d.comb += [self.fault_valid.eq(1), self.busy.eq(0)]
+        micro.elaborate()
+        return m
+
+    def _watch_fetch(self, m: Module, micro: Micro) -> tuple[Signal, Signal]:
+        """Return whether this instruction, and the next, are in the program memory."""
+        here = Signal()
+        next_too = Signal()
+        ahead = Signal(signed(self.shape.index_bits))
+        m.d.comb += ahead.eq(self.fetched - micro.pc)
+        m.d.sync += [here.eq(ahead > 0), next_too.eq(ahead > 1)]
+        return here, next_too
+
+    def _add_rest_states(self, m: Module, micro: Micro, pending: Signal) -> None:
+        """Clear the registers when there is time, and start."""
+        with m.State("ZERO"):
+            m.d.comb += [self.running.eq(0), self.busy.eq(0)]
+            micro.add(Operand.ZERO, Source.ZERO)
+            micro.set_count(Count.REGISTERS)
+            m.next = "CLEAR_BEGIN"
+        with m.State("CLEAR_BEGIN"):
+            m.d.comb += [self.running.eq(0), self.busy.eq(0)]
+            m.next = "CLEAR"
+        with m.State("CLEAR"):
+            m.d.comb += [self.running.eq(0), self.busy.eq(0)]
+            micro.write_counted()
+            with m.If(micro.count == 0):
+                m.next = "IDLE"
+        with m.State("IDLE"):
+            m.d.comb += [self.running.eq(0), self.busy.eq(0)]
+            micro.set_count(Count.POSITION)
+            micro.bring(Outside.POSITION)
+            with m.If(self.start | pending):
+                micro.do(micro.pc_clear)
+                m.d.sync += pending.eq(0)
+                m.next = "START_POSITION"
+        with m.State("START_POSITION"):
+            micro.write_counted()
+            micro.bring(Outside.LENGTH)
+            m.next = "START_LENGTH"
+        with m.State("START_LENGTH"):
+            micro.write_counted()
+            m.next = "WAIT"
+
+    def _add_flow_states(self, m: Module, micro: Micro, here: Value, final: Value) -> None:
+        """Find the next instruction, and wait for it."""
+        with m.State("COMPARE"):
+            m.next = "NEXT"  # `final` is a cycle late
+        with m.State("NEXT"):
+            with m.If(final):
+                m.next = "TRIP_REMAINING"
+            with m.Else():
+                micro.do(micro.pc_step)
+                m.next = "SETTLE"
+        with m.State("SETTLE"):
+            m.next = "WAIT"  # so is `here`
+        with m.State("WAIT"):
+            with m.If(here):
+                m.d.comb += micro.reader.begin.eq(1)
+                m.next = "HEADER"
+            with m.Else():
+                m.d.comb += [self.starving.eq(1), self.busy.eq(0)]
+                with m.If(self.failed):
+                    micro.fail(ErrorCode.BUS_READ)
+
+    def _add_quiet_state(
+        self, m: Module, micro: Micro, stop: Signal, quiet: Signal
+    ) -> None:
+        """Wait for the units."""
+        with m.State("QUIET"):
+            m.d.comb += self.busy.eq(0)
+            micro.flush()
+            m.d.sync += quiet.eq(Mux(self.units_idle, Cat(Const(1, 1), quiet), 0))
+            with m.If(self.units_idle & quiet.all()):
+                m.d.sync += quiet.eq(0)
+                with m.If(stop):
+                    m.d.sync += self.done.eq(1)
+                    micro.do(micro.level_clear)
+                    m.next = "ZERO"
+                with m.Else():
+                    m.next = "NEXT"
+
+    def _add_header_state(
+        self, m: Module, micro: Micro, unit: Signal, stop: Signal
+    ) -> None:
+        """Look at the first word of an instruction."""
+        with m.State("HEADER"), m.If(micro.reader.held):
+            micro.do(micro.picker.load)
+            micro.bring(Outside.PC)
+            m.d.sync += unit.eq(0)
+            with m.Switch(micro.low[:8]):
+                with m.Case(Opcode.END, Opcode.BARRIER):
+                    m.d.sync += stop.eq(micro.low[:8] == Opcode.END)
+                    m.next = "QUIET"
+                with m.Case(Opcode.CALC):
+                    m.next = "CALC_START"
+                with m.Case(Opcode.LOOP):
+                    micro.do(micro.level_up)
+                    m.next = "LOOP_START"
+                    with m.If(micro.level == self.config.sequencer.loop_depth):
+                        micro.fail(ErrorCode.LOOP)
+                for position, opcode in enumerate(QUEUES.values()):
+                    assert INSTRUCTIONS[opcode].unit in QUEUES
+                    with m.Case(opcode):
+                        m.d.sync += unit.eq(1 << position)
+                        m.next = "WORDS"
+                with m.Default():
+                    micro.fail(ErrorCode.ILLEGAL_INSTRUCTION)
+            # The header itself cannot be patched.
+            slots = [micro.high[8 * index : 8 * index + 4] for index in range(4)]
+            with m.If(Cat((slot[2:] == 0) & (slot[:2] != 0) for slot in slots).any()):
+                micro.fail(ErrorCode.ILLEGAL_INSTRUCTION)
+
+    def _add_word_state(self, m: Module, micro: Micro, unit: Signal) -> None:
+        """Hand the words of an instruction to a queue."""
+        streams = [getattr(self, queue.name.lower()) for queue in QUEUES]
+        offer = Signal()
+        accept = Signal()
+        m.d.comb += accept.eq((Cat(queue.ready for queue in streams) & unit).any())
+        for queue, selected in zip(streams, unit, strict=True):
+            m.d.comb += [
+                queue.payload.eq(Cat(micro.low, micro.high)),
+                queue.valid.eq(offer & selected),
+            ]
+        with m.State("WORDS"):
+            m.d.comb += [
+                micro.picker.enable.eq(1),
+                offer.eq(micro.reader.held & micro.picker.patched),
+                self.wait_queue.eq(offer & ~accept),
+            ]
+            with m.If(self.wait_queue):
+                m.d.comb += self.busy.eq(0)
+            with m.If(offer & accept):
+                micro.take()
+                with m.If(micro.reader.index == WORDS - 1):
+                    m.next = "NEXT"
+                    with m.If(micro.reader.reading):
+                        m.next = "HEADER"

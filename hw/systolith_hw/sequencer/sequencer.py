@@ -1,0 +1,159 @@
+"""Fetches and executes the program; wiring only."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import Config
+from ..interfaces import PC_BITS, Fault, ReadPort
+from ..isa import WORD_BITS
+from .fetch import ProgramFetch
+from .issue import QUEUES, Issue
+from .program_memory import ProgramMemory
+
+__all__ = ["EVENTS", "Sequencer"]
+
+EVENTS = data.StructLayout({"busy": 1, "wait_queue": 1, "wait_fetch": 1, "fetch_beats": 1})
+"""Strobes for the counters SEQUENCER_* and FETCH_BEATS."""
+
+
+class Sequencer(wiring.Component):
+    """Fetches and executes the program; wiring only.
+
+    ::
+
+        bus ──►[ ProgramFetch ]──►[ ProgramMemory ]──►[ Issue ]──► array, vector, load, store
+                      ▲                                   │
+                      └─────────────── oldest ◄───────────┘
+
+    =========== ==========================================================
+    Latency     6 cycles from ``start`` to the first word of a queue, when
+                the program is on chip
+    Throughput  see :class:`Issue`
+    Golden      :func:`systolith_sim.sequencer.expand`
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``sequencer``, ``bus`` and ``memory.program_instructions``.
+
+    Members
+    -------
+    bus : Out(ReadPort)
+        Program fetch.
+    program_address : In(address_bits), program_write : In(1)
+        Where the program is; the strobe forgets what is on chip and fetches ahead. Not while
+        ``busy``.
+    start : In(1)
+        Run the program from its first instruction, fetched again only if it is no more on chip.
+    halt : In(1)
+        Stop at once. The program is lost.
+    length, position : In(32)
+        Runtime registers 1 and 2 at the start.
+    units_idle : In(1)
+        All queues are empty and all units idle.
+    array, vector, load, store : Out(stream of 64 bits)
+        Instructions for the queues, four words each.
+    done : Out(1)
+        END has completed, for one cycle.
+    busy : Out(1)
+        A program runs.
+    idle : Out(1)
+        No read is outstanding.
+    pc : Out(16)
+        The instruction under work; kept by a halt.
+    fault : Out(Fault)
+        ILLEGAL_INSTRUCTION, LOOP or BUS_READ.
+    events : Out(EVENTS)
+        ``busy`` in cycles in which something got on.
+    """
+
+    bus: Any
+    program_address: Signal
+    program_write: Signal
+    start: Signal
+    halt: Signal
+    length: Signal
+    position: Signal
+    units_idle: Signal
+    array: Any
+    vector: Any
+    load: Any
+    store: Any
+    done: Signal
+    busy: Signal
+    idle: Signal
+    pc: Signal
+    fault: Any
+    events: Any
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "bus": Out(ReadPort(config)),
+            "program_address": In(config.bus.address_bits),
+            "program_write": In(1),
+            "start": In(1),
+            "halt": In(1),
+            "length": In(32),
+            "position": In(32),
+            "units_idle": In(1),
+            **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in QUEUES},
+            "done": Out(1),
+            "busy": Out(1),
+            "idle": Out(1),
+            "pc": Out(PC_BITS),
+            "fault": Out(Fault()),
+            "events": Out(EVENTS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        fetch = ProgramFetch(self.config)
+        issue = Issue(self.config)
+        m.submodules.fetch = fetch
+        m.submodules.memory = memory = ProgramMemory(self.config)
+        # A halt is a reset of the state machine; the fault that caused it is kept here.
+        m.submodules.issue = ResetInserter(self.halt)(issue)
+
+        connect(m, fetch.bus, flipped(self.bus))
+        for unit in QUEUES:
+            name = unit.name.lower()
+            connect(m, getattr(issue, name), flipped(getattr(self, name)))
+        m.d.comb += [
+            memory.write_address.eq(fetch.write_address),
+            memory.write_data.eq(fetch.write_data),
+            memory.write_enable.eq(fetch.write_enable),
+            memory.read_address.eq(issue.read_address),
+            memory.read_enable.eq(issue.read_enable),
+            fetch.program_address.eq(self.program_address),
+            fetch.program_write.eq(self.program_write),
+            fetch.start.eq(self.start),
+            fetch.halt.eq(self.halt),
+            fetch.oldest.eq(issue.oldest),
+            fetch.starving.eq(issue.starving),
+            issue.read_data.eq(memory.read_data),
+            issue.fetched.eq(fetch.fetched),
+            issue.start.eq(self.start),
+            issue.length.eq(self.length),
+            issue.position.eq(self.position),
+            issue.units_idle.eq(self.units_idle),
+            self.done.eq(issue.done),
+            self.busy.eq(issue.running),
+            self.idle.eq(fetch.idle),
+            self.pc.eq(issue.pc),
+            self.fault.pc.eq(issue.pc),
+            self.events.busy.eq(issue.busy),
+            self.events.wait_queue.eq(issue.wait_queue),
+            self.events.wait_fetch.eq(issue.starving),
+            self.events.fetch_beats.eq(fetch.beat),
+        ]
+        # The last instructions before an error are counted a cycle later than the error.
+        m.d.sync += issue.failed.eq(fetch.failed)
+        with m.If(issue.fault_valid & ~self.fault.valid):
+            m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(issue.fault_code)]
+
+        return m

@@ -1,0 +1,138 @@
+"""Where the vector unit's pipeline begins, and the only place where it waits."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import result
+from .drain import drain_beat
+
+__all__ = ["EVENTS", "Head"]
+
+EVENTS = data.StructLayout({"busy": 1, "wait_semaphore": 1, "wait_result": 1, "wait_store": 1})
+"""The vector unit's strobes for the counters."""
+
+
+class Head(wiring.Component):
+    """Join a beat with its sums, once everything behind has room for it.
+
+    Nothing behind the head ever stalls, and words leave in the order of their beats, since
+
+    * a beat of WIDE waits until all activation words before it are out: R / L + 8 cycles;
+    * a word's last beat waits until the word before it has been played back by the normaliser,
+      which only a word that ends early after a longer one would notice: less than R / L cycles;
+    * a word's last beat waits for a credit if the word goes into the stream.
+
+    =========== ====================================================
+    Latency     1 cycle from ``take`` to ``sums``
+    Throughput  1 beat per cycle
+    Stall       ``beats.ready`` and ``results.ready`` come combinationally from both ``valid``
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes.
+    credits : int
+        Words that the stream's FIFO holds.
+
+    Members
+    -------
+    beats : In(stream of drain_beat(config))
+        What to do.
+    results : In(stream of result(config))
+        C sums, taken with their last beat.
+    halt : In(1)
+        Take nothing.
+    freed : In(1)
+        A word has left the stream's FIFO.
+    waiting : In(1)
+        No beat is here because of a semaphore.
+    take : Out(1)
+        A beat is taken.
+    sums : Out(ArrayLayout(signed(accumulator_bits), lanes))
+        The sums of the beat taken in the cycle before.
+    empty : Out(1)
+        No word is in the stream's FIFO or on its way into it.
+    events : Out(EVENTS)
+        For the counters.
+    """
+
+    beats: stream.Interface
+    results: stream.Interface
+    halt: Signal
+    freed: Signal
+    waiting: Signal
+    take: Signal
+    sums: data.View
+    empty: Signal
+    events: data.View
+
+    def __init__(self, config: Config, credits: int) -> None:
+        self.config = config
+        self.credits = credits
+        sums = data.ArrayLayout(signed(config.array.accumulator_bits), config.vector.lanes)
+        super().__init__({
+            "beats": In(stream.Signature(drain_beat(config))),
+            "results": In(stream.Signature(result(config))),
+            "halt": In(1),
+            "freed": In(1),
+            "waiting": In(1),
+            "take": Out(1),
+            "sums": Out(sums),
+            "empty": Out(1),
+            "events": Out(EVENTS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        beat = self.beats.payload
+        word_end = beat.end & ~beat.wide
+        last = beat.select == self.config.beats_per_result - 1
+
+        credits = Signal(range(self.credits + 1), init=self.credits)
+        room, clear = Signal(), Signal()
+        m.d.comb += [
+            room.eq(~(beat.stream & beat.end) | credits.any()),
+            clear.eq(room & self._in_order(m, word_end) & ~self.halt),
+            self.beats.ready.eq(clear & self.results.valid),
+            self.take.eq(self.beats.valid & self.beats.ready),
+            self.results.ready.eq(clear & self.beats.valid & last),
+            self.empty.eq(credits == self.credits),
+            self.events.busy.eq(self.take),
+            self.events.wait_semaphore.eq(self.waiting),
+            self.events.wait_result.eq(self.beats.valid & ~self.results.valid),
+            self.events.wait_store.eq(self.beats.valid & self.results.valid & ~room),
+        ]
+        spent = self.take & beat.end & beat.stream
+        m.d.sync += credits.eq(credits - spent + self.freed)
+
+        sums: Any = Signal(self.sums.shape(), reset_less=True)
+        width = len(sums.as_value())
+        chosen = self.results.payload.as_value().word_select(beat.select, width)
+        m.d.sync += sums.as_value().eq(chosen)
+        m.d.comb += self.sums.eq(sums)
+        return m
+
+    def _in_order(self, m: Module, word_end: Value) -> Value:
+        """Return whether the words of this beat and of those before keep their order."""
+        beat = self.beats.payload
+        beats = self.config.array.rows // self.config.vector.lanes
+        under_way = Signal(range(beats + 9))
+        with m.If(self.take & word_end):
+            m.d.sync += under_way.eq(beats + 8)
+        with m.Elif(under_way.any()):
+            m.d.sync += under_way.eq(under_way - 1)
+        in_order = ~(beat.wide & under_way.any())
+
+        if self.config.tiles_per_group > 1:  # only then can a word end early
+            played = Signal(range(beats))
+            with m.If(self.take & word_end):
+                m.d.sync += played.eq(beat.index)
+            with m.Elif(played.any()):
+                m.d.sync += played.eq(played - 1)
+            in_order &= ~(word_end & played.any())
+        return in_order

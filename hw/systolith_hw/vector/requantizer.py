@@ -1,0 +1,135 @@
+"""Bring accumulators to 32-bit fixed point: times a scale, plus a bias."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import FIXED_BITS, NORMAL_BITS, SCALE_BITS, Config
+from ..memory.scale import scale_factor
+from .rounding_shifter import RoundingShifter
+from .significand import Significand
+
+__all__ = ["Requantizer"]
+
+PRODUCT_BITS = NORMAL_BITS + SCALE_BITS
+DISTANCE_BITS = 6
+
+
+class Requantizer(wiring.Component):
+    """Compute ``z = sat(sat(RNE(x * scale * 2**-shift)) + bias)`` in every lane.
+
+    ``docs/numerics.md``, "Requantise", has the exact integers. ::
+
+        x ──►[ significand ]──►[ × scale ]──►[ >> shift - exponent ]──►[ + bias ]──►[ clip ]──► z
+                cycles 0-2        cycle 3           cycles 4-6           cycle 7      cycle 8
+
+    =========== ====================================================
+    Latency     9 cycles (:attr:`latency`) from ``x`` to ``z``. The constants of that x
+                are wanted later than x itself: by :attr:`factor_delay` and
+                :attr:`bias_delay`; ``keep`` by :attr:`keep_delay`
+    Throughput  1 value per lane and cycle; never stalls
+    Golden      :func:`systolith_sim.vector.requantizer.requantize`
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        Lanes and the width of accumulators.
+
+    Members
+    -------
+    x : In(ArrayLayout(signed(accumulator_bits), lanes))
+        Accumulators.
+    factors : In(ArrayLayout(scale_factor(), lanes))
+        Multiplier and shift.
+    biases : In(ArrayLayout(signed(32), lanes))
+        Added, in units of the result.
+    keep : In(lanes)
+        Lanes that are not zero whatever comes out.
+    z : Out(ArrayLayout(signed(32), lanes))
+        Fixed-point values.
+    saturated : Out(lanes)
+        Lanes of ``z`` that were clipped.
+    """
+
+    factor_delay = Significand.latency
+    bias_delay = factor_delay + 1 + RoundingShifter.latency
+    keep_delay = bias_delay + 1
+    latency = keep_delay + 1
+
+    x: data.View
+    factors: data.View
+    biases: data.View
+    keep: Signal
+    z: data.View
+    saturated: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        lanes = config.vector.lanes
+        super().__init__({
+            "x": In(data.ArrayLayout(signed(config.array.accumulator_bits), lanes)),
+            "factors": In(data.ArrayLayout(scale_factor(), lanes)),
+            "biases": In(data.ArrayLayout(signed(FIXED_BITS), lanes)),
+            "keep": In(lanes),
+            "z": Out(data.ArrayLayout(signed(FIXED_BITS), lanes)),
+            "saturated": Out(lanes),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for lane in range(self.config.vector.lanes):
+            self._elaborate_lane(m, lane)
+        return m
+
+    def _elaborate_lane(self, m: Module, lane: int) -> None:
+        """Add the pipeline of one lane."""
+        shifter = RoundingShifter(PRODUCT_BITS, DISTANCE_BITS, FIXED_BITS)
+        m.submodules[f"shifter_{lane}"] = shifter
+        m.submodules[f"significand_{lane}"] = significand = Significand(
+            self.config.array.accumulator_bits
+        )
+        factor = self.factors[lane]
+        product = Signal(signed(PRODUCT_BITS), name=f"product_{lane}", reset_less=True)
+        distance = Signal(signed(9), name=f"distance_{lane}")
+        left = Signal(name=f"left_{lane}", reset_less=True)
+        right = Signal(DISTANCE_BITS, name=f"right_{lane}", reset_less=True)
+        m.d.comb += [
+            significand.x.eq(self.x[lane]),
+            distance.eq(factor.shift - significand.exponent),
+            shifter.value.eq(product),
+            shifter.shift.eq(right),
+            shifter.infinite.eq(left),
+        ]
+        m.d.sync += [
+            product.eq(significand.m * factor.scale),
+            # Only a product that is not zero goes to infinity on the way to the left.
+            # A significand is zero, or its two upper bits differ.
+            left.eq(
+                (distance < 0) & (significand.m[-1] ^ significand.m[-2]) & factor.scale.any()
+            ),
+            # Further than 34 the result is zero, so the largest distance does for all beyond.
+            right.eq(distance[:DISTANCE_BITS] | distance[DISTANCE_BITS:].any().replicate(6)),
+        ]
+
+        total = Signal(signed(FIXED_BITS + 1), name=f"total_{lane}", reset_less=True)
+        clipped = Signal(name=f"clipped_{lane}", reset_less=True)
+        beyond = Signal(name=f"beyond_{lane}")
+        fixed = Signal(signed(FIXED_BITS), name=f"fixed_{lane}", reset_less=True)
+        saturated = Signal(name=f"saturated_{lane}", reset_less=True)
+        limit = Cat((~total[-1]).replicate(FIXED_BITS - 1), total[-1])
+        m.d.comb += [
+            beyond.eq(total[-1] != total[-2]),
+            self.z[lane].eq(fixed),
+            self.saturated[lane].eq(saturated),
+        ]
+        m.d.sync += [
+            total.eq(shifter.floor + self.biases[lane] + shifter.up),
+            # No product lies just below the range and rounds up into it: that would be
+            # -2**32 - 1 at distance 1, whose only factors are 641 and 6700417.
+            clipped.eq(shifter.clipped),
+            fixed.eq(Mux(beyond, limit, total)),
+            saturated.eq(clipped | beyond),
+        ]
+        with m.If(~self.keep[lane]):
+            m.d.sync += [fixed.eq(0), saturated.eq(0)]
