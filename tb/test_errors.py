@@ -1,0 +1,203 @@
+"""What bad programs and bad memory get: an error in words, and a core that a reset brings back."""
+
+import numpy as np
+import pytest
+
+from systolith.bench import ORDER, execute, image, predict, read_result
+from systolith.compiler.matmul import plan_matmul
+from systolith.driver import CoreError, Driver
+from systolith.product import Product
+from systolith.program import Program
+from systolith_hw.config import INSTRUCTION_BYTES
+from systolith_hw.isa import ErrorCode, LoadKind, Opcode, StoreKind, Unit, encode
+from systolith_hw.presets import preset
+from systolith_hw.registers import Control, Status
+from systolith_sim.device import VerilatedDevice
+
+CONFIG = preset("tiny")
+MEMORY = 1 << 16
+PROGRAM = 0x4000
+END = encode(Opcode.END)
+BARRIER = encode(Opcode.BARRIER)
+LATE = 3  # instructions before the bad one, so that its address is not zero
+
+
+def wait(number: int) -> int:
+    return 16 + number
+
+
+LOAD = {"kind": LoadKind.SCALE, "rows": 1, "beats": 4, "elements": 1, "ring_end": 8}
+MATMUL = {"ring_end": 8, "steps": 1, "tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1}
+DRAIN = {"tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1, "columns_last": 2}
+STORE = {"kind": StoreKind.WIDE, "rows": 1, "beats": 2, "elements": 1}
+DEPTHS = CONFIG.memory
+
+BAD = {
+    "opcode zero": (bytes(INSTRUCTION_BYTES), ErrorCode.ILLEGAL_INSTRUCTION, Unit.SEQUENCER),
+    "unknown opcode": (b"\xff" + bytes(31), ErrorCode.ILLEGAL_INSTRUCTION, Unit.SEQUENCER),
+    "loop without a body": (
+        encode(Opcode.LOOP, count=2), ErrorCode.LOOP, Unit.SEQUENCER),
+    "loop body beyond the program memory": (
+        encode(Opcode.LOOP, count=2, body=DEPTHS.program_instructions + 1),
+        ErrorCode.LOOP, Unit.SEQUENCER),
+    "undefined kind of load": (
+        encode(Opcode.LOAD, **{**LOAD, "kind": 9}), ErrorCode.ILLEGAL_INSTRUCTION, Unit.LOAD),
+    "load of nothing": (
+        encode(Opcode.LOAD, **{**LOAD, "rows": 0}), ErrorCode.ZERO_COUNT, Unit.LOAD),
+    "load from an odd address": (
+        encode(Opcode.LOAD, **LOAD, address=1), ErrorCode.MISALIGNED, Unit.LOAD),
+    "load beyond the bus": (
+        encode(Opcode.LOAD, **LOAD, address=1 << 24), ErrorCode.ADDRESS_RANGE, Unit.LOAD),
+    "load beyond its memory": (
+        encode(Opcode.LOAD, **{**LOAD, "ring_end": DEPTHS.scale_words + 1}),
+        ErrorCode.ADDRESS_RANGE, Unit.LOAD),
+    "matmul of no steps": (
+        encode(Opcode.MATMUL, **{**MATMUL, "steps": 0}), ErrorCode.ZERO_COUNT, Unit.ARRAY),
+    "matmul beyond the operands": (
+        encode(Opcode.MATMUL, **{**MATMUL, "ring_end": DEPTHS.operand_tiles + 1}),
+        ErrorCode.ADDRESS_RANGE, Unit.ARRAY),
+    "matmul beyond the activations": (
+        encode(Opcode.MATMUL, **MATMUL, activation=DEPTHS.activation_words),
+        ErrorCode.ADDRESS_RANGE, Unit.ARRAY),
+    "drain to nowhere": (
+        encode(Opcode.MATMUL, **MATMUL) + encode(Opcode.DRAIN, **DRAIN, kind=7),
+        ErrorCode.ILLEGAL_INSTRUCTION, Unit.VECTOR),
+    "drain beyond the activations": (
+        encode(Opcode.MATMUL, **MATMUL)
+        + encode(Opcode.DRAIN, **DRAIN, destination=DEPTHS.activation_words),
+        ErrorCode.ADDRESS_RANGE, Unit.VECTOR),
+    "store beyond wide memory": (
+        encode(Opcode.STORE, **STORE, address=MEMORY // 2, local=DEPTHS.wide_words),
+        ErrorCode.ADDRESS_RANGE, Unit.STORE),
+    "wait for a semaphore that is not there": (
+        encode(Opcode.MATMUL, **MATMUL, wait_outer=wait(CONFIG.sequencer.semaphores)),
+        ErrorCode.SEMAPHORE, Unit.ARRAY),
+    "post to a semaphore that is not there": (
+        encode(Opcode.LOAD, **LOAD, post_outer=wait(15)), ErrorCode.SEMAPHORE, Unit.LOAD),
+    "wait for what nobody posts": (
+        encode(Opcode.LOAD, **LOAD, wait_outer=wait(1)), ErrorCode.WATCHDOG, Unit.SEQUENCER),
+    "drain without results": (
+        encode(Opcode.DRAIN, **DRAIN), ErrorCode.WATCHDOG, Unit.SEQUENCER),
+}  # fmt: skip
+
+NOT_PLACED = (ErrorCode.SEMAPHORE, ErrorCode.WATCHDOG)
+"""Errors that are found behind an instruction; the address is where the sequencer had come to."""
+
+
+@pytest.fixture(scope="module")
+def driver():
+    with VerilatedDevice(CONFIG, memory_bytes=MEMORY) as device:
+        yield Driver(device, CONFIG)
+
+
+def run(driver: Driver, program: bytes, **how):
+    driver.load_program(PROGRAM, program)
+    return driver.run(watchdog=2000, **how)
+
+
+def check_works(driver: Driver, seed: int) -> None:
+    """Run a product, which must come out right to the bit."""
+    rng = np.random.default_rng(seed)
+    plan = plan_matmul(CONFIG, 2, 9, 5, operands="onchip")
+    product = Product.quantize(CONFIG, rng.normal(size=(2, 9)), rng.normal(size=(9, 5)))
+    _, result = execute(plan, product, driver.device)
+    assert result.equals(read_result(plan, predict(plan, product)))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_program(driver, name):
+    raw, code, unit = BAD[name]
+    with pytest.raises(CoreError) as caught:
+        run(driver, BARRIER * LATE + raw + END)
+    error = caught.value
+    assert (error.code, error.unit) == (code, unit)
+    bad = LATE + len(raw) // INSTRUCTION_BYTES - 1
+    if code not in NOT_PLACED:
+        assert error.pc == bad
+    assert ErrorCode(code).name in str(error)
+    driver.reset()
+    check_works(driver, seed=bad)
+
+
+def test_semaphore_overflow(driver):
+    """A count that leaves its range is an error, not a wrap."""
+    posts = 1 << CONFIG.sequencer.semaphore_bits
+    program = encode(Opcode.LOOP, count=posts, body=1)
+    program += encode(Opcode.LOAD, **LOAD, post_outer=wait(2))
+    with pytest.raises(CoreError) as caught:
+        run(driver, program + END)
+    assert (caught.value.code, caught.value.unit) == (ErrorCode.SEMAPHORE, Unit.LOAD)
+    driver.reset()
+    check_works(driver, seed=1)
+
+
+@pytest.mark.parametrize("opcode, code, unit", [
+    (Opcode.LOAD, ErrorCode.BUS_READ, Unit.LOAD),
+    (Opcode.STORE, ErrorCode.BUS_WRITE, Unit.STORE),
+    (Opcode.END, ErrorCode.BUS_READ, Unit.SEQUENCER),
+])  # fmt: skip
+def test_memory_refuses(driver, opcode, code, unit):
+    """An error reply stops the core, with the instruction that asked."""
+    bad = 0x8000 if opcode != Opcode.END else PROGRAM + LATE * INSTRUCTION_BYTES
+    driver.device.host.refuse(bad, bad + 64)
+    raw = {
+        Opcode.LOAD: encode(Opcode.LOAD, **LOAD, address=bad),
+        Opcode.STORE: encode(Opcode.STORE, **STORE, address=bad),
+        Opcode.END: END,
+    }[opcode]
+    try:
+        with pytest.raises(CoreError) as caught:
+            run(driver, BARRIER * LATE + raw + BARRIER + END)
+    finally:
+        driver.device.host.behave()
+    assert (caught.value.code, caught.value.unit, caught.value.pc) == (code, unit, LATE)
+    driver.reset()
+    check_works(driver, seed=2)
+
+
+def test_memory_never_answers(driver):
+    """The watchdog ends what memory leaves hanging, and a reset brings the core back."""
+    program = BARRIER + encode(Opcode.LOAD, **LOAD) + END
+    driver.load_program(PROGRAM, program)
+    driver.device.wait(1000)  # the program is on chip
+    driver.device.host.hang(reads=True)
+    with pytest.raises(CoreError) as caught:
+        driver.run(watchdog=500)
+    assert caught.value.code == ErrorCode.WATCHDOG
+    driver.device.host.behave()
+    driver.reset()
+    check_works(driver, seed=3)
+
+
+def test_abort_in_full_flight(driver):
+    """A program that runs for long is stopped between two bursts; nothing hangs."""
+    program = Program(CONFIG)
+    with program.loop(60000):
+        program.load(LoadKind.SCALE, address=0, elements=8, rows=8)
+    program.end()
+    driver.load_program(PROGRAM, program.assemble())
+    driver.write("CONTROL", Control.START)
+    driver.device.wait(777)
+    assert driver.status & Status.RUNNING
+    driver.abort()
+    assert driver.status == Status.ABORTED
+    driver.reset()
+    check_works(driver, seed=4)
+
+
+def test_memories_outlive_an_error(driver):
+    """What was on chip before an error is there after the reset."""
+    rng = np.random.default_rng(5)
+    plan = plan_matmul(CONFIG, 2, 9, 5, operands="onchip")
+    product = Product.quantize(CONFIG, rng.normal(size=(2, 9)), rng.normal(size=(9, 5)))
+    expected = read_result(plan, predict(plan, product))
+    device = driver.device
+    device.write_memory(0, image(plan, product))
+    for name in ORDER:
+        driver.load_program(plan.regions[name].address, plan.programs[name])
+        driver.run()
+        with pytest.raises(CoreError):
+            run(driver, bytes(INSTRUCTION_BYTES))
+        driver.reset()
+    memory = np.frombuffer(device.read_memory(0, plan.size), np.uint8)
+    assert read_result(plan, memory).equals(expected)
