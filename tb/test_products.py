@@ -1,0 +1,131 @@
+"""Random matrix products on the Verilated core: bits, cycles, and use of the port."""
+
+import numpy as np
+import pytest
+
+from systolith.bench import ORDER, measure
+from systolith.compiler.layout import pad
+from systolith.compiler.matmul import plan_matmul
+from systolith.compiler.quantize import Scales
+from systolith.driver import Driver
+from systolith_hw.config import ConfigError
+from systolith_hw.presets import preset
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.host import Pauses
+from systolith_sim.machine import Machine
+
+START_UP = 80
+"""Cycles that a product on chip may take beyond its control words."""
+
+CONFIGS = {
+    # R > C, one lane, single-port operands.
+    "tiny": preset("tiny"),
+    # R = C, rings and blocks of tokens that wrap because memories are small.
+    "cramped": preset("small").replace({
+        "memory.operand_tiles": 23, "memory.activation_words": 40, "memory.scale_words": 12,
+        "sequencer.queue_depth": 1,
+    }),
+    # C > R, 16-byte port that writes two rows at once, wide mantissas.
+    "broad": preset("small").replace({
+        "array.rows": 4, "array.columns": 8, "array.mantissa_bits": 12, "array.window": 18,
+        "bus.data_bytes": 16, "memory.operand_tiles": 61, "memory.activation_words": 100,
+    }),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def config(request):
+    return CONFIGS[request.param]
+
+
+def random_integers(config, plan, rng):
+    """Return operands from the whole range of their types, extremes and zeros among them."""
+    tiling, array = plan.tiling, config.array
+    limit = (1 << array.mantissa_bits - 1) - 1
+    inputs = rng.integers(-limit, limit + 1, (tiling.m, tiling.steps * array.rows))
+    inputs[rng.random(inputs.shape) < 0.1] = limit
+    inputs[:, tiling.k :] = 0
+    mantissas = inputs.reshape(tiling.m, tiling.steps, array.rows)
+    exponents = rng.integers(0, array.window + 1, (tiling.m, tiling.steps))
+    weights = rng.integers(-128, 128, (tiling.k, tiling.n)).astype(np.int8)
+    scales = Scales(
+        rng.integers(1 << 15, 1 << 16, tiling.n),
+        rng.integers(array.mantissa_bits, array.accumulator_bits - 4, tiling.n),
+        rng.integers(-(2**31), 2**31, tiling.n),
+    )
+    return mantissas, exponents, weights, scales
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3])
+def test_random_products(config, pause):
+    """Memory and the counts of saturations and flushes are those of the machine."""
+    rng = np.random.default_rng([7, int(10 * pause)])
+    done = 0
+    size = 1 << 18
+    with VerilatedDevice(config, memory_bytes=size, pauses=Pauses(probability=pause, seed=3)) as (
+        device
+    ):
+        driver = Driver(device, config)
+        for _ in range(24):
+            m, k, n = (int(rng.integers(1, high)) for high in (12, 90, 70))
+            operands = str(rng.choice(["onchip", "stream"]))
+            base = int(rng.integers(0, 24))
+            try:
+                plan = plan_matmul(config, m, k, n, operands=operands, exponent_base=base)
+            except ConfigError:
+                continue
+            contents = plan.image(*random_integers(config, plan, rng))
+            machine = Machine(config, size)
+            machine.memory.write(0, contents)
+            device.write_memory(0, contents)
+            for name in ORDER:
+                if name not in plan.programs:
+                    continue
+                counts = machine.run(plan.programs[name]).counts
+                driver.load_program(plan.regions[name].address, plan.programs[name])
+                counters = driver.run()
+                for counter, count in counts.items():
+                    if counter in counters:
+                        assert counters[counter] == count, (counter, m, k, n, operands, name)
+            found = np.frombuffer(device.read_memory(0, plan.size), np.uint8)
+            np.testing.assert_array_equal(found, machine.memory.array[: plan.size])
+            done += 1
+    assert done >= 8
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 33, 7), (2, 17, 1), (9, 8, 8), (5, 30, 21)])
+def test_cycles_on_chip(config, shape):
+    """Every control word takes a cycle, and nothing else does but a start-up."""
+    m, k, n = shape
+    rng = np.random.default_rng(shape)
+    if -(-k // config.array.rows) < config.beats_per_result:
+        pytest.skip("the vector unit has too few lanes for so short a reduction")
+    try:
+        plan = plan_matmul(config, m, k, n, operands="onchip")
+    except ConfigError as error:
+        pytest.skip(str(error))
+    with VerilatedDevice(config, memory_bytes=pad(plan.size, 4096)) as device:
+        device.write_memory(0, plan.image(*random_integers(config, plan, rng)))
+        driver = Driver(device, config)
+        for name in ORDER:
+            if name in plan.programs:
+                driver.load_program(plan.regions[name].address, plan.programs[name])
+                counters = driver.run()
+                if name == "main":
+                    measured = measure(plan, counters, True)
+    assert measured.counters["ARRAY_BUSY"] == measured.ideal_cycles
+    assert measured.cycles <= measured.ideal_cycles + START_UP
+
+
+@pytest.mark.parametrize("m", [1, 8])
+def test_streaming_reaches_the_roofline(m):
+    """The weights of a feed-forward layer, four times narrower, at the port's full speed."""
+    config = preset("small")
+    plan = plan_matmul(config, m, 384, 384)
+    rng = np.random.default_rng(m)
+    with VerilatedDevice(config, memory_bytes=pad(plan.size, 4096)) as device:
+        device.write_memory(0, plan.image(*random_integers(config, plan, rng)))
+        driver = Driver(device, config)
+        driver.load_program(plan.regions["main"].address, plan.programs["main"])
+        measured = measure(plan, driver.run(), True)
+    assert measured.roofline_utilization >= 0.92  # 0.94 and more at full length: `bench matmul`

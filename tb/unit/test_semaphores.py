@@ -1,0 +1,200 @@
+"""SemaphoreFile against counters in Python."""
+
+import random
+
+import pytest
+from amaranth.back import verilog
+from amaranth.sim import Simulator
+
+from systolith_hw.config import Config, SequencerConfig
+from systolith_hw.presets import PRESETS
+from systolith_hw.sequencer.semaphores import SemaphoreFile
+
+WAITERS, POSTERS = 4, 8
+
+
+class Bench:
+    """Drives a file for one cycle after another; a script is a testbench with ``step``."""
+
+    def __init__(self, semaphores=8, bits=8):
+        self.config = Config(
+            sequencer=SequencerConfig(semaphores=semaphores, semaphore_bits=bits)
+        )
+        self.dut = SemaphoreFile(self.config)
+        self.waits = [getattr(self.dut, f"wait_{index}") for index in range(WAITERS)]
+        self.posts = [getattr(self.dut, f"post_{index}") for index in range(POSTERS)]
+
+    async def step(self, ctx, waits=(), posts=(), clear=0):
+        """Present waits and posts, {port: semaphore}, for a cycle; return the granted ports."""
+        waits, posts = dict(waits), dict(posts)
+        for port, wait in enumerate(self.waits):
+            ctx.set(wait.valid, port in waits)
+            ctx.set(wait.id, waits.get(port, 0))
+        for port, post in enumerate(self.posts):
+            ctx.set(post.valid, port in posts)
+            ctx.set(post.id, posts.get(port, 0))
+        ctx.set(self.dut.clear, clear)
+        granted = {port for port in waits if ctx.get(self.waits[port].ready)}
+        await ctx.tick()
+        return granted
+
+    def misuse(self, ctx):
+        return ctx.get(self.dut.misuse_port) if ctx.get(self.dut.misuse) else None
+
+    def run(self, script):
+        sim = Simulator(self.dut)
+        sim.add_clock(1e-6)
+        sim.add_testbench(script)
+        sim.run()
+
+
+@pytest.mark.parametrize("semaphores, bits", [(1, 8), (5, 8), (8, 6), (16, 10)])
+@pytest.mark.parametrize("rate", [0.1, 0.9])
+def test_never_gives_more_than_there_is(semaphores, bits, rate):
+    """Grants are those of a counter whose posts count two cycles later, exactly."""
+    rng = random.Random(semaphores)
+    bench = Bench(semaphores, bits)
+
+    async def script(ctx):
+        counts = [0] * semaphores
+        late: list[dict[int, int]] = [{}, {}]
+        wanted: dict[int, int] = {}
+        total = 0
+        for _ in range(300):
+            for semaphore in late.pop(0).values():
+                counts[semaphore] += 1
+            # As in a program, one unit waits for a semaphore.
+            for port in range(min(WAITERS, semaphores)):
+                mine = range(port, semaphores, WAITERS)
+                if port not in wanted and rng.random() < 0.8:
+                    wanted[port] = rng.choice(mine)
+            limit = (1 << bits) - 1 - POSTERS * 2
+            posts = {
+                port: semaphore
+                for port in range(POSTERS)
+                if rng.random() < rate
+                and counts[semaphore := rng.choice([0, rng.randrange(semaphores)])] < limit
+            }
+            late.append(posts)
+            granted = await bench.step(ctx, wanted, posts)
+            assert granted == {port for port, item in wanted.items() if counts[item]}
+            for port in granted:
+                counts[wanted.pop(port)] -= 1
+                total += 1
+            assert bench.misuse(ctx) is None
+        assert total > 10
+
+    bench.run(script)
+
+
+def test_latency_of_a_post():
+    bench = Bench()
+
+    async def script(ctx):
+        assert await bench.step(ctx, {1: 3}, {5: 3}) == set()
+        assert await bench.step(ctx, {1: 3}) == set()
+        assert await bench.step(ctx, {1: 3}) == {1}
+        assert await bench.step(ctx, {1: 3}) == set()
+
+    bench.run(script)
+
+
+def test_all_posts_of_one_cycle_count():
+    bench = Bench()
+
+    async def script(ctx):
+        await bench.step(ctx, {}, dict.fromkeys(range(POSTERS), 6))
+        await bench.step(ctx)
+        granted = [bool(await bench.step(ctx, {2: 6})) for _ in range(10)]
+        assert granted == [True] * POSTERS + [False] * 2
+
+    bench.run(script)
+
+
+def test_clear():
+    bench = Bench()
+
+    async def script(ctx):
+        await bench.step(ctx, {}, {0: 1, 1: 1, 2: 2})
+        await bench.step(ctx, {}, {0: 15})
+        await bench.step(ctx)
+        await bench.step(ctx)
+        assert bench.misuse(ctx) == WAITERS
+        await bench.step(ctx, clear=1)
+        assert bench.misuse(ctx) is None
+        for _ in range(4):
+            assert await bench.step(ctx, {0: 1, 1: 2}) == set()
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize("semaphores, wait, post, port", [
+    (8, {2: 8}, {}, 2),
+    (5, {0: 5}, {}, 0),
+    (5, {}, {3: 7, 6: 9}, WAITERS + 3),
+    (1, {}, {7: 1}, WAITERS + 7),
+    (1, {3: 15}, {}, 3),
+])  # fmt: skip
+def test_unknown_semaphore(semaphores, wait, post, port):
+    bench = Bench(semaphores)
+
+    async def script(ctx):
+        await bench.step(ctx, wait, post)
+        for _ in range(3):
+            await bench.step(ctx)
+        assert bench.misuse(ctx) == port
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_count_beyond_its_range(bits):
+    bench = Bench(bits=bits)
+
+    async def script(ctx):
+        for _ in range((1 << bits) - 1):
+            await bench.step(ctx, {}, {4: 2})
+        for _ in range(6):
+            await bench.step(ctx)
+        assert bench.misuse(ctx) is None, "the largest count is legal"
+        await bench.step(ctx, {}, {5: 2})
+        for _ in range(4):
+            await bench.step(ctx, {}, {0: 1})
+        assert bench.misuse(ctx) == WAITERS + 5
+
+    bench.run(script)
+
+
+def test_post_and_wait_at_the_largest_count():
+    bench = Bench(bits=2)
+
+    async def script(ctx):
+        for _ in range(3):
+            await bench.step(ctx, {}, {4: 2})
+        await bench.step(ctx, {}, {5: 2})
+        assert await bench.step(ctx, {1: 2}) == {1}  # the post counts in this cycle, too
+        for _ in range(5):
+            await bench.step(ctx)
+        assert bench.misuse(ctx) is None
+
+    bench.run(script)
+
+
+def test_two_waiters_of_one_semaphore():
+    bench = Bench()
+
+    async def script(ctx):
+        await bench.step(ctx, {}, {0: 4, 1: 4, 2: 4})
+        await bench.step(ctx)
+        assert await bench.step(ctx, {0: 4, 2: 5}) == {0}
+        await bench.step(ctx, {1: 4, 3: 4})
+        await bench.step(ctx)
+        await bench.step(ctx)
+        assert bench.misuse(ctx) == 3
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize("name", ["tiny", "ulx3s"])
+def test_verilog(name):
+    verilog.convert(SemaphoreFile(PRESETS[name]))

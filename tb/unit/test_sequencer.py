@@ -1,0 +1,392 @@
+"""Sequencer against its golden model."""
+
+import random
+
+import pytest
+from amaranth.back import verilog
+
+from systolith_hw.isa import ErrorCode, Opcode, encode
+from systolith_hw.presets import PRESETS
+from systolith_hw.sequencer.sequencer import Sequencer
+from systolith_sim.errors import MachineError
+from systolith_sim.sequencer import expand
+
+from .sequencer_bench import ISSUED, Bench, random_program, small_config, unit_instruction
+
+END = encode(Opcode.END)
+
+
+def golden(program, registers, config):
+    """Return the units' instructions and how the program ends, as ``Bench.outcome`` says it."""
+    issued = []
+    try:
+        for item in expand(program, dict(registers), config):
+            if item.raw[0] in ISSUED:
+                issued.append(item.raw)
+    except MachineError as error:
+        return issued, f"{error.code:d} at {error.pc}"
+    return issued, "done"
+
+
+def compare(config, program, registers=(), **settings):
+    """Run ``program`` on both; return the bench."""
+    issued, outcome = golden(program, registers, config)
+    bench = Bench(config, **settings).execute(program, registers)
+    assert bench.outcome == outcome
+    assert bench.issued == issued
+    return bench
+
+
+def loop(body, **fields):
+    """Return a LOOP followed by its body, a list of instructions."""
+    return [encode(Opcode.LOOP, body=len(body), **fields), *body]
+
+
+def unit(seed=0, patches=0):
+    return unit_instruction(random.Random(seed), patches=patches)
+
+
+STALLS = [(1.0, 0, 1.0), (0.5, 0, 1.0), (1.0, 0, 0.3), (0.6, 9, 0.5)]
+
+
+@pytest.mark.parametrize("pace, delay, p_ready", STALLS)
+@pytest.mark.parametrize("seed", range(2))
+def test_random_programs(seed, pace, delay, p_ready):
+    rng = random.Random(seed)
+    config = small_config(window=16, loop_depth=3)
+    program = random_program(rng, 40, config)
+    registers = {1: rng.randrange(4), 2: rng.randrange(2)}
+    compare(config, program, registers, seed=seed, pace=pace, delay=delay, p_ready=p_ready)
+
+
+@pytest.mark.parametrize("data_bytes, burst_beats", [
+    (1, 1), (1, 64), (2, 16), (4, 4), (16, 8), (32, 1), (64, 2), (128, 1), (128, 32),
+])  # fmt: skip
+@pytest.mark.parametrize("window", [4, 16])
+def test_ports(data_bytes, burst_beats, window):
+    rng = random.Random(data_bytes + window)
+    config = small_config(data_bytes=data_bytes, burst_beats=burst_beats, window=window)
+    program = random_program(rng, 20, config)
+    compare(config, program, {1: 2, 2: 1}, seed=window, pace=0.8, delay=3, p_ready=0.7)
+
+
+@pytest.mark.parametrize("name", ["tiny", "ulx3s"])
+def test_presets(name):
+    config = PRESETS[name]
+    program = random_program(random.Random(5), 36, config)
+    compare(config, program, {1: 2, 2: 1})
+    verilog.convert(Sequencer(config))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 8])
+def test_loops_that_end_together(depth):
+    config = small_config(loop_depth=depth)
+    body = [unit(patches=2)]
+    for level in range(depth):
+        body = loop(body, count=1 + level % 2, counter=level + 3, step=level + 1, initial=level + 2)
+    compare(config, b"".join([*body, unit(1), END]), {2: 7})
+
+
+def test_body_of_the_whole_window():
+    config = small_config(window=4, data_bytes=128, burst_beats=4)
+    for before in range(5):
+        program = [unit(i) for i in range(before)] + loop([unit(i) for i in range(4)], count=3)
+        compare(config, b"".join([*program, unit(9), END]))
+
+
+def test_zero_trips_skip_the_body_and_loops_in_it():
+    config = small_config(window=8)
+    inner = loop([unit(1)] * 5, count=3)
+    skipped = loop([*inner, unit(2)], count=0, counter=3, initial=1)
+    last = loop([unit(3), *loop([unit(4)], count=0)], count=2)
+    patched = bytearray(unit(5))
+    patched[4] = 4 | 3 << 4  # shows that the counter was left alone
+    compare(config, b"".join([*skipped, *last, bytes(patched), END]), {1: 99})
+
+
+def test_trips_beyond_16_bits_of_a_register():
+    """A negative register subtracts from the count."""
+    config = small_config()
+    program = loop([unit(patches=1)], count=5, count_register=1, counter=3, step=-2)
+    bench = compare(config, b"".join([*program, END]), {1: 2**32 - 2})
+    assert len(bench.issued) == 3
+
+
+@pytest.mark.parametrize("right, left", [(0, 0), (1, 0), (0, 1), (31, 0), (0, 31), (7, 5)])
+def test_calc(right, left):
+    config = small_config()
+    show = bytearray(32)
+    show[0] = Opcode.LOAD
+    show[4:6] = bytes([4 | 5 << 4, 7 | 5 << 4])  # slots 4, 5 as one number, and slot 7
+    program = [
+        encode(Opcode.CALC, target=5, a=1, b=2, immediate=-77, right=right, left=left),
+        bytes(show),
+        encode(Opcode.CALC, target=0, a=1, immediate=3, right=1, left=2),
+        encode(Opcode.CALC, target=5, a=0, b=5, immediate=0),
+        bytes(show),
+        END,
+    ]
+    compare(config, b"".join(program), {1: 0xFFFF_0123, 2: 0x8001_0000})
+
+
+def test_patches_reach_control_instructions():
+    config = small_config()
+    counted = bytearray(b"".join(loop([unit(patches=4)], counter=3, step=5)))
+    counted[4:7] = bytes([6 | 1 << 4, 8 | 2 << 4, 4 | 0 << 4])
+    added = bytearray(encode(Opcode.CALC, target=4, a=1, b=1, immediate=9, left=1))
+    added[4:8] = bytes([8 | 2 << 4, 5 | 2 << 4, 10 | 1 << 4, 7 | 1 << 4])
+    compare(config, bytes(added + counted + unit(7, patches=4) + END), {1: 3, 2: 2})
+
+
+def test_several_patches_of_one_slot():
+    config = small_config()
+    raw = bytearray(unit(3))
+    for entries in ([8, 8, 9, 9], [15, 14, 4, 5], [13, 12, 11, 10], [0, 7, 0, 6]):
+        raw[4:8] = bytes(slot | (1 + index % 2) << 4 for index, slot in enumerate(entries))
+        compare(config, bytes(raw) + END, {1: 0xFFFF_FFFF, 2: 0x8000_8001}, p_ready=0.6)
+
+
+@pytest.mark.parametrize("last", [encode(Opcode.BARRIER), END])
+def test_waits_until_the_units_stay_idle(last):
+    """Idle for a moment, between queue and unit, is not the end."""
+    config = small_config()
+    bench = Bench(config)
+    bench.memory.place(b"".join([unit(), last, unit(1), END]), 0)
+
+    async def script(ctx):
+        await bench.write_program(ctx, 0)
+        ctx.set(bench.dut.start, 1)
+        await ctx.tick()
+        ctx.set(bench.dut.start, 0)
+        for _ in range(60):
+            bench.units_busy = 3  # busy for two cycles, then idle for three
+            await ctx.tick().repeat(5)
+            assert not ctx.get(bench.dut.done)
+        assert len(bench.issued) == 1
+        assert ctx.get(bench.dut.busy)
+        while not ctx.get(bench.dut.done):
+            await ctx.tick()
+
+    bench.run(script)
+    assert len(bench.issued) == (1 if last == END else 2)
+
+
+def test_restart_without_fetching_again():
+    config = small_config(window=16)
+    program = random_program(random.Random(3), 12, config)
+    assert len(program) <= 16 * 32
+    bench = Bench(config, delay=5)
+    bench.memory.place(program, 0x2000)
+
+    async def script(ctx):
+        await bench.write_program(ctx, 0x2000)
+        for registers in ({1: 1, 2: 1}, {1: 3}, {2: 2}):
+            await bench.start(ctx, registers)
+            asked = len(bench.memory.requests)
+            assert bench.outcome == "done"
+            assert bench.issued == golden(program, registers, config)[0]
+            await ctx.tick().repeat(30)
+            assert len(bench.memory.requests) == asked, "fetched although it is on chip"
+            # What a change of memory cannot reach is on chip.
+            bench.memory.content.clear()
+
+    bench.run(script)
+
+
+def test_restart_of_a_long_program():
+    config = small_config(window=8)
+    program = b"".join([*(unit(i) for i in range(21)), END])
+    bench = Bench(config, delay=3)
+    bench.memory.place(program, 0x2000)
+
+    async def script(ctx):
+        ctx.set(bench.dut.program_address, 0x2000)
+        for _ in range(3):
+            await bench.start(ctx)  # a start alone fetches, too
+            assert bench.outcome == "done"
+            assert bench.issued == golden(program, {}, config)[0]
+
+    bench.run(script)
+
+
+def test_start_in_every_cycle_around_the_fetch():
+    """A start may come before, while or after the program is fetched, or the registers cleared."""
+    config = small_config(window=8)
+    program = b"".join([unit(i, patches=1) for i in range(10)] + [END])
+    expected = golden(program, {1: 5}, config)[0]
+    bench = Bench(config, delay=2)
+    bench.memory.place(program, 0)
+
+    async def script(ctx):
+        for wait in range(0, 30, 3):
+            await bench.write_program(ctx, 0)
+            await ctx.tick().repeat(wait + 1)
+            await bench.start(ctx, {1: 5})
+            assert bench.issued == expected
+
+    bench.run(script)
+
+
+def test_new_program_while_the_old_one_is_on_its_way():
+    config = small_config(window=16)
+    old = b"".join([unit(i) for i in range(15)] + [END])
+    new = b"".join([unit(i + 50) for i in range(15)] + [END])
+    for wait in (0, 3, 8, 20):
+        bench = Bench(config, delay=12, pace=0.7)
+        bench.memory.place(old, 0)
+        bench.memory.place(new, 0x8000)
+
+        async def script(ctx, bench=bench, wait=wait):
+            await bench.write_program(ctx, 0)
+            await ctx.tick().repeat(wait + 1)
+            await bench.write_program(ctx, 0x8000)
+            await bench.start(ctx)
+
+        bench.run(script)
+        assert bench.issued == golden(new, {}, config)[0]
+
+
+def test_latency_and_throughput():
+    config = small_config(window=32)
+    bench = Bench(config)
+    program = b"".join([unit(i) for i in range(20)] + [END])
+    bench.memory.place(program, 0)
+
+    async def script(ctx):
+        await bench.write_program(ctx, 0)
+        await ctx.tick().repeat(120)
+        await bench.start(ctx)
+
+    bench.run(script)
+    assert bench.cycles[0] - bench.started == 6
+    steps = [b - a for a, b in zip(bench.cycles, bench.cycles[1:], strict=False)]
+    assert set(steps) == {5}
+    assert bench.counts["wait_fetch"] == 0
+    assert bench.counts["wait_queue"] == 0
+    assert bench.counts["fetch_beats"] == len(program) // 8 or bench.counts["fetch_beats"] <= 128
+
+
+def test_cost_of_patches_and_trips():
+    config = small_config(window=32)
+
+    def duration(instructions):
+        bench = Bench(config)
+        bench.memory.place(b"".join([*instructions, END]), 0)
+
+        async def script(ctx):
+            await bench.write_program(ctx, 0)
+            await ctx.tick().repeat(150)
+            await bench.start(ctx)
+
+        bench.run(script)
+        return bench.cycles
+
+    patched = bytearray(unit(1))
+    patched[4:8] = bytes([4 | 1 << 4, 6 | 1 << 4, 9 | 2 << 4, 14 | 2 << 4])
+    starts = duration([bytes(patched), unit(2)])
+    assert starts[1] - starts[0] <= 5 + 2 * 4
+    starts = duration(loop([unit(1)], count=4, counter=3, step=1))
+    assert {b - a for a, b in zip(starts, starts[1:], strict=False)} == {5 + 10}
+
+
+ILLEGAL = [
+    bytes(32),
+    bytes([0x11]) + bytes(31),
+    bytes([0xFF]) * 32,
+    bytes([Opcode.LOAD, 0, 0, 0, 1]) + bytes(27),
+    bytes([Opcode.CALC, 0, 0, 0, 0, 0, 0, 3]) + bytes(24),
+    bytes([Opcode.END, 0, 0, 0, 0, 2, 0, 0]) + bytes(24),
+]
+
+
+@pytest.mark.parametrize("bad", ILLEGAL)
+def test_illegal_instruction(bad):
+    config = small_config()
+    bench = compare(config, b"".join([unit(), unit(1), *loop([unit(), bad], count=2), END]))
+    assert bench.outcome == f"{ErrorCode.ILLEGAL_INSTRUCTION:d} at 4"
+
+
+@pytest.mark.parametrize("program, pc", [
+    (loop([], count=1), 0),
+    ([unit(), *loop([unit()] * 9, count=1)], 1),
+    ([unit(), *loop([unit()] * 9, count=0)], 1),
+    (loop([encode(Opcode.LOOP, body=65535)], count=2), 1),
+    (loop(loop(loop([unit()], count=1), count=1), count=1), 2),
+    ([encode(Opcode.LOOP, body=2, count=1), encode(Opcode.LOOP, body=2, count=1),
+      unit(), unit()], 1),
+    ([encode(Opcode.LOOP, body=2, count=1), encode(Opcode.LOOP, body=8, count=0),
+      *[unit()] * 8], 1),
+])  # fmt: skip
+def test_loop_errors(program, pc):
+    config = small_config(window=8, loop_depth=2)
+    bench = compare(config, b"".join([*program, END]))
+    assert bench.outcome == f"{ErrorCode.LOOP:d} at {pc}"
+
+
+@pytest.mark.parametrize("last_beat", [False, True])
+@pytest.mark.parametrize("data_bytes", [1, 2, 8, 32, 128])
+def test_bus_error_counts_only_when_it_is_reached(data_bytes, last_beat):
+    config = small_config(data_bytes=data_bytes, burst_beats=8, window=16)
+    program = b"".join([unit(i) for i in range(7)] + [END])
+    grain = max(32, data_bytes)
+    for bad in (0, 1, 5, 9):
+        first = bad * 32 // grain * grain
+        bench = Bench(config, delay=2)
+        bench.memory.errors = {0x1000 + first + (grain - data_bytes if last_beat else 0)}
+        bench.execute(program)
+        if first < len(program):
+            assert bench.outcome == f"{ErrorCode.BUS_READ:d} at {first // 32}"
+            assert len(bench.issued) == first // 32
+        else:
+            assert bench.outcome == "done"
+
+
+def test_halt_stops_at_once_and_keeps_the_address():
+    config = small_config(window=16)
+    program = b"".join([unit(i) for i in range(15)] + [END])
+    bench = Bench(config, delay=4, p_ready=0.4)
+    bench.memory.place(program, 0)
+
+    async def script(ctx):
+        dut = bench.dut
+        await bench.write_program(ctx, 0)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        await ctx.tick().repeat(60)
+        ctx.set(dut.halt, 1)
+        await ctx.tick()
+        count, pc, asked = len(bench.issued), ctx.get(dut.pc), len(bench.memory.requests)
+        assert 0 < count < 15
+        await ctx.tick().repeat(60)
+        assert (len(bench.issued), ctx.get(dut.pc)) == (count, pc)
+        assert len(bench.memory.requests) <= asked + 1, "only what had been offered"
+        assert ctx.get(dut.idle) and not ctx.get(dut.busy)
+
+    bench.run(script)
+
+
+def test_wrapping_addresses_are_harmless():
+    config = small_config(window=16)
+    program = b"".join([unit(i) for i in range(3)] + [END])
+    bench = Bench(config, delay=1)
+    bench.execute(program, address=(1 << 32) - len(program))
+    assert bench.outcome == "done"
+    assert bench.issued == golden(program, {}, config)[0]
+
+
+def test_golden_arithmetic():
+    """The golden model against Python's own numbers."""
+    config = small_config()
+    program = b"".join([
+        encode(Opcode.CALC, target=3, a=1, immediate=15, right=4),
+        *loop([bytes([Opcode.LOAD, 0, 0, 0, 4 | 4 << 4]) + bytes(27)], count_register=3, counter=4,
+              initial=2, step=0x20),
+        encode(Opcode.BARRIER),
+        END,
+    ])  # fmt: skip
+    items = list(expand(program, {1: 50, 2: 1000}, config))
+    addresses = [int.from_bytes(item.raw[8:12], "little") for item in items[:-2]]
+    assert addresses == [1000 + 0x20 * trip for trip in range((50 + 15) // 16)]
+    assert [item.pc for item in items] == [2] * 4 + [3, 4]
+    assert all(item.raw[4:8] == bytes([item.pc, 0, 0, 0]) for item in items)
