@@ -1,7 +1,9 @@
 """The core behind the bus: sequencer, queues, semaphores, units and the memory they share."""
 
+from typing import Any
+
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .array.engine import MatrixEngine
@@ -75,6 +77,22 @@ class Core(wiring.Component):
     events : Out(event_layout)
         What the counters count.
     """
+
+    fetch: Any
+    load: Any
+    store: Any
+    start: Signal
+    halt: Signal
+    program_address: Signal
+    program_write: Signal
+    length: Signal
+    position: Signal
+    done: Signal
+    semaphore_misuse: Signal
+    semaphore_unit: Signal
+    pc: Signal
+    activity: Signal
+    events: data.View
 
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
@@ -171,7 +189,7 @@ class Core(wiring.Component):
     def _connect_events(self, m, sequencer, units, vector) -> None:
         """Register every event, since counters stand far from what they count."""
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
-            for name, strobe in part.events.shape():
+            for name in part.events.shape().members:
                 field = "fetch_beats" if name == "fetch_beats" else f"{unit.name.lower()}_{name}"
                 m.d.sync += self.events[field].eq(part.events[name])
         m.d.sync += [

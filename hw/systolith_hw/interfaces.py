@@ -40,7 +40,7 @@ def descriptor(opcode: Opcode) -> data.FlexibleLayout:
     Fields keep their names of :mod:`systolith_hw.isa`; ``pc`` (bits 47:32) is the instruction's
     index in the program, put there by the sequencer when it issues.
     """
-    fields = {
+    fields: dict[int | str, data.Field] = {
         item.name: data.Field(signed(item.width) if item.signed else item.width, item.offset)
         for item in INSTRUCTIONS[opcode].all_fields
         if not item.name.startswith("patch")

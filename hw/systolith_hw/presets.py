@@ -13,7 +13,8 @@ from .config import (
 __all__ = ["PRESETS", "preset"]
 
 PRESETS = {
-    # iCE40UP5K: 8 multipliers in four SB_MAC16, operands in the four SPRAM; the fast test shape.
+    # The fast test shape, laid out for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in
+    # the four SPRAM. It takes more logic and block RAM than that has, so it names a larger device.
     "tiny": Config(
         array=ArrayConfig(rows=4, columns=2, window=16, max_k=1024, output_depth=16),
         vector=VectorConfig(lanes=1),
@@ -27,14 +28,14 @@ PRESETS = {
         ),
         bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
         sequencer=SequencerConfig(queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2),
-        device="ice40-up5k",
+        device="ecp5-85k",
     ),
-    # ECP5-25F and up, Gowin: 64 multipliers behind an 8-byte port.
+    # ECP5-45F and up: 64 multipliers behind an 8-byte port.
     "small": Config(
         array=ArrayConfig(rows=8, columns=8),
         vector=VectorConfig(lanes=4),
         memory=MemoryConfig(activation_words=4096),
-        device="ecp5-25k",
+        device="ecp5-45k",
     ),
     # ULX3S-85F: 128 multipliers fed from its 16-bit SDRAM.
     "ulx3s": Config(
@@ -54,7 +55,8 @@ PRESETS = {
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
         device="ecp5-85k",
     ),
-    # 256 multipliers, for comparison with published accelerators of that size, in simulation.
+    # 256 multipliers, more than an LFE5U-85F has: for comparison with published accelerators of
+    # that size, in simulation. Its memories are held against that device all the same.
     "wide": Config(
         array=ArrayConfig(rows=16, columns=16),
         vector=VectorConfig(lanes=8),

@@ -42,6 +42,8 @@ class Systolith(wiring.Component):
         Level: an enabled interrupt is pending.
     """
 
+    irq: Signal
+
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
         self.target = target

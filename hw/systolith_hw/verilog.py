@@ -23,6 +23,7 @@ ZEROS = re.compile(r"  initial begin\n    (?P<memory>\S+ ?)\[0\] = (?P<zero>\d+'
                    r"(?P<rest>(?:    (?P=memory)\[\d+\] = (?P=zero);\n)*)  end\n")  # fmt: skip
 WAKER = re.compile(r"^  reg (?P<name>\\\$auto\$verilog_backend\S+) += 0;\n", re.MULTILINE)
 SLEEPER = re.compile(r"^  always @\*\n    (?P<assignment>[^;\n]*;)\n", re.MULTILINE)
+SLEEPER = re.compile(r"^  always @\*\n(    \S.*;\n)", re.MULTILINE)
 NOTHING = re.compile(r"^  wire \[-1:0\] (?P<name>\S+) ?;\n", re.MULTILINE)
 
 
@@ -76,10 +77,19 @@ def _without_nothing(module: str) -> str:
 
 
 def _wake_late(module: str) -> str:
-    """Change the signal that wakes every ``always @*`` once, when all of them wait for it.
+    """Let every ``always @*`` run once, however its inputs begin.
 
-    Yosys sets it where it is declared. Icarus may do that before anybody waits, and what depends on
-    constants, or on registers that keep their initial values, would stay unknown.
+    Yosys lets most of them look at a signal that it sets where it is declared. Icarus may do that
+    before anybody waits, and what depends on constants, or on registers that keep their initial
+    values, would stay unknown. So it is set behind all of them, and all of them look at it.
     """
-    wakers = [f"  initial {found['name']} <= 0;\n" for found in WAKER.finditer(module)]
-    return WAKER.sub(r"  reg \g<name> ;\n", module) + "".join(wakers)
+    found = WAKER.search(module)
+    if found is None:
+        assert not SLEEPER.search(module), "nothing wakes an `always @*`"
+        return module
+    name = found["name"]
+    declared = f"  reg {name} ;\n"
+    look = f"  always @* begin\n    if ({name} ) begin end\n"
+    module = WAKER.sub(lambda _: declared, module)
+    module = SLEEPER.sub(lambda sleeper: look + sleeper[1] + "  end\n", module)
+    return module + f"  initial {name} = 0;\n"

@@ -45,7 +45,7 @@ def build(verilog: str, top: str, directory: Path, simulator: str) -> None:
     reason = missing(simulator)
     if reason:
         raise verilator.ToolError(reason)
-    made_from = verilator.digest(simulator, top, *FLAGS, *verilator.SAFE, verilog, _version(simulator))
+    made_from = verilator.digest(simulator, top, *_tools(simulator), verilog)
     stamp = directory / STAMP
     if stamp.exists() and stamp.read_text() == made_from:
         return
@@ -60,8 +60,9 @@ def build(verilog: str, top: str, directory: Path, simulator: str) -> None:
     stamp.write_text(made_from)
 
 
-def _version(simulator: str) -> str:
-    return verilator.version() if simulator == "verilator" else ""
+def _tools(simulator: str) -> list[str]:
+    """Return what a build depends on besides its sources."""
+    return [verilator.version(), *FLAGS, *verilator.SAFE] if simulator == "verilator" else []
 
 
 def _build_icarus(source: Path, top: str, directory: Path) -> None:
@@ -77,12 +78,11 @@ def _build_verilator(source: Path, top: str, directory: Path) -> None:
     from cocotb_tools import config
 
     objects = verilator.runtime_objects(RUNTIME)
+    main = config.share_dir / "lib" / "verilator" / "verilator.cpp"
     objects += verilator.compile_design(
-        source, top=top, prefix="Vtop", flags=FLAGS,
+        source, main, top=top, prefix="Vtop", flags=FLAGS,
         arguments=["--vpi", "--public-depth", "1", "--timescale", "1ns/1ps", "--no-timing"],
     )  # fmt: skip
-    main = config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    objects += verilator.compile_objects([main], directory, FLAGS)
     libraries = str(config.libs_dir)
     verilator.link(objects, directory / top, [
         f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator",

@@ -42,6 +42,9 @@ JOBS = min(2, os.cpu_count() or 1)
 """Compilers that run side by side; each may want a gigabyte."""
 
 
+SMALL_BYTES = 200_000
+"""C++ of a design up to which its headers take longer to compile than it."""
+
 SAFE = ("-fno-expand",)
 """Verilator 5.48 stops with an internal error ("Wide op SHIFTR w/ no temp") when it expands wide
 shifts, as of instructions; without, the code is also smaller and no slower."""
@@ -174,14 +177,17 @@ def lint(source: Path, top: str) -> str:
 
 
 def compile_design(
-    source: Path, *, top: str, prefix: str, arguments: Sequence[str], flags: Sequence[str]
-) -> list[Path]:
+    source: Path, main: Path, *, top: str, prefix: str, arguments: Sequence[str],
+    flags: Sequence[str],
+) -> list[Path]:  # fmt: skip
     """Translate Verilog into C++ and compile that, all in the folder of ``source``.
 
     Parameters
     ----------
     source : Path
         The Verilog.
+    main : Path
+        A C++ file that uses the result.
     top, prefix : str
         Its module, and the C++ class that it becomes.
     arguments : sequence of str
@@ -195,12 +201,14 @@ def compile_design(
          "--top-module", top, "--prefix", prefix, "--Mdir", directory, *arguments, *SAFE, source],
         env=environment(),
     )  # fmt: skip
+    generated = set(directory.glob(f"{prefix}*.cpp"))
+    if sum(file.stat().st_size for file in generated) < SMALL_BYTES:
+        return compile_objects([*generated, main], directory, flags, units=1)
     # What runs once, to begin with, is large and would take long to optimise.
-    slow = sorted(directory.glob(f"{prefix}*__Slow.cpp"))
-    fast = sorted(set(directory.glob(f"{prefix}*.cpp")) - set(slow))
+    slow = set(directory.glob(f"{prefix}*__Slow.cpp"))
     return [
-        *compile_objects(fast, directory, flags, units=JOBS, name="fast"),
-        *compile_objects(slow, directory, [*flags, "-O0"], units=1, name="slow"),
+        *compile_objects([*generated - slow, main], directory, flags, units=JOBS, name="fast"),
+        *compile_objects([*slow], directory, [*flags, "-O0"], units=1, name="slow"),
     ]
 
 

@@ -84,7 +84,13 @@ class BlockExponent(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        union, runs, ending, base = self._elaborate_union(m)
+        ending: list[Value] = [self.i.valid & self.i.payload.end]
+        base: list[Value] = [self.i.payload.base]
+        for age in range(1, self.latency):
+            ending.append(Signal(name=f"ending_{age}"))
+            base.append(Signal(BASE_BITS, name=f"base_{age}", reset_less=True))
+            m.d.sync += [ending[age].eq(ending[age - 1]), base[age].eq(base[age - 1])]
+        union, runs = self._elaborate_union(m, ending[1])
 
         # The group of the leading one, and the runs that begin there.
         groups = FIXED_BITS // GROUP
@@ -124,48 +130,37 @@ class BlockExponent(wiring.Component):
                 m.d.sync += [self.exponent.eq(length - lowest), self.distance.eq(length - mantissa)]
         return m
 
-    def _elaborate_union(self, m: Module) -> tuple[Value, Value, list[Signal], list[Signal]]:
-        """Join the magnitudes of a word; return union, runs, and `end` and `base` by age."""
-        bits, lanes = self.config.array.mantissa_bits, self.config.vector.lanes
-        ending = [self.i.valid & self.i.payload.end]
-        base = [self.i.payload.base]
-        for age in range(1, self.latency):
-            ending.append(Signal(name=f"ending_{age}"))
-            base.append(Signal(BASE_BITS, name=f"base_{age}", reset_less=True))
-            m.d.sync += [ending[age].eq(ending[age - 1]), base[age].eq(base[age - 1])]
-
+    def _elaborate_union(self, m: Module, end: Value) -> tuple[Value, Value]:
+        """Join the magnitudes of a word, and their runs; count its beats."""
+        bits = self.config.array.mantissa_bits
         present = Signal()
         first = Signal(init=1)
         union = Signal(FIXED_BITS, reset_less=True)
         runs = Signal(FIXED_BITS, reset_less=True)
-        magnitudes = []
-        for lane in range(lanes):
-            magnitude = Signal(FIXED_BITS, name=f"magnitude_{lane}", reset_less=True)
-            m.d.sync += magnitude.eq(abs(self.i.payload.data[lane]))
-            magnitudes.append(magnitude)
-        m.d.sync += present.eq(self.i.valid)
         joined: Value = C(0, FIXED_BITS)
         joined_runs: Value = C(0, FIXED_BITS)
-        for magnitude in magnitudes:
-            joined |= magnitude
-            joined_runs |= Cat(
-                magnitude[max(0, top - bits + 1) : top + 1].all() & (top >= bits - 1)
+        for lane in range(self.config.vector.lanes):
+            magnitude = Signal(FIXED_BITS, name=f"magnitude_{lane}", reset_less=True)
+            m.d.sync += magnitude.eq(abs(self.i.payload.data[lane]))
+            joined = joined | magnitude
+            joined_runs = joined_runs | Cat(
+                magnitude[top - bits + 1 : top + 1].all() if top >= bits - 1 else C(0, 1)
                 for top in range(FIXED_BITS)
             )
+
+        count = Signal(len(self.more))
+        m.d.sync += present.eq(self.i.valid)
         with m.If(present):
             m.d.sync += [
-                first.eq(ending[1]),
+                first.eq(end),
                 union.eq(joined | Mux(first, 0, union)),
                 runs.eq(joined_runs | Mux(first, 0, runs)),
+                count.eq(Mux(first, 0, count + 1)),
             ]
 
-        # Beats of the word so far; it has its final value together with the union.
-        count = Signal(len(self.more))
-        mores = [count]
-        with m.If(present):
-            m.d.sync += count.eq(Mux(first, 0, count + 1))
-        for age in range(3, self.latency):
-            mores.append(Signal(len(self.more), name=f"more_{age}", reset_less=True))
-            m.d.sync += mores[-1].eq(mores[-2])
-        m.d.comb += self.more.eq(mores[-1])
-        return union, runs, ending, base
+        # The count has its last value together with the union, two cycles before it is wanted.
+        late = Signal.like(count, reset_less=True)
+        more = Signal.like(count, reset_less=True)
+        m.d.sync += [late.eq(count), more.eq(late)]
+        m.d.comb += self.more.eq(more)
+        return union, runs

@@ -139,9 +139,7 @@ class Normalizer(wiring.Component):
         ]
         return read.data
 
-    def _elaborate_word(
-        self, m: Module, beat: Any, distance: Value, valid: Value
-    ) -> None:
+    def _elaborate_word(self, m: Module, beat: Any, distance: Value, valid: Value) -> None:
         """Add the shifters, and the registers where mantissas meet."""
         bits, lanes = self.config.array.mantissa_bits, self.config.vector.lanes
         place = Signal(range(self.beats))

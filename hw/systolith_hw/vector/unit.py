@@ -33,6 +33,7 @@ __all__ = ["VectorUnit"]
 SHORT_REDUCTION = 64
 """Elements of the shortest dot product whose results STREAM takes without ever waiting for room."""
 
+
 def drain_write(config: Config) -> data.StructLayout:
     """Return the shape of what waits for a word under way: where it goes, and what is given."""
     return data.StructLayout({

@@ -7,7 +7,7 @@ namespace {
 constexpr uint8_t kOkay = 0, kSlaveError = 2, kDecodeError = 3;
 constexpr uint8_t kIncrementing = 1;
 constexpr uint32_t kPage = 4096;
-constexpr size_t kReadBuffer = 16;  // beats read that the core has not taken
+constexpr size_t kReadBuffer = 16;  // beats read and not yet offered to the core
 
 uint32_t log2(uint32_t value) { return 31 - __builtin_clz(value); }
 

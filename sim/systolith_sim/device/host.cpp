@@ -7,6 +7,7 @@ Host::Host(const HostSettings& settings)
 
 void Host::reset(uint32_t cycles) {
     reset_ = cycles;
+    reset_edges_ = 0;
     inputs_.rst = 1;
     memory.reset(inputs_);
     registers.reset(inputs_);
@@ -17,8 +18,8 @@ void Host::clock(const CoreOutputs& core) {
     if (inputs_.rst) {
         // The reset is synchronous: before its first edge the outputs mean nothing.
         const bool valid = core.arvalid || core.awvalid || core.wvalid;
-        if (reset_ == 1 && valid) violation_.report("the core asks for the bus during reset");
-        if (reset_ && --reset_ == 0) inputs_.rst = 0;
+        if (reset_edges_ && valid) violation_.report("the core asks for the bus during reset");
+        if (++reset_edges_ >= reset_) inputs_.rst = 0;
         return;
     }
     memory.clock(cycle_, core, inputs_, violation_);

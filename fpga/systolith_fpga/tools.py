@@ -1,0 +1,50 @@
+"""Run yosys and nextpnr: from PyPI by default, or whatever the environment names."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from systolith_sim.verilator import ToolError
+
+__all__ = ["run_tool"]
+
+
+def run_tool(name: str, arguments: list[str], *, folder: Path, log: str) -> str:
+    """Run one tool in ``folder`` and return what it printed, which ``log`` there keeps too.
+
+    The tool is the command in the variable named after it (``NEXTPNR_ECP5`` for nextpnr-ecp5),
+    as for Amaranth's builds, else its YoWASP package. Give it relative paths only: YoWASP sees
+    a /tmp of its own.
+
+    Raises
+    ------
+    ToolError
+        If the tool is not installed or its exit status is not zero.
+    """
+    command = [*_find(name), *arguments]
+    with (folder / log).open("w+") as sink:
+        done = subprocess.run(command, cwd=folder, stdout=sink, stderr=subprocess.STDOUT,
+                              check=False)  # fmt: skip
+        sink.seek(0)
+        text = sink.read()
+    if done.returncode:
+        errors = [line for line in text.splitlines() if "ERROR: " in line]
+        last = (errors or text.strip().splitlines() or ["nothing was printed"])[-1]
+        raise ToolError(f"{name} failed: {last} (see {folder / log})")
+    return text
+
+
+def _find(name: str) -> list[str]:
+    """Return the command of a tool, looking first where this Python's scripts are."""
+    chosen = os.environ.get(name.upper().replace("-", "_"))
+    if chosen:
+        return shlex.split(chosen)
+    packaged = f"yowasp-{name}"
+    path = shutil.which(packaged, path=str(Path(sys.executable).parent)) or shutil.which(packaged)
+    if path is None:
+        raise ToolError(f"{packaged} is not installed; install it with: "
+                        "pip install 'systolith[fpga]'")  # fmt: skip
+    return [path]

@@ -1,0 +1,258 @@
+"""What a configuration takes of a device's memory blocks, before anything is synthesised.
+
+Plain data and arithmetic; nothing here imports Amaranth. The estimate follows what yosys builds:
+each memory is cut into blocks of the one shape that needs the fewest.
+"""
+
+from dataclasses import dataclass
+
+from .config import (
+    FIXED_BITS,
+    INSTRUCTION_BYTES,
+    SCALE_BITS,
+    SHIFT_BITS,
+    WEIGHT_BITS,
+    Config,
+    ConfigError,
+)
+from .registers import COUNTERS
+
+__all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
+           "memory_budget", "multiplier_budget"]  # fmt: skip
+
+LIMIT_PERCENT = 92
+"""Most of a device's blocks that a core may take; a full device does not route."""
+
+LOGIC_SHAPE = (16, 4)
+"""Words and width of the memory that two LUTs of an ECP5 make, with one more to write it."""
+
+LOGIC_PER_BLOCK = 20
+"""Synthesis takes logic where that needs at most so many of these for each block it saves."""
+
+PROGRAM_BITS = 64
+"""Width of the program memory; an instruction takes several of its words."""
+
+LATENCY_WORDS = 32
+"""Words of a memory that is as deep as a pipeline is long; the exact number changes no count."""
+
+EBR_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+ICE40_SHAPES = ((2048, 2), (1024, 4), (512, 8), (256, 16))
+SPRAM_SHAPE = (16384, 16)
+SPRAM_ABOVE = 4096
+"""Single-port memories deeper than this, and as wide as an SPRAM, become one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What one part offers.
+
+    Parameters
+    ----------
+    family : str
+        "ecp5" or "ice40"; also the emission target with the part's own cells.
+    blocks : int
+        Block memories.
+    shapes : tuple of (int, int)
+        Words and width that one block can take.
+    large_blocks : int
+        Single-port memories of 16384 x 16 (SPRAM).
+    logic_memory : bool
+        Logic cells can be used as small memories.
+    multipliers : int
+        18 x 18 multipliers (ECP5) or SB_MAC16 (iCE40).
+    luts : int
+        Four-input look-up tables.
+    """
+
+    family: str
+    blocks: int
+    shapes: tuple[tuple[int, int], ...]
+    large_blocks: int = 0
+    logic_memory: bool
+    multipliers: int
+    luts: int
+
+
+def _ecp5(blocks: int, multipliers: int, luts: int) -> Device:
+    return Device(family="ecp5", blocks=blocks, shapes=EBR_SHAPES, logic_memory=True,
+                  multipliers=multipliers, luts=luts)  # fmt: skip
+
+
+DEVICES = {
+    "ecp5-85k": _ecp5(208, 156, 83640),
+    "ecp5-45k": _ecp5(108, 72, 43848),
+    "ecp5-25k": _ecp5(56, 28, 24288),
+    "ice40-up5k": Device(family="ice40", blocks=30, shapes=ICE40_SHAPES, large_blocks=4,
+                         logic_memory=False, multipliers=8, luts=5280),
+}  # fmt: skip
+"""Every part that budgets and reports know."""
+
+
+def device(name: str) -> Device:
+    """Return the device ``name``; raise :class:`ConfigError` with the known names otherwise."""
+    if name not in DEVICES:
+        raise ConfigError(f"there is no device {name}; known are {', '.join(DEVICES)}")
+    return DEVICES[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryUse:
+    """One memory of the core: ``copies`` of ``words`` x ``width``.
+
+    Parameters
+    ----------
+    kind : str
+        "block", "large" (SPRAM) or "logic".
+    blocks : int
+        Blocks of that kind, all copies together; logic takes none.
+    setting : str
+        The setting that shrinks it, or "".
+    """
+
+    memory: str
+    words: int
+    width: int
+    copies: int
+    kind: str
+    blocks: int
+    setting: str = ""
+
+    @property
+    def bits(self) -> int:
+        """Bits held, all copies together."""
+        return self.words * self.width * self.copies
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Memory:
+    """A memory before it is placed: ``granule`` is the width that is written on its own."""
+
+    memory: str
+    words: int
+    width: int
+    copies: int = 1
+    granule: int = 0
+    setting: str = ""
+    logic: bool = False
+    single_port: bool = False
+
+
+def memory_budget(config: Config, name: str | None = None) -> list[MemoryUse]:
+    """Return every memory of ``config``, placed on device ``name`` or on the config's own.
+
+    Without a device every memory counts as blocks of the ECP5.
+    """
+    part = device(name or config.device or "ecp5-85k")
+    return [_place(memory, part) for memory in _memories(config)]
+
+
+def check_budget(config: Config, name: str | None = None) -> None:
+    """Raise :class:`ConfigError` if the memories do not fit the device; pass without one."""
+    name = name or config.device
+    if not name:
+        return
+    part = device(name)
+    uses = memory_budget(config, name)
+    for kind, available in (("block", part.blocks), ("large", part.large_blocks)):
+        rows = [use for use in uses if use.kind == kind]
+        used = sum(use.blocks for use in rows)
+        # The large blocks are there for the operand memory alone: it may take them all.
+        limit = available if kind == "large" else available * LIMIT_PERCENT // 100
+        if used > limit:
+            worst = max((use for use in rows if use.setting), key=lambda use: use.blocks)
+            raise ConfigError(
+                f"the memories take {used} {kind} memories and {name} may give {limit} of its "
+                f"{available}; lower {worst.setting} ({worst.memory} memory: {worst.blocks}), or "
+                "set device to a larger part, or to nothing for no check"
+            )
+
+
+def multiplier_budget(config: Config, name: str | None = None) -> int:
+    """Return the hardware multipliers that array and vector unit take.
+
+    An ECP5 multiplier does one product of the array, or one lane's scaling. An SB_MAC16 does two
+    products of the array while mantissas have 8 bits; scaling takes one for each lane.
+    """
+    part = device(name or config.device or "ecp5-85k")
+    products = config.array.rows * config.array.columns
+    if part.family == "ice40" and config.array.mantissa_bits == 8:
+        products = -(-products // 2)
+    return products + config.vector.lanes
+
+
+def _memories(config: Config) -> list[_Memory]:
+    """List the memories of the core, as the units build them."""
+    array, memory, bus = config.array, config.memory, config.bus
+    rows, lanes = array.rows, config.vector.lanes
+    distributed = memory.activation_distributed
+    word_bits = rows * array.mantissa_bits + array.exponent_bits
+    instruction_words = INSTRUCTION_BYTES * 8 // PROGRAM_BITS
+    program_words = memory.program_instructions * instruction_words
+    loop_bits = (config.sequencer.loop_depth - 1).bit_length()
+    address_bits = (max(memory.wide_words, memory.activation_words) - 1).bit_length()
+    queued = (config.sequencer.queue_depth - 1) * instruction_words
+    return [
+        _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
+                copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",
+                single_port=memory.operand_single_port),
+        _Memory(memory="activation", words=memory.activation_words, width=array.mantissa_bits,
+                copies=rows, setting="memory.activation_words", logic=distributed),
+        _Memory(memory="exponent", words=memory.activation_words, width=array.exponent_bits,
+                setting="memory.activation_words", logic=distributed),
+        _Memory(memory="wide", words=memory.wide_words, width=FIXED_BITS * lanes,
+                setting="memory.wide_words"),
+        _Memory(memory="scale", words=memory.scale_words,
+                width=(SCALE_BITS + SHIFT_BITS) * lanes, setting="memory.scale_words"),
+        _Memory(memory="bias", words=memory.scale_words, width=FIXED_BITS * lanes,
+                setting="memory.scale_words"),
+        _Memory(memory="program", words=program_words, width=PROGRAM_BITS,
+                granule=min(8 * bus.data_bytes, PROGRAM_BITS),
+                setting="memory.program_instructions"),
+        _Memory(memory="registers", words=2 << max(4, 2 + loop_bits), width=32,
+                setting="sequencer.loop_depth"),
+        _Memory(memory="queues", words=queued, width=PROGRAM_BITS, copies=4,
+                setting="sequencer.queue_depth"),
+        _Memory(memory="results", words=array.output_depth,
+                width=array.accumulator_bits * array.columns, setting="array.output_depth",
+                logic=True),
+        _Memory(memory="beats", words=LATENCY_WORDS, width=FIXED_BITS * lanes),
+        _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
+        _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11),
+        _Memory(memory="store pages", words=max(2 * rows, 8),
+                width=max(8 * array.word_bytes, FIXED_BITS * lanes) + 3),
+        _Memory(memory="store beats", words=max(2 * bus.burst_beats, 4), width=8 * bus.data_bytes,
+                setting="bus.burst_beats"),
+        _Memory(memory="counters", words=len(COUNTERS), width=32),
+    ]  # fmt: skip
+
+
+def _place(memory: _Memory, part: Device) -> MemoryUse:
+    """Decide what a memory is made of and count the blocks."""
+    blocks = min(_tiles(memory, shape) for shape in part.shapes)
+    logic = memory.logic or _tiles(memory, LOGIC_SHAPE) <= LOGIC_PER_BLOCK * blocks
+    if part.logic_memory and logic:
+        kind, each = "logic", 0
+    elif part.large_blocks and memory.single_port and _is_spram(memory):
+        kind, each = "large", 1
+    else:
+        kind, each = "block", blocks
+    return MemoryUse(memory=memory.memory, words=memory.words, width=memory.width,
+                     copies=memory.copies, kind=kind, blocks=each * memory.copies,
+                     setting=memory.setting)  # fmt: skip
+
+
+def _is_spram(memory: _Memory) -> bool:
+    depth, width = SPRAM_SHAPE
+    return memory.width == width and SPRAM_ABOVE < memory.words <= depth
+
+
+def _tiles(memory: _Memory, shape: tuple[int, int]) -> int:
+    """Count the blocks of ``shape`` that make one copy of ``memory``."""
+    depth, width = shape
+    if not memory.granule:
+        across = -(-memory.width // width)
+    elif width < memory.granule:
+        across = memory.width // memory.granule * -(-memory.granule // width)
+    else:
+        across = -(-(memory.width // memory.granule) // (width // memory.granule))
+    return across * -(-memory.words // depth)

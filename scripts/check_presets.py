@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Emit every preset and have Verilator, Icarus and yosys read it; a complaint is a failure."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from systolith_fpga.tools import run_tool
+from systolith_hw.budget import DEVICES
+from systolith_hw.emit import NAME, emit, ports_markdown
+from systolith_hw.presets import PRESETS
+from systolith_sim.verilator import ToolError, lint
+
+BUILD = Path(__file__).parents[1] / "build" / "check"
+
+
+def main() -> None:
+    failures = [complaint for name in PRESETS for complaint in check(name)]
+    for complaint in failures:
+        print(complaint, file=sys.stderr)
+    sys.exit(bool(failures))
+
+
+def check(name: str) -> list[str]:
+    """Emit one preset, portable and for its device; return what the tools complain about."""
+    config, complaints = PRESETS[name], []
+    family = DEVICES[config.device].family
+    for target in ("generic", family):
+        started = time.monotonic()
+        folder = BUILD / f"{name}-{target}"
+        folder.mkdir(parents=True, exist_ok=True)
+        emitted = emit(config, target)
+        source = folder / f"{NAME}.v"
+        source.write_text(emitted.verilog)
+        (folder / "manifest.json").write_text(json.dumps(emitted.manifest, indent=2))
+        (folder / "ports.md").write_text(ports_markdown(config))
+        emission = time.monotonic() - started
+        said = read_yosys(source, "" if target == "generic" else family)
+        if target == "generic":  # the other simulators do not know a vendor's cells
+            said += read_verilator(source) + read_icarus(source)
+        print(f"{name} for {target}: {len(emitted.verilog) // 1024} KiB, emitted in "
+              f"{emission:.1f} s, {'REFUSED' if said else 'read by all'}", flush=True)  # fmt: skip
+        complaints += [f"{name} for {target}: {line}" for line in said]
+    return complaints
+
+
+def read_verilator(source: Path) -> list[str]:
+    try:
+        return lint(source, NAME).splitlines()
+    except ToolError as error:
+        return str(error).splitlines()
+
+
+def read_icarus(source: Path) -> list[str]:
+    if shutil.which("iverilog") is None:
+        return []
+    command = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", NAME, source.name]
+    done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
+    # Icarus wants a time unit in every file; a synthesisable one needs none.
+    return [line for line in done.stderr.splitlines() if "timescale" not in line]
+
+
+def read_yosys(source: Path, family: str) -> list[str]:
+    cells = {"": "", "ecp5": "read_verilog -lib +/ecp5/cells_bb.v; ",
+             "ice40": "read_verilog -lib +/ice40/cells_sim.v; "}  # fmt: skip
+    script = (
+        f"{cells[family]}read_verilog {source.name}; hierarchy -check -top {NAME}; proc -noopt; "
+        "check -assert"
+    )
+    try:
+        run_tool("yosys", ["-q", "-p", script], folder=source.parent, log="yosys.log")
+    except ToolError as error:
+        return [str(error)]
+    return []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Run matrix products on the simulated hardware, and measure them by its own counters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config, ConfigError
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.device import Device
+from systolith_sim.machine import Machine
+
+from .compiler.layout import pad
+from .compiler.matmul import MatmulPlan, plan_matmul
+from .driver import Driver
+from .product import Product, Result
+
+__all__ = ["Measurement", "bench_matmul", "execute", "open_device", "run_product"]
+
+Stage = Callable[[str], None]
+
+PAGE = 4096
+
+ORDER = ("setup", "main", "readout")
+"""In which a plan's programs run; not every plan has all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One matrix product on the hardware.
+
+    Parameters
+    ----------
+    macs : int
+        Useful multiplications, M * K * N.
+    cycles : int
+        From the start write to the done flag.
+    utilization : float
+        ``macs`` over what all multipliers could do in these cycles.
+    ideal_cycles : int
+        ``M * ceil(K / R) * ceil(N / C)``: control words that the array needs.
+    bytes : int
+        Everything that crossed the port: program, weights, scales, inputs, results.
+    bandwidth_utilization : float
+        ``bytes`` over what the port could move in these cycles.
+    roofline_cycles : float
+        ``max(macs / multipliers, bytes that must move / port_bytes)``, each weight, scale, input
+        and result once.
+    first_panel_cycles : float
+        Time of the first panel's weights at the port, before which no multiplier can start.
+    roofline_utilization : float
+        ``roofline_cycles`` over ``cycles``. When multipliers are the limit the first panel's
+        load is left out of ``cycles``; when the port is, the roofline has it already.
+    bit_exact : bool
+        Whether every bit is what the machine gives, and what the golden models give.
+    counters : dict
+        All of the hardware's counters.
+    """
+
+    m: int
+    k: int
+    n: int
+    operands: str
+    port_bytes: int
+    macs: int
+    cycles: int
+    utilization: float
+    ideal_cycles: int
+    bytes: int
+    bandwidth_utilization: float
+    roofline_cycles: float
+    first_panel_cycles: float
+    roofline_utilization: float
+    bit_exact: bool
+    counters: dict[str, int]
+
+
+def bench_matmul(
+    config: Config,
+    m: int,
+    k: int,
+    n: int,
+    *,
+    operands: str = "onchip",
+    simulator: str = "verilator",
+    seed: int = 0,
+    on_stage: Stage = lambda stage: None,
+) -> Measurement:
+    """Multiply random matrices, M x K by K x N, and measure.
+
+    Raises
+    ------
+    ConfigError
+        If the shape does not fit, in a sentence that names what is too small.
+    """
+    # A shape that does not fit is refused before its matrices are made.
+    plan_matmul(config, m, k, n, operands=operands)
+    rng = np.random.default_rng(seed)
+    product = Product.quantize(config, rng.normal(size=(m, k)), rng.normal(size=(k, n)),
+                               rng.normal(size=n))  # fmt: skip
+    plan = plan_matmul(config, m, k, n, operands=operands,
+                       exponent_base=product.output.exponent_base)  # fmt: skip
+    measurement, _ = run_product(plan, product, simulator=simulator, on_stage=on_stage)
+    return measurement
+
+
+def run_product(
+    plan: MatmulPlan, product: Product, *, simulator: str, on_stage: Stage
+) -> tuple[Measurement, Result]:
+    """Run a product on a simulated core; return what was measured, and what came out.
+
+    The functional machine runs the same programs first, which refuses any whose outcome
+    could depend on timing.
+    """
+    on_stage("running the functional machine")
+    predicted = read_result(plan, predict(plan, product))
+    with open_device(plan, simulator, on_stage) as device:
+        on_stage(f"running {plan.macs:,} multiplications in {simulator}")
+        counters, result = execute(plan, product, device)
+    exact = result.equals(predicted) and result.equals(product.expected(plan))
+    return measure(plan, counters, exact), result
+
+
+def predict(plan: MatmulPlan, product: Product) -> NDArray[np.uint8]:
+    """Return the memory that the functional machine leaves behind the plan's programs."""
+    machine = Machine(plan.config, pad(plan.size, PAGE))
+    machine.memory.write(0, image(plan, product))
+    for name in ORDER:
+        if name in plan.programs:
+            machine.run(plan.programs[name])
+    return machine.memory.array
+
+
+def open_device(plan: MatmulPlan, simulator: str, on_stage: Stage) -> Device:
+    """Return the plan's core in a simulator, with as much memory as the plan needs."""
+    size = pad(plan.size, PAGE)
+    if simulator == "verilator":
+        return VerilatedDevice(plan.config, memory_bytes=size, report=on_stage)
+    if simulator == "icarus":
+        from systolith_sim.device.icarus import IcarusDevice
+
+        return IcarusDevice(plan.config, memory_bytes=size, report=on_stage)
+    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus")
+
+
+def execute(plan: MatmulPlan, product: Product, device: Device) -> tuple[dict[str, int], Result]:
+    """Run the plan's programs on a device; return main's counters, and the result."""
+    device.write_memory(0, image(plan, product))
+    driver = Driver(device, plan.config)
+    counters: dict[str, int] = {}
+    for name in ORDER:
+        if name in plan.programs:
+            driver.load_program(plan.regions[name].address, plan.programs[name],
+                                config_hash=plan.config.hash)  # fmt: skip
+            ran = driver.run()
+            counters = ran if name == "main" else counters
+    return counters, read_result(plan, np.frombuffer(device.read_memory(0, plan.size), np.uint8))
+
+
+def image(plan: MatmulPlan, product: Product) -> bytes:
+    """Return external memory with the plan's programs and the product's integers."""
+    inputs = product.activations
+    return plan.image(inputs.mantissas, inputs.exponents, product.weights, product.scales)
+
+
+def read_result(plan: MatmulPlan, memory: np.ndarray) -> Result:
+    """Return the plan's result from external memory."""
+    if plan.out == "wide":
+        return Result(plan.unpack_wide(memory))
+    return Result(*plan.unpack_words(memory))
+
+
+def measure(plan: MatmulPlan, counters: dict[str, int], bit_exact: bool) -> Measurement:
+    """Turn counters into the numbers that are reported."""
+    config, tiling = plan.config, plan.tiling
+    port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
+    cycles = counters["CYCLES"]
+    moved = port * sum(counters[name] for name in ("LOAD_BEATS", "STORE_BEATS", "FETCH_BEATS"))
+    first_panel = tiling.k * config.array.columns / port if plan.streamed else 0.0
+    by_multipliers = plan.macs / multipliers >= plan.compulsory_bytes / port
+    counted = cycles - first_panel if by_multipliers else cycles
+    return Measurement(
+        m=tiling.m,
+        k=tiling.k,
+        n=tiling.n,
+        operands="stream" if plan.streamed else "onchip",
+        port_bytes=port,
+        macs=plan.macs,
+        cycles=cycles,
+        utilization=plan.macs / (cycles * multipliers),
+        ideal_cycles=tiling.m * tiling.steps * tiling.output_tiles,
+        bytes=moved,
+        bandwidth_utilization=moved / (cycles * port),
+        roofline_cycles=plan.roofline_cycles,
+        first_panel_cycles=first_panel,
+        roofline_utilization=plan.roofline_cycles / counted,
+        bit_exact=bit_exact,
+        counters=counters,
+    )

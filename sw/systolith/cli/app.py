@@ -1,0 +1,66 @@
+"""The command line's root: which commands there are, and what an error looks like."""
+
+import typing
+
+import typer
+import typer.core
+
+from systolith_hw.config import ConfigError
+from systolith_sim.verilator import ToolError
+
+from ..driver import DriverError
+from ..models.errors import FetchError, TextError
+from .bench import bench
+from .console import Missing, say
+from .generate import generate
+from .presets import presets
+from .report import report
+from .run import run
+
+__all__ = ["app", "main"]
+
+USAGE = 2
+FAILURE = 1
+
+
+def _exit_code(error: Exception) -> int:
+    """Return how the command ends after an error that users may expect, or 0 for a defect."""
+    from systolith_sim.device.device import DeviceError
+
+    if isinstance(error, ConfigError | TextError):
+        return USAGE
+    expected = ToolError | FetchError | DriverError | DeviceError | Missing
+    return FAILURE if isinstance(error, expected) else 0
+
+
+class _Sentences(typer.core.TyperGroup):
+    """Commands whose expected errors end in one sentence on stderr, never in a traceback."""
+
+    def invoke(self, ctx: typing.Any) -> typing.Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = _exit_code(error)
+            if not code:
+                raise
+            say(f"error: {error}")
+            raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    cls=_Sentences,
+    help="Generate, measure and run Systolith cores: Transformer accelerators that you can read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(presets)
+app.command()(generate)
+app.add_typer(bench, name="bench")
+app.command()(report)
+app.add_typer(run, name="run")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

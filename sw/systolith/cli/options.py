@@ -1,0 +1,67 @@
+"""Options that several commands share, and the config that they choose."""
+
+import enum
+import typing
+
+import typer
+
+from systolith_hw.config import Config, ConfigError
+from systolith_hw.presets import PRESETS, preset
+
+__all__ = [
+    "DeviceName",
+    "Json",
+    "PortBytes",
+    "PresetName",
+    "Settings",
+    "Simulator",
+    "SimulatorName",
+    "choose_config",
+]
+
+
+class Simulator(enum.StrEnum):
+    """Which simulator runs the emitted Verilog."""
+
+    VERILATOR = "verilator"
+    ICARUS = "icarus"
+
+
+PresetName = typing.Annotated[
+    str, typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}.")
+]
+Settings = typing.Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PART.FIELD=VALUE", help="Change one setting; may be repeated."),
+]
+Json = typing.Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+PortBytes = typing.Annotated[
+    int | None,
+    typer.Option(help="Bytes per cycle of the memory port, bus.data_bytes; the preset's if not "
+                 "given."),
+]  # fmt: skip
+SimulatorName = typing.Annotated[Simulator, typer.Option("--sim", help="Simulator.")]
+DeviceName = typing.Annotated[
+    str | None, typer.Option(help="Part to build for; the preset's if not given.")
+]
+
+
+def choose_config(
+    name: str, settings: list[str] | None = None, *, port_bytes: int | None = None
+) -> Config:
+    """Return the preset ``name`` with ``settings`` changed.
+
+    Raises
+    ------
+    ConfigError
+        With a sentence that names what is wrong.
+    """
+    changes: dict[str, typing.Any] = {}
+    for setting in settings or []:
+        path, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes PART.FIELD=VALUE, not {setting}")
+        changes[path.strip()] = value.strip()
+    if port_bytes is not None:
+        changes["bus.data_bytes"] = port_bytes
+    return preset(name).replace(changes)

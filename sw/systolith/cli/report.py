@@ -1,0 +1,44 @@
+"""``systolith report``: what a core takes of a device, and how fast it runs there."""
+
+import dataclasses
+import typing
+
+import typer
+
+from .console import needs, print_json, print_table, stages
+from .options import DeviceName, Json, PresetName, Settings, choose_config
+
+__all__ = ["report"]
+
+
+def report(
+    preset: PresetName = "small",
+    settings: Settings = None,
+    device: DeviceName = None,
+    seed: typing.Annotated[int, typer.Option(help="Of placement.")] = 1,
+    router: typing.Annotated[
+        str, typer.Option(help="nextpnr's router: router1 or router2.")
+    ] = "router2",
+    mhz: typing.Annotated[
+        float | None, typer.Option(help="Clock that place and route aims at.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Synthesise and place the whole core; takes minutes."""
+    from systolith_sim.verilator import cache_directory
+
+    with needs("fpga"):
+        from systolith_fpga.report import report as measure
+
+    if device is not None:
+        settings = [*(settings or []), f"device={device}"]
+    config = choose_config(preset, settings)
+    folder = cache_directory() / "report" / f"{config.hash:08x}-{config.device}-{seed}"
+    with stages("emitting Verilog") as on_stage:
+        result = measure(config, config.device, folder, seed=seed, router=router,
+                         target_mhz=mhz, on_stage=on_stage)  # fmt: skip
+    values = {"preset": preset, **dataclasses.asdict(result), "folder": str(folder)}
+    if json:
+        print_json(values)
+    else:
+        print_table(values)

@@ -1,0 +1,284 @@
+"""Drive a core through its registers: load a program, run it, and say in words what went wrong."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+
+from systolith_hw.config import INSTRUCTION_BYTES, Config
+from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit, decode
+from systolith_hw.registers import (
+    COUNTER_BASE,
+    COUNTERS,
+    IDENTITY,
+    REGISTERS,
+    Control,
+    Interrupt,
+    Status,
+)
+
+if typing.TYPE_CHECKING:
+    from systolith_sim.device.device import Device
+
+__all__ = ["CoreError", "Driver", "DriverError", "ForeignCoreError", "ForeignProgramError"]
+
+OFFSETS = {register.name: register.offset for register in REGISTERS}
+
+WORDS = {
+    ErrorCode.ILLEGAL_INSTRUCTION: "an illegal instruction, or an undefined kind of one",
+    ErrorCode.ADDRESS_RANGE: "an address outside its memory, or beyond what the bus can address",
+    ErrorCode.SEMAPHORE: "a semaphore that the core does not have, or posted beyond its range",
+    ErrorCode.BUS_READ: "external memory refused a read",
+    ErrorCode.BUS_WRITE: "external memory refused a write",
+    ErrorCode.WATCHDOG: "nothing moved for as long as the watchdog allows: the program blocks",
+    ErrorCode.ZERO_COUNT: "a count of zero where at least one is needed",
+    ErrorCode.LOOP: "loops too deep, or a loop body that does not fit the program memory",
+    ErrorCode.MISALIGNED: "an external address or stride that is not a multiple of the port",
+}
+
+SETTLE_LOOKS, SETTLE_CYCLES = 100, 100
+"""How often and how far apart to look whether the bus is quiet, after abort and reset."""
+
+POLL_CYCLES = 1 << 20
+"""Most cycles between two looks at the status."""
+
+
+class DriverError(RuntimeError):
+    """The core cannot do what it is asked for."""
+
+
+class ForeignCoreError(DriverError):
+    """The device is not the core that the config describes."""
+
+
+class ForeignProgramError(DriverError):
+    """A program was compiled for another configuration."""
+
+
+class CoreError(DriverError):
+    """A program stopped with an error.
+
+    Parameters
+    ----------
+    code : int
+        An :class:`~systolith_hw.isa.ErrorCode`, or a number that is none.
+    unit : int
+        A :class:`~systolith_hw.isa.Unit`, or a number that is none.
+    pc : int
+        Index of the instruction in the program.
+    instruction : str
+        That instruction in words, or nothing if the program is unknown.
+    """
+
+    def __init__(self, code: int, unit: int, pc: int, instruction: str = "") -> None:
+        self.code = ErrorCode(code) if code in list(ErrorCode) else code
+        self.unit = Unit(unit) if unit in list(Unit) else unit
+        self.pc = pc
+        self.instruction = instruction
+        name = getattr(self.code, "name", f"code {code}")
+        where = getattr(self.unit, "name", f"unit {unit}").lower()
+        meaning = WORDS.get(typing.cast(ErrorCode, self.code), "an error this driver does not know")
+        text = f"{name} in {where} at instruction {pc}: {meaning}"
+        super().__init__(f"{text}; {instruction}" if instruction else text)
+
+
+class Driver:
+    """Runs programs on a core.
+
+    Parameters
+    ----------
+    device : Device
+        The core with its memory.
+    config : Config
+        What programs are compiled for; the core must have been generated from it.
+    describe : callable
+        Gives the instruction at a program address in words, for error messages. Without it
+        the program that was loaded is disassembled.
+
+    Raises
+    ------
+    ForeignCoreError
+        If the device answers with another identity, ISA version or configuration.
+    """
+
+    def __init__(
+        self, device: Device, config: Config, *, describe: Callable[[int], str] | None = None
+    ) -> None:
+        self.device = device
+        self.config = config
+        self._describe = describe or self._disassemble
+        self._program = b""
+        self._program_address: int | None = None
+        self._check_identity()
+
+    def _check_identity(self) -> None:
+        identity = self.read("ID")
+        if identity != IDENTITY:
+            raise ForeignCoreError(
+                f"this is not a Systolith core: ID reads {identity:#010x}, not {IDENTITY:#010x}"
+            )
+        version = self.read("VERSION")
+        if version != ISA_VERSION:
+            raise ForeignCoreError(
+                f"the core has instruction set {version}, this software has {ISA_VERSION}: "
+                "generate the core again, or use the software it came with"
+            )
+        core_hash = self.read("CONFIG_HASH")
+        if core_hash != self.config.hash:
+            raise ForeignCoreError(
+                f"the core was generated from configuration {core_hash:08x}, not from "
+                f"{self.config.hash:08x}: use its own preset and settings"
+            )
+
+    def read(self, register: str) -> int:
+        """Return a register of :data:`systolith_hw.registers.REGISTERS` by its name."""
+        return self.device.read_register(OFFSETS[register])
+
+    def write(self, register: str, value: int) -> None:
+        """Write a register of :data:`systolith_hw.registers.REGISTERS` by its name."""
+        self.device.write_register(OFFSETS[register], value)
+
+    @property
+    def status(self) -> Status:
+        """What the core says it does."""
+        return Status(self.read("STATUS"))
+
+    def load_program(
+        self, address: int, program: bytes, *, config_hash: int | None = None
+    ) -> None:
+        """Put a program into external memory and have the core fetch it.
+
+        Parameters
+        ----------
+        address : int
+            A multiple of the instruction size and of the port.
+        program : bytes
+            Whole instructions.
+        config_hash : int
+            The configuration it was compiled for, if that is known.
+        """
+        if config_hash is not None and config_hash != self.config.hash:
+            raise ForeignProgramError(
+                f"the program was compiled for configuration {config_hash:08x}, and the core is "
+                f"{self.config.hash:08x}: compile it again"
+            )
+        unit = max(INSTRUCTION_BYTES, self.config.bus.data_bytes)
+        if address % unit:
+            raise DriverError(f"the program's address must be a multiple of {unit}, not {address}")
+        if not program or len(program) % INSTRUCTION_BYTES:
+            raise DriverError(
+                f"a program is one or more instructions of {INSTRUCTION_BYTES} bytes, not "
+                f"{len(program)} bytes"
+            )
+        self.device.write_memory(address, program)
+        self._program = bytes(program)
+        self._program_address = address
+        self.write("PROGRAM", address)
+
+    def run(
+        self, address: int | None = None, *, length: int = 0, position: int = 0,
+        watchdog: int = 100_000, timeout: int = 1 << 40,
+    ) -> dict[str, int]:  # fmt: skip
+        """Run a program to its end and return the counters by name.
+
+        Parameters
+        ----------
+        address : int
+            A program that is already in memory; without it the one loaded last.
+        length, position : int
+            Runtime registers 1 and 2.
+        watchdog : int
+            Cycles without any progress after which the core gives up; 0 for never.
+        timeout : int
+            Cycles after which the program is aborted, progress or not.
+
+        Raises
+        ------
+        CoreError
+            The program met an error; call :meth:`reset` before the next one.
+        TimeoutError
+            It did not end in time; it has been aborted.
+        """
+        status = self.status
+        if status & Status.RUNNING:
+            raise DriverError("a program is running already")
+        if status & (Status.ERROR | Status.ABORTED):
+            raise DriverError("the last program was stopped; call reset before the next one")
+        if address is not None and address != self._program_address:
+            self._program, self._program_address = b"", address
+            self.write("PROGRAM", address)
+        if self._program_address is None:
+            raise DriverError("there is no program: call load_program first, or give its address")
+        self.write("LENGTH", length)
+        self.write("POSITION", position)
+        self.write("WATCHDOG", watchdog)
+        self.write("IRQ_ENABLE", Interrupt.DONE | Interrupt.ERROR)
+        self.write("IRQ_PENDING", Interrupt.DONE | Interrupt.ERROR)
+        self.write("CONTROL", Control.START)
+        status = self._wait(timeout)
+        if status & Status.ERROR:
+            self._raise_error()
+        if status & Status.RUNNING:
+            self.abort()
+            raise TimeoutError(f"the program did not end within {timeout} cycles; it was aborted")
+        if not status & Status.DONE:
+            raise DriverError(f"the core stopped without a reason: status {status!r}")
+        return self.counters()
+
+    def _wait(self, cycles: int) -> Status:
+        """Wait for the end of a program, at most ``cycles`` cycles; return the status."""
+        while cycles > 0:
+            step = min(cycles, POLL_CYCLES)
+            interrupted = self.device.wait(step)
+            cycles -= step
+            status = self.status
+            if interrupted or not status & Status.RUNNING:
+                return status
+        return self.status
+
+    def _settle(self) -> Status:
+        """Wait until the core is off the bus, for a limited time; return the status."""
+        for _ in range(SETTLE_LOOKS):
+            status = self.status
+            if not status & Status.RUNNING:
+                break
+            self.device.wait(SETTLE_CYCLES)
+        return status
+
+    def _raise_error(self) -> typing.NoReturn:
+        error = self.read("ERROR")
+        pc = self.read("ERROR_PC")
+        raise CoreError(error & 0xFF, error >> 8 & 0xFF, pc, self._describe(pc))
+
+    def counters(self) -> dict[str, int]:
+        """Return all counters of the last run by name."""
+        return {
+            counter.name: self.device.read_register(COUNTER_BASE + 4 * index)
+            for index, counter in enumerate(COUNTERS)
+        }
+
+    def abort(self) -> None:
+        """Stop the running program; the core needs :meth:`reset` before the next one."""
+        self.write("CONTROL", Control.ABORT)
+        self._settle()
+
+    def reset(self) -> None:
+        """Bring the core to its state after power-up; memories keep their contents."""
+        self.write("CONTROL", Control.RESET)
+        if self._settle() & Status.RUNNING:
+            # A second reset does not wait for memory to answer what was asked of it.
+            self.write("CONTROL", Control.RESET)
+            if self._settle() & Status.RUNNING:
+                raise DriverError("the core is not idle after a reset; reset the whole device")
+
+    def _disassemble(self, pc: int) -> str:
+        raw = self._program[pc * INSTRUCTION_BYTES : (pc + 1) * INSTRUCTION_BYTES]
+        if len(raw) < INSTRUCTION_BYTES:
+            return ""
+        try:
+            instruction, values = decode(raw)
+        except ValueError as error:
+            return str(error)
+        fields = (f"{name}={value}" for name, value in values.items() if value)
+        words = (word for word in fields if not word.startswith("opcode="))
+        return " ".join([instruction.opcode.name, *words])

@@ -1,0 +1,86 @@
+"""MiniLM's first feed-forward matrix on the simulated hardware."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_hw.config import Config
+
+from .bench import Measurement, run_product
+from .compiler.matmul import plan_matmul
+from .models.minilm import MiniLM
+from .product import Product
+
+__all__ = ["FeedForward", "run_ffn"]
+
+LAYER = 0
+MATRIX = "intermediate.dense"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedForward(Measurement):
+    """What a sentence's feed-forward matrix was measured to do.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+    tokens : int
+        What the tokenizer made of it, with those that open and close it.
+    cosine : float
+        Between the hardware's results and float32's, with bias, before GELU, over all tokens.
+    cosine_worst : float
+        Of the token where it is smallest.
+    """
+
+    text: str
+    tokens: int
+    cosine: float
+    cosine_worst: float
+
+
+def run_ffn(
+    model: MiniLM,
+    text: str,
+    config: Config,
+    *,
+    simulator: str = "verilator",
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> FeedForward:
+    """Take a sentence through the matrix, 384 to 1536, with weights streamed from memory.
+
+    The host computes embedding and attention in float, so that the hardware's inputs are
+    real ones.
+
+    Raises
+    ------
+    TextError
+        If the text is empty.
+    """
+    on_stage("embedding and attention in float")
+    tokens = model.tokenize(text)
+    x = model.attend(LAYER, model.embedding(tokens))
+    weights, bias = model.linear(LAYER, MATRIX)
+    exact = x @ weights + bias
+
+    product = Product.quantize(config, x, weights, bias)
+    k, n = weights.shape
+    plan = plan_matmul(config, len(x), k, n, operands="stream",
+                       exponent_base=product.output.exponent_base)  # fmt: skip
+    measurement, result = run_product(plan, product, simulator=simulator, on_stage=on_stage)
+    got = product.to_real(result)
+    return FeedForward(
+        text=text,
+        tokens=len(tokens),
+        cosine=cosine(got, exact),
+        cosine_worst=min(map(cosine, got, exact)),
+        **{item.name: getattr(measurement, item.name) for item in dataclasses.fields(measurement)},
+    )
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the cosine of the angle between two arrays, as if each were one long vector."""
+    a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

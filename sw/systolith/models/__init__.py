@@ -1,0 +1,1 @@
+"""Real models: fetched by pinned name and hash, read without their frameworks."""

