@@ -1,5 +1,6 @@
 """Run matrix products on the simulated hardware, and measure them by its own counters."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,6 +55,9 @@ class Measurement:
         load is left out of ``cycles``; when the port is, the roofline has it already.
     bit_exact : bool
         Whether every bit is what the machine gives, and what the golden models give.
+    simulated_per_second : float
+        Cycles per second of this computer's time, all that it took to run the programs counted;
+        0 if not known. Varies from run to run.
     counters : dict
         All of the hardware's counters.
     """
@@ -73,6 +77,7 @@ class Measurement:
     first_panel_cycles: float
     roofline_utilization: float
     bit_exact: bool
+    simulated_per_second: float
     counters: dict[str, int]
 
 
@@ -117,9 +122,11 @@ def run_product(
     predicted = read_result(plan, predict(plan, product))
     with open_device(plan, simulator, on_stage) as device:
         on_stage(f"running {plan.macs:,} multiplications in {simulator}")
+        begin = time.perf_counter()
         counters, result = execute(plan, product, device)
+        seconds = time.perf_counter() - begin
     exact = result.equals(predicted) and result.equals(product.expected(plan))
-    return measure(plan, counters, exact), result
+    return measure(plan, counters, exact, seconds), result
 
 
 def predict(plan: MatmulPlan, product: Product) -> NDArray[np.uint8]:
@@ -171,8 +178,10 @@ def read_result(plan: MatmulPlan, memory: np.ndarray) -> Result:
     return Result(*plan.unpack_words(memory))
 
 
-def measure(plan: MatmulPlan, counters: dict[str, int], bit_exact: bool) -> Measurement:
-    """Turn counters into the numbers that are reported."""
+def measure(
+    plan: MatmulPlan, counters: dict[str, int], bit_exact: bool, seconds: float = 0.0
+) -> Measurement:
+    """Turn counters, and the time that it took to get them, into the numbers that are reported."""
     config, tiling = plan.config, plan.tiling
     port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
     cycles = counters["CYCLES"]
@@ -196,5 +205,6 @@ def measure(plan: MatmulPlan, counters: dict[str, int], bit_exact: bool) -> Meas
         first_panel_cycles=first_panel,
         roofline_utilization=plan.roofline_cycles / counted,
         bit_exact=bit_exact,
+        simulated_per_second=cycles / seconds if seconds else 0.0,
         counters=counters,
     )
