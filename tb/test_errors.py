@@ -185,6 +185,15 @@ def test_abort_in_full_flight(driver):
     check_works(driver, seed=4)
 
 
+def test_reset_fetches_the_program_again(driver):
+    """PROGRAM keeps its value over a reset, and needs no new write."""
+    driver.load_program(PROGRAM, BARRIER * LATE + END)
+    driver.run()
+    driver.reset()
+    counters = driver.run(watchdog=2000)
+    assert counters["CYCLES"] < 200
+
+
 def test_memories_outlive_an_error(driver):
     """What was on chip before an error is there after the reset."""
     rng = np.random.default_rng(5)

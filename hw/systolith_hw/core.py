@@ -56,6 +56,8 @@ class Core(wiring.Component):
         Program fetch and LOAD.
     store : Out(WritePort)
         STORE.
+    reset : In(1)
+        A register; resets every unit, two cycles later. The domain itself has no reset.
     start : In(1)
         Run the program from its first instruction.
     halt : In(1)
@@ -81,6 +83,7 @@ class Core(wiring.Component):
     fetch: Any
     load: Any
     store: Any
+    reset: Signal
     start: Signal
     halt: Signal
     program_address: Signal
@@ -101,6 +104,7 @@ class Core(wiring.Component):
             "fetch": Out(ReadPort(config)),
             "load": Out(ReadPort(config)),
             "store": Out(WritePort(config)),
+            "reset": In(1),
             "start": In(1),
             "halt": In(1),
             "program_address": In(config.bus.address_bits),
@@ -119,13 +123,14 @@ class Core(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, target = self.config, self.target
-        m.submodules.sequencer = sequencer = Sequencer(config)
-        m.submodules.semaphores = semaphores = SemaphoreFile(config)
-        m.submodules.array = array = MatrixEngine(config, target)
-        m.submodules.vector = vector = VectorUnit(config, target)
-        m.submodules.load = load = LoadUnit(config)
-        m.submodules.store = store = StoreUnit(config)
-        m.submodules.wide = wide = WideMemory(config)
+        sequencer, semaphores = Sequencer(config), SemaphoreFile(config)
+        array, vector = MatrixEngine(config, target), VectorUnit(config, target)
+        load, store, wide = LoadUnit(config), StoreUnit(config), WideMemory(config)
+        for name, part in {
+            "sequencer": sequencer, "semaphores": semaphores, "array": array, "vector": vector,
+            "load": load, "store": store, "wide": wide,
+        }.items():  # fmt: skip
+            self._add(m, name, part)
 
         connect(m, array.results, vector.results)
         connect(m, vector.words, array.words_vector)
@@ -159,6 +164,12 @@ class Core(wiring.Component):
         self._connect_events(m, sequencer, units, vector)
         return m
 
+    def _add(self, m: Module, name: str, part: wiring.Component) -> None:
+        """Make ``part`` a submodule with a reset register of its own, close to it."""
+        reset = Signal(name=f"{name}_reset", init=1, attrs={"keep": 1})
+        m.d.sync += reset.eq(self.reset)
+        m.submodules[name] = ResetInserter(reset)(part)
+
     def _connect_units(self, m, sequencer, semaphores, units) -> Value:
         """Give every unit its queue, semaphores, fault and halt; return "all idle"."""
         idle = Const(1)
@@ -166,7 +177,7 @@ class Core(wiring.Component):
         for index, (unit, part) in enumerate(units.items()):
             name = unit.name.lower()
             queue = InstructionQueue(self.config, OPCODES[unit])
-            m.submodules[f"{name}_queue"] = queue
+            self._add(m, f"{name}_queue", queue)
             connect(m, getattr(sequencer, name), queue.i)
             connect(m, queue.o, part.instruction)
             connect(m, part.wait, getattr(semaphores, f"wait_{index}"))

@@ -34,6 +34,8 @@ class Systolith(wiring.Component):
 
     Members
     -------
+    clk, rst : In(1)
+        Clock, and a synchronous reset of at least 4 cycles.
     m_axi_* : AXI4 master
         External memory; ``bus.data_bytes`` wide, two IDs for reads, one for writes.
     s_axil_* : AXI4-Lite slave
@@ -56,10 +58,13 @@ class Systolith(wiring.Component):
         m.submodules.control = control = ControlBlock(config)
         core = Core(config, self.target)
         reader, writer = AxiReader(config), AxiWriter(config)
-        reset = ResetInserter(control.soft_reset)
-        m.submodules.core = reset(core)
-        m.submodules.reader = reset(reader)
-        m.submodules.writer = reset(writer)
+        m.domains.core = ClockDomain(reset_less=True, local=True)
+        m.d.comb += ClockSignal("core").eq(ClockSignal())
+        in_core = DomainRenamer("core")
+        buses_reset = self._reset(m, control.soft_reset)
+        m.submodules.core = in_core(core)
+        m.submodules.reader = in_core(ResetInserter(buses_reset)(reader))
+        m.submodules.writer = in_core(ResetInserter(buses_reset)(writer))
 
         attach(m, self, "s_axil_", slave.axi)
         attach(m, self, "m_axi_", reader.axi)
@@ -72,6 +77,7 @@ class Systolith(wiring.Component):
             name = f"fault_{unit.name.lower()}"
             connect(m, getattr(core, name), getattr(control, name))
         m.d.comb += [
+            core.reset.eq(buses_reset),
             core.start.eq(control.start),
             core.halt.eq(control.halt),
             core.program_address.eq(control.program_address),
@@ -88,3 +94,13 @@ class Systolith(wiring.Component):
             self.irq.eq(control.irq),
         ]
         return m
+
+    def _reset(self, m: Module, soft_reset: Value) -> Signal:
+        """Return the reset of all but the control registers, as a register.
+
+        It reaches thousands of flip-flops, so it has a cycle to itself on its way to each unit,
+        and comes from a register that adds no gate to it.
+        """
+        reset = Signal(init=1)
+        m.d.sync += reset.eq(soft_reset)  # the domain's own reset sets it
+        return reset

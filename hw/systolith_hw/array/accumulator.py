@@ -105,7 +105,9 @@ class Accumulator(wiring.Component):
         near = Signal(
             signed(array.psum_bits + (1 << FINE_BITS) - 1), name=f"near_{column}", reset_less=True
         )
-        far = Signal(signed(array.psum_bits + array.window), name=f"far_{column}")
+        far = Signal(
+            signed(array.psum_bits + array.window), name=f"far_{column}", reset_less=True
+        )
         total = Signal(signed(array.accumulator_bits), name=f"total_{column}")
         sum_ = Signal(signed(array.accumulator_bits), name=f"sum_{column}")
         m.d.comb += [sum_.eq(total + far), self.result[column].eq(sum_)]

@@ -9,6 +9,9 @@ __all__ = ["Lifecycle"]
 SETTLE_CYCLES = 8
 """Cycles in a row in which the bus must be idle before a reset, and length of a reset."""
 
+RESET_LATENCY = 3
+"""Cycles after ``soft_reset`` in which units may still be in reset, since registers carry it."""
+
 
 class Lifecycle(wiring.Component):
     """Start, done, abort and reset of the core.
@@ -104,12 +107,17 @@ class Lifecycle(wiring.Component):
 
         ready = Signal()
         draining = Signal()
+        arriving = Signal(RESET_LATENCY)  # the end of a reset is on its way to the units
         settle = Signal(range(SETTLE_CYCLES))
         m.d.comb += [
-            ready.eq(~self.running & ~self.halt),
+            ready.eq(~self.running & ~self.halt & ~arriving.any()),
             self.finished.eq(self.running & self.done & ~self.caught),
-            self.busy.eq(self.running | draining | self.soft_reset | (self.halt & ~self.bus_idle)),
-        ]
+            self.busy.eq(
+                self.running | draining | self.soft_reset | arriving.any()
+                | (self.halt & ~self.bus_idle)
+            ),
+        ]  # fmt: skip
+        m.d.sync += arriving.eq(Cat(self.soft_reset, arriving))
 
         m.d.sync += self.start.eq(0)
         with m.If(self.reset_write | self.caught):
