@@ -361,7 +361,7 @@ def test_a_write_is_read_by_the_next_word():
 
 @pytest.mark.parametrize("moment", [3, 11, 14, 17, 23, 60])
 def test_reset_forgets_all_but_the_memories(moment):
-    """A reset in mid-air leaves no result and no half sum behind."""
+    """A reset of two cycles in mid-air leaves no result and no half sum behind."""
     config = small_config(4, 2)
     memories = Memories(config, np.random.default_rng(6))
     setup = fill(memories)
@@ -388,7 +388,7 @@ def test_reset_forgets_all_but_the_memories(moment):
         await send(ctx, instruction, matmul(config, **fields))
         await ctx.tick().repeat(moment)
         ctx.set(reset, 1)
-        await ctx.tick()
+        await ctx.tick().repeat(2)  # as MatrixEngine asks
         ctx.set(reset, 0)
         assert ctx.get(dut.idle)
         assert not ctx.get(dut.results.valid)

@@ -384,7 +384,7 @@ def test_latency(name):
     config = SHAPES[name]
     beats = config.array.rows // config.vector.lanes
     tiles = config.tiles_per_group
-    for kind, latency in ((DrainKind.WIDE, 10), (DrainKind.ACTIVATION, beats + 18)):
+    for kind, latency in ((DrainKind.WIDE, 11), (DrainKind.ACTIVATION, beats + 19)):
         fields = fields_of(kind, tokens=1, groups=1, tiles=tiles, tiles_last=tiles)
         bench, drains = run_plain(config, [fields])
         bench.check(drains)
@@ -444,7 +444,7 @@ def test_halt_lets_nothing_new_in():
     bench, _ = run_plain(config, [fields_of(DrainKind.WIDE, tokens=50)] * 2, halt_at=20,
                          deadline=120)  # fmt: skip
     assert bench.taken[-1] == 19 and len(bench.accepted) == 1
-    assert bench.cycles[-1] == 29 and bench.counts["busy"] == len(bench.writes)
+    assert bench.cycles[-1] == 30 and bench.counts["busy"] == len(bench.writes)
     bench, _ = run_plain(config, [fields_of(DrainKind.WIDE)], halt_at=0, deadline=40)
     assert not bench.accepted and not bench.taken
 

@@ -116,7 +116,8 @@ class Accumulator(wiring.Component):
             far.eq(near << (coarse << FINE_BITS)),
             total.eq(sum_),
         ]
-        # Nothing to add: zero, so that `total` needs no enable.
+        # Nothing to add: zero, so that `total` needs no enable. In a reset, too: `valid` is
+        # zero in its first cycle, so this is in its second, while `total` still is held.
         with m.If(~valid):
             m.d.sync += far.eq(0)
         with m.If(self.done):

@@ -57,6 +57,7 @@ class MatrixEngine(wiring.Component):
                 ``rows + 10`` and the credit of a result comes back
                 ``rows + 10`` cycles after it was taken
     Stall       only the feeder; nothing in the array ever waits
+    Reset       at least 2 cycles; forgets all but the memories
     Golden      :func:`systolith_sim.array.accumulator.accumulate`
     =========== ==========================================================
 

@@ -1,14 +1,14 @@
-"""The multipliers of one array row; with ``memory/bank.py`` the only place that knows targets."""
+"""The multipliers of one array row."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import WEIGHT_BITS, Config
+from ..vendor.ecp5 import PORT_BITS, mult18x18d
 
 __all__ = ["MultiplierRow"]
 
-ECP5_PORT_BITS = 18
 ICE40_BITS = 8
 
 
@@ -90,38 +90,11 @@ class MultiplierRow(wiring.Component):
         Operands stand at the top of the ports: constant zeros below them cost no wires, as the
         copies of the sign above them would.
         """
-        top = 2 * ECP5_PORT_BITS
-        a = Cat(C(0, ECP5_PORT_BITS - len(self.mantissa)), self.mantissa)
+        a = Cat(C(0, PORT_BITS - len(self.mantissa)), self.mantissa)
         for column in range(self.config.array.columns):
-            product = Signal(top, name=f"product_{column}")
-            b = Cat(C(0, ECP5_PORT_BITS - WEIGHT_BITS), self.weights[column])
-            ports = {f"i_A{bit}": a[bit] for bit in range(ECP5_PORT_BITS)}
-            ports |= {f"i_B{bit}": b[bit] for bit in range(ECP5_PORT_BITS)}
-            ports |= {f"o_P{bit}": product[bit] for bit in range(top)}
-            m.submodules[f"multiplier_{column}"] = Instance(
-                "MULT18X18D",
-                p_REG_INPUTA_CLK="CLK0",
-                p_REG_INPUTA_CE="CE0",
-                p_REG_INPUTB_CLK="CLK0",
-                p_REG_INPUTB_CE="CE0",
-                p_REG_INPUTC_CLK="NONE",
-                p_REG_PIPELINE_CLK="NONE",
-                p_REG_OUTPUT_CLK="CLK0",
-                p_REG_OUTPUT_CE="CE0",
-                p_SOURCEB_MODE="B",
-                p_MULT_BYPASS="DISABLED",
-                p_RESETMODE="SYNC",
-                p_GSR="DISABLED",
-                i_SIGNEDA=C(1),
-                i_SIGNEDB=C(1),
-                i_SOURCEA=C(0),
-                i_SOURCEB=C(0),
-                i_CE0=C(1),
-                i_RST0=C(0),
-                i_CLK0=ClockSignal(),
-                **ports,
-            )
-            m.d.comb += self.products[column].eq(product[top - len(self.products[column]) :])
+            b = Cat(C(0, PORT_BITS - WEIGHT_BITS), self.weights[column])
+            product = mult18x18d(m, str(column), a, b)
+            m.d.comb += self.products[column].eq(product[-len(self.products[column]) :])
 
     def _elaborate_ice40(self, m: Module) -> None:
         """Add SB_MAC16 as two 8 x 8 multipliers each; columns are even."""

@@ -4,14 +4,14 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import FIXED_BITS, NORMAL_BITS, SCALE_BITS, Config
+from ..config import FIXED_BITS, Config
 from ..memory.scale import scale_factor
+from .multiplier import PRODUCT_BITS, Multiplier
 from .rounding_shifter import RoundingShifter
 from .significand import Significand
 
 __all__ = ["Requantizer"]
 
-PRODUCT_BITS = NORMAL_BITS + SCALE_BITS
 DISTANCE_BITS = 6
 
 
@@ -21,10 +21,10 @@ class Requantizer(wiring.Component):
     ``docs/numerics.md``, "Requantise", has the exact integers. ::
 
         x ──►[ significand ]──►[ × scale ]──►[ >> shift - exponent ]──►[ + bias ]──►[ clip ]──► z
-                cycles 0-2        cycle 3           cycles 4-6           cycle 7      cycle 8
+                cycles 0-2       cycles 3-4         cycles 5-7           cycle 8      cycle 9
 
     =========== ====================================================
-    Latency     9 cycles (:attr:`latency`) from ``x`` to ``z``. The constants of that x
+    Latency     10 cycles (:attr:`latency`) from ``x`` to ``z``. The constants of that x
                 are wanted later than x itself: by :attr:`factor_delay` and
                 :attr:`bias_delay`; ``keep`` by :attr:`keep_delay`
     Throughput  1 value per lane and cycle; never stalls
@@ -35,6 +35,8 @@ class Requantizer(wiring.Component):
     ----------
     config : Config
         Lanes and the width of accumulators.
+    target : str
+        "generic", "ecp5" or "ice40".
 
     Members
     -------
@@ -53,7 +55,7 @@ class Requantizer(wiring.Component):
     """
 
     factor_delay = Significand.latency
-    bias_delay = factor_delay + 1 + RoundingShifter.latency
+    bias_delay = factor_delay + Multiplier.latency + RoundingShifter.latency
     keep_delay = bias_delay + 1
     latency = keep_delay + 1
 
@@ -64,8 +66,9 @@ class Requantizer(wiring.Component):
     z: data.View
     saturated: Signal
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
+        self.target = target
         lanes = config.vector.lanes
         super().__init__({
             "x": In(data.ArrayLayout(signed(config.array.accumulator_bits), lanes)),
@@ -90,19 +93,22 @@ class Requantizer(wiring.Component):
             self.config.array.accumulator_bits
         )
         factor = self.factors[lane]
-        product = Signal(signed(PRODUCT_BITS), name=f"product_{lane}", reset_less=True)
+        m.submodules[f"multiplier_{lane}"] = multiplier = Multiplier(self.target)
         distance = Signal(signed(9), name=f"distance_{lane}")
         left = Signal(name=f"left_{lane}", reset_less=True)
         right = Signal(DISTANCE_BITS, name=f"right_{lane}", reset_less=True)
+        left_then = Signal(name=f"left_then_{lane}", reset_less=True)
+        right_then = Signal(DISTANCE_BITS, name=f"right_then_{lane}", reset_less=True)
         m.d.comb += [
             significand.x.eq(self.x[lane]),
             distance.eq(factor.shift - significand.exponent),
-            shifter.value.eq(product),
-            shifter.shift.eq(right),
-            shifter.infinite.eq(left),
+            multiplier.significand.eq(significand.m),
+            multiplier.scale.eq(factor.scale),
+            shifter.value.eq(multiplier.product),
+            shifter.shift.eq(right_then),
+            shifter.infinite.eq(left_then),
         ]
         m.d.sync += [
-            product.eq(significand.m * factor.scale),
             # Only a product that is not zero goes to infinity on the way to the left.
             # A significand is zero, or its two upper bits differ.
             left.eq(
@@ -110,6 +116,8 @@ class Requantizer(wiring.Component):
             ),
             # Further than 34 the result is zero, so the largest distance does for all beyond.
             right.eq(distance[:DISTANCE_BITS] | distance[DISTANCE_BITS:].any().replicate(6)),
+            left_then.eq(left),
+            right_then.eq(right),
         ]
 
         total = Signal(signed(FIXED_BITS + 1), name=f"total_{lane}", reset_less=True)

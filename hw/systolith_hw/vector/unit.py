@@ -60,8 +60,8 @@ class VectorUnit(wiring.Component):
     zeros; words wholly beyond ``columns_last`` are written, as zeros.
 
     =========== ====================================================
-    Latency     from accepting a result's first beat: 10 cycles to ``wide``; from
-                the last beat of an activation word: R / L + 18 to ``words``
+    Latency     from accepting a result's first beat: 11 cycles to ``wide``; from
+                the last beat of an activation word: R / L + 19 to ``words``
     Throughput  1 beat per cycle, less 2 cycles between instructions
     Stall       no combinational path but ``results.valid`` to ``results.ready``, and
                 ``wait.id`` to ``wait.ready`` to the loops' enable
@@ -144,7 +144,7 @@ class VectorUnit(wiring.Component):
         beats = config.array.rows // config.vector.lanes
         m.submodules.drain = drain = DrainLoop(config)
         m.submodules.scales = scales = ScaleMemory(config)
-        m.submodules.requantizer = requantizer = Requantizer(config)
+        m.submodules.requantizer = requantizer = Requantizer(config, self.target)
         m.submodules.normalizer = normalizer = Normalizer(config)
 
         # Cycles from a word's last beat in the head to the word.

@@ -1,0 +1,1 @@
+"""Cells of particular devices. Components use them behind a portable default."""
