@@ -17,6 +17,7 @@ from .memory.wide import WideMemory
 from .sequencer.queue import InstructionQueue
 from .sequencer.semaphores import SemaphoreFile
 from .sequencer.sequencer import Sequencer
+from .sequencer.take import TakeStage
 from .vector.unit import VectorUnit
 
 __all__ = ["Core"]
@@ -180,7 +181,10 @@ class Core(wiring.Component):
             self._add(m, f"{name}_queue", queue)
             connect(m, getattr(sequencer, name), queue.i)
             connect(m, queue.o, part.instruction)
-            connect(m, part.wait, getattr(semaphores, f"wait_{index}"))
+            take = TakeStage()
+            self._add(m, f"{name}_take", take)
+            connect(m, part.wait, take.unit)
+            connect(m, take.file, getattr(semaphores, f"wait_{index}"))
             connect(m, part.post_inner, getattr(semaphores, f"post_{2 * index}"))
             connect(m, part.post_outer, getattr(semaphores, f"post_{2 * index + 1}"))
             port_units.append(unit)
