@@ -5,15 +5,12 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from systolith.bench import START_UP
 from systolith.cli import app
 from systolith_hw.registers import COUNTERS
 from systolith_sim import cosimulation
 
 SHAPE = ["--m", "3", "--k", "17", "--n", "11"]
-START_UP = 80
-"""Cycles that a product on chip may take beyond its control words."""
-
-
 def bench(sim: str, *words: str) -> dict:
     command = ["bench", "matmul", "--preset", "tiny", *SHAPE, "--sim", sim, "--json", *words]
     result = CliRunner().invoke(app, command)

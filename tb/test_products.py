@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from systolith.bench import ORDER, measure
+from systolith.bench import ORDER, START_UP, bench_matmul, measure
 from systolith.compiler.layout import pad
 from systolith.compiler.matmul import plan_matmul
 from systolith.compiler.quantize import Scales
@@ -13,9 +13,6 @@ from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from systolith_sim.machine import Machine
-
-START_UP = 80
-"""Cycles that a product on chip may take beyond its control words."""
 
 CONFIGS = {
     # R > C, one lane, single-port operands.
@@ -129,3 +126,14 @@ def test_streaming_reaches_the_roofline(m):
         driver.load_program(plan.regions["main"].address, plan.programs["main"])
         measured = measure(plan, driver.run(), True)
     assert measured.roofline_utilization >= 0.92  # 0.94 and more at full length: `bench matmul`
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("m", [1, 8, 64])
+@pytest.mark.parametrize("port_bytes", [2, 8, 32])
+@pytest.mark.parametrize("name", ["small", "ulx3s"])
+def test_streaming_at_full_length(name, port_bytes, m):
+    config = preset(name).replace({"bus.data_bytes": port_bytes})
+    measured = bench_matmul(config, m, 384, 1536, operands="stream")
+    assert measured.bit_exact
+    assert measured.roofline_utilization >= 0.94

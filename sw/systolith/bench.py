@@ -17,11 +17,22 @@ from .compiler.matmul import MatmulPlan, plan_matmul
 from .driver import Driver
 from .product import Product, Result
 
-__all__ = ["Measurement", "bench_matmul", "execute", "open_device", "run_product"]
+__all__ = [
+    "ORDER",
+    "START_UP",
+    "Measurement",
+    "bench_matmul",
+    "execute",
+    "open_device",
+    "run_product",
+]
 
 Stage = Callable[[str], None]
 
 PAGE = 4096
+
+START_UP = 80
+"""Cycles that a product on chip may take beyond its control words, and the tests' bound."""
 
 ORDER = ("setup", "main", "readout")
 """In which a plan's programs run; not every plan has all."""

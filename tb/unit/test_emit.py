@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,7 +127,7 @@ def test_header(tiny):
     head = tiny.verilog[:400]
     assert f"configuration {preset('tiny').hash:08x}, target generic." in head
     assert "4 x 2 multipliers, 1 vector lanes, 16-bit port" in head
-    assert "/work/" not in tiny.verilog and "/tmp/" not in tiny.verilog
+    assert str(Path(__file__).parents[2]) not in tiny.verilog
 
 
 def test_verilator_has_nothing_to_say(tiny, tmp_path):

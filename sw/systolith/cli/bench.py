@@ -46,7 +46,7 @@ def matmul(
     ] = Operands.ONCHIP,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
-    seed: typing.Annotated[int, typer.Option(help="Of the random numbers multiplied.")] = 0,
+    seed: typing.Annotated[int, typer.Option(help="Of the random numbers multiplied.", min=0)] = 0,
     json: Json = False,
 ) -> None:
     """Multiply random matrices, M x K by K x N, and compare with the machine bit for bit."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from systolith_hw.budget import check_budget
+from systolith_hw.config import ConfigError
 
 from .console import say, stages
 from .options import PresetName, Settings, choose_config
@@ -24,7 +25,7 @@ class Target(enum.StrEnum):
 
 
 def generate(
-    output: typing.Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    output: typing.Annotated[str, typer.Option("--output", "-o", help="Folder to write to.")],
     preset: PresetName = "small",
     settings: Settings = None,
     target: typing.Annotated[
@@ -34,12 +35,27 @@ def generate(
     """Write systolith.v, manifest.json and ports.md."""
     config = choose_config(preset, settings)
     check_budget(config)
+    folder = _make_folder(output)
     from systolith_hw.emit import emit, ports_markdown
 
     with stages(f"emitting {preset} for {target}"):
         emitted = emit(config, str(target))
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "systolith.v").write_text(emitted.verilog)
-    (output / "manifest.json").write_text(json.dumps(emitted.manifest, indent=2) + "\n")
-    (output / "ports.md").write_text(ports_markdown(config))
-    say(f"wrote systolith.v, manifest.json and ports.md to {output}")
+    (folder / "systolith.v").write_text(emitted.verilog)
+    (folder / "manifest.json").write_text(json.dumps(emitted.manifest, indent=2) + "\n")
+    (folder / "ports.md").write_text(ports_markdown(config))
+    say(f"wrote systolith.v, manifest.json and ports.md to {folder}")
+
+
+def _make_folder(name: str) -> Path:
+    """Return the folder to write to, made before anything else takes time."""
+    if not name.strip():
+        raise ConfigError("--output must name a folder, and is empty; . is the one you are in")
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "systolith.v").touch()
+    except OSError as error:
+        raise ConfigError(
+            f"--output {name} is no folder that can be written to: {error.strerror}"
+        ) from error
+    return folder

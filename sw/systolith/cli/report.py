@@ -1,6 +1,7 @@
 """``systolith report``: what a core takes of a device, and how fast it runs there."""
 
 import dataclasses
+import enum
 import typing
 
 import typer
@@ -11,16 +12,23 @@ from .options import DeviceName, Json, PresetName, Settings, choose_config
 __all__ = ["report"]
 
 
+class Router(enum.StrEnum):
+    """Routers of nextpnr."""
+
+    ROUTER1 = "router1"
+    ROUTER2 = "router2"
+
+
 def report(
     preset: PresetName = "small",
     settings: Settings = None,
     device: DeviceName = None,
-    seed: typing.Annotated[int, typer.Option(help="Of placement.")] = 1,
+    seed: typing.Annotated[int, typer.Option(help="Of placement.", min=0)] = 1,
     router: typing.Annotated[
-        str, typer.Option(help="nextpnr's router: router1 or router2.")
-    ] = "router2",
+        Router, typer.Option(help="nextpnr's router: router2 is the one for crowded devices.")
+    ] = Router.ROUTER2,
     mhz: typing.Annotated[
-        float | None, typer.Option(help="Clock that place and route aims at.")
+        float | None, typer.Option(help="Clock that place and route aims at.", min=1, max=1000)
     ] = None,
     json: Json = False,
 ) -> None:
@@ -33,9 +41,10 @@ def report(
     if device is not None:
         settings = [*(settings or []), f"device={device}"]
     config = choose_config(preset, settings)
-    folder = cache_directory() / "report" / f"{config.hash:08x}-{config.device}-{seed}"
+    run = f"{config.hash:08x}-{config.device}-{seed}-{router}-{mhz}"
+    folder = cache_directory() / "report" / run
     with stages("emitting Verilog") as on_stage:
-        result = measure(config, config.device, folder, seed=seed, router=router,
+        result = measure(config, config.device, folder, seed=seed, router=str(router),
                          target_mhz=mhz, on_stage=on_stage)  # fmt: skip
     values = {"preset": preset, **dataclasses.asdict(result), "folder": str(folder)}
     if json:

