@@ -25,6 +25,7 @@ __all__ = [
     "row_write",
     "scale_entry",
     "scale_write",
+    "unit_ports",
     "wide_write",
     "word_write",
     "write_beat",
@@ -127,6 +128,33 @@ class Fault(wiring.Signature):
 
     def __init__(self) -> None:
         super().__init__({"valid": Out(1), "code": Out(8), "pc": Out(PC_BITS)})
+
+
+def unit_ports(opcode: Opcode) -> dict[str, wiring.Member]:
+    """Return the ports that every unit has, for the unit that executes ``opcode``.
+
+    Members
+    -------
+    instruction : In(stream of descriptor(opcode))
+        What to do; taken when the unit begins with it.
+    wait : Out(SemaphoreWait), post_inner, post_outer : Out(SemaphorePost)
+        Semaphores to take and to give.
+    fault : Out(Fault)
+        What went wrong.
+    halt : In(1)
+        Start nothing new.
+    idle : Out(1)
+        Nothing is under way.
+    """
+    return {
+        "instruction": In(stream.Signature(descriptor(opcode))),
+        "wait": Out(SemaphoreWait()),
+        "post_inner": Out(SemaphorePost()),
+        "post_outer": Out(SemaphorePost()),
+        "fault": Out(Fault()),
+        "halt": In(1),
+        "idle": Out(1),
+    }
 
 
 def row_write(config: Config) -> data.StructLayout:

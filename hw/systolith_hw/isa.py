@@ -36,6 +36,7 @@ ISA_VERSION = 1
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
+SLOT_BITS = 16
 REGISTERS = 16
 PATCHES = 4
 
@@ -138,8 +139,8 @@ class Instruction:
         return HEADER + self.fields
 
 
-def _slot(name: str, slot: int, doc: str, *, width: int = 16, signed: bool = False) -> Field:
-    return Field(name, slot * 16, width, doc, signed)
+def _slot(name: str, slot: int, doc: str, *, width: int = SLOT_BITS, signed: bool = False) -> Field:
+    return Field(name, slot * SLOT_BITS, width, doc, signed)
 
 
 HEADER = (

@@ -7,15 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import (
-    Fault,
-    SemaphorePost,
-    SemaphoreWait,
-    descriptor,
-    result,
-    row_write,
-    word_write,
-)
+from ..interfaces import result, row_write, unit_ports, word_write
 from ..isa import Opcode
 from ..stream.fifo import Fifo
 from .accumulator import Accumulator
@@ -111,13 +103,7 @@ class MatrixEngine(wiring.Component):
         self.config = config
         self.target = target
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.MATMUL))),
-            "wait": Out(SemaphoreWait()),
-            "post_inner": Out(SemaphorePost()),
-            "post_outer": Out(SemaphorePost()),
-            "fault": Out(Fault()),
-            "halt": In(1),
-            "idle": Out(1),
+            **unit_ports(Opcode.MATMUL),
             "rows": In(stream.Signature(row_write(config))),
             "words_load": In(stream.Signature(word_write(config))),
             "words_vector": In(stream.Signature(word_write(config), always_ready=True)),

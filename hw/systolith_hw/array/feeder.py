@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import Fault, SemaphorePost, SemaphoreWait, descriptor
+from ..interfaces import unit_ports
 from ..isa import Opcode
 from .access import control_word
 from .token_loop import TokenLoop
@@ -84,15 +84,9 @@ class Feeder(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.MATMUL))),
-            "wait": Out(SemaphoreWait()),
-            "post_inner": Out(SemaphorePost()),
-            "post_outer": Out(SemaphorePost()),
+            **unit_ports(Opcode.MATMUL),
             "control": Out(stream.Signature(control_word(config))),
             "taken": In(1),
-            "fault": Out(Fault()),
-            "halt": In(1),
-            "idle": Out(1),
             "events": Out(EVENTS),
         })
 

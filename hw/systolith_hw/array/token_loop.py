@@ -8,12 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import PC_BITS, SemaphoreWait, descriptor
-from ..isa import Opcode
-from .permit import Permit, semaphore
+from ..isa import SLOT_BITS, Opcode
+from ..sequencer.permit import Permit, semaphore
 
 __all__ = ["TokenLoop", "token"]
 
-COUNT_BITS = 16
 
 
 def token(config: Config) -> data.StructLayout:
@@ -32,7 +31,7 @@ def token(config: Config) -> data.StructLayout:
         "ring_last": tile,
         "activation": range(config.memory.activation_words),
         "steps": range(_steps_limit(config) + 1),
-        "tiles": COUNT_BITS,
+        "tiles": SLOT_BITS,
         "post_inner": semaphore(),
         "post_outer": semaphore(),
         "pc": PC_BITS,
@@ -59,11 +58,11 @@ def _work(config: Config) -> data.StructLayout:
         "activation_base": word,
         "stride": word,
         "stride_overflow": 1,
-        "tokens": COUNT_BITS,
-        "tokens_left": COUNT_BITS,
-        "groups_left": COUNT_BITS,
+        "tokens": SLOT_BITS,
+        "tokens_left": SLOT_BITS,
+        "groups_left": SLOT_BITS,
         "group_last": 1,
-        "tiles_last": COUNT_BITS,
+        "tiles_last": SLOT_BITS,
         "wait_outer": semaphore().size,
         "wait_inner": semaphore().size,
     })

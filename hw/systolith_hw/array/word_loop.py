@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..interfaces import PC_BITS, Fault, SemaphorePost
 from ..isa import ErrorCode
+from ..sequencer.permit import semaphore
 from .access import control_word
-from .permit import semaphore
 from .token_loop import token
 
 __all__ = ["WordLoop"]

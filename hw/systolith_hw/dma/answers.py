@@ -6,9 +6,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..array.permit import semaphore
 from ..config import Config
 from ..interfaces import PC_BITS, SemaphorePost
+from ..sequencer.permit import semaphore
 
 __all__ = ["Answers"]
 

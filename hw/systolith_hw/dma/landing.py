@@ -6,10 +6,10 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..array.permit import semaphore
 from ..config import SCALE_ENTRY_BYTES, Config
 from ..interfaces import SemaphorePost, row_write, scale_write, wide_write, word_write
 from ..isa import LoadKind
+from ..sequencer.permit import semaphore
 from .elements import element_bytes, pieces
 
 __all__ = ["Landing"]

@@ -4,22 +4,20 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
-from ..array.permit import Permit
 from ..config import Config
 from ..interfaces import (
-    Fault,
     ReadPort,
-    SemaphorePost,
-    SemaphoreWait,
     descriptor,
     row_write,
     scale_write,
+    unit_ports,
     wide_write,
     word_write,
 )
 from ..isa import ErrorCode, LoadKind, Opcode
+from ..sequencer.permit import Permit
 from ..stream.fifo import Fifo
 from .check import transfer_error
 from .elements import memory_depth
@@ -101,13 +99,7 @@ class LoadUnit(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.LOAD))),
-            "wait": Out(SemaphoreWait()),
-            "post_inner": Out(SemaphorePost()),
-            "post_outer": Out(SemaphorePost()),
-            "fault": Out(Fault()),
-            "halt": In(1),
-            "idle": Out(1),
+            **unit_ports(Opcode.LOAD),
             "events": Out(data.StructLayout({"beats": 1, "wait_semaphore": 1, "wait_bus": 1})),
             "bus": Out(ReadPort(config)),
             "rows": Out(stream.Signature(row_write(config))),

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..isa import SLOT_BITS
 
 __all__ = ["Requester", "burst", "extent", "extent_of"]
 
-COUNT_BITS = 16
 
 
 def _low_bits(config: Config) -> int:
@@ -22,7 +22,7 @@ def extent(config: Config) -> data.StructLayout:
     """
     bits = config.bus.address_bits - _low_bits(config)
     return data.StructLayout({
-        "address": bits, "stride": bits, "far": 1, "rows": COUNT_BITS, "beats": COUNT_BITS,
+        "address": bits, "stride": bits, "far": 1, "rows": SLOT_BITS, "beats": SLOT_BITS,
     })  # fmt: skip
 
 
@@ -112,8 +112,8 @@ class Requester(wiring.Component):
         split = (self.config.bus.burst_beats - 1).bit_length()
 
         row = Signal(len(fields.address) + 1)  # the top bit: beyond the address space
-        index = Signal(COUNT_BITS)
-        end = Signal(COUNT_BITS + 1)
+        index = Signal(SLOT_BITS)
+        end = Signal(SLOT_BITS + 1)
         last_row = Signal()
         take = Signal()
         m.d.comb += last_row.eq(index == fields.rows)

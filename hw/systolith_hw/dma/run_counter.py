@@ -5,9 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..isa import LoadKind
+from ..isa import SLOT_BITS, LoadKind
 from .elements import pieces
-from .requester import COUNT_BITS
 
 __all__ = ["RunCounter", "run_fields"]
 
@@ -15,7 +14,7 @@ __all__ = ["RunCounter", "run_fields"]
 def run_fields(config: Config) -> data.StructLayout:
     """Return the shape of what makes up the runs of a transfer."""
     return data.StructLayout({
-        "kind": 3, "rows": COUNT_BITS, "beats": COUNT_BITS, "elements": COUNT_BITS,
+        "kind": 3, "rows": SLOT_BITS, "beats": SLOT_BITS, "elements": SLOT_BITS,
     })  # fmt: skip
 
 
@@ -109,9 +108,9 @@ class RunCounter(wiring.Component):
         rows = self.config.array.rows
 
         # Counters start at one: then the last of n is where they equal n.
-        row = Signal(COUNT_BITS, init=1)
-        beat = Signal(COUNT_BITS, init=1)
-        element = Signal(COUNT_BITS, init=1)
+        row = Signal(SLOT_BITS, init=1)
+        beat = Signal(SLOT_BITS, init=1)
+        element = Signal(SLOT_BITS, init=1)
         page = Signal(range(rows + 1))
         begun = Signal()
         whole = Signal()

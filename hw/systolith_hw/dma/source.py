@@ -6,13 +6,12 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..array.permit import Permit
 from ..config import Config
 from ..interfaces import SemaphorePost, SemaphoreWait, activation_word, descriptor
-from ..isa import Opcode, StoreKind
+from ..isa import SLOT_BITS, Opcode, StoreKind
 from ..memory.wide import WideRead
+from ..sequencer.permit import Permit
 from .pages import READ_LATENCY, store_word
-from .requester import COUNT_BITS
 
 __all__ = ["StoreSource"]
 
@@ -98,8 +97,8 @@ class StoreSource(wiring.Component):
         self._elaborate_words(m, running, step, run_end)
         self._elaborate_address(m, begin, waiting, running, step, run_end)
 
-        row = Signal(COUNT_BITS)
-        element = Signal(COUNT_BITS, init=1)
+        row = Signal(SLOT_BITS)
+        element = Signal(SLOT_BITS, init=1)
         m.d.comb += [
             run_end.eq(element == fields.elements),
             last_row.eq(row == fields.rows),

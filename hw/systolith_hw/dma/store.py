@@ -6,19 +6,11 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..array.permit import semaphore
 from ..config import Config
-from ..interfaces import (
-    PC_BITS,
-    Fault,
-    SemaphorePost,
-    SemaphoreWait,
-    WritePort,
-    activation_word,
-    descriptor,
-)
+from ..interfaces import PC_BITS, WritePort, activation_word, descriptor, unit_ports
 from ..isa import ErrorCode, Opcode, StoreKind
 from ..memory.wide import WideRead
+from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from .answers import Answers
 from .burst_buffer import BurstBuffer
@@ -103,13 +95,7 @@ class StoreUnit(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.STORE))),
-            "wait": Out(SemaphoreWait()),
-            "post_inner": Out(SemaphorePost()),
-            "post_outer": Out(SemaphorePost()),
-            "fault": Out(Fault()),
-            "halt": In(1),
-            "idle": Out(1),
+            **unit_ports(Opcode.STORE),
             "events": Out(data.StructLayout({
                 "beats": 1, "wait_semaphore": 1, "wait_source": 1, "wait_bus": 1,
             })),

@@ -6,7 +6,6 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..array.permit import semaphore
 from ..config import Config
 from ..interfaces import (
     PC_BITS,
@@ -18,6 +17,7 @@ from ..interfaces import (
     word_write,
 )
 from ..isa import LoadKind
+from ..sequencer.permit import semaphore
 from .elements import element_bytes
 from .gearbox import Splitter
 from .landing import Landing

@@ -6,10 +6,10 @@ from amaranth import *
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..array.permit import Permit, semaphore
 from ..config import Config
 from ..interfaces import PC_BITS, Fault, SemaphoreWait, descriptor
 from ..isa import DrainKind, ErrorCode, Opcode
+from ..sequencer.permit import Permit, semaphore
 from .address_counter import AddressCounter, address_bits, address_fields
 from .block_exponent import BASE_BITS
 from .loop_counter import LoopCounter, loop_bounds

@@ -5,16 +5,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..isa import SLOT_BITS
 
 __all__ = ["LoopCounter", "loop_bounds"]
 
-COUNT_BITS = 16
 
 
 def loop_bounds() -> data.StructLayout:
     """Return the shape of the bounds of all loops: fields of DRAIN, and ``wide``."""
     names = ("tokens", "groups", "tiles", "tiles_last", "columns_last")
-    return data.StructLayout({**dict.fromkeys(names, COUNT_BITS), "wide": 1})
+    return data.StructLayout({**dict.fromkeys(names, SLOT_BITS), "wide": 1})
 
 
 class LoopCounter(wiring.Component):
@@ -85,13 +85,13 @@ class LoopCounter(wiring.Component):
         # out of the scale memory: this number, or any above it, does for them all.
         few = self.config.memory.scale_words.bit_length()
         again = {
-            name: Signal(COUNT_BITS if name == "tokens" else few, name=name, reset_less=True)
+            name: Signal(SLOT_BITS if name == "tokens" else few, name=name, reset_less=True)
             for name in names
         }
         wide = Signal(reset_less=True)
         # How many are left, this one included.
         groups = Signal(few, reset_less=True)
-        tokens = Signal(COUNT_BITS, reset_less=True)
+        tokens = Signal(SLOT_BITS, reset_less=True)
         tiles = Signal(few, reset_less=True)
 
         last_beat = self.select == self.config.beats_per_result - 1

@@ -6,21 +6,11 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..array.permit import semaphore
 from ..config import Config
-from ..interfaces import (
-    Fault,
-    SemaphorePost,
-    SemaphoreWait,
-    activation_word,
-    descriptor,
-    result,
-    scale_write,
-    wide_write,
-    word_write,
-)
+from ..interfaces import activation_word, result, scale_write, unit_ports, wide_write, word_write
 from ..isa import Opcode
 from ..memory.scale import ScaleMemory
+from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from .address_counter import address_bits
 from .drain import DrainLoop
@@ -121,18 +111,12 @@ class VectorUnit(wiring.Component):
         self.target = target
         many = config.array.rows + config.vector.lanes
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.DRAIN))),
+            **unit_ports(Opcode.DRAIN),
             "results": In(stream.Signature(result(config))),
             "scale_writes": In(stream.Signature(scale_write(config), always_ready=True)),
             "words": Out(stream.Signature(word_write(config), always_ready=True)),
             "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
             "stream": Out(stream.Signature(activation_word(config))),
-            "wait": Out(SemaphoreWait()),
-            "post_inner": Out(SemaphorePost()),
-            "post_outer": Out(SemaphorePost()),
-            "fault": Out(Fault()),
-            "halt": In(1),
-            "idle": Out(1),
             "events": Out(EVENTS),
             "saturations": Out(range(many + 1)),
             "flushes": Out(1),

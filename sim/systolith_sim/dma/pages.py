@@ -1,11 +1,11 @@
-"""Layouts of external memory: activation pages, weight panels, scale entries."""
+"""Layouts of external memory: activation pages and scale entries."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import Config
 
-__all__ = ["pack_pages", "pack_scales", "pack_weights", "page_bytes", "unpack_pages"]
+__all__ = ["pack_pages", "pack_scales", "page_bytes", "unpack_pages"]
 
 
 def page_bytes(config: Config, words: int) -> int:
@@ -44,18 +44,6 @@ def unpack_pages(
         mantissas[first : first + count] = page.reshape(count, rows)
         offset += count * word_bytes
     return mantissas, exponents
-
-
-def pack_weights(config: Config, weights: NDArray[np.integer]) -> list[bytes]:
-    """Return the panels of a (K, N) int8 matrix: per C output channels, K rows of C bytes."""
-    columns = config.array.columns
-    k, n = weights.shape
-    padded = np.zeros((k, -(-n // columns) * columns), np.int8)
-    padded[:, :n] = weights
-    return [
-        np.ascontiguousarray(padded[:, first : first + columns]).tobytes()
-        for first in range(0, padded.shape[1], columns)
-    ]
 
 
 def pack_scales(

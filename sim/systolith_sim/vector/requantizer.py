@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from systolith_hw.config import FIXED_BITS, NORMAL_BITS
+
 __all__ = ["normalize_significand", "requantize", "round_half_even"]
 
-NORMAL_BITS = 18
-FIXED_MIN, FIXED_MAX = -(2**31), 2**31 - 1
+FIXED_MAX = (1 << FIXED_BITS - 1) - 1
+FIXED_MIN = -FIXED_MAX - 1
 
 
 def round_half_even(value: NDArray[np.int64], shift: ArrayLike) -> NDArray[np.int64]:

@@ -111,10 +111,6 @@ class Tiling:
         per_tile = self.config.array.rows // self.config.write_rows
         return (tiles - 1) * self.steps * per_tile - (-self.k // self.config.write_rows)
 
-    def group_tiles(self, group: int) -> int:
-        """Return the output tiles of one group."""
-        return self.tiles_last if group == self.groups - 1 else self.tiles
-
     def pack_weights(self, weights: NDArray[np.integer]) -> bytes:
         """Return the weights (K, N), group after group, ``group_stride`` bytes apart.
 
