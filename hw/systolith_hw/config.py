@@ -14,6 +14,7 @@ __all__ = [
     "BusConfig",
     "Config",
     "ConfigError",
+    "ControlConfig",
     "MemoryConfig",
     "SequencerConfig",
     "VectorConfig",
@@ -247,13 +248,30 @@ class SequencerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """Resources of the control registers.
+
+    Parameters
+    ----------
+    stall_counters : bool
+        Count, besides cycles, beats, saturations and flushes, when each unit was busy and what
+        it waited for. A few hundred logic cells.
+    """
+
+    stall_counters: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything that one generated core is made from.
 
     Parameters
     ----------
-    array, vector, memory, bus, sequencer
+    array, vector, memory, bus, sequencer, control
         The parts; see their classes.
+    short_pipelines : bool
+        Fewer register stages in the arithmetic, for devices whose clock is slow anyway and whose
+        flip-flops are dear (iCE40). Numbers are the same, latencies are not.
     device : str
         The part that the memory budget is held against: a key of
         :data:`systolith_hw.budget.DEVICES`, or "" for none.
@@ -269,6 +287,8 @@ class Config:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     bus: BusConfig = field(default_factory=BusConfig)
     sequencer: SequencerConfig = field(default_factory=SequencerConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    short_pipelines: bool = False
     device: str = ""
 
     def __post_init__(self) -> None:
@@ -356,6 +376,9 @@ class Config:
                     raise ConfigError(f"there is no setting {path}; known are {', '.join(known)}")
             if part == "device":
                 changes[part] = fields[""]
+                continue
+            if "" in fields:
+                changes[part] = _parse(part, fields[""], type(getattr(config, part)))
                 continue
             branch = getattr(config, part)
             typed = {

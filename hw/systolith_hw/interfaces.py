@@ -22,6 +22,7 @@ __all__ = [
     "read_beat",
     "request",
     "result",
+    "result_beat",
     "row_write",
     "scale_entry",
     "scale_write",
@@ -197,8 +198,13 @@ def activation_word(config: Config) -> data.StructLayout:
 
 
 def result(config: Config) -> data.ArrayLayout:
-    """Return the shape of what the array gives for one token and output tile: C sums."""
+    """Return the shape of what the array computes for one token and output tile: C sums."""
     return data.ArrayLayout(signed(config.array.accumulator_bits), config.array.columns)
+
+
+def result_beat(config: Config) -> data.ArrayLayout:
+    """Return the shape of what the array gives per cycle: L of a result's C sums, lowest first."""
+    return data.ArrayLayout(signed(config.array.accumulator_bits), config.vector.lanes)
 
 
 def wide_write(config: Config) -> data.StructLayout:

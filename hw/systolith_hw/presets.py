@@ -5,6 +5,7 @@ from .config import (
     BusConfig,
     Config,
     ConfigError,
+    ControlConfig,
     MemoryConfig,
     SequencerConfig,
     VectorConfig,
@@ -28,6 +29,8 @@ PRESETS = {
         ),
         bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
         sequencer=SequencerConfig(queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2),
+        control=ControlConfig(stall_counters=False),
+        short_pipelines=True,
         device="ecp5-85k",
     ),
     # ECP5-45F and up: 64 multipliers behind an 8-byte port.
