@@ -4,22 +4,33 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.config import ArrayConfig, Config, MemoryConfig, VectorConfig
+from systolith_hw.config import (
+    ArrayConfig,
+    Config,
+    MemoryConfig,
+    SequencerConfig,
+    VectorConfig,
+)
 from systolith_hw.isa import DrainKind
 from systolith_hw.vector.drain import DrainLoop
 
 PRESENT = 16
 
 
-def make(rows, columns, lanes):
+def make(rows, columns, lanes, short_pipelines=False, queue_depth=4):
     return Config(
+        short_pipelines=short_pipelines,
+        sequencer=SequencerConfig(queue_depth=queue_depth),
         array=ArrayConfig(rows=rows, columns=columns, max_k=256, output_depth=rows + 10),
         vector=VectorConfig(lanes=lanes),
         memory=MemoryConfig(activation_words=200, wide_words=513, scale_words=100),
     )
 
 
-SHAPES = [make(4, 2, 1), make(8, 8, 4), make(4, 16, 2), make(8, 4, 4)]
+SHAPES = [
+    make(4, 2, 1), make(8, 8, 4), make(4, 16, 2), make(8, 4, 4), make(4, 2, 1, True, 1),
+    make(8, 8, 4, False, 1), make(4, 16, 2, True, 2),
+]  # fmt: skip
 
 
 def beats_of(config, fields):
@@ -47,7 +58,6 @@ def beats_of(config, fields):
                     + group * fields["group_stride"]
                 )  # fmt: skip
                 yield [wait - PRESENT for wait in waits if wait], {
-                    "select": select,
                     "lanes": min(max(columns_left, 0), lanes) if tail else lanes,
                     "scale": scale + beat,
                     "wide": wide,
@@ -101,6 +111,8 @@ def run(config, instructions, *, p_ready=1.0, p_wait=1.0, seed=0):
             ctx.set(dut.o.ready, rng.random() < p_ready)
             ctx.set(dut.wait.ready, rng.random() < p_wait)
             assert ctx.get(dut.fault.valid) == 0
+            if ctx.get(dut.wait.valid) and ctx.get(dut.wait.ready):
+                waits.append(ctx.get(dut.wait.id))
             if ctx.get(dut.o.valid):
                 payload = ctx.get(dut.o.payload)
                 assert held in (None, payload.as_bits()), "an offer must not change"
@@ -112,8 +124,6 @@ def run(config, instructions, *, p_ready=1.0, p_wait=1.0, seed=0):
                     cycles.append(cycle)
             else:
                 assert held is None, "an offer must stay"
-            if ctx.get(dut.wait.valid) and ctx.get(dut.wait.ready):
-                waits.append(ctx.get(dut.wait.id))
             if queue and ctx.get(dut.instruction.ready):
                 del queue[0]
             elif not queue and ctx.get(dut.idle):

@@ -1,25 +1,17 @@
 """Scale and destination addresses of DRAIN, one beat after another."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from .order import address_bits, drain_order, fold
 
-__all__ = ["AddressCounter", "address_bits", "address_fields"]
+__all__ = ["AddressCounter"]
 
 FIELD_BITS = 16
-
-
-def address_bits(config: Config) -> int:
-    """Return the width of a word address that DRAIN writes."""
-    return (max(config.memory.wide_words, config.memory.activation_words) - 1).bit_length()
-
-
-def address_fields() -> data.StructLayout:
-    """Return the shape of what addresses are made from: fields of DRAIN, and where it writes."""
-    names = ("scale", "destination", "token_stride", "group_stride")
-    return data.StructLayout({**dict.fromkeys(names, FIELD_BITS), "wide": 1, "stream": 1})
 
 
 class AddressCounter(wiring.Component):
@@ -27,7 +19,10 @@ class AddressCounter(wiring.Component):
 
     A token reads the scales of its group again; the next group's follow. Destinations go on by one
     with each word written, by ``token_stride`` from a token's first word to the next token's, and
-    by ``group_stride`` from a group's first word to the next group's.
+    by ``group_stride`` from a group's first word to the next group's. ::
+
+        group ─┬─► + group_stride ─┬──► group, token, address
+        token ─┴─► + token_stride ─┘
 
     An address has just the bits of its memory and one more, which says that it is beyond them.
     Each is used before the next is made from it, so the first one outside is seen as such.
@@ -39,22 +34,29 @@ class AddressCounter(wiring.Component):
 
     Members
     -------
-    fields : In(address_fields()), load : In(1)
-        Begin with these.
-    advance, end, token_end, group_end : In(1)
-        Go on from a beat that ends a word, a token, a group.
+    load : In(1), first_scale, first_destination : In(16)
+        Take the addresses of the first group.
+    check : In(1)
+        In the next cycle: make ready for its first beat.
+    order : In(drain_order(config))
+        Strides and kind; stay from ``check`` on.
+    advance, end, token_end, last_token : In(1)
+        Go on from a beat that ends a word, a token, in the group's last token.
     scale : Out(range(memory.scale_words)), address : Out(address_bits(config))
         Scale word and destination of this beat.
     outside : Out(1)
         One of them is outside its memory.
     """
 
-    fields: data.View
     load: Signal
+    first_scale: Signal
+    first_destination: Signal
+    check: Signal
+    order: data.View
     advance: Signal
     end: Signal
     token_end: Signal
-    group_end: Signal
+    last_token: Signal
     scale: Signal
     address: Signal
     outside: Signal
@@ -62,12 +64,15 @@ class AddressCounter(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
-            "fields": In(address_fields()),
             "load": In(1),
+            "first_scale": In(FIELD_BITS),
+            "first_destination": In(FIELD_BITS),
+            "check": In(1),
+            "order": In(drain_order(config)),
             "advance": In(1),
             "end": In(1),
             "token_end": In(1),
-            "group_end": In(1),
+            "last_token": In(1),
             "scale": Out(range(config.memory.scale_words)),
             "address": Out(address_bits(config)),
             "outside": Out(1),
@@ -76,66 +81,52 @@ class AddressCounter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         memory = self.config.memory
-
-        bits = len(self.scale)
-        scale = Signal(bits + 1, reset_less=True)
-        scale_group = Signal(bits + 1, reset_less=True)
-        scale_next = _sum(scale, C(1, 1))
-        with m.If(self.advance):
-            m.d.sync += scale.eq(
-                Mux(self.token_end & ~self.group_end, scale_group, scale_next)
-            )
-            with m.If(self.group_end):
-                m.d.sync += scale_group.eq(scale_next)
-        with m.If(self.load):
-            m.d.sync += [
-                scale.eq(_fold(self.fields.scale, bits)),
-                scale_group.eq(_fold(self.fields.scale, bits)),
-            ]
-
-        wide, stream = Signal(reset_less=True), Signal(reset_less=True)
-        with m.If(self.load):
-            m.d.sync += [wide.eq(self.fields.wide), stream.eq(self.fields.stream)]
-        address = self._elaborate_destination(m)
+        order: Any = self.order
+        group_end = self.advance & self.token_end & self.last_token
+        scale = self._elaborate_scale(m, group_end)
+        address = self._elaborate_destination(m, group_end)
         m.d.comb += [
             self.scale.eq(scale),
             self.address.eq(address),
             self.outside.eq(
                 (scale >= memory.scale_words)
-                | Mux(wide, address >= memory.wide_words,
-                      (address >= memory.activation_words) & ~stream)
+                | Mux(order.wide, address >= memory.wide_words,
+                      (address >= memory.activation_words) & ~order.stream)
             ),
         ]
         return m
 
-    def _elaborate_destination(self, m: Module) -> Signal:
-        """Add the destination's registers; return the address with its extra bit."""
+    def _elaborate_scale(self, m: Module, group_end: Value) -> Signal:
+        """Add the scale address, with its extra bit."""
+        bits = len(self.scale)
+        scale = Signal(bits + 1, reset_less=True)
+        first = Signal(bits + 1, name="scale_first", reset_less=True)  # of the group
+        following = _sum(scale, C(1, 1))
+        with m.If(self.load | group_end):
+            m.d.sync += first.eq(Mux(self.load, fold(self.first_scale, bits), following))
+        with m.If(self.check | self.advance):
+            again = self.check | (self.token_end & ~self.last_token)
+            m.d.sync += scale.eq(Mux(again, first, following))
+        return scale
+
+    def _elaborate_destination(self, m: Module, group_end: Value) -> Signal:
+        """Add the destination, with its extra bit."""
         bits = len(self.address)
-        address, token, group, token_stride, group_stride = (
-            Signal(bits + 1, name=name, reset_less=True)
-            for name in ("address", "token", "group", "token_stride", "group_stride")
+        order: Any = self.order
+        address, token, group = (
+            Signal(bits + 1, name=name, reset_less=True) for name in ("address", "token", "group")
         )
-        next_token, next_group = _sum(token, token_stride), _sum(group, group_stride)
-        with m.If(self.advance):
-            with m.If(self.group_end):
-                m.d.sync += [target.eq(next_group) for target in (address, token, group)]
-            with m.Elif(self.token_end):
-                m.d.sync += [target.eq(next_token) for target in (address, token)]
-            with m.Elif(self.end):
-                m.d.sync += address.eq(_sum(address, C(1, 1)))
-        with m.If(self.load):
-            first = _fold(self.fields.destination, bits)
-            m.d.sync += [target.eq(first) for target in (address, token, group)]
-            m.d.sync += [
-                token_stride.eq(_fold(self.fields.token_stride, bits)),
-                group_stride.eq(_fold(self.fields.group_stride, bits)),
-            ]
+        # To the next token, or the next group; at the start, from the group to its first token.
+        of_group = self.last_token | self.check
+        stride = Mux(self.last_token, order.group_stride, order.token_stride)
+        total = _sum(Mux(of_group, group, token), stride & ~self.check.replicate(bits + 1))
+        with m.If(self.load | group_end):
+            m.d.sync += group.eq(Mux(self.load, fold(self.first_destination, bits), total))
+        with m.If(self.check | (self.advance & self.token_end)):
+            m.d.sync += [token.eq(total), address.eq(total)]
+        with m.Elif(self.advance & self.end):
+            m.d.sync += address.eq(_sum(address, C(1, 1)))
         return address
-
-
-def _fold(field: Value, bits: int) -> Value:
-    """Return the low ``bits`` of ``field`` and, above them, whether there is more."""
-    return Cat(field[:bits], field[bits:].any())
 
 
 def _sum(a: Value, b: Value) -> Value:

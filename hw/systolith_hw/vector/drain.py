@@ -7,12 +7,13 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
-from ..interfaces import PC_BITS, Fault, SemaphoreWait, descriptor
-from ..isa import DrainKind, ErrorCode, Opcode
+from ..interfaces import Fault, SemaphoreWait, descriptor
+from ..isa import ErrorCode, Opcode
 from ..sequencer.permit import Permit, semaphore
-from .address_counter import AddressCounter, address_bits, address_fields
+from .address_counter import AddressCounter
 from .block_exponent import BASE_BITS
-from .loop_counter import LoopCounter, loop_bounds
+from .loop_counter import LoopCounter
+from .order import address_bits, drain_order, order_of
 
 __all__ = ["DrainLoop", "drain_beat"]
 
@@ -20,8 +21,8 @@ __all__ = ["DrainLoop", "drain_beat"]
 def drain_beat(config: Config) -> data.StructLayout:
     """Return the shape of all that is known of a beat before its sums are there.
 
-    * ``select``: which L of a result's C sums; ``lanes``: how many of them, from lane 0 on, are
-      channels that exist; ``scale``: their scale word.
+    * ``lanes``: how many of its L sums, from lane 0 on, are of channels that exist; ``scale``:
+      their scale word.
     * ``wide``, ``stream``: where it goes, if not to activation words; ``base`` as in DRAIN.
     * ``end``: the last beat of a written word; ``index``: its place in an activation word;
       ``address``: where the word goes.
@@ -29,7 +30,6 @@ def drain_beat(config: Config) -> data.StructLayout:
     """
     lanes = config.vector.lanes
     return data.StructLayout({
-        "select": range(config.beats_per_result),
         "lanes": range(lanes + 1),
         "scale": range(config.memory.scale_words),
         "wide": 1,
@@ -40,19 +40,6 @@ def drain_beat(config: Config) -> data.StructLayout:
         "address": address_bits(config),
         "post_inner": semaphore(),
         "post_outer": semaphore(),
-    })
-
-
-def header() -> data.StructLayout:
-    """Return the shape of what is kept of an instruction besides loops and addresses."""
-    waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
-    return data.StructLayout({
-        **dict.fromkeys(waits_and_posts, semaphore()),
-        "wide": 1,
-        "stream": 1,
-        "illegal": 1,
-        "base": BASE_BITS,
-        "pc": PC_BITS,
     })
 
 
@@ -72,7 +59,7 @@ class DrainLoop(wiring.Component):
         for group in groups:                                      # wait_outer
             for token in tokens:                                  # wait_inner
                 for tile in tiles (tiles_last in the last group):
-                    for select in range(C / L): a beat
+                    for each of its C / L beats: a beat
 
         instruction ──►[ LoopCounter, AddressCounter ]──►[ beat ]──► o
                               ▲ wait
@@ -81,8 +68,12 @@ class DrainLoop(wiring.Component):
     cost nothing while an earlier beat still stands there. One that has an address outside its
     memory is never offered: when it gets there it becomes a fault.
 
+    With short pipelines ``o`` comes right from the counters. With a queue of one instruction, that
+    stands at ``instruction`` until its last beat is taken; otherwise it is copied, and the next
+    may come.
+
     =========== ====================================================
-    Latency     3 cycles from accepting an instruction to its first beat
+    Latency     3 cycles from accepting an instruction to its first beat, 2 with short pipelines
     Throughput  1 beat per cycle, less 2 cycles between instructions; a beat
                 with two semaphores before it takes 2 cycles
     Stall       counters advance combinationally with ``o.ready`` and ``wait.ready``
@@ -104,7 +95,7 @@ class DrainLoop(wiring.Component):
     fault : Out(Fault)
         ILLEGAL_INSTRUCTION, ZERO_COUNT or ADDRESS_RANGE.
     halt : In(1)
-        Accept no instruction.
+        Begin with no instruction.
     idle : Out(1)
         No instruction and no beat is here.
     waiting : Out(1)
@@ -137,104 +128,125 @@ class DrainLoop(wiring.Component):
         m.submodules.addresses = addresses = AddressCounter(self.config)
 
         state = Signal(State)
-        occupied, outside = Signal(), Signal()
         load, check, advance, permitted = Signal(), Signal(), Signal(), Signal()
-        running, failed = Signal(), Signal()
+        free, last, offered, outside = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            failed.eq(self.fault.valid | (occupied & outside)),
-            self.instruction.ready.eq((state == State.IDLE) & ~self.halt & ~failed),
-            load.eq(self.instruction.valid & self.instruction.ready),
+            free.eq((state == State.IDLE) & ~(self.halt | self.fault.valid | (offered & outside))),
+            load.eq(free & self.instruction.valid),
             check.eq(state == State.CHECK),
-            running.eq(state == State.RUN),
-            self.o.valid.eq(occupied & ~outside),
-            advance.eq(running & permitted & (~occupied | (self.o.valid & self.o.ready))),
-            self.idle.eq((state == State.IDLE) & ~occupied),
-            self.waiting.eq(running & ~permitted & ~occupied),
+            last.eq(advance & loops.drain_end),
+            self.o.valid.eq(offered & ~outside),
+            self.idle.eq((state == State.IDLE) & ~offered),
+            self.waiting.eq((state == State.RUN) & ~permitted & ~offered),
         ]
-        with m.If(advance):
-            m.d.sync += [occupied.eq(1), outside.eq(addresses.outside)]
-        with m.Elif(self.o.valid & self.o.ready):
-            m.d.sync += occupied.eq(0)
-
-        kept = self._elaborate_load(m, load, loops, addresses)
-        wrong = kept.illegal | loops.zero
+        order = self._elaborate_order(m, free, last & ~addresses.outside)
+        wrong = order.illegal | loops.zero
         with m.If(load):
             m.d.sync += state.eq(State.CHECK)
         with m.Elif(check):
             m.d.sync += state.eq(Mux(wrong, State.IDLE, State.RUN))
-        with m.Elif(advance & loops.drain_end):
+        with m.Elif(last):
             m.d.sync += state.eq(State.IDLE)
 
-        m.d.comb += self.fault.pc.eq(kept.pc)  # no instruction comes after a fault
-        with m.If(~self.fault.valid):
-            with m.If(occupied & outside):
-                m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(ErrorCode.ADDRESS_RANGE)]
-            with m.Elif(check & wrong):
-                m.d.sync += [
-                    self.fault.valid.eq(1),
-                    self.fault.code.eq(
-                        Mux(kept.illegal, ErrorCode.ILLEGAL_INSTRUCTION, ErrorCode.ZERO_COUNT)
-                    ),
-                ]
+        for part in (loops, addresses):
+            m.d.comb += [part.order.eq(order), part.check.eq(check), part.advance.eq(advance)]
+        m.d.comb += [
+            addresses.load.eq(load),
+            addresses.first_scale.eq(self.instruction.payload.scale),
+            addresses.first_destination.eq(self.instruction.payload.destination),
+            addresses.end.eq(loops.end),
+            addresses.token_end.eq(loops.token_end),
+            addresses.last_token.eq(loops.last_token),
+        ]
+        self._elaborate_permit(m, check | advance, permitted, order, loops)
+        self._elaborate_offer(
+            m, (state == State.RUN) & permitted, advance, offered, outside, addresses,
+            self._beat(m, order, loops, addresses),
+        )  # fmt: skip
+        self._elaborate_fault(m, offered & outside, check & wrong, order)
+        return m
 
+    def _elaborate_order(self, m: Module, free: Value, done: Value) -> Any:
+        """Accept an instruction; return its fields, which stay from the check to the last beat."""
+        order: Any = Signal(drain_order(self.config), reset_less=True)
+        stands = self.config.sequencer.queue_depth == 1
+        m.d.comb += self.instruction.ready.eq(done if stands else free)
+        fields = order_of(self.config, self.instruction.payload)
+        if stands:
+            m.d.comb += [order[name].eq(value) for name, value in fields.items()]
+        else:
+            with m.If(self.instruction.valid & free):
+                m.d.sync += [order[name].eq(value) for name, value in fields.items()]
+        return order
+
+    def _elaborate_permit(
+        self, m: Module, begin: Value, permitted: Signal, order: Any, loops: LoopCounter
+    ) -> None:
+        """Take the semaphores of the next beat."""
         m.submodules.permit = permit = Permit()
         connect(m, permit.wait, flipped(self.wait))
         m.d.comb += [
-            loops.check.eq(check),
             permitted.eq(permit.granted),
-            permit.begin.eq(check | advance),
-            permit.outer.id.eq(kept.wait_outer.id),
-            permit.outer.present.eq(kept.wait_outer.present & loops.group_begins),
-            permit.inner.id.eq(kept.wait_inner.id),
-            permit.inner.present.eq(kept.wait_inner.present & loops.token_begins),
+            permit.begin.eq(begin),
+            permit.outer.id.eq(order.wait_outer.id),
+            permit.outer.present.eq(order.wait_outer.present & loops.group_begins),
+            permit.inner.id.eq(order.wait_inner.id),
+            permit.inner.present.eq(order.wait_inner.present & loops.token_begins),
         ]
-        m.d.comb += [part.advance.eq(advance) for part in (loops, addresses)]
-        for name in ("end", "token_end", "group_end"):
-            m.d.comb += getattr(addresses, name).eq(getattr(loops, name))
-        self._elaborate_beat(m, advance, kept, loops, addresses)
-        return m
 
-    def _elaborate_load(
-        self, m: Module, load: Value, loops: LoopCounter, addresses: AddressCounter
-    ) -> Any:
-        """Hand an instruction to the counters; return what is kept of it here."""
-        kept: Any = Signal(header(), reset_less=True)
-        fields = self.instruction.payload
-        wide, stream = (fields.kind == kind for kind in (DrainKind.WIDE, DrainKind.STREAM))
-        m.d.comb += [part.load.eq(load) for part in (loops, addresses)]
-        for name, _ in loop_bounds():
-            m.d.comb += loops.bounds[name].eq(wide if name == "wide" else fields[name])
-        own = {"wide": wide, "stream": stream}
-        for name, _ in address_fields():
-            m.d.comb += addresses.fields[name].eq(own[name] if name in own else fields[name])
-        with m.If(load):
-            for name in ("wait_outer", "wait_inner", "post_outer", "post_inner", "pc"):
-                m.d.sync += kept[name].eq(fields[name])
-            m.d.sync += [
-                kept.wide.eq(wide),
-                kept.stream.eq(stream),
-                kept.base.eq(fields.exponent_base),
-                kept.illegal.eq(fields.kind > max(DrainKind)),
-            ]
-        return kept
+    def _beat(self, m: Module, order: Any, loops: LoopCounter, addresses: AddressCounter) -> Any:
+        """Return the beat that the counters are at."""
+        beat: Any = Signal(drain_beat(self.config))
+        for source, names in (
+            (loops, ("lanes", "end", "index")), (addresses, ("scale", "address"))
+        ):  # fmt: skip
+            m.d.comb += [beat[name].eq(getattr(source, name)) for name in names]
+        m.d.comb += [beat[name].eq(order[name]) for name in ("wide", "stream", "base")]
+        m.d.comb += [
+            beat.post_inner.id.eq(order.post_inner.id),
+            beat.post_inner.present.eq(order.post_inner.present & loops.token_end),
+            beat.post_outer.id.eq(order.post_outer.id),
+            beat.post_outer.present.eq(order.post_outer.present & loops.group_end),
+        ]
+        return beat
 
-    def _elaborate_beat(
-        self, m: Module, advance: Value, kept: Any, loops: LoopCounter,
-        addresses: AddressCounter,
+    def _elaborate_offer(
+        self, m: Module, ready: Value, advance: Signal, offered: Signal, outside: Signal,
+        addresses: AddressCounter, beat: Any,
     ) -> None:  # fmt: skip
-        """Add the register of the beat that is offered."""
-        beat: Any = Signal(drain_beat(self.config), reset_less=True)
-        m.d.comb += self.o.payload.eq(beat)
-        with m.If(advance):
-            for name in ("select", "lanes", "end", "index"):
-                m.d.sync += beat[name].eq(getattr(loops, name))
-            for name in ("wide", "stream", "base"):
-                m.d.sync += beat[name].eq(kept[name])
-            m.d.sync += [
-                beat.scale.eq(addresses.scale),
-                beat.address.eq(addresses.address),
-                beat.post_inner.id.eq(kept.post_inner.id),
-                beat.post_inner.present.eq(kept.post_inner.present & loops.token_end),
-                beat.post_outer.id.eq(kept.post_outer.id),
-                beat.post_outer.present.eq(kept.post_outer.present & loops.group_end),
+        """Offer the beat itself, or its copy in a register."""
+        taken = self.o.valid & self.o.ready
+        if self.config.short_pipelines:
+            m.d.comb += [
+                offered.eq(ready),
+                outside.eq(addresses.outside),
+                advance.eq(taken),
+                self.o.payload.eq(beat),
             ]
+            return
+        copy: Any = Signal(beat.shape(), reset_less=True)
+        occupied, wrong = Signal(), Signal(reset_less=True)
+        m.d.comb += [
+            offered.eq(occupied),
+            outside.eq(wrong),
+            advance.eq(ready & (~occupied | taken)),
+            self.o.payload.eq(copy),
+        ]
+        with m.If(advance):
+            m.d.sync += [occupied.eq(1), wrong.eq(addresses.outside), copy.eq(beat)]
+        with m.Elif(taken):
+            m.d.sync += occupied.eq(0)
+
+    def _elaborate_fault(self, m: Module, outside: Value, wrong: Value, order: Any) -> None:
+        """Latch the first error; its instruction stays, since none comes after it."""
+        m.d.comb += self.fault.pc.eq(order.pc)
+        with m.If(~self.fault.valid):
+            with m.If(outside):
+                m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(ErrorCode.ADDRESS_RANGE)]
+            with m.Elif(wrong):
+                m.d.sync += [
+                    self.fault.valid.eq(1),
+                    self.fault.code.eq(
+                        Mux(order.illegal, ErrorCode.ILLEGAL_INSTRUCTION, ErrorCode.ZERO_COUNT)
+                    ),
+                ]

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import result
+from ..interfaces import result_beat
 from .drain import drain_beat
 
 __all__ = ["EVENTS", "Head"]
@@ -43,8 +43,8 @@ class Head(wiring.Component):
     -------
     beats : In(stream of drain_beat(config))
         What to do.
-    results : In(stream of result(config))
-        C sums, taken with their last beat.
+    results : In(stream of result_beat(config))
+        Their sums.
     halt : In(1)
         Take nothing.
     freed : In(1)
@@ -53,7 +53,7 @@ class Head(wiring.Component):
         No beat is here because of a semaphore.
     take : Out(1)
         A beat is taken.
-    sums : Out(ArrayLayout(signed(accumulator_bits), lanes))
+    sums : Out(result_beat(config))
         The sums of the beat taken in the cycle before.
     empty : Out(1)
         No word is in the stream's FIFO or on its way into it.
@@ -74,15 +74,14 @@ class Head(wiring.Component):
     def __init__(self, config: Config, credits: int) -> None:
         self.config = config
         self.credits = credits
-        sums = data.ArrayLayout(signed(config.array.accumulator_bits), config.vector.lanes)
         super().__init__({
             "beats": In(stream.Signature(drain_beat(config))),
-            "results": In(stream.Signature(result(config))),
+            "results": In(stream.Signature(result_beat(config))),
             "halt": In(1),
             "freed": In(1),
             "waiting": In(1),
             "take": Out(1),
-            "sums": Out(sums),
+            "sums": Out(result_beat(config)),
             "empty": Out(1),
             "events": Out(EVENTS),
         })
@@ -91,7 +90,6 @@ class Head(wiring.Component):
         m = Module()
         beat = self.beats.payload
         word_end = beat.end & ~beat.wide
-        last = beat.select == self.config.beats_per_result - 1
 
         credits = Signal(range(self.credits + 1), init=self.credits)
         room, clear = Signal(), Signal()
@@ -100,7 +98,7 @@ class Head(wiring.Component):
             clear.eq(room & self._in_order(m, word_end) & ~self.halt),
             self.beats.ready.eq(clear & self.results.valid),
             self.take.eq(self.beats.valid & self.beats.ready),
-            self.results.ready.eq(clear & self.beats.valid & last),
+            self.results.ready.eq(clear & self.beats.valid),
             self.empty.eq(credits == self.credits),
             self.events.busy.eq(self.take),
             self.events.wait_semaphore.eq(self.waiting),
@@ -111,9 +109,7 @@ class Head(wiring.Component):
         m.d.sync += credits.eq(credits - spent + self.freed)
 
         sums: Any = Signal(self.sums.shape(), reset_less=True)
-        width = len(sums.as_value())
-        chosen = self.results.payload.as_value().word_select(beat.select, width)
-        m.d.sync += sums.as_value().eq(chosen)
+        m.d.sync += sums.eq(self.results.payload)
         m.d.comb += self.sums.eq(sums)
         return m
 

@@ -1,27 +1,22 @@
 """Count the loops of DRAIN, one beat at a time."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..isa import SLOT_BITS
+from .order import drain_order
 
-__all__ = ["LoopCounter", "loop_bounds"]
-
-
-
-def loop_bounds() -> data.StructLayout:
-    """Return the shape of the bounds of all loops: fields of DRAIN, and ``wide``."""
-    names = ("tokens", "groups", "tiles", "tiles_last", "columns_last")
-    return data.StructLayout({**dict.fromkeys(names, SLOT_BITS), "wide": 1})
+__all__ = ["LoopCounter"]
 
 
 class LoopCounter(wiring.Component):
     """Count group, token, tile and beat; say what ends with this beat.
 
-    ``load`` takes ``bounds``; ``check`` in the next cycle makes ready for the first beat, and
-    ``advance`` goes from a beat to the next.
+    ``check`` makes ready for the first beat, and ``advance`` goes from a beat to the next. Counts
+    begin with one and end with their bound; a count whose bound is beyond it never ends.
 
     Parameters
     ----------
@@ -30,25 +25,27 @@ class LoopCounter(wiring.Component):
 
     Members
     -------
-    bounds : In(loop_bounds()), load, check, advance : In(1)
+    order : In(drain_order(config))
+        Bounds; stay from ``check`` on.
+    check, advance : In(1)
         As above.
     zero : Out(1)
         In the cycle of ``check``: a count is zero.
-    select : Out(range(C / L)), index : Out(range(R / L)), lanes : Out(range(L + 1))
-        This beat's place in its result and in its activation word, and how many of its lanes are
-        channels that exist.
+    index : Out(range(R / L)), lanes : Out(range(L + 1))
+        This beat's place in its activation word, and how many of its lanes are channels that
+        exist.
     token_begins, group_begins : Out(1)
         In the cycle of ``check`` or ``advance``: the next beat is the first of a token, of a group.
     end, token_end, group_end, drain_end : Out(1)
         This beat is the last of a written word, of a token's tiles, of a group, of all.
+    last_token : Out(1)
+        This beat's token is the last of its group.
     """
 
-    bounds: data.View
-    load: Signal
+    order: data.View
     check: Signal
     advance: Signal
     zero: Signal
-    select: Signal
     index: Signal
     lanes: Signal
     token_begins: Signal
@@ -57,17 +54,16 @@ class LoopCounter(wiring.Component):
     token_end: Signal
     group_end: Signal
     drain_end: Signal
+    last_token: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
         lanes = config.vector.lanes
         super().__init__({
-            "bounds": In(loop_bounds()),
-            "load": In(1),
+            "order": In(drain_order(config)),
             "check": In(1),
             "advance": In(1),
             "zero": Out(1),
-            "select": Out(range(config.beats_per_result)),
             "index": Out(range(config.array.rows // lanes)),
             "lanes": Out(range(lanes + 1)),
             "token_begins": Out(1),
@@ -76,83 +72,65 @@ class LoopCounter(wiring.Component):
             "token_end": Out(1),
             "group_end": Out(1),
             "drain_end": Out(1),
+            "last_token": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        names = ("tokens", "tiles", "tiles_last")
-        # Every tile and every group has scale words of its own, so counts above their number lead
-        # out of the scale memory: this number, or any above it, does for them all.
-        few = self.config.memory.scale_words.bit_length()
-        again = {
-            name: Signal(SLOT_BITS if name == "tokens" else few, name=name, reset_less=True)
-            for name in names
-        }
-        wide = Signal(reset_less=True)
-        # How many are left, this one included.
-        groups = Signal(few, reset_less=True)
-        tokens = Signal(SLOT_BITS, reset_less=True)
-        tiles = Signal(few, reset_less=True)
-
-        last_beat = self.select == self.config.beats_per_result - 1
+        order: Any = self.order
+        select = Signal(range(self.config.beats_per_result))
+        tile, token, group = (
+            Signal(length, name=name, reset_less=True) for name, length in (
+                ("tile", len(order.tiles) - 1), ("token", len(order.tokens)),
+                ("group", len(order.groups) - 1))
+        )  # fmt: skip
+        last_group = Signal(reset_less=True)
+        last_beat = select == self.config.beats_per_result - 1
         last_index = self.index == self.config.array.rows // self.config.vector.lanes - 1
-        last_tile, last_group = tiles == 1, groups == 1
+        last_tile = tile == Mux(last_group, order.tiles_last, order.tiles)
+        bounds = (order.tokens, order.groups, order.tiles, order.tiles_last)
         m.d.comb += [
-            self.zero.eq((groups == 0) | Cat(bound == 0 for bound in again.values()).any()),
+            self.zero.eq(Cat(bound == 0 for bound in bounds).any()),
+            self.last_token.eq(token == order.tokens),
             self.token_end.eq(last_beat & last_tile),
-            self.group_end.eq(self.token_end & (tokens == 1)),
+            self.group_end.eq(self.token_end & self.last_token),
             self.drain_end.eq(self.group_end & last_group),
-            self.end.eq(wide | last_index | self.token_end),
+            self.end.eq(order.wide | last_index | self.token_end),
             self.token_begins.eq(self.check | (self.token_end & ~self.drain_end)),
             self.group_begins.eq(self.check | (self.group_end & ~self.drain_end)),
         ]
-
-        into_last = Mux(self.advance & self.group_end, groups == 2, last_group)
         with m.If(self.advance):
             m.d.sync += [
-                self.select.eq(Mux(last_beat, 0, self.select + 1)),
+                select.eq(Mux(last_beat, 0, select + 1)),
                 self.index.eq(Mux(self.end, 0, self.index + 1)),
             ]
-            with m.If(last_beat):
-                m.d.sync += tiles.eq(tiles - 1)
-            with m.If(self.token_end):
-                m.d.sync += tokens.eq(tokens - 1)
-            with m.If(self.group_end):
-                m.d.sync += groups.eq(groups - 1)
-        with m.If(self.check | (self.advance & self.group_end)):
-            m.d.sync += tokens.eq(again["tokens"])
-        with m.If(self.check | (self.advance & self.token_end)):
-            m.d.sync += tiles.eq(Mux(into_last, again["tiles_last"], again["tiles"]))
-        with m.If(self.load):
-            m.d.sync += [
-                register.eq(_saturate(self.bounds[name], len(register)))
-                for name, register in again.items()
-            ]
-            m.d.sync += [
-                wide.eq(self.bounds.wide), groups.eq(_saturate(self.bounds.groups, few))
-            ]  # fmt: skip
-        self._elaborate_lanes(m, last_tile & last_group)
+        _count(m, tile, self.check | (self.advance & self.token_end), self.advance & last_beat)
+        token_end, group_end = self.advance & self.token_end, self.advance & self.group_end
+        _count(m, token, self.check | group_end, token_end)
+        # One ahead, so that the last group is known from a register.
+        with m.If(self.check):
+            m.d.sync += [group.eq(2), last_group.eq(order.groups == 1)]
+        with m.Elif(group_end):
+            m.d.sync += [group.eq(group + 1), last_group.eq(order.groups == group)]
+        self._elaborate_lanes(m, select, last_tile & last_group)
         return m
 
-    def _elaborate_lanes(self, m: Module, tail: Value) -> None:
+    def _elaborate_lanes(self, m: Module, select: Value, tail: Value) -> None:
         """Tell the lanes that exist; ``tail`` is one in the very last tile."""
+        order: Any = self.order
         lanes = self.config.vector.lanes
         lane_bits = (lanes - 1).bit_length()
-        column_bits = (self.config.array.columns - 1).bit_length()
-        columns = Signal(column_bits, reset_less=True)
-        every = Signal(reset_less=True)
-        with m.If(self.load):
-            m.d.sync += [
-                columns.eq(self.bounds.columns_last),
-                every.eq(self.bounds.columns_last[column_bits:].any()),
-            ]
+        columns, every = order.columns_last[:-1], order.columns_last[-1]
         whole_beats = columns[lane_bits:]
-        with m.If(~tail | every | (self.select < whole_beats)):
+        with m.If(~tail | every | (select < whole_beats)):
             m.d.comb += self.lanes.eq(lanes)
-        with m.Elif(self.select == whole_beats):
+        with m.Elif(select == whole_beats):
             m.d.comb += self.lanes.eq(columns[:lane_bits])
 
 
-def _saturate(count: Value, bits: int) -> Value:
-    """Return ``count``, or the largest of ``bits`` bits if it has more."""
-    return count[:bits] | count[bits:].any().replicate(bits)
+def _count(m: Module, counter: Signal, restart: Value, step: Value) -> None:
+    """Count steps from one on."""
+    with m.If(restart):
+        m.d.sync += counter.eq(1)
+    with m.Elif(step):
+        m.d.sync += counter.eq(counter + 1)

@@ -7,12 +7,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
-from ..interfaces import activation_word, result, scale_write, unit_ports, wide_write, word_write
+from ..interfaces import (
+    activation_word,
+    result_beat,
+    scale_write,
+    unit_ports,
+    wide_write,
+    word_write,
+)
 from ..isa import Opcode
 from ..memory.scale import ScaleMemory
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
-from .address_counter import address_bits
+from .order import address_bits
 from .drain import DrainLoop
 from .head import EVENTS, Head
 from .normalizer import Normalizer
@@ -50,7 +57,7 @@ class VectorUnit(wiring.Component):
     zeros; words wholly beyond ``columns_last`` are written, as zeros.
 
     =========== ====================================================
-    Latency     from accepting a result's first beat: 11 cycles to ``wide``; from
+    Latency     from taking a beat: 11 cycles to ``wide``; from
                 the last beat of an activation word: R / L + 19 to ``words``
     Throughput  1 beat per cycle, less 2 cycles between instructions
     Stall       no combinational path but ``results.valid`` to ``results.ready``, and
@@ -70,8 +77,8 @@ class VectorUnit(wiring.Component):
     -------
     instruction : In(stream of descriptor(Opcode.DRAIN))
         What to do.
-    results : In(stream of result(config))
-        Sums.
+    results : In(stream of result_beat(config))
+        Sums, C / L beats for each result.
     scale_writes : In(stream of scale_write(config), always ready)
         Into the scale memory, which is in here.
     words : Out(stream of word_write(config), always ready)
@@ -112,7 +119,7 @@ class VectorUnit(wiring.Component):
         many = config.array.rows + config.vector.lanes
         super().__init__({
             **unit_ports(Opcode.DRAIN),
-            "results": In(stream.Signature(result(config))),
+            "results": In(stream.Signature(result_beat(config))),
             "scale_writes": In(stream.Signature(scale_write(config), always_ready=True)),
             "words": Out(stream.Signature(word_write(config), always_ready=True)),
             "wide": Out(stream.Signature(wide_write(config), always_ready=True)),

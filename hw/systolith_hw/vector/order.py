@@ -1,0 +1,64 @@
+"""What the loops of DRAIN keep of an instruction."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data
+
+from ..config import Config
+from ..interfaces import PC_BITS
+from ..isa import SLOT_BITS, DrainKind
+from ..sequencer.permit import semaphore
+from .block_exponent import BASE_BITS
+
+__all__ = ["address_bits", "drain_order", "fold", "order_of"]
+
+
+def address_bits(config: Config) -> int:
+    """Return the width of a word address that DRAIN writes."""
+    return (max(config.memory.wide_words, config.memory.activation_words) - 1).bit_length()
+
+
+def drain_order(config: Config) -> data.StructLayout:
+    """Return the shape of an instruction, its wide fields folded (:func:`fold`).
+
+    Every tile and every group has scale words of its own, so that counts above their number lead
+    out of the scale memory, whatever they are.
+    """
+    few = config.memory.scale_words.bit_length()
+    waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
+    return data.StructLayout({
+        **dict.fromkeys(waits_and_posts, semaphore()),
+        "wide": 1,
+        "stream": 1,
+        "illegal": 1,
+        "base": BASE_BITS,
+        "pc": PC_BITS,
+        "tokens": SLOT_BITS,
+        **dict.fromkeys(("groups", "tiles", "tiles_last"), few + 1),
+        "columns_last": (config.array.columns - 1).bit_length() + 1,
+        **dict.fromkeys(("token_stride", "group_stride"), address_bits(config) + 1),
+    })
+
+
+def order_of(config: Config, fields: Any) -> dict[str, Value]:
+    """Return the members of :func:`drain_order` for an instruction's ``fields``."""
+    own = {
+        "wide": fields.kind == DrainKind.WIDE,
+        "stream": fields.kind == DrainKind.STREAM,
+        "illegal": fields.kind > max(DrainKind),
+        "base": fields.exponent_base,
+    }
+    folded = ("groups", "tiles", "tiles_last", "columns_last", "token_stride", "group_stride")
+    shape = drain_order(config)
+    return {
+        name: own[name] if name in own
+        else fold(fields[name], Shape.cast(member).width - 1) if name in folded
+        else Value.cast(fields[name])
+        for name, member in shape.members.items()
+    }  # fmt: skip
+
+
+def fold(field: Value, bits: int) -> Value:
+    """Return the low ``bits`` of ``field`` and, above them, whether there is more."""
+    return Cat(field[:bits], field[bits:].any())
