@@ -191,13 +191,15 @@ def measure(
     on_stage("synthesis")
     script = "; ".join([
         "read_verilog core.v wrapper.v",
+        # Amaranth names both a view, `data`, and its parts, `data[0]`; ABC9 calls bits that, too.
+        "rename -unescape",
         # The core stays one module of its own, so that it is counted without the wrapper.
         f"setattr -mod -set keep_hierarchy 1 {CORE}",
         f"{part.synthesis} -top {WRAPPER} -json netlist.json",
         "tee -q -o stat.json stat -json",
     ])
-    yosys = ["-q", "-p", script]
-    run_tool("yosys", yosys, folder=folder, log="yosys.log")
+    yosys = ["-q", "-L", "yosys.log", "-p", script]
+    run_tool("yosys", yosys, folder=folder, log="yosys.out", own_log="yosys.log")
 
     on_stage("place and route")
     target_mhz = target_mhz or part.target_mhz

@@ -12,8 +12,13 @@ from systolith_sim.verilator import ToolError
 __all__ = ["run_tool"]
 
 
-def run_tool(name: str, arguments: list[str], *, folder: Path, log: str) -> str:
+def run_tool(
+    name: str, arguments: list[str], *, folder: Path, log: str, own_log: str = ""
+) -> str:
     """Run one tool in ``folder`` and return what it printed, which ``log`` there keeps too.
+
+    ``own_log`` is a file that the tool was told to write itself. Yosys compiled to WebAssembly
+    prints nothing any more once ABC has run, not even errors, but goes on writing that file.
 
     The tool is the command in the variable named after it (``NEXTPNR_ECP5`` for nextpnr-ecp5),
     as for Amaranth's builds, else its YoWASP package. Give it relative paths only: YoWASP sees
@@ -30,6 +35,9 @@ def run_tool(name: str, arguments: list[str], *, folder: Path, log: str) -> str:
                               check=False)  # fmt: skip
         sink.seek(0)
         text = sink.read()
+    own = folder / own_log
+    if own.is_file():
+        text, log = own.read_text(), own_log
     if done.returncode:
         errors = [line for line in text.splitlines() if "ERROR: " in line]
         last = (errors or text.strip().splitlines() or ["nothing was printed"])[-1]
