@@ -40,20 +40,21 @@ def corners(bits):
     return sorted(x for x in near | {0, low, low + 1, high} if low <= x <= high)
 
 
-@pytest.mark.parametrize("bits", [18, 19, 33, 42, 52])
-def test_significand(bits):
+@pytest.mark.parametrize("bits", [18, 19, 22, 33, 42, 52])
+def test_significand(bits, short=False):
     rng = np.random.default_rng(bits)
     xs = [*corners(bits), *map(int, rng.integers(-(1 << bits - 1), 1 << bits - 1, 50))]
-    dut = Significand(bits)
+    dut = Significand(bits, short=short)
     seen = stream_through(dut, [(dut.x, xs)], [dut.m, dut.exponent], len(xs) + dut.latency)
     m, s = normalize_significand(xs)
     result = np.array(seen[dut.latency :])
-    np.testing.assert_array_equal(result[:, 0], m)
-    np.testing.assert_array_equal(result[m != 0, 1], s[m != 0])
+    right = np.maximum(s, 0)  # a short integer is its own significand
+    np.testing.assert_array_equal(result[:, 0], np.where(s < 0, xs, m))
+    np.testing.assert_array_equal(result[:, 1], right)
 
 
 @pytest.mark.parametrize("shape", [(34, 6, 32), (32, 5, 8), (32, 5, 16)])
-def test_rounding_shifter(shape):
+def test_rounding_shifter(shape, short=False):
     value_bits, shift_bits, result_bits = shape
     rng = np.random.default_rng(result_bits)
     values = np.array([
@@ -67,8 +68,8 @@ def test_rounding_shifter(shape):
         near = (edge << shift) + (1 << shift - 1) + np.arange(-2, 3)
         values = np.concatenate([values, near, -near])
         shifts = np.concatenate([shifts, np.full(10, shift)])
-    infinite = rng.random(len(values)) < 0.05
-    dut = RoundingShifter(*shape)
+    infinite = (rng.random(len(values)) < 0.05) & (shifts < 4)
+    dut = RoundingShifter(*shape, short=short)
     seen = stream_through(
         dut,
         [(dut.value, values.tolist()), (dut.shift, shifts.tolist()),
@@ -84,8 +85,19 @@ def test_rounding_shifter(shape):
     np.testing.assert_array_equal(clipped, (wanted != exact) | below)
 
 
-def run_requantizer(config, x, scale, shift, bias, keep):
+@pytest.mark.parametrize("bits", [18, 42])
+def test_short_significand(bits):
+    test_significand(bits, short=True)
+
+
+@pytest.mark.parametrize("shape", [(34, 6, 32), (32, 5, 8)])
+def test_short_rounding_shifter(shape):
+    test_rounding_shifter(shape, short=True)
+
+
+def run_requantizer(config, x, scale, shift, bias, keep, latency=None):
     dut = Requantizer(config)
+    assert latency in (None, dut.latency)
     factors = [
         [{"scale": a, "shift": b} for a, b in zip(*beat, strict=True)]
         for beat in zip(scale.tolist(), shift.tolist(), strict=True)
@@ -114,8 +126,9 @@ def run_requantizer(config, x, scale, shift, bias, keep):
 @pytest.mark.parametrize(
     "lanes, mantissa_bits, max_k, window", [(1, 8, 2, 1), (2, 8, 1024, 16), (4, 8, 4096, 24)]
 )
-def test_requantizer(lanes, mantissa_bits, max_k, window):
+def test_requantizer(lanes, mantissa_bits, max_k, window, short=False):
     config = Config(
+        short_pipelines=short,
         array=ArrayConfig(rows=2 if lanes == 1 else 4, columns=4, mantissa_bits=mantissa_bits,
                           max_k=max(max_k, lanes), window=window, output_depth=16),
         vector=VectorConfig(lanes=lanes),
@@ -144,12 +157,18 @@ def test_requantizer(lanes, mantissa_bits, max_k, window):
         assert saturated[index] == (count and keep[index]), index
 
 
-def test_latency():
+@pytest.mark.parametrize("lanes, max_k", [(1, 2), (2, 1024)])
+def test_short_requantizer(lanes, max_k):
+    test_requantizer(lanes, 8, max_k, 16, short=True)
+
+
+@pytest.mark.parametrize("short, latency", [(False, 10), (True, 4)])
+def test_latency(short, latency):
     """A single value among zeros comes out exactly ``latency`` cycles later, and for one cycle."""
-    config = Config(array=ArrayConfig(rows=2, columns=2, output_depth=16),
+    config = Config(short_pipelines=short, array=ArrayConfig(rows=2, columns=2, output_depth=16),
                     vector=VectorConfig(lanes=1))  # fmt: skip
     x = np.zeros((8, 1), np.int64)
     x[3] = 1000
     ones = np.ones_like(x)
-    z, _ = run_requantizer(config, x, ones * 0x8000, ones * 15, ones * 0, ones)
+    z, _ = run_requantizer(config, x, ones * 0x8000, ones * 15, ones * 0, ones, latency)
     assert z[:, 0].tolist() == [0, 0, 0, 1000, 0, 0, 0, 0]

@@ -13,17 +13,19 @@ PRODUCT_BITS = NORMAL_BITS + SCALE_BITS
 
 
 class Multiplier(wiring.Component):
-    """Compute ``product = significand * scale``, registered before and behind.
+    """Compute ``product = significand * scale``, registered before and behind, or only behind.
 
     =========== ====================================================
-    Latency     2 cycles (:attr:`latency`), on every target
+    Latency     2 cycles (:attr:`latency`), on every target; 1 if ``short``
     Throughput  1 product per cycle
     =========== ====================================================
 
     Parameters
     ----------
     target : str
-        "ecp5" takes one MULT18X18D; otherwise synthesis maps a plain product.
+        "ecp5" takes one MULT18X18D, if not ``short``; otherwise synthesis maps a plain product.
+    short : bool
+        Leave out the registers before the product.
 
     Members
     -------
@@ -32,33 +34,45 @@ class Multiplier(wiring.Component):
     product : Out(signed(34))
     """
 
-    latency = 2
-
     significand: Signal
     scale: Signal
     product: Signal
 
-    def __init__(self, target: str = "generic") -> None:
+    def __init__(self, target: str = "generic", *, short: bool = False) -> None:
         self.target = target
+        self.short = short
         super().__init__({
             "significand": In(signed(NORMAL_BITS)),
             "scale": In(SCALE_BITS),
             "product": Out(signed(PRODUCT_BITS)),
         })
 
+    @staticmethod
+    def cycles(short: bool) -> int:
+        """Return the latency of a short one, or of any other."""
+        return 1 if short else 2
+
+    @property
+    def latency(self) -> int:
+        """Cycles from factors to product."""
+        return self.cycles(self.short)
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        if self.target == "ecp5":
+        if self.target == "ecp5" and not self.short:
             unsigned = Cat(self.scale, C(0, PORT_BITS - SCALE_BITS))
             m.d.comb += self.product.eq(mult18x18d(m, "scale", self.significand, unsigned))
+            return m
+        product = Signal.like(self.product, reset_less=True)
+        m.d.comb += self.product.eq(product)
+        if self.short:
+            m.d.sync += product.eq(self.significand * self.scale)
         else:
             significand = Signal.like(self.significand, reset_less=True)
             scale = Signal.like(self.scale, reset_less=True)
-            product = Signal.like(self.product, reset_less=True)
             m.d.sync += [
                 significand.eq(self.significand),
                 scale.eq(self.scale),
                 product.eq(significand * scale),
             ]
-            m.d.comb += self.product.eq(product)
         return m

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import FIXED_BITS, Config
+from ..config import FIXED_BITS, SHIFT_BITS, Config
 from ..memory.scale import scale_factor
 from .multiplier import PRODUCT_BITS, Multiplier
 from .rounding_shifter import RoundingShifter
@@ -22,11 +22,12 @@ class Requantizer(wiring.Component):
 
         x ──►[ significand ]──►[ × scale ]──►[ >> shift - exponent ]──►[ + bias ]──►[ clip ]──► z
                 cycles 0-2       cycles 3-4         cycles 5-7           cycle 8      cycle 9
+        short:  cycle 0          cycle 1            cycle 2              cycle 3
 
     =========== ====================================================
-    Latency     10 cycles (:attr:`latency`) from ``x`` to ``z``. The constants of that x
-                are wanted later than x itself: by :attr:`factor_delay` and
-                :attr:`bias_delay`; ``keep`` by :attr:`keep_delay`
+    Latency     10 cycles (:attr:`latency`) from ``x`` to ``z``, or 4 with short pipelines. The
+                constants of that x are wanted later than x itself: by :attr:`factor_delay`
+                and :attr:`bias_delay`; ``keep`` by :attr:`keep_delay`
     Throughput  1 value per lane and cycle; never stalls
     Golden      :func:`systolith_sim.vector.requantizer.requantize`
     =========== ====================================================
@@ -54,11 +55,6 @@ class Requantizer(wiring.Component):
         Lanes of ``z`` that were clipped.
     """
 
-    factor_delay = Significand.latency
-    bias_delay = factor_delay + Multiplier.latency + RoundingShifter.latency
-    keep_delay = bias_delay + 1
-    latency = keep_delay + 1
-
     x: data.View
     factors: data.View
     biases: data.View
@@ -79,6 +75,27 @@ class Requantizer(wiring.Component):
             "saturated": Out(lanes),
         })
 
+    @property
+    def factor_delay(self) -> int:
+        """Cycles from ``x`` to ``factors``."""
+        return Significand.cycles(self.config.short_pipelines)
+
+    @property
+    def bias_delay(self) -> int:
+        """Cycles from ``x`` to ``biases``."""
+        short = self.config.short_pipelines
+        return self.factor_delay + Multiplier.cycles(short) + RoundingShifter.cycles(short)
+
+    @property
+    def keep_delay(self) -> int:
+        """Cycles from ``x`` to ``keep``."""
+        return self.bias_delay + 1
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``x`` to ``z``."""
+        return self.keep_delay + (0 if self.config.short_pipelines else 1)
+
     def elaborate(self, platform) -> Module:
         m = Module()
         for lane in range(self.config.vector.lanes):
@@ -87,57 +104,71 @@ class Requantizer(wiring.Component):
 
     def _elaborate_lane(self, m: Module, lane: int) -> None:
         """Add the pipeline of one lane."""
-        shifter = RoundingShifter(PRODUCT_BITS, DISTANCE_BITS, FIXED_BITS)
+        short = self.config.short_pipelines
+        significand = Significand(self.config.array.accumulator_bits, short=short)
+        multiplier = Multiplier(self.target, short=short)
+        shifter = RoundingShifter(PRODUCT_BITS, DISTANCE_BITS, FIXED_BITS, short=short)
+        m.submodules[f"significand_{lane}"] = significand
+        m.submodules[f"multiplier_{lane}"] = multiplier
         m.submodules[f"shifter_{lane}"] = shifter
-        m.submodules[f"significand_{lane}"] = significand = Significand(
-            self.config.array.accumulator_bits
-        )
         factor = self.factors[lane]
-        m.submodules[f"multiplier_{lane}"] = multiplier = Multiplier(self.target)
-        distance = Signal(signed(9), name=f"distance_{lane}")
-        left = Signal(name=f"left_{lane}", reset_less=True)
-        right = Signal(DISTANCE_BITS, name=f"right_{lane}", reset_less=True)
-        left_then = Signal(name=f"left_then_{lane}", reset_less=True)
-        right_then = Signal(DISTANCE_BITS, name=f"right_then_{lane}", reset_less=True)
+        exponent = significand.exponent
+        distance = Signal(signed(SHIFT_BITS + 1), name=f"distance_{lane}")
+        left: Value = Signal(name=f"left_{lane}")
+        right: Value = Signal(DISTANCE_BITS, name=f"right_{lane}")
         m.d.comb += [
             significand.x.eq(self.x[lane]),
-            distance.eq(factor.shift - significand.exponent),
             multiplier.significand.eq(significand.m),
             multiplier.scale.eq(factor.scale),
             shifter.value.eq(multiplier.product),
-            shifter.shift.eq(right_then),
-            shifter.infinite.eq(left_then),
-        ]
-        m.d.sync += [
-            # Only a product that is not zero goes to infinity on the way to the left.
-            # A significand is zero, or its two upper bits differ.
-            left.eq(
-                (distance < 0) & (significand.m[-1] ^ significand.m[-2]) & factor.scale.any()
+            # Only a product that is not zero goes to infinity on the way to the left, and
+            # its significand is not: with an exponent above zero it is normalised.
+            distance.eq(factor.shift - exponent),
+            left.eq((distance < 0) & factor.scale.any()),
+            # Further than 34 the result is zero, so the largest distance does for all beyond;
+            # what is infinite does not move.
+            right.eq(
+                (distance[:DISTANCE_BITS] | distance[DISTANCE_BITS].replicate(DISTANCE_BITS))
+                & ~distance[-1].replicate(DISTANCE_BITS)
             ),
-            # Further than 34 the result is zero, so the largest distance does for all beyond.
-            right.eq(distance[:DISTANCE_BITS] | distance[DISTANCE_BITS:].any().replicate(6)),
-            left_then.eq(left),
-            right_then.eq(right),
         ]
+        for age in range(multiplier.latency):
+            left, right = (
+                _later(m, value, f"{name}_{age}_{lane}")
+                for name, value in (("left", left), ("right", right))
+            )
+        m.d.comb += [shifter.infinite.eq(left), shifter.shift.eq(right)]
+        self._elaborate_bias(m, lane, shifter)
 
+    def _elaborate_bias(self, m: Module, lane: int, shifter: RoundingShifter) -> None:
+        """Add the last part of one lane: bias and clipping."""
         total = Signal(signed(FIXED_BITS + 1), name=f"total_{lane}", reset_less=True)
         clipped = Signal(name=f"clipped_{lane}", reset_less=True)
         beyond = Signal(name=f"beyond_{lane}")
-        fixed = Signal(signed(FIXED_BITS), name=f"fixed_{lane}", reset_less=True)
-        saturated = Signal(name=f"saturated_{lane}", reset_less=True)
+        fixed = Signal(signed(FIXED_BITS), name=f"fixed_{lane}")
+        saturated = Signal(name=f"saturated_{lane}")
         limit = Cat((~total[-1]).replicate(FIXED_BITS - 1), total[-1])
-        m.d.comb += [
-            beyond.eq(total[-1] != total[-2]),
-            self.z[lane].eq(fixed),
-            self.saturated[lane].eq(saturated),
-        ]
         m.d.sync += [
             total.eq(shifter.floor + self.biases[lane] + shifter.up),
             # No product lies just below the range and rounds up into it: that would be
             # -2**32 - 1 at distance 1, whose only factors are 641 and 6700417.
             clipped.eq(shifter.clipped),
+        ]
+        m.d.comb += [
+            beyond.eq(total[-1] != total[-2]),
             fixed.eq(Mux(beyond, limit, total)),
             saturated.eq(clipped | beyond),
         ]
         with m.If(~self.keep[lane]):
-            m.d.sync += [fixed.eq(0), saturated.eq(0)]
+            m.d.comb += [fixed.eq(0), saturated.eq(0)]
+        if not self.config.short_pipelines:
+            fixed = _later(m, fixed, f"fixed_then_{lane}")
+            saturated = _later(m, saturated, f"saturated_then_{lane}")
+        m.d.comb += [self.z[lane].eq(fixed), self.saturated[lane].eq(saturated)]
+
+
+def _later(m: Module, value: Value, name: str) -> Signal:
+    """Return ``value``, one cycle later."""
+    register = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register

@@ -6,6 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["RoundingShifter"]
 
+GROUPS = ((16, 32), (8, 4), (2, 1))
+"""Powers of two of the distance, between registers; 16 first, since 32 leaves almost nothing."""
+
 
 class RoundingShifter(wiring.Component):
     """Divide by a power of two, rounded to nearest, ties to even, and clip.
@@ -14,14 +17,15 @@ class RoundingShifter(wiring.Component):
 
         floor + up = clip(RNE(value / 2**shift), -2**(n - 1), 2**(n - 1) - 1)
 
-    The distance is taken in three digits, the largest first. A *guard* bit (worth a half) and a
-    *sticky* bit (any one below it) follow the value; bits that cannot come down into the
-    result any more are dropped as soon as they are known to be copies of the sign. ::
+    The bits of a negative value are inverted on the way, so that zeros come in from above and all
+    ones are the limit on either side. A *guard* bit (worth a half) and a *sticky* bit (any one
+    below it) follow the value; bits that cannot come down into the result any more are dropped as
+    soon as they are known to be zero. ::
 
-        value ──►[ >> digit 2 ]──►[ >> digit 1 ]──►[ >> digit 0, up, clipped ]──► floor, up
+        value ──►[ >> 16, 32 ]──►[ >> 8, 4 ]──►[ limit; >> 2, 1; up, clipped ]──► floor, up
 
     =========== ====================================================
-    Latency     3 cycles (:attr:`latency`)
+    Latency     3 cycles (:attr:`latency`), or 1 if ``short``
     Throughput  1 value per cycle; never stalls
     Golden      :func:`systolith_sim.vector.requantizer.round_half_even`
     =========== ====================================================
@@ -29,14 +33,16 @@ class RoundingShifter(wiring.Component):
     Parameters
     ----------
     value_bits, shift_bits, result_bits : int
-        Width of the signed value, of the distance (3 to 6) and of the signed result, n.
+        Width of the signed value, of the distance (5 or 6) and of the signed result, n.
+    short : bool
+        Leave out all registers but the last.
 
     Members
     -------
     value : In(signed(value_bits))
         What is divided.
     shift : In(shift_bits)
-        By which power of two.
+        By which power of two; at most 3 for an ``infinite`` value.
     infinite : In(1)
         Clip whatever the value is.
     floor : Out(signed(result_bits))
@@ -47,8 +53,6 @@ class RoundingShifter(wiring.Component):
         The result did not fit, or not before it was rounded up.
     """
 
-    latency = 3
-
     value: Signal
     shift: Signal
     infinite: Signal
@@ -56,10 +60,10 @@ class RoundingShifter(wiring.Component):
     up: Signal
     clipped: Signal
 
-    def __init__(self, value_bits: int, shift_bits: int, result_bits: int) -> None:
-        self.value_bits = value_bits
-        self.shift_bits = shift_bits
-        self.result_bits = result_bits
+    def __init__(
+        self, value_bits: int, shift_bits: int, result_bits: int, *, short: bool = False
+    ) -> None:
+        self.short = short
         super().__init__({
             "value": In(signed(value_bits)),
             "shift": In(shift_bits),
@@ -69,73 +73,78 @@ class RoundingShifter(wiring.Component):
             "clipped": Out(1),
         })
 
+    @staticmethod
+    def cycles(short: bool) -> int:
+        """Return the latency of a short one, or of any other."""
+        return 1 if short else len(GROUPS)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``value`` to ``floor``."""
+        return self.cycles(self.short)
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        bits = self.result_bits
-
-        value: Value = self.value
-        guard: Value = C(0, 1)
-        sticky: Value = C(0, 1)
-        negative, outside, shift = self.value[-1], self.infinite, self.shift
-        top = self.shift_bits
-        for low in (top - 2, max(top - 4, 1), 0):
-            kept = min(self.value_bits, bits + (1 << low) - 1)
-            sticky, guard, value, spilled = self._divide(
-                m, Cat(sticky, guard), value, shift[low:], low, kept
-            )
-            outside_now = Signal(name=f"outside_{low}")
-            m.d.comb += outside_now.eq(outside | spilled)
-            if low:
-                sticky, guard, value, outside, negative, shift = _register(
-                    m, low, sticky, guard, value, outside_now, negative, shift[:low]
+        bits = len(self.floor) - 1
+        negative: Value = self.value[-1]
+        word: Value = self.value[:-1] ^ negative.replicate(len(self.value) - 1)
+        tail: Value = C(0, 2)
+        beyond, shift = self.infinite, self.shift
+        left = (1 << len(shift)) - 1  # the distance still to go, at most
+        for group in GROUPS:
+            if group == GROUPS[-1]:
+                # Those that do not fit become all ones while they are up to three bits too long.
+                limit = Signal(name="limit")
+                m.d.comb += limit.eq(beyond | (word >> shift[:2])[bits:].any())
+                beyond, word = limit, word | limit.replicate(len(word))
+            for power in group:
+                if power & left:
+                    left -= power
+                    by = shift[power.bit_length() - 1]
+                    tail, word, spilled = _divide(m, negative, tail, word, by, power, bits + left)
+                    beyond = beyond | spilled
+            if left and not self.short:
+                negative, tail, word, beyond, shift = _register(
+                    m, left, negative, tail, word, beyond, shift
                 )
 
+        sticky, guard = tail
+        up, outside = Signal(reset_less=True), Signal(reset_less=True)
+        rounded = Cat(word ^ negative.replicate(bits), negative)
+        m.d.sync += [
+            self.floor.eq(rounded.as_signed()),
+            up.eq(guard & (sticky | rounded[0]) & ~beyond),
+            outside.eq(beyond),
+        ]
         # The carry of the largest result would leave the range: that is clipping, too.
-        up, full = Signal(), Signal()
-        m.d.comb += [
-            up.eq(guard & (sticky | value[0])),
-            full.eq(value[: bits - 1].all() & ~value[-1]),
-        ]
-        value, up, clipped, negative = _register(
-            m, 0, value, up, outside_now | (full & up), negative
-        )
-        limit = Cat((~negative).replicate(bits - 1), negative)
-        m.d.comb += [
-            self.floor.eq(Mux(clipped, limit.as_signed(), value)),
-            self.up.eq(up & ~clipped),
-            self.clipped.eq(clipped),
-        ]
+        full = self.floor[:-1].all() & ~self.floor[-1] & up
+        m.d.comb += [self.up.eq(up & ~full), self.clipped.eq(outside | full)]
         return m
 
-    def _divide(
-        self, m: Module, tail: Value, value: Value, digit: Value, low: int, kept: int
-    ) -> tuple[Signal, Signal, Signal, Signal]:
-        """Shift by ``digit * 2**low``; return sticky, guard, value and "more did not fit"."""
-        sticky = Signal(name=f"sticky_{low}")
-        guard = Signal(name=f"guard_{low}")
-        result = Signal(signed(kept), name=f"value_{low}")
-        spilled = Signal(name=f"spilled_{low}")
-        furthest = (1 << len(digit)) - 1 << low
-        extended = Cat(tail, value, value[-1].replicate(furthest))
-        with m.Switch(digit):
-            for number in range(1 << len(digit)):
-                distance = number << low
-                shifted = extended[distance : distance + len(tail) + len(value)]
-                rest = shifted[len(tail) + kept - 1 :]
-                with m.Case(number):
-                    m.d.comb += [
-                        sticky.eq(extended[: distance + 1].any()),
-                        Cat(guard, result).eq(shifted[1:]),
-                        spilled.eq(rest.any() & ~rest.all()),
-                    ]
-        return sticky, guard, result, spilled
+
+def _divide(
+    m: Module, negative: Value, tail: Value, word: Value, by: Value, power: int, kept: int
+) -> tuple[Value, Signal, Value]:
+    """Shift by ``power``, if ``by`` is one; return tail, ``kept`` bits, and "more did not fit".
+
+    The tail is sticky and guard, of the value itself; of the word, the value's sign may be taken.
+    """
+    sticky, guard = tail
+    dropped = Cat(word, C(0, power))[:power] ^ negative.replicate(power)
+    shifted = Signal(len(word), name=f"shifted_{power}")
+    divided = Signal(2, name=f"tail_{power}")
+    m.d.comb += [
+        shifted.eq(Mux(by, word[power:], word)),
+        divided.eq(Mux(by, Cat(sticky | guard | dropped[:-1].any(), dropped[-1]), tail)),
+    ]
+    return divided, shifted[:kept], shifted[kept:].any()
 
 
-def _register(m: Module, stage: int, *values: Value) -> list[Signal]:
+def _register(m: Module, left: int, *values: Value) -> list[Signal]:
     """Return ``values``, one cycle later."""
     registers = []
     for index, value in enumerate(values):
-        register = Signal(value.shape(), name=f"stage_{stage}_{index}", reset_less=True)
+        register = Signal(value.shape(), name=f"register_{left}_{index}", reset_less=True)
         m.d.sync += register.eq(value)
         registers.append(register)
     return registers

@@ -8,18 +8,21 @@ from ..config import NORMAL_BITS
 
 __all__ = ["Significand"]
 
+GROUPS = ((32, 16), (8, 4), (2, 1))
+"""Powers of two of the exponent, between registers."""
+
 
 class Significand(wiring.Component):
     """Turn an integer into a significand of 18 bits and an exponent.
 
-    ``x ~ m * 2**exponent`` with m in [2**16, 2**17) or [-2**17, -2**16), rounded to odd: its
-    lowest bit is one if any bit below was. Zero gives m = 0 and any exponent. Copies of the sign
-    are shifted out at the top, by 16s, then 4s, then ones. ::
+    ``x ~ m * 2**exponent`` with the smallest exponent from 0 on for which m, rounded to minus
+    infinity, is in [-2**17, 2**17); the lowest bit of m is then one if any bit below was. So a
+    short x is its own significand, and any other is normalised. ::
 
-        x ──►[ << 0, 16, 32, 48 ]──►[ << 0, 4, 8, 12 ]──►[ << 0, 1, 2, 3; sticky ]──► m, exponent
+        x ──►[ >> 32, 16 ]──►[ >> 8, 4 ]──►[ >> 2, 1; sticky ]──► m, exponent
 
     =========== ====================================================
-    Latency     3 cycles (:attr:`latency`)
+    Latency     3 cycles (:attr:`latency`), or 1 if ``short``
     Throughput  1 value per cycle; never stalls
     Golden      :func:`systolith_sim.vector.requantizer.normalize_significand`
     =========== ====================================================
@@ -28,6 +31,8 @@ class Significand(wiring.Component):
     ----------
     bits : int
         Width of x, 18 to 64.
+    short : bool
+        Leave out all registers but the last.
 
     Members
     -------
@@ -35,54 +40,64 @@ class Significand(wiring.Component):
         The integer.
     m : Out(signed(18))
         Its significand.
-    exponent : Out(signed(7))
-        Its exponent, -17 to bits - 18.
+    exponent : Out(range(bits - 17))
+        Its exponent.
     """
-
-    latency = 3
 
     x: Signal
     m: Signal
     exponent: Signal
 
-    def __init__(self, bits: int) -> None:
-        self.bits = bits
+    def __init__(self, bits: int, *, short: bool = False) -> None:
+        self.short = short
         super().__init__({
-            "x": In(signed(bits)), "m": Out(signed(NORMAL_BITS)), "exponent": Out(signed(7)),
-        })  # fmt: skip
+            "x": In(signed(bits)),
+            "m": Out(signed(NORMAL_BITS)),
+            "exponent": Out(range(bits - NORMAL_BITS + 1)),
+        })
+
+    @staticmethod
+    def cycles(short: bool) -> int:
+        """Return the latency of a short one, or of any other."""
+        return 1 if short else len(GROUPS)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``x`` to ``m``."""
+        return self.cycles(self.short)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         word: Value = self.x
         sticky: Value = C(0, 1)
-        count: Value = C(0, 0)
-        for step in (16, 4, 1):
-            # Lower bits can no longer come up into the significand: one says what they were.
-            kept = min(len(word), NORMAL_BITS + step - 1)
-            shifted = Signal(kept, name=f"shifted_{step}")
-            digit = Signal(2, name=f"digit_{step}")
-            rest = Signal(name=f"rest_{step}")
-            for number in range(4):
-                distance = number * step
-                if distance >= self.bits:
-                    break
-                head = word[-1 - distance :]
-                with m.If((head.all() | ~head.any()) if number else C(1)):
-                    m.d.comb += [
-                        digit.eq(number),
-                        shifted.eq(Cat(C(0, distance), word)[len(word) - kept :]),
-                        rest.eq(sticky | word[: max(0, len(word) - kept - distance)].any()),
-                    ]
-            count = Cat(digit, count)
-            if step > 1:
-                word = Signal(kept, name=f"word_{step}", reset_less=True)
-                sticky = Signal(name=f"sticky_{step}", reset_less=True)
-                taken = Signal(len(count), name=f"taken_{step}", reset_less=True)
-                m.d.sync += [word.eq(shifted), sticky.eq(rest), taken.eq(count)]
-                count = taken
-
-        m.d.sync += [
-            self.m.eq(shifted | rest),
-            self.exponent.eq(self.bits - NORMAL_BITS - count),
-        ]
+        exponent: Value = C(0, 0)
+        for group in GROUPS:
+            for power in group:
+                if len(word) >= NORMAL_BITS + power:
+                    long, word, lost = _shorten(m, word, power)
+                    sticky, exponent = sticky | lost, Cat(long, exponent)
+            if group != GROUPS[-1] and not self.short:
+                values = word, sticky, exponent
+                word, sticky, exponent = registers = [
+                    Signal(len(value), name=f"register_{group[0]}_{index}", reset_less=True)
+                    for index, value in enumerate(values)
+                ]
+                m.d.sync += [to.eq(value) for to, value in zip(registers, values, strict=True)]
+        m.d.sync += [self.m.eq(word | sticky), self.exponent.eq(exponent)]
         return m
+
+
+def _shorten(m: Module, word: Value, power: int) -> tuple[Signal, Signal, Value]:
+    """Shift right by ``power`` if smaller ones cannot bring the word to 18 bits.
+
+    Returns whether it is so, what is left, and whether a one is lost.
+    """
+    kept = NORMAL_BITS + power - 1
+    copies = word[kept - 1 : -1] ^ word[-1].replicate(len(word) - kept)  # of the sign, or not
+    long = Signal(name=f"long_{power}")
+    shifted = Signal(kept, name=f"shifted_{power}")
+    m.d.comb += [
+        long.eq(copies.any()),
+        shifted.eq(Mux(long, word[power:].as_signed(), word[:kept].as_signed())),
+    ]
+    return long, shifted, long & word[:power].any()
