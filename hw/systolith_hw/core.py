@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .array.engine import MatrixEngine
 from .config import Config
-from .control.counters import event_layout
+from .control.settings import Settings
+from .control.tally import event_layout
 from .dma.load import LoadUnit
 from .dma.store import StoreUnit
 from .interfaces import Fault, ReadPort, WritePort
@@ -63,20 +64,16 @@ class Core(wiring.Component):
         Run the program from its first instruction.
     halt : In(1)
         Start nothing new; memories keep their contents.
-    program_address, program_write : In
-        Byte address of the program; the strobe begins to fetch it.
-    length, position : In(32)
-        Runtime registers 1 and 2, taken at start.
+    program_write : In(1)
+        Begin to fetch the program.
+    settings : In(Settings)
+        Its address, and runtime registers 1 and 2.
     done : Out(1)
         END has completed, for one cycle.
     faults : Out(Fault) for each :class:`~systolith_hw.isa.Unit`
         As ``fault_sequencer``, ``fault_array``, and so on.
     semaphore_misuse : Out(1), semaphore_unit : Out(3)
         A semaphore was misused, and by which unit.
-    pc : Out(16)
-        The instruction that the sequencer is at.
-    activity : Out(1)
-        Something moved in this cycle; restarts the watchdog.
     events : Out(event_layout)
         What the counters count.
     """
@@ -87,15 +84,11 @@ class Core(wiring.Component):
     reset: Signal
     start: Signal
     halt: Signal
-    program_address: Signal
     program_write: Signal
-    length: Signal
-    position: Signal
+    settings: Any
     done: Signal
     semaphore_misuse: Signal
     semaphore_unit: Signal
-    pc: Signal
-    activity: Signal
     events: data.View
 
     def __init__(self, config: Config, target: str = "generic") -> None:
@@ -108,16 +101,12 @@ class Core(wiring.Component):
             "reset": In(1),
             "start": In(1),
             "halt": In(1),
-            "program_address": In(config.bus.address_bits),
             "program_write": In(1),
-            "length": In(32),
-            "position": In(32),
+            "settings": In(Settings()),
             "done": Out(1),
             **{f"fault_{unit.name.lower()}": Out(Fault()) for unit in Unit},
             "semaphore_misuse": Out(1),
             "semaphore_unit": Out(range(len(Unit))),
-            "pc": Out(16),
-            "activity": Out(1),
             "events": Out(event_layout(config)),
         })
 
@@ -143,6 +132,7 @@ class Core(wiring.Component):
         connect(m, vector.stream, store.stream)
         connect(m, store.wide, wide.read)
 
+        connect(m, flipped(self.settings), sequencer.settings)
         connect(m, sequencer.bus, flipped(self.fetch))
         connect(m, load.bus, flipped(self.load))
         connect(m, store.bus, flipped(self.store))
@@ -154,13 +144,9 @@ class Core(wiring.Component):
         m.d.comb += [
             sequencer.units_idle.eq(idle),
             sequencer.start.eq(self.start),
-            sequencer.program_address.eq(self.program_address),
             sequencer.program_write.eq(self.program_write),
-            sequencer.length.eq(self.length),
-            sequencer.position.eq(self.position),
             semaphores.clear.eq(self.start),
             self.done.eq(sequencer.done),
-            self.pc.eq(sequencer.pc),
         ]
         self._connect_events(m, sequencer, units, vector)
         return m
@@ -202,15 +188,12 @@ class Core(wiring.Component):
         return idle
 
     def _connect_events(self, m, sequencer, units, vector) -> None:
-        """Register every event, since counters stand far from what they count."""
+        """Gather the units' events."""
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
             for name in part.events.shape().members:
                 field = "fetch_beats" if name == "fetch_beats" else f"{unit.name.lower()}_{name}"
-                m.d.sync += self.events[field].eq(part.events[name])
-        m.d.sync += [
+                m.d.comb += self.events[field].eq(part.events[name])
+        m.d.comb += [
             self.events.saturations.eq(vector.saturations),
             self.events.flushes.eq(vector.flushes),
         ]
-        moving = ("array_busy", "vector_busy", "load_beats", "store_beats", "fetch_beats",
-                  "sequencer_busy")  # fmt: skip
-        m.d.comb += self.activity.eq(Cat(self.events[name] for name in moving).any())

@@ -12,7 +12,7 @@ from .budget import memory_budget, multiplier_budget
 from .bus.axi import axi4_ports, axi_lite_ports
 from .config import Config, ConfigError
 from .isa import ISA_VERSION
-from .registers import COUNTER_BASE, COUNTERS, REGISTER_SPACE, REGISTERS
+from .registers import COUNTERS, REGISTER_SPACE, REGISTERS, counter_offsets
 from .top import Systolith
 from .verilog import LINT_OFF, component_verilog
 
@@ -134,9 +134,11 @@ def ports_markdown(config: Config) -> str:
 
 def manifest(config: Config, target: str = "generic") -> dict[str, typing.Any]:
     """Return everything that software and integrators need to know of a core, ready for JSON."""
+    offsets = counter_offsets(config.control.stall_counters)
     counters = [
-        {"name": item.name, "offset": COUNTER_BASE + 4 * index, "doc": item.doc}
-        for index, item in enumerate(COUNTERS)
+        {"name": item.name, "offset": offsets[item.name], "doc": item.doc}
+        for item in COUNTERS
+        if item.name in offsets
     ]
     memories = [
         {"name": use.memory, "words": use.words, "width": use.width, "copies": use.copies,

@@ -51,14 +51,20 @@ BEHAVIOUR = """\
   several bits of CONTROL are written together, RESET comes before ABORT, and that before START.
 * **PROGRAM** written while the core is not ready is fetched as soon as it is.
 * **WATCHDOG** counts cycles in a row in which no unit moved anything. Waiting for memory is no
-  progress either, so allow for its longest delay. Writing it starts the count again.
+  progress either, so allow for its longest delay. Writing any of PROGRAM, WATCHDOG, LENGTH and
+  POSITION starts the count again. It looks once in {round} cycles, so it is never early, and up to
+  two such rounds late.
+* **PROGRAM, WATCHDOG, LENGTH, POSITION** and counters share a memory: an access to them waits for
+  its turn, up to {latency} cycles, or twice as long after START. They are zero when an FPGA has
+  been configured, and keep their values when `rst` is asserted.
 * **Interrupts**: a bit of IRQ_PENDING is set when its event happens, whatever IRQ_ENABLE says,
   and cleared by writing a one or by RESET. The `irq` output is a level: it is one while any
   enabled bit is pending.
 * **Counters** count events of the running program only. CYCLES counts from the cycle after START
   is taken to the one in which the program ends, both included. Every counter is 32 bits wide and
-  wraps. Reading one while the program runs gives its exact value at some cycle of the read; it
-  takes up to {latency} cycles.
+  wraps. Reading one while the program runs gives its exact value at some cycle of the read. Those
+  without a star in the table are there only with `control.stall_counters`; otherwise their
+  addresses have no register.
 
 ## The port
 
@@ -73,19 +79,20 @@ def markdown() -> str:
     """Return the text of ``docs/registers.md``."""
     rows = [(register.offset, register.name, register.access, register.doc)
             for register in REGISTERS]  # fmt: skip
-    counters = [(COUNTER_BASE + 4 * index, counter.name, "ro", counter.doc)
+    counters = [(COUNTER_BASE + 4 * index, counter.name, "ro" + " *" * counter.basic, counter.doc)
                 for index, counter in enumerate(COUNTERS)]  # fmt: skip
-    # Bus handshakes, one round of the scan, and its pipeline.
-    latency = len(COUNTERS) + 10
+    # Two cycles for each counter, each register of the same memory, and the watchdog's countdown.
+    period = 2 * (len(COUNTERS) + 5)
     return "\n".join([
         HEADER,
         *_table("Meaning", rows),
         "",
         "Counters count the cycles in which something happened, unless they say otherwise.",
+        "Those marked with a star are in every core.",
         "",
         *_table("Counts", counters),
         "",
-        BEHAVIOUR.format(latency=latency),
+        BEHAVIOUR.format(round=period, latency=period + 10),
     ]).rstrip() + "\n"
 
 

@@ -6,7 +6,17 @@ All registers are 32 bits wide, at byte offsets on the AXI4-Lite port.
 import enum
 from dataclasses import dataclass
 
-__all__ = ["COUNTERS", "REGISTERS", "Control", "ControlRegister", "Counter", "Interrupt", "Status"]
+__all__ = [
+    "COUNTERS",
+    "OFFSETS",
+    "REGISTERS",
+    "Control",
+    "ControlRegister",
+    "Counter",
+    "Interrupt",
+    "Status",
+    "counter_offsets",
+]
 
 IDENTITY = 0x54_4C_59_53
 """What ID reads: "SYLT" in little-endian ASCII."""
@@ -66,42 +76,58 @@ REGISTERS = (
     ControlRegister("ERROR", 0x20, "ro", "bits 7:0 error code, bits 15:8 unit"),
     ControlRegister("ERROR_PC", 0x24, "ro", "instruction index of the error"),
     ControlRegister("WATCHDOG", 0x28, "rw", "cycles without any progress after which a running "
-                    "program is stopped with an error; 0 never stops it"),
+                    "program is stopped with an error, up to 128 later; 0 never stops it"),
     ControlRegister("LENGTH", 0x2C, "rw", "runtime register 1; write while not running"),
     ControlRegister("POSITION", 0x30, "rw", "runtime register 2; write while not running"),
 )  # fmt: skip
 
+OFFSETS = {register.name: register.offset for register in REGISTERS}
+"""Byte offset of each register by its name."""
+
 
 @dataclass(frozen=True)
 class Counter:
-    """One counter. ``event`` counts cycles in which a unit raises it, unless the doc says more."""
+    """One counter. It counts cycles in which a unit raises its event, unless the doc says more.
+
+    One that is not ``basic`` exists only with ``control.stall_counters``.
+    """
 
     name: str
     doc: str
+    basic: bool = False
 
 
 COUNTERS = (
-    Counter("CYCLES", "from the start write to the done flag"),
-    Counter("ARRAY_BUSY", "a control word entered the array"),
+    Counter("CYCLES", "from the start write to the done flag", True),
+    Counter("ARRAY_BUSY", "a control word entered the array", True),
     Counter("ARRAY_WAIT_SEMAPHORE", "the array waited for a semaphore"),
     Counter("ARRAY_WAIT_OUTPUT", "the array waited for room in the output FIFO"),
     Counter("ARRAY_WAIT_WRITE", "the array yielded to an operand write (single-port memory)"),
-    Counter("VECTOR_BUSY", "the vector unit took a beat"),
+    Counter("VECTOR_BUSY", "the vector unit took a beat", True),
     Counter("VECTOR_WAIT_SEMAPHORE", "the vector unit waited for a semaphore"),
     Counter("VECTOR_WAIT_RESULT", "the vector unit waited for the array"),
     Counter("VECTOR_WAIT_STORE", "the vector unit waited for STORE to take its stream"),
-    Counter("LOAD_BEATS", "LOAD received a beat"),
+    Counter("LOAD_BEATS", "LOAD received a beat", True),
     Counter("LOAD_WAIT_SEMAPHORE", "LOAD waited for a semaphore"),
     Counter("LOAD_WAIT_BUS", "LOAD waited for the bus"),
-    Counter("STORE_BEATS", "STORE sent a beat"),
+    Counter("STORE_BEATS", "STORE sent a beat", True),
     Counter("STORE_WAIT_SEMAPHORE", "STORE waited for a semaphore"),
     Counter("STORE_WAIT_SOURCE", "STORE waited for data"),
     Counter("STORE_WAIT_BUS", "STORE waited for the bus"),
     Counter("SEQUENCER_BUSY", "the sequencer worked on an instruction"),
     Counter("SEQUENCER_WAIT_QUEUE", "the sequencer waited for room in a queue"),
     Counter("SEQUENCER_WAIT_FETCH", "the sequencer waited for the program"),
-    Counter("FETCH_BEATS", "the sequencer received a beat of program"),
-    Counter("SATURATIONS", "values clipped to 32 bits (number of values)"),
-    Counter("FLUSHES", "blocks that were not zero and became zero (number of blocks)"),
+    Counter("FETCH_BEATS", "the sequencer received a beat of program", True),
+    Counter("SATURATIONS", "values clipped to 32 bits (number of values)", True),
+    Counter("FLUSHES", "blocks that were not zero and became zero (number of blocks)", True),
 )
-"""Counters in address order; START clears them."""
+"""Counters in address order, all that there can be; START clears them."""
+
+
+def counter_offsets(stall_counters: bool) -> dict[str, int]:
+    """Return the byte offset of each counter that a core has, by its name."""
+    return {
+        counter.name: COUNTER_BASE + 4 * index
+        for index, counter in enumerate(COUNTERS)
+        if counter.basic or stall_counters
+    }

@@ -70,6 +70,7 @@ class Systolith(wiring.Component):
         attach(m, self, "m_axi_", reader.axi)
         attach(m, self, "m_axi_", writer.axi)
         connect(m, slave.port, control.port)
+        connect(m, control.settings, core.settings)
         connect(m, core.fetch, reader.client_0)
         connect(m, core.load, reader.client_1)
         connect(m, core.store, writer.client)
@@ -80,15 +81,10 @@ class Systolith(wiring.Component):
             core.reset.eq(buses_reset),
             core.start.eq(control.start),
             core.halt.eq(control.halt),
-            core.program_address.eq(control.program_address),
             core.program_write.eq(control.program_write),
-            core.length.eq(control.length),
-            core.position.eq(control.position),
             control.done.eq(core.done),
             control.semaphore_misuse.eq(core.semaphore_misuse),
             control.semaphore_unit.eq(core.semaphore_unit),
-            control.pc.eq(core.pc),
-            control.activity.eq(core.activity),
             control.events.eq(core.events),
             control.bus_idle.eq(reader.idle & writer.idle),
             self.irq.eq(control.irq),

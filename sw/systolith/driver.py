@@ -8,21 +8,25 @@ from collections.abc import Callable
 from systolith_hw.config import INSTRUCTION_BYTES, Config
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit, decode
 from systolith_hw.registers import (
-    COUNTER_BASE,
-    COUNTERS,
     IDENTITY,
-    REGISTERS,
+    OFFSETS,
     Control,
     Interrupt,
     Status,
+    counter_offsets,
 )
 
 if typing.TYPE_CHECKING:
     from systolith_sim.device.device import Device
 
-__all__ = ["CoreError", "Driver", "DriverError", "ForeignCoreError", "ForeignProgramError"]
-
-OFFSETS = {register.name: register.offset for register in REGISTERS}
+__all__ = [
+    "CoreError",
+    "Counters",
+    "Driver",
+    "DriverError",
+    "ForeignCoreError",
+    "ForeignProgramError",
+]
 
 WORDS = {
     ErrorCode.ILLEGAL_INSTRUCTION: "an illegal instruction, or an undefined kind of one",
@@ -80,6 +84,18 @@ class CoreError(DriverError):
         meaning = WORDS.get(typing.cast(ErrorCode, self.code), "an error this driver does not know")
         text = f"{name} in {where} at instruction {pc}: {meaning}"
         super().__init__(f"{text}; {instruction}" if instruction else text)
+
+
+class Counters(dict[str, int]):
+    """The counters of a run by name; says why one is not there."""
+
+    def __missing__(self, name: str) -> int:
+        """Raise what tells most."""
+        if name not in counter_offsets(stall_counters=True):
+            raise KeyError(name)
+        raise DriverError(
+            f"the core does not count {name}: it was generated without control.stall_counters"
+        )
 
 
 class Driver:
@@ -251,11 +267,11 @@ class Driver:
         raise CoreError(error & 0xFF, error >> 8 & 0xFF, pc, self._describe(pc))
 
     def counters(self) -> dict[str, int]:
-        """Return all counters of the last run by name."""
-        return {
-            counter.name: self.device.read_register(COUNTER_BASE + 4 * index)
-            for index, counter in enumerate(COUNTERS)
-        }
+        """Return all counters that the core has, of the last run, by name."""
+        offsets = counter_offsets(self.config.control.stall_counters)
+        return Counters(
+            (name, self.device.read_register(offset)) for name, offset in offsets.items()
+        )
 
     def abort(self) -> None:
         """Stop the running program; the core needs :meth:`reset` before the next one."""

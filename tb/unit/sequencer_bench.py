@@ -140,6 +140,35 @@ class Memory:
                     waiting.append((payload.address + beat * size, due, beat == payload.last))
 
 
+class Teller:
+    """Tells POSITION, LENGTH and PROGRAM over and over, as the control registers do."""
+
+    NAMES = ("position", "length", "program")
+    PERIOD = 26
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.values = dict.fromkeys(self.NAMES, 0)
+        self.cycle = 0
+
+    def restart(self):
+        """Begin anew, as START does one cycle before the sequencer sees it."""
+        self.cycle = -2
+
+    async def tell(self, ctx):
+        """Run as a background testbench."""
+        settings = self.settings
+        while True:
+            self.cycle = (self.cycle + 1) % self.PERIOD if self.cycle >= 0 else self.cycle + 1
+            slot, high = divmod(self.cycle, 2)
+            for index, name in enumerate(self.NAMES):
+                ctx.set(getattr(settings, name), slot == index)
+            ctx.set(settings.high, high)
+            value = self.values[self.NAMES[slot]] if 0 <= slot < len(self.NAMES) else 0xFFFF_FFFF
+            ctx.set(settings.data, value >> 16 * high & 0xFFFF)
+            await ctx.tick()
+
+
 class Bench:
     """A Sequencer with memory and queues that stall; run it with :meth:`run`.
 
@@ -152,6 +181,7 @@ class Bench:
         self.rng = random.Random(seed)
         self.dut = Sequencer(config)
         self.memory = Memory(config, self.rng, pace=pace, delay=delay)
+        self.teller = Teller(self.dut.settings)
         self.p_ready = p_ready
         self.limit = limit
         self.issued: list[bytes] = []
@@ -204,7 +234,7 @@ class Bench:
                     words.clear()
 
     async def write_program(self, ctx, address: int):
-        ctx.set(self.dut.program_address, address)
+        self.teller.values["program"] = address
         ctx.set(self.dut.program_write, 1)
         await ctx.tick()
         ctx.set(self.dut.program_write, 0)
@@ -212,8 +242,8 @@ class Bench:
     async def start(self, ctx, registers=()):
         """Start; return when the program has ended or failed, and keep how in ``outcome``."""
         values = dict(registers)
-        ctx.set(self.dut.length, values.get(1, 0))
-        ctx.set(self.dut.position, values.get(2, 0))
+        self.teller.values.update(length=values.get(1, 0), position=values.get(2, 0))
+        self.teller.restart()
         self.issued.clear()
         self.cycles.clear()
         ctx.set(self.dut.start, 1)
@@ -240,7 +270,7 @@ class Bench:
         sim = Simulator(self.dut)
         sim.add_clock(1e-6)
         sim.add_testbench(script)
-        for process in (serve, self.queues, watch):
+        for process in (serve, self.queues, self.teller.tell, watch):
             sim.add_testbench(process, background=True)
         sim.run()
 

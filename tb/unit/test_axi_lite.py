@@ -42,6 +42,7 @@ class Registers:
             if read:
                 value = self.words.get(address, 0) if self.known(address) else 0
                 self.reads.append((address, value))
+            if read or write:
                 for _ in range(self.rng.randrange(self.latency + 1)):
                     await ctx.tick()
                     assert not ctx.get(port.read | port.write)

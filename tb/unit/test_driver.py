@@ -13,7 +13,14 @@ from systolith.driver import (
 )
 from systolith_hw.config import BusConfig, Config
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Opcode, Unit, encode
-from systolith_hw.registers import COUNTER_BASE, COUNTERS, IDENTITY, REGISTERS, Status
+from systolith_hw.registers import (
+    COUNTER_BASE,
+    COUNTERS,
+    IDENTITY,
+    REGISTERS,
+    Status,
+    counter_offsets,
+)
 from systolith_sim.device import Device, VerilatedDevice
 
 CONFIG = Config()
@@ -71,6 +78,18 @@ def test_run_writes_in_order_and_returns_counters():
     assert core.memory[0x100 : 0x100 + len(PROGRAM)] == PROGRAM
     assert list(counters) == [counter.name for counter in COUNTERS]
     assert counters["ARRAY_BUSY"] == COUNTER_BASE + 4
+
+
+def test_counters_that_the_core_has_not():
+    config = CONFIG.replace({"control.stall_counters": False})
+    core = Scripted((0, Status.DONE), CONFIG_HASH=config.hash)
+    counters = Driver(core, config).run(0x100)
+    assert list(counters) == list(counter_offsets(stall_counters=False))
+    assert counters["FLUSHES"] == COUNTER_BASE + 4 * 21
+    with pytest.raises(DriverError, match="not count LOAD_WAIT_BUS: .* control.stall"):
+        counters["LOAD_WAIT_BUS"]
+    with pytest.raises(KeyError):
+        counters["NOTHING"]
 
 
 def test_program_is_fetched_once():

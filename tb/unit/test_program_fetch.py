@@ -10,7 +10,7 @@ from systolith_hw.isa import Opcode, encode
 from systolith_hw.presets import PRESETS
 from systolith_hw.sequencer.fetch import FetchShape, ProgramFetch
 
-from .sequencer_bench import Memory, small_config, unit_instruction
+from .sequencer_bench import Memory, Teller, small_config, unit_instruction
 
 PORTS = [(1, 1), (1, 256), (2, 16), (4, 2), (8, 32), (16, 1), (32, 4), (64, 64), (128, 2)]
 
@@ -24,6 +24,7 @@ class Bench:
         self.memory = Memory(
             config, random.Random(seed), pace=pace, delay=delay, outstanding=outstanding
         )
+        self.teller = Teller(self.dut.settings)
         self.limit = limit
         self.stored: dict[int, int] = {}
         self.beats = 0
@@ -46,7 +47,7 @@ class Bench:
         return bytes(self.stored.get(first + byte, 0) for byte in range(32))
 
     async def command(self, ctx, signal, address=0):
-        ctx.set(self.dut.program_address, address)
+        self.teller.values["program"] = address
         ctx.set(signal, 1)
         await ctx.tick()
         ctx.set(signal, 0)
@@ -71,7 +72,7 @@ class Bench:
         sim = Simulator(self.dut)
         sim.add_clock(1e-6)
         sim.add_testbench(script)
-        for process in (serve, self.store, watch):
+        for process in (serve, self.store, self.teller.tell, watch):
             sim.add_testbench(process, background=True)
         sim.run()
 
@@ -151,6 +152,7 @@ def test_latency():
     async def script(ctx):
         await bench.command(ctx, bench.dut.program_write)
         asked, beats, came = [], [], []
+        told = 3  # cycles until the upper half of the address has come by
         for cycle in range(1, 40):
             *_, ask, beat, fetched = await ctx.tick().sample(
                 bench.dut.bus.request.valid, bench.dut.beat, bench.dut.fetched
@@ -158,7 +160,7 @@ def test_latency():
             asked += [cycle] * ask
             beats += [cycle] * beat
             came += [cycle] * (fetched >= 1)
-        assert asked[0] == 4
+        assert asked[0] == 4 + told
         assert came[0] - beats[3] == 2
 
     bench.run(script)

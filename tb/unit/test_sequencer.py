@@ -200,7 +200,7 @@ def test_restart_of_a_long_program():
     bench.memory.place(program, 0x2000)
 
     async def script(ctx):
-        ctx.set(bench.dut.program_address, 0x2000)
+        bench.teller.values["program"] = 0x2000
         for _ in range(3):
             await bench.start(ctx)  # a start alone fetches, too
             assert bench.outcome == "done"
@@ -258,7 +258,7 @@ def test_latency_and_throughput():
         await bench.start(ctx)
 
     bench.run(script)
-    assert bench.cycles[0] - bench.started == 6
+    assert bench.cycles[0] - bench.started == 8
     steps = [b - a for a, b in zip(bench.cycles, bench.cycles[1:], strict=False)]
     assert set(steps) == {5}
     assert bench.counts["wait_fetch"] == 0

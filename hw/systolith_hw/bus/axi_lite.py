@@ -19,9 +19,8 @@ class AxiLiteSlave(wiring.Component):
     has been. When reads and writes compete they take turns.
 
     =========== ==========================================================
-    Latency     write: BVALID 4 cycles after AWVALID and WVALID;
-                read: RVALID 2 cycles after AR is taken, and what the register
-                port adds
+    Latency     write: BVALID 4 cycles after AWVALID and WVALID; read: RVALID 2
+                cycles after AR is taken; both, and what the register port adds
     Stall       no xREADY depends combinationally on an input
     Error       SLVERR, and nothing written or zero read, for an address
                 without a register, an address that is not a multiple of 4,
@@ -75,6 +74,11 @@ class AxiLiteSlave(wiring.Component):
                 ]
                 m.d.sync += error.eq(port.error | ~whole)
                 with m.If(axi.wvalid):
+                    m.next = "write response"
+                with m.If(port.write):
+                    m.next = "write wait"
+            with m.State("write wait"):
+                with m.If(port.valid):
                     m.next = "write response"
             with m.State("write response"):
                 m.d.comb += axi.bvalid.eq(1)

@@ -16,13 +16,13 @@ class RegisterPort(wiring.Signature):
     error : In(1)
         No register has this address; combinational from ``address``.
     write : Out(1)
-        Write ``write_data`` in this cycle.
+        Strobe that writes ``write_data``.
     write_data : Out(32)
     read : Out(1)
         Strobe that asks for a value.
     valid : In(1)
-        Strobe, one cycle later or more: ``read_data`` holds the value from now to the next
-        ``read``.
+        Strobe, one cycle later or more: what was asked for is done, and after a ``read``,
+        ``read_data`` holds the value until the next access.
     read_data : In(32)
     """
 

@@ -1,4 +1,4 @@
-"""Event counters, their high parts kept in a memory."""
+"""Counters, and the registers that hold numbers, in one memory."""
 
 from typing import Any
 
@@ -7,45 +7,49 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..registers import COUNTERS
+from ..registers import COUNTER_BASE, OFFSETS, REGISTER_SPACE, counter_offsets
+from .settings import Settings
+from .tally import EventTally, event_layout
+from .watchdog import Watchdog
 
-__all__ = ["CounterBank", "event_layout"]
+__all__ = ["CounterBank", "scan"]
 
-COUNTER_BITS = 32
+HALF = 16
+WORD_BITS = (REGISTER_SPACE // 4 - 1).bit_length()
+
+KEPT = ("POSITION", "LENGTH", "PROGRAM", "WATCHDOG")
+"""The registers that stand in the memory; the first three are told to the core."""
+
+COUNTDOWN = OFFSETS["WATCHDOG"] // 4 ^ 4
+"""The word, of no register, where the watchdog's countdown stands: next to its limit."""
 
 
-def event_layout(config: Config) -> data.StructLayout:
-    """Return one field per counter of :data:`systolith_hw.registers.COUNTERS`, but CYCLES.
-
-    All are strobes, except ``saturations``, the number of values clipped in a cycle.
-    """
-    many = (config.array.rows + config.vector.lanes).bit_length()
-    return data.StructLayout({
-        counter.name.lower(): many if counter.name == "SATURATIONS" else 1
-        for counter in COUNTERS
-        if counter.name != "CYCLES"
-    })
+def scan(config: Config) -> list[int]:
+    """Return the words of the memory in the order in which they are visited."""
+    counters = counter_offsets(config.control.stall_counters).values()
+    *told, limit = (OFFSETS[name] // 4 for name in KEPT)
+    # The countdown comes before its limit: a written limit counts from the next round on.
+    return [*(offset // 4 for offset in counters), *told, COUNTDOWN, limit]
 
 
 class CounterBank(wiring.Component):
-    """Event counters of 32 bits, for a few flip-flops each.
+    """Counters, and the registers that hold numbers, in one memory, for a few flip-flops each.
 
-    Only the lowest bits of a counter are a counter; its 32-bit total stands in a memory. A scan
-    visits the counters in turn, one per cycle, and adds what came since its last visit, which
-    the low bits still tell apart because they are wide enough for one round of events. ::
+    A scan visits all words in turn, for two cycles each, a half in a cycle. It adds to a counter
+    what came since the last visit, and tells the core what stands in LENGTH, POSITION and
+    PROGRAM. Whoever reads or writes waits for the scan to come by. ::
 
-        events ──►[ low bits ]──►[ mux ]──►[ sample ]──┐
-                                    ▲                  ├─►( total + (sample - total) mod 2**low )
-        slot ─────┬─────────────────┘                  │               │
-                  └──►[ memory ]──────────►[ total ]───┘               ├──► value
-                          ▲────────────────────[ result ]◄─────────────┘
+        events ──►[ tally ]──►[ operand ]──►(+)──►[ result ]──►(or data)──►┬──► settings
+                                             ▲                             │
+                              [  memory  ]───┘◄────────────────────────────┘
 
-    A read waits for the scan to come by, so its value is exact as of one cycle: at or after the
-    read strobe. Clearing restarts the scan, whose first round takes the totals as zero.
+    What is read is exact as of one cycle at or after the read strobe. Clearing begins with a
+    round in which all counters become zero.
 
     =========== ==========================================================
-    Latency     4 to ``4 + len(COUNTERS)`` cycles from ``read`` to ``valid``;
-                a read during ``clear`` waits for its end
+    Latency     ``period`` + 5 cycles at most from ``read`` or ``write`` to
+                ``valid``, and another ``period`` after ``clear``; if not
+                ``stored``, 6 at most, or 1 for a write
     Throughput  every event in every cycle
     Golden      addition, modulo ``2**32``
     =========== ==========================================================
@@ -53,119 +57,208 @@ class CounterBank(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``array.rows`` and ``vector.lanes``, for the width of ``events.saturations``.
+        For the counters that there are, and the width of ``events.saturations``.
 
     Members
     -------
     events : In(event_layout)
         What happens in this cycle.
     enable : In(1)
-        Count ``events``, and one cycle on CYCLES.
+        A program runs: count ``events``, and one cycle on CYCLES.
+    activity : In(1)
+        Something moved in this cycle; restarts the watchdog.
     clear : In(1)
-        All counters become zero; nothing is counted in this cycle.
-    read : In(1)
-        Strobe: report counter ``index``, which holds until ``valid``.
-    index : In(range(len(COUNTERS)))
+        All counters become zero, and the scan begins anew, with ``settings``. Not while
+        ``enable``, nor in the cycle after.
+    number : In(6)
+        Which word to access: a byte offset of :mod:`systolith_hw.registers`, divided by four.
+    stored : In(1), error : In(1)
+        It stands here, or nowhere, and reads zero.
+    read, write : In(1), write_data : In(32)
+        Strobes; all the others hold until ``valid``.
+    elsewhere : In(32)
+        What a word reads that does not stand here.
     valid : Out(1)
-        Strobe: ``value`` is the answer, in this cycle only.
-    value : Out(32)
+        Strobe: the access is over, and what was read is in ``data`` until the next.
+    data : Out(32)
+    settings : Out(Settings)
+        For the sequencer.
+    fire : Out(1)
+        The watchdog stops the program.
     """
 
     events: data.View
     enable: Signal
+    activity: Signal
     clear: Signal
+    number: Signal
+    stored: Signal
+    error: Signal
     read: Signal
-    index: Signal
+    write: Signal
+    write_data: Signal
+    elsewhere: Signal
     valid: Signal
-    value: Signal
+    data: Signal
+    settings: Any
+    fire: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.words = scan(config)
+        self.counters = len(counter_offsets(config.control.stall_counters))
+        self.period = 2 * len(self.words)
         super().__init__({
             "events": In(event_layout(config)),
             "enable": In(1),
+            "activity": In(1),
             "clear": In(1),
+            "number": In(WORD_BITS),
+            "stored": In(1),
+            "error": In(1),
             "read": In(1),
-            "index": In(range(len(COUNTERS))),
+            "write": In(1),
+            "write_data": In(2 * HALF),
+            "elsewhere": In(2 * HALF),
             "valid": Out(1),
-            "value": Out(COUNTER_BITS),
+            "data": Out(2 * HALF),
+            "settings": Out(Settings()),
+            "fire": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        attrs: dict[str, Any] = {"no_rw_check": 1}
-        totals: memory.Memory = memory.Memory(
-            shape=unsigned(COUNTER_BITS), depth=len(COUNTERS), init=[], attrs=attrs
+        # A counter is passed over once, in the round after a clear.
+        m.submodules.tally = tally = EventTally(self.config, 2 * self.period + 2)
+        m.submodules.watchdog = watchdog = Watchdog(self.period)
+        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
+        store: memory.Memory = memory.Memory(
+            shape=unsigned(HALF), depth=2 << WORD_BITS, init=[], attrs=attrs
         )
-        m.submodules.totals = totals
-        reader, writer = totals.read_port(), totals.write_port()
-        lows = self._low_counters(m)
+        m.submodules.store = store
+        reader, writer = store.read_port(), store.write_port()
 
-        # Stage 0: the slot to visit.
-        slot = [Signal(range(len(COUNTERS)), name=f"slot_{stage}") for stage in range(4)]
-        hit = [Signal(name=f"hit_{stage}") for stage in range(4)]
-        first = [Signal(name=f"first_{stage}", init=1) for stage in range(2)]
-        waiting = Signal()
+        high = Signal()  # which half is read, and which is written
+        slot = Signal(range(len(self.words)))  # the word whose halves are read
+        visited = Signal(range(len(self.words)))  # the one before: its halves are written
+        word = Array(self.words)[slot]
+        fresh = self._scan(m, high, slot, visited)
+        result = self._add(m, reader.data, high, slot, fresh, tally.count, watchdog)
+        chosen, writing = self._access(m, high, word, result, fresh)
+
+        back = Mux(writing & chosen, self.data[:HALF], result)
+        limit_too = watchdog.reload & (slot == self._slot(COUNTDOWN))
         m.d.comb += [
-            hit[0].eq(waiting & (slot[0] == self.index)),
-            reader.addr.eq(slot[0]),
+            reader.addr.eq(Cat(high, Mux(limit_too, OFFSETS["WATCHDOG"] // 4, word))),
+            writer.addr.eq(Cat(high, Array(self.words)[visited])),
+            writer.data.eq(back),
+            writer.en.eq(
+                (visited < self.counters) | (visited == self._slot(COUNTDOWN)) | (writing & chosen)
+            ),
+            tally.events.eq(self.events),
+            tally.enable.eq(self.enable),
+            tally.clear.eq(self.clear),
+            tally.index.eq(slot),
+            tally.take.eq(~high & ~fresh & (slot < self.counters)),
+            watchdog.run.eq(self.enable),
+            watchdog.activity.eq(self.activity | writing),
+            watchdog.look.eq(high & (slot == self._slot(COUNTDOWN) - 1)),
+            watchdog.judge.eq(~high & (visited == self._slot(COUNTDOWN))),
+            self.fire.eq(watchdog.fire),
+            self.settings.high.eq(high),
+            self.settings.data.eq(back),
         ]
-        for stage in range(1, 4):
-            m.d.sync += [
-                slot[stage].eq(slot[stage - 1]),
-                hit[stage].eq(hit[stage - 1] & ~self.clear),
-            ]
-        m.d.sync += [slot[0].eq(slot[0] + 1), first[1].eq(first[0])]
-        with m.If(slot[0] == len(COUNTERS) - 1):
-            m.d.sync += [slot[0].eq(0), first[0].eq(0)]
-        with m.If(self.clear):
-            m.d.sync += [slot[0].eq(0), first[0].eq(1)]
-
-        # Stage 1: the low bits as they are now, and the total of one round ago.
-        widest = max(len(low) for low in lows)
-        narrowest = min(len(low) for low in lows)
-        sample = Signal(widest)
-        span = Signal(widest)
-        total = Signal(COUNTER_BITS)
-        m.d.sync += [sample.eq(Array(lows)[slot[1]]), total.eq(reader.data)]
-        m.d.sync += span.eq((1 << narrowest) - 1)
-        for index, low in enumerate(lows):
-            if len(low) != narrowest:
-                with m.If(slot[1] == index):
-                    m.d.sync += span.eq((1 << len(low)) - 1)
-        with m.If(first[1]):
-            m.d.sync += total.eq(0)
-
-        # Stage 2: the new total; stage 3 writes it.
-        m.d.sync += self.value.eq(total + ((sample - total[:widest])[:widest] & span))
-        m.d.comb += [
-            writer.addr.eq(slot[3]),
-            writer.data.eq(self.value),
-            writer.en.eq(1),  # also what a clear overtakes: the first round writes it anew
-            self.valid.eq(hit[3]),
-        ]
-        with m.If(self.read):
-            m.d.sync += waiting.eq(1)
-        with m.Elif(self.valid):
-            m.d.sync += waiting.eq(0)
-
+        for name in ("position", "length", "program"):
+            number = self._slot(OFFSETS[name.upper()] // 4)
+            m.d.comb += getattr(self.settings, name).eq(visited == number)
         return m
 
-    def _low_counters(self, m: Module) -> list[Signal]:
-        """Count every event modulo more than one round of the scan can bring."""
-        advance = Signal()
-        m.d.comb += advance.eq(self.enable | self.clear)
-        lows = []
-        for counter in COUNTERS:
-            name = counter.name.lower()
-            event = Const(1, 1) if counter.name == "CYCLES" else Value.cast(self.events[name])
-            # Two visits are one round apart; the first comes up to four cycles after a clear.
-            most = (len(COUNTERS) + 4) * ((1 << len(event)) - 1)
-            low = Signal(most.bit_length(), name=f"low_{name}")
-            # One enable and one reset for all: no logic cell but the adder's.
-            with m.If(advance):
-                m.d.sync += low.eq(low + event)
-                with m.If(self.clear):
-                    m.d.sync += low.eq(0)
-            lows.append(low)
-        return lows
+    def _slot(self, word: int) -> int:
+        """Return the place of a word in the scan."""
+        return self.words.index(word)
+
+    def _scan(self, m: Module, high: Signal, slot: Signal, visited: Signal) -> Signal:
+        """Visit the words in turn; return whether counters become zero."""
+        fresh = Signal(init=1)
+        m.d.sync += high.eq(~high)
+        with m.If(high):
+            m.d.sync += [slot.eq(slot + 1), visited.eq(slot)]
+            with m.If(slot == len(self.words) - 1):
+                m.d.sync += slot.eq(0)
+            with m.If(slot == self.counters - 1):
+                m.d.sync += fresh.eq(0)
+        with m.If(self.clear):
+            m.d.sync += [high.eq(0), slot.eq(self.counters), fresh.eq(1)]
+        return fresh
+
+    def _add(
+        self, m: Module, read: Value, high: Value, slot: Value, fresh: Value, count: Value,
+        watchdog: Watchdog,
+    ) -> Signal:  # fmt: skip
+        """Return the new value of the half that has been read, a cycle later."""
+        is_counter = slot < self.counters
+        is_countdown = slot == self._slot(COUNTDOWN)
+        operand = Signal(max(len(count), len(watchdog.change)))
+        down = Signal()  # the operand is negative
+        zero = Signal()
+        carry = Signal()
+        total = Signal(HALF + 1)
+        result = Signal(HALF)
+        upper = down.replicate(HALF - len(operand))
+        m.d.comb += [
+            total.eq(read + Cat(operand, upper) + carry),
+            watchdog.carry.eq(total[HALF]),
+        ]
+        m.d.sync += [
+            result.eq(Mux(zero, 0, total[:HALF])),
+            carry.eq(high & total[HALF]),
+        ]
+        with m.If(high):
+            m.d.sync += operand.eq(down.replicate(len(operand)))
+        with m.Else():
+            m.d.sync += [operand.eq(0), down.eq(is_countdown), zero.eq(fresh & is_counter)]
+            with m.If(is_countdown):
+                m.d.sync += operand.eq(watchdog.change)
+            with m.Elif(is_counter):
+                m.d.sync += operand.eq(count)
+        return result
+
+    def _access(
+        self, m: Module, high: Value, word: Value, result: Value, fresh: Value
+    ) -> tuple[Signal, Signal]:
+        """Read and write when the scan comes by.
+
+        Returns
+        -------
+        chosen : Signal
+            ``result`` is of the word to access.
+        writing : Signal
+            It is to be written.
+        """
+        waiting = Signal()
+        writing = Signal()
+        found = Signal()  # one slot before ``chosen``
+        chosen = Signal()
+        write_here = self.write & self.stored & (self.number < COUNTER_BASE // 4)
+        last = high & chosen
+        with m.If(self.clear):
+            m.d.sync += [
+                waiting.eq(waiting | found | (chosen & ~high)), found.eq(0), chosen.eq(0)
+            ]  # fmt: skip
+        with m.Elif(high):
+            m.d.sync += chosen.eq(found)
+        with m.Else():
+            here = waiting & (~self.stored | self.error | ((word == self.number) & ~fresh))
+            m.d.sync += [found.eq(here), waiting.eq(waiting & ~here)]
+        m.d.sync += self.valid.eq(last | (self.write & ~write_here))
+        with m.If(last):
+            m.d.sync += writing.eq(0)
+        with m.If(self.read | write_here):
+            m.d.sync += [waiting.eq(1), writing.eq(self.write)]
+
+        half = Mux(self.stored, result, self.elsewhere.word_select(high, HALF))
+        with m.If(self.write):
+            m.d.sync += self.data.eq(self.write_data)
+        with m.Elif(chosen & (high | ~self.clear)):
+            m.d.sync += self.data.eq(Cat(self.data[HALF:], Mux(self.error, 0, half)))
+        return chosen, writing

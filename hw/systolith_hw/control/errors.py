@@ -17,22 +17,22 @@ class ErrorLatch(wiring.Component):
 
     Of several in one cycle, units come before a misused semaphore, that before the watchdog,
     and among units the lowest number wins. Semaphores and the watchdog know no instruction: they
-    report the one that the sequencer is at in that cycle.
+    report the one that the sequencer is at. Codes and instructions are not kept here, since the
+    units hold them.
 
     =========== ==========================================================
-    Latency     ``error`` and all that goes with it, 2 cycles after the fault
+    Latency     ``error`` and all that goes with it, 1 cycle after the fault
     =========== ==========================================================
 
     Members
     -------
     fault_sequencer ... fault_store : In(Fault), one for each :class:`~systolith_hw.isa.Unit`
-        Hold from the first cycle of ``valid`` until reset.
+        Hold from the first cycle of ``valid`` until reset. The sequencer's ``pc`` is the
+        instruction that it is at, and holds from the cycle after any error.
     semaphore_misuse : In(1), semaphore_unit : In(range(5))
         A semaphore was misused, and by which unit.
     watchdog : In(1)
         The watchdog fires.
-    pc : In(16)
-        The instruction that the sequencer is at.
     listen : In(1)
         Take an error in this cycle, unless there is one.
     clear : In(1)
@@ -41,8 +41,8 @@ class ErrorLatch(wiring.Component):
         An error is taken in this cycle; combinational.
     error : Out(1)
         There is an error.
-    code : Out(8), unit : Out(range(5)), error_pc : Out(16)
-        Its code, unit and instruction, while ``error``.
+    code : Out(8), unit : Out(range(5)), pc : Out(16)
+        Its code, unit and instruction; zero without one.
     """
 
     fault_sequencer: Any
@@ -53,14 +53,13 @@ class ErrorLatch(wiring.Component):
     semaphore_misuse: Signal
     semaphore_unit: Signal
     watchdog: Signal
-    pc: Signal
     listen: Signal
     clear: Signal
     caught: Signal
     error: Signal
     code: Signal
     unit: Signal
-    error_pc: Signal
+    pc: Signal
 
     def __init__(self) -> None:
         super().__init__({
@@ -68,50 +67,44 @@ class ErrorLatch(wiring.Component):
             "semaphore_misuse": In(1),
             "semaphore_unit": In(range(len(Unit))),
             "watchdog": In(1),
-            "pc": In(PC_BITS),
             "listen": In(1),
             "clear": In(1),
             "caught": Out(1),
             "error": Out(1),
             "code": Out(8),
             "unit": Out(range(len(Unit))),
-            "error_pc": Out(PC_BITS),
+            "pc": Out(PC_BITS),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         faults = [getattr(self, f"fault_{unit.name.lower()}") for unit in Unit]
-        anywhere = Cat(fault.valid for fault in faults).any()
+        valid = Cat(fault.valid for fault in faults)
+        first = valid & ~(valid - 1)
 
-        taken = Signal()
-        source = Signal(len(Unit))  # the unit whose code and instruction to keep; one or none
-        m.d.comb += self.caught.eq(
-            self.listen & ~taken & (anywhere | self.semaphore_misuse | self.watchdog)
-        )
-
-        with m.If(~taken):
+        source = Signal(len(Unit))  # whose instruction it is, one hot
+        faulty = Signal()  # it is that unit's own fault
+        code = Signal(ErrorCode)  # if it is not
+        m.d.comb += [
+            self.error.eq(source.any()),
+            self.caught.eq(
+                self.listen & ~self.error & (valid.any() | self.semaphore_misuse | self.watchdog)
+            ),
+            self.code.eq(Mux(faulty, _select(source, [fault.code for fault in faults]), code)),
+            self.pc.eq(_select(source, [fault.pc for fault in faults])),
+        ]
+        with m.If(self.caught):
             m.d.sync += [
-                taken.eq(self.caught),
-                source.eq(0),
+                source.eq(Mux(valid.any(), first, 1 << Unit.SEQUENCER)),
+                faulty.eq(valid.any()),
+                code.eq(Mux(self.semaphore_misuse, ErrorCode.SEMAPHORE, ErrorCode.WATCHDOG)),
                 self.unit.eq(Mux(self.semaphore_misuse, self.semaphore_unit, Unit.SEQUENCER)),
-                self.code.eq(Mux(
-                    self.semaphore_misuse, ErrorCode.SEMAPHORE, ErrorCode.WATCHDOG
-                )),
-                self.error_pc.eq(self.pc),
-            ]  # fmt: skip
+            ]
             for unit, fault in reversed(list(zip(Unit, faults, strict=True))):
                 with m.If(fault.valid):
-                    m.d.sync += [source.eq(1 << unit), self.unit.eq(unit)]
-        with m.Elif(~self.error):
-            m.d.sync += self.error.eq(1)
-            with m.If(source.any()):
-                m.d.sync += [
-                    self.code.eq(_select(source, [fault.code for fault in faults])),
-                    self.error_pc.eq(_select(source, [fault.pc for fault in faults])),
-                ]
+                    m.d.sync += self.unit.eq(unit)
         with m.If(self.clear):
-            m.d.sync += [taken.eq(0), self.error.eq(0)]
-
+            m.d.sync += [source.eq(0), code.eq(0), faulty.eq(0), self.unit.eq(0)]
         return m
 
 

@@ -44,8 +44,10 @@ class Lifecycle(wiring.Component):
         An error.
     bus_idle : In(1)
         No burst is under way.
+    starting : Out(1)
+        Strobe: ``start_write`` counts, in that cycle.
     start : Out(1)
-        Strobe, the cycle after ``start_write``; ``running`` rises with it.
+        Strobe, the cycle after ``starting``; ``running`` rises with it.
     running : Out(1)
         A program runs.
     halt : Out(1)
@@ -72,6 +74,7 @@ class Lifecycle(wiring.Component):
     done: Signal
     caught: Signal
     bus_idle: Signal
+    starting: Signal
     start: Signal
     running: Signal
     halt: Signal
@@ -91,6 +94,7 @@ class Lifecycle(wiring.Component):
             "done": In(1),
             "caught": In(1),
             "bus_idle": In(1),
+            "starting": Out(1),
             "start": Out(1),
             "running": Out(1),
             "halt": Out(1),
@@ -119,7 +123,7 @@ class Lifecycle(wiring.Component):
         ]  # fmt: skip
         m.d.sync += arriving.eq(Cat(self.soft_reset, arriving))
 
-        m.d.sync += self.start.eq(0)
+        m.d.sync += self.start.eq(self.starting)
         with m.If(self.reset_write | self.caught):
             m.d.sync += [self.running.eq(0), self.halt.eq(1)]
         with m.Elif(self.finished):
@@ -127,7 +131,8 @@ class Lifecycle(wiring.Component):
         with m.Elif(self.abort_write & self.running):
             m.d.sync += [self.running.eq(0), self.halt.eq(1), self.aborted.eq(1)]
         with m.Elif(self.start_write & ready):
-            m.d.sync += [self.running.eq(1), self.start.eq(1), self.ended.eq(0)]
+            m.d.comb += self.starting.eq(1)
+            m.d.sync += [self.running.eq(1), self.ended.eq(0)]
 
         settled = settle == SETTLE_CYCLES - 1
         m.d.sync += settle.eq(settle + 1)

@@ -8,59 +8,73 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Reports ``limit`` cycles in a row in which nothing moved.
+    """Decides when nothing has moved for too long, with a countdown that stands in a memory.
 
-    =========== ==========================================================
-    Latency     1 cycle from the last of the quiet cycles to ``fire``
-    =========== ==========================================================
+    The countdown is visited once in each round of the bank's scan. A round in which something
+    moved sets it to the limit less one; any other takes the cycles of a round from it. Below
+    zero, the program is stopped: ``limit`` quiet cycles after it last moved, up to two rounds
+    late.
 
     Parameters
     ----------
-    bits : int
-        Width of the limit.
+    period : int
+        Cycles of a round.
 
     Members
     -------
     run : In(1)
         A program is running.
     activity : In(1)
-        Something moved in this cycle.
-    limit : In(bits)
-        Quiet cycles that are too many; 0 never fires.
-    restart : In(1)
-        Count from zero: the limit changed at the end of the cycle before.
+        Something moved in this cycle, or the limit changes.
+    look : In(1)
+        Strobe: the next visit is that to the countdown.
+    reload : Out(1)
+        At that visit, read the limit in place of the countdown.
+    change : Out(signed)
+        At that visit, add this to what was read.
+    judge : In(1), carry : In(1)
+        Strobe: the carry of that addition is there.
     fire : Out(1)
-        Strobe: ``limit`` quiet cycles have passed.
+        Strobe: too many quiet cycles have passed.
     """
 
     run: Signal
     activity: Signal
-    limit: Signal
-    restart: Signal
+    look: Signal
+    reload: Signal
+    change: Signal
+    judge: Signal
+    carry: Signal
     fire: Signal
 
-    def __init__(self, bits: int = 32) -> None:
-        self.bits = bits
+    def __init__(self, period: int) -> None:
+        self.period = period
         super().__init__({
             "run": In(1),
             "activity": In(1),
-            "limit": In(bits),
-            "restart": In(1),
+            "look": In(1),
+            "reload": Out(1),
+            "change": Out(range(-period, 0)),
+            "judge": In(1),
+            "carry": In(1),
             "fire": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-
-        left = Signal(self.bits)
-        armed = Signal()
-        count = Signal()
-        m.d.comb += count.eq(self.run & ~self.activity & ~self.restart & armed)
-        # One logic cell of an iCE40 per bit: the carry chain adds all ones or nothing.
-        m.d.sync += [
-            left.eq(Mux(count, left + count.replicate(self.bits), self.limit)),
-            armed.eq(self.limit.any()),
-            self.fire.eq(count & (left == 1)),
+        moved = Signal()
+        before = Signal()  # something moved since the last look
+        armed = Signal()  # the limit is not zero
+        m.d.comb += [
+            moved.eq(before | self.activity | ~self.run),
+            self.change.eq(Mux(self.reload, -1, -self.period)),
         ]
-
+        m.d.sync += [before.eq(moved & ~self.look), self.fire.eq(0)]
+        with m.If(self.look):
+            m.d.sync += self.reload.eq(moved)
+        with m.If(self.judge):
+            with m.If(self.reload):
+                m.d.sync += armed.eq(self.carry)
+            with m.Else():
+                m.d.sync += self.fire.eq(armed & ~self.carry)
         return m

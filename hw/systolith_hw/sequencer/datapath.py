@@ -34,8 +34,7 @@ class Outside(enum.Enum, shape=2):
 
     NONE = 0
     PC = 1
-    LENGTH = 2
-    POSITION = 3
+    SETTING = 2  # in both halves; one of them takes it
 
 
 class Datapath(wiring.Component):
@@ -62,6 +61,8 @@ class Datapath(wiring.Component):
         This half becomes the sum.
     low_shift : In(1)
         ``low`` is shifted one bit to the right.
+    setting_low, setting_high : In(1)
+        This half of ``high`` becomes the sum, or what comes from outside.
     high_trim : In(1)
         The upper 16 bits of ``high`` become zero.
     operand : In
@@ -70,7 +71,7 @@ class Datapath(wiring.Component):
         Keep the operand.
     value : In(32)
         What the register memory has read.
-    pc : In(16), length, position : In(32)
+    pc, setting : In(16)
     low, high : Out(32)
         The two halves.
     carry : Out(1)
@@ -84,13 +85,14 @@ class Datapath(wiring.Component):
     low_sum: Signal
     high_sum: Signal
     low_shift: Signal
+    setting_low: Signal
+    setting_high: Signal
     high_trim: Signal
     operand: Any
     hold: Signal
     value: Signal
     pc: Signal
-    length: Signal
-    position: Signal
+    setting: Signal
     low: Signal
     high: Signal
     carry: Signal
@@ -104,13 +106,14 @@ class Datapath(wiring.Component):
             "low_sum": In(1),
             "high_sum": In(1),
             "low_shift": In(1),
+            "setting_low": In(1),
+            "setting_high": In(1),
             "high_trim": In(1),
             "operand": In(Operand),
             "hold": In(1),
             "value": In(32),
             "pc": In(PC_BITS),
-            "length": In(32),
-            "position": In(32),
+            "setting": In(PC_BITS),
             "low": Out(32),
             "high": Out(32),
             "carry": Out(1),
@@ -133,10 +136,8 @@ class Datapath(wiring.Component):
         with m.Switch(self.outside):
             with m.Case(Outside.PC):
                 m.d.comb += outside.eq(self.pc)
-            with m.Case(Outside.LENGTH):
-                m.d.comb += outside.eq(self.length)
-            with m.Case(Outside.POSITION):
-                m.d.comb += outside.eq(self.position)
+            with m.Case(Outside.SETTING):
+                m.d.comb += outside.eq(self.setting.replicate(2))
         m.d.comb += [
             total.eq(first + operand),
             self.carry.eq(total[32]),
@@ -148,8 +149,11 @@ class Datapath(wiring.Component):
             m.d.sync += low.eq(
                 Mux(self.load, self.word[:32], Mux(self.low_shift, low >> 1, total))
             )
-        with m.If(self.load | self.high_sum):
-            m.d.sync += high.eq(Mux(self.load, self.word[32:], total[:32] | outside))
+        new = Mux(self.load, self.word[32:], total[:32] | outside)
+        with m.If(self.load | self.high_sum | self.setting_low):
+            m.d.sync += high[:16].eq(new[:16])
+        with m.If(self.load | self.high_sum | self.setting_high):
+            m.d.sync += high[16:].eq(new[16:])
         with m.If(self.high_trim):
             m.d.sync += high[16:].eq(0)
         with m.If(~self.hold):

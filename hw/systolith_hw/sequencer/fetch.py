@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from ..config import INSTRUCTION_BYTES, Config
+from ..control.settings import Settings
 from ..interfaces import ReadPort
 from ..isa import WORD_BITS, WORDS, Opcode
 from .splitter import BeatSplitter
@@ -72,7 +73,7 @@ class ProgramFetch(wiring.Component):
                                                                      └───► fetched
 
     =========== ==========================================================
-    Latency     3 cycles from ``program_write`` to the first request;
+    Latency     3 cycles from the last half of the address to the first request;
                 2 from an instruction's last beat to ``fetched`` (narrow port)
     Throughput  1 beat or 1 word per cycle, whichever is slower; a burst every 3 cycles
     Stall       ``data.ready`` is constant one for ports of up to 8 bytes
@@ -88,8 +89,8 @@ class ProgramFetch(wiring.Component):
     -------
     bus : Out(ReadPort)
         Bursts end at multiples of the longest burst, so none crosses 4096 bytes.
-    program_address : In(address_bits)
-        A multiple of 32 and of the port.
+    settings : In(Settings)
+        The program's address, a multiple of 32 and of the port.
     program_write : In(1)
         Forget the program and fetch this one.
     start : In(1)
@@ -113,7 +114,7 @@ class ProgramFetch(wiring.Component):
     """
 
     bus: Any
-    program_address: Signal
+    settings: Any
     program_write: Signal
     start: Signal
     oldest: Signal
@@ -133,7 +134,7 @@ class ProgramFetch(wiring.Component):
         part_bytes = min(config.bus.data_bytes, WORD_BYTES)
         super().__init__({
             "bus": Out(ReadPort(config)),
-            "program_address": In(config.bus.address_bits),
+            "settings": In(Settings()),
             "program_write": In(1),
             "start": In(1),
             "oldest": In(self.shape.index_bits),
@@ -182,11 +183,11 @@ class ProgramFetch(wiring.Component):
         with m.Elif(settled & self.starving):
             m.d.sync += ended.eq(0)
 
-        with m.If(flushing & self.idle):
+        addressed = self._take_address(m, flushing, grain)
+        with m.If(addressed & self.idle):
             m.d.sync += [
                 flushing.eq(0), active.eq(1), ended.eq(0), self.failed.eq(0),
                 requested.eq(0), received.eq(0), written.eq(0),
-                grain.eq(self.program_address >> exact_log2(shape.grain_bytes)),
             ]  # fmt: skip
         with m.If(self.program_write | (self.start & ~first)):
             m.d.sync += [
@@ -195,6 +196,20 @@ class ProgramFetch(wiring.Component):
         with m.If(self.halt):
             m.d.sync += [flushing.eq(0), active.eq(0), first.eq(0)]
         return m
+
+    def _take_address(self, m: Module, enable: Value, grain: Signal) -> Value:
+        """Take the program's address when it comes by; return whether it is there."""
+        settings = self.settings
+        unused = exact_log2(self.shape.grain_bytes)
+        begun = Signal()
+        with m.If(settings.program & ~settings.high):
+            m.d.sync += begun.eq(enable)
+        with m.If(enable & settings.program):
+            with m.If(settings.high):
+                m.d.sync += grain[16 - unused :].eq(settings.data)
+            with m.Else():
+                m.d.sync += grain[: 16 - unused].eq(settings.data[unused:])
+        return enable & begun & settings.program & settings.high
 
     def _settle(self, m: Module, moving: Value) -> Value:
         """Return whether everything asked for has come, and has been seen by the sequencer."""

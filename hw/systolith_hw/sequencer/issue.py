@@ -7,10 +7,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..control.settings import Settings
 from ..interfaces import PC_BITS
 from ..isa import INSTRUCTIONS, WORD_BITS, WORDS, ErrorCode, Opcode, Unit
 from .calc import add_calc_states
-from .datapath import Operand, Outside, Source
+from .datapath import Operand, Source
 from .fetch import FetchShape
 from .loops import add_loop_end_states, add_loop_states
 from .micro import Count, Micro
@@ -41,7 +42,8 @@ class Issue(wiring.Component):
                   └── TRIP_... ◄── NEXT ◄──────────────┘
 
     =========== ==========================================================
-    Latency     6 cycles from ``start`` to the first word of a queue
+    Latency     8 cycles from ``start`` to the first word of a queue, if POSITION
+                comes by from 2 cycles after ``start`` on
     Throughput  5 cycles for a unit's instruction, 1 to 2 more for each patch;
                 10 for a trip of a loop; LOOP and CALC as said in their files
     Stall       one instruction waits for its queue, and all behind it
@@ -55,9 +57,10 @@ class Issue(wiring.Component):
 
     Members
     -------
-    start : In(1), length, position : In(32)
-        Run the program with these in registers 1 and 2. A start that comes within 20 cycles of
-        the last end waits.
+    start : In(1)
+        Run the program. A start that comes within 20 cycles of the last end waits.
+    settings : In(Settings)
+        What registers 1 and 2 begin with; looked at from the cycle after ``start`` on.
     fetched : In(index_bits), failed : In(1)
         What is in the program memory, and whether no more will come.
     oldest : Out(index_bits), starving : Out(1)
@@ -81,8 +84,7 @@ class Issue(wiring.Component):
     """
 
     start: Signal
-    length: Signal
-    position: Signal
+    settings: Any
     fetched: Signal
     failed: Signal
     oldest: Signal
@@ -108,8 +110,7 @@ class Issue(wiring.Component):
         self.shape = FetchShape(config)
         super().__init__({
             "start": In(1),
-            "length": In(32),
-            "position": In(32),
+            "settings": In(Settings()),
             "fetched": In(self.shape.index_bits),
             "failed": In(1),
             "oldest": Out(self.shape.index_bits),
@@ -146,8 +147,7 @@ class Issue(wiring.Component):
             datapath.word.eq(self.read_data),
             datapath.value.eq(micro.memory.read_data),
             datapath.pc.eq(micro.pc),
-            datapath.length.eq(self.length),
-            datapath.position.eq(self.position),
+            datapath.setting.eq(self.settings.data),
             picker.header.eq(micro.high),
             picker.held.eq(reader.held),
             picker.index.eq(reader.index),
@@ -159,15 +159,18 @@ class Issue(wiring.Component):
         with m.If((micro.level == 0) | hold):
             m.d.sync += self.oldest.eq(micro.pc)
 
-        pending = Signal()  # a start that came before the registers were clear
+        pending = Signal()  # a start that waits for the settings, or for clear registers
+        whole = Signal()  # ``high`` holds a setting
         quiet = Signal(QUIET_CYCLES - 1)
         stop = Signal()  # the control instruction under work is END, not BARRIER
         m.d.comb += [self.running.eq(1), self.busy.eq(1)]
-        m.d.sync += self.done.eq(0)
+        m.d.sync += [self.done.eq(0), whole.eq(0)]
+        with m.If(whole):
+            micro.write_counted()
         with m.If(self.start):
             m.d.sync += pending.eq(1)
         with m.FSM(init="ZERO"):
-            self._add_rest_states(m, micro, pending)
+            self._add_rest_states(m, micro, pending, whole)
             self._add_flow_states(m, micro, here, final)
             self._add_quiet_state(m, micro, stop, quiet)
             self._add_header_state(m, micro, unit, stop)
@@ -189,8 +192,11 @@ class Issue(wiring.Component):
         m.d.sync += [here.eq(ahead > 0), next_too.eq(ahead > 1)]
         return here, next_too
 
-    def _add_rest_states(self, m: Module, micro: Micro, pending: Signal) -> None:
-        """Clear the registers when there is time, and start."""
+    def _add_rest_states(
+        self, m: Module, micro: Micro, pending: Signal, whole: Signal
+    ) -> None:
+        """Clear the registers when there is time, and start, with POSITION and LENGTH in them."""
+        settings = self.settings
         with m.State("ZERO"):
             m.d.comb += [self.running.eq(0), self.busy.eq(0)]
             micro.add(Operand.ZERO, Source.ZERO)
@@ -207,18 +213,16 @@ class Issue(wiring.Component):
         with m.State("IDLE"):
             m.d.comb += [self.running.eq(0), self.busy.eq(0)]
             micro.set_count(Count.POSITION)
-            micro.bring(Outside.POSITION)
-            with m.If(self.start | pending):
+            micro.bring_setting(settings.high)
+            with m.If(pending & settings.position & ~settings.high):
                 micro.do(micro.pc_clear)
                 m.d.sync += pending.eq(0)
-                m.next = "START_POSITION"
-        with m.State("START_POSITION"):
-            micro.write_counted()
-            micro.bring(Outside.LENGTH)
-            m.next = "START_LENGTH"
-        with m.State("START_LENGTH"):
-            micro.write_counted()
-            m.next = "WAIT"
+                m.next = "SETTINGS"
+        with m.State("SETTINGS"):
+            micro.bring_setting(settings.high)
+            m.d.sync += whole.eq(settings.high)
+            with m.If(settings.high & settings.length):
+                m.next = "WAIT"
 
     def _add_flow_states(self, m: Module, micro: Micro, here: Value, final: Value) -> None:
         """Find the next instruction, and wait for it."""
@@ -264,7 +268,7 @@ class Issue(wiring.Component):
         """Look at the first word of an instruction."""
         with m.State("HEADER"), m.If(micro.reader.held):
             micro.do(micro.picker.load)
-            micro.bring(Outside.PC)
+            micro.bring_pc()
             m.d.sync += unit.eq(0)
             with m.Switch(micro.low[:8]):
                 with m.Case(Opcode.END, Opcode.BARRIER):

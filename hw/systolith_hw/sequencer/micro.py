@@ -255,9 +255,17 @@ class Micro:
             self.datapath.operand.eq(operand), self._source.eq(Source.LOW), self._add_low.eq(1)
         ]  # fmt: skip
 
-    def bring(self, what: Outside) -> None:
-        """Put something from outside into ``high``; nothing may be being added."""
-        self.m.d.comb += [self.datapath.outside.eq(what), self._bring.eq(1)]
+    def bring_pc(self) -> None:
+        """Put the program address into ``high``; nothing may be being added."""
+        self.m.d.comb += [self.datapath.outside.eq(Outside.PC), self._bring.eq(1)]
+
+    def bring_setting(self, high: Value) -> None:
+        """Put a setting's half into that of ``high``; nothing may be being added."""
+        self.m.d.comb += [
+            self.datapath.outside.eq(Outside.SETTING),
+            self.datapath.setting_low.eq(~high),
+            self.datapath.setting_high.eq(high),
+        ]
 
     def trim(self) -> None:
         """Keep only the low 16 bits of ``high``."""

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
+from ..control.settings import Settings
 from ..interfaces import PC_BITS, Fault, ReadPort
 from ..isa import WORD_BITS
 from .fetch import ProgramFetch
@@ -29,8 +30,9 @@ class Sequencer(wiring.Component):
                       └─────────────── oldest ◄───────────┘
 
     =========== ==========================================================
-    Latency     6 cycles from ``start`` to the first word of a queue, when
-                the program is on chip
+    Latency     8 cycles from ``start`` to the first word of a queue, when the
+                program is on chip and POSITION comes by from 2 cycles after
+                ``start`` on
     Throughput  see :class:`Issue`
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
@@ -44,15 +46,14 @@ class Sequencer(wiring.Component):
     -------
     bus : Out(ReadPort)
         Program fetch.
-    program_address : In(address_bits), program_write : In(1)
-        Where the program is; the strobe forgets what is on chip and fetches ahead. Not while
-        ``busy``.
+    settings : In(Settings)
+        Where the program is, and runtime registers 1 and 2 at the start.
+    program_write : In(1)
+        Forget what is on chip and fetch ahead. Not while ``busy``.
     start : In(1)
         Run the program from its first instruction, fetched again only if it is no more on chip.
     halt : In(1)
         Stop at once. The program is lost.
-    length, position : In(32)
-        Runtime registers 1 and 2 at the start.
     units_idle : In(1)
         All queues are empty and all units idle.
     array, vector, load, store : Out(stream of 64 bits)
@@ -72,12 +73,10 @@ class Sequencer(wiring.Component):
     """
 
     bus: Any
-    program_address: Signal
+    settings: Any
     program_write: Signal
     start: Signal
     halt: Signal
-    length: Signal
-    position: Signal
     units_idle: Signal
     array: Any
     vector: Any
@@ -94,12 +93,10 @@ class Sequencer(wiring.Component):
         self.config = config
         super().__init__({
             "bus": Out(ReadPort(config)),
-            "program_address": In(config.bus.address_bits),
+            "settings": In(Settings()),
             "program_write": In(1),
             "start": In(1),
             "halt": In(1),
-            "length": In(32),
-            "position": In(32),
             "units_idle": In(1),
             **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in QUEUES},
             "done": Out(1),
@@ -120,6 +117,8 @@ class Sequencer(wiring.Component):
         m.submodules.issue = ResetInserter(self.halt)(issue)
 
         connect(m, fetch.bus, flipped(self.bus))
+        connect(m, flipped(self.settings), issue.settings)
+        connect(m, flipped(self.settings), fetch.settings)
         for unit in QUEUES:
             name = unit.name.lower()
             connect(m, getattr(issue, name), flipped(getattr(self, name)))
@@ -129,7 +128,6 @@ class Sequencer(wiring.Component):
             memory.write_enable.eq(fetch.write_enable),
             memory.read_address.eq(issue.read_address),
             memory.read_enable.eq(issue.read_enable),
-            fetch.program_address.eq(self.program_address),
             fetch.program_write.eq(self.program_write),
             fetch.start.eq(self.start),
             fetch.halt.eq(self.halt),
@@ -138,8 +136,6 @@ class Sequencer(wiring.Component):
             issue.read_data.eq(memory.read_data),
             issue.fetched.eq(fetch.fetched),
             issue.start.eq(self.start),
-            issue.length.eq(self.length),
-            issue.position.eq(self.position),
             issue.units_idle.eq(self.units_idle),
             self.done.eq(issue.done),
             self.busy.eq(issue.running),
