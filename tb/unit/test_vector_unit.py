@@ -10,7 +10,8 @@ from amaranth.sim import Simulator
 
 from systolith_hw.config import ArrayConfig, Config, MemoryConfig, VectorConfig
 from systolith_hw.isa import DrainKind, ErrorCode
-from systolith_hw.vector.unit import SHORT_REDUCTION, VectorUnit
+from systolith_hw.vector.pipeline import SHORT_REDUCTION
+from systolith_hw.vector.unit import VectorUnit
 from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.requantizer import requantize
 

@@ -28,7 +28,8 @@ class ScaleMemory(wiring.Component):
                     └──► biases ───► register ──► biases
 
     =========== =============================================================
-    Latency     2 cycles from address to data
+    Latency     2 cycles from address to data; 1 with short pipelines, which do
+                without the registers
     Throughput  one write and one read per cycle; reading a word in the cycle
                 that writes it gives anything
     =========== =============================================================
@@ -45,7 +46,7 @@ class ScaleMemory(wiring.Component):
     factor_address, bias_address : In(range(memory.scale_words))
         Words to read; there is no enable.
     factors : Out(lanes of scale_factor)
-        Multiplier and shift of the word that ``factor_address`` named two cycles ago.
+        Multiplier and shift of the word that ``factor_address`` named then.
     biases : Out(lanes of 32 bits)
         The same for ``bias_address``.
     """
@@ -87,6 +88,9 @@ class ScaleMemory(wiring.Component):
                 write.data.eq(Cat(entry[field] for entry in entries for field in fields)),
                 read.addr.eq(address),
             ]
-            # Block RAM is slow to show its output: nothing but this register follows it.
-            m.d.sync += output.eq(read.data)
+            if self.config.short_pipelines:
+                m.d.comb += output.eq(read.data)
+            else:
+                # Block RAM is slow to show its output: nothing but this register follows it.
+                m.d.sync += output.eq(read.data)
         return m

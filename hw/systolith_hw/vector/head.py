@@ -8,12 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import result_beat
+from .datapath import EVENTS
 from .drain import drain_beat
 
-__all__ = ["EVENTS", "Head"]
-
-EVENTS = data.StructLayout({"busy": 1, "wait_semaphore": 1, "wait_result": 1, "wait_store": 1})
-"""The vector unit's strobes for the counters."""
+__all__ = ["Head"]
 
 
 class Head(wiring.Component):

@@ -97,7 +97,7 @@ class Normalizer(wiring.Component):
         beat = self._elaborate_ring(m, reading)
 
         # One bit for each cycle between reading a beat and having its mantissas.
-        steps = RoundingShifter.latency + 1
+        steps = RoundingShifter.cycles(False) + 1
         shifted, ending = Signal(steps), Signal(steps)
         exponents = [exponent.exponent]
         zeros = [exponent.zero]

@@ -4,41 +4,17 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from ..config import Config
-from ..interfaces import (
-    activation_word,
-    result_beat,
-    scale_write,
-    unit_ports,
-    wide_write,
-    word_write,
-)
+from ..interfaces import unit_ports
 from ..isa import Opcode
-from ..memory.scale import ScaleMemory
-from ..sequencer.permit import semaphore
-from ..stream.fifo import Fifo
-from .order import address_bits
+from .datapath import datapath_ports
 from .drain import DrainLoop
-from .head import EVENTS, Head
-from .normalizer import Normalizer
-from .requantizer import Requantizer
+from .pipeline import BeatPipeline
+from .stepper import BeatStepper
 
 __all__ = ["VectorUnit"]
-
-SHORT_REDUCTION = 64
-"""Elements of the shortest dot product whose results STREAM takes without ever waiting for room."""
-
-
-def drain_write(config: Config) -> data.StructLayout:
-    """Return the shape of what waits for a word under way: where it goes, and what is given."""
-    return data.StructLayout({
-        "address": address_bits(config),
-        "stream": 1,
-        "post_inner": semaphore(),
-        "post_outer": semaphore(),
-    })
 
 
 class VectorUnit(wiring.Component):
@@ -46,22 +22,22 @@ class VectorUnit(wiring.Component):
 
     ::
 
-        instruction ──►[ DrainLoop ]──┐
-                                      ▼ beat                      ┌────────────────────────► wide
-        results ─────────────────►[ head ]──►[ Requantizer ]──────┤
-                                      │        ▲ scales           └►[ Normalizer ]──┬──────► words
-                                      └──►[ writes: address, posts ]───────────────►┴─[FIFO]► stream
+        instruction ──►[ DrainLoop ]──► beats
+                                          ▼
+        results ──────────────►[ BeatPipeline or BeatStepper ]──┬──► words
+        scale_writes ──────────────►                            ├──► wide
+                                                                └──► stream
 
-    Only :class:`Head` waits: nothing behind it ever stalls. Words leave in the order of their
-    beats. A group of a token that does not fill its last activation word ends it early, with
-    zeros; words wholly beyond ``columns_last`` are written, as zeros.
+    A group of a token that does not fill its last activation word ends it early, with zeros; words
+    wholly beyond ``columns_last`` are written, as zeros. With short pipelines the unit works on
+    one beat at a time (:class:`BeatStepper`), otherwise on one per cycle (:class:`BeatPipeline`).
 
     =========== ====================================================
-    Latency     from taking a beat: 11 cycles to ``wide``; from
-                the last beat of an activation word: R / L + 19 to ``words``
-    Throughput  1 beat per cycle, less 2 cycles between instructions
-    Stall       no combinational path but ``results.valid`` to ``results.ready``, and
-                ``wait.id`` to ``wait.ready`` to the loops' enable
+    Latency     of the datapath
+    Throughput  of the datapath, less 2 cycles between instructions
+    Stall       ``results.ready`` comes combinationally from ``results.valid``, and with short
+                pipelines from ``wait.ready``; the loops' enable from ``wait.ready``,
+                and with short pipelines from ``stream.ready``
     Golden      :func:`systolith_sim.vector.requantizer.requantize`,
                 :func:`systolith_sim.vector.normalizer.normalize`
     =========== ====================================================
@@ -71,7 +47,7 @@ class VectorUnit(wiring.Component):
     config : Config
         The one description.
     target : str
-        "generic", "ecp5" or "ice40"; all are built alike here.
+        "generic", "ecp5" or "ice40": for the multipliers.
 
     Members
     -------
@@ -116,159 +92,30 @@ class VectorUnit(wiring.Component):
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
         self.target = target
-        many = config.array.rows + config.vector.lanes
-        super().__init__({
-            **unit_ports(Opcode.DRAIN),
-            "results": In(stream.Signature(result_beat(config))),
-            "scale_writes": In(stream.Signature(scale_write(config), always_ready=True)),
-            "words": Out(stream.Signature(word_write(config), always_ready=True)),
-            "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
-            "stream": Out(stream.Signature(activation_word(config))),
-            "events": Out(EVENTS),
-            "saturations": Out(range(many + 1)),
-            "flushes": Out(1),
-        })
+        datapath = datapath_ports(config)
+        for name in ("beats", "waiting", "empty"):
+            del datapath[name]
+        super().__init__({**datapath, **unit_ports(Opcode.DRAIN)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config = self.config
-        beats = config.array.rows // config.vector.lanes
-        m.submodules.drain = drain = DrainLoop(config)
-        m.submodules.scales = scales = ScaleMemory(config)
-        m.submodules.requantizer = requantizer = Requantizer(config, self.target)
-        m.submodules.normalizer = normalizer = Normalizer(config)
-
-        # Cycles from a word's last beat in the head to the word.
-        flight = 1 + requantizer.latency + normalizer.latency
-        shortest = min(beats, config.beats_per_result)
-        m.submodules.writes = writes = Fifo(
-            drain_write(config), max(requantizer.latency, flight // shortest) + 2
-        )
-        m.submodules.queue = queue = Fifo(activation_word(config), self._stream_depth(flight + 3))
-        m.submodules.head = head = Head(config, queue.depth)
+        m.submodules.drain = drain = DrainLoop(self.config)
+        kind = BeatStepper if self.config.short_pipelines else BeatPipeline
+        m.submodules.datapath = datapath = kind(self.config, self.target)
         for name in ("instruction", "wait", "fault"):
             connect(m, flipped(getattr(self, name)), getattr(drain, name))
-        connect(m, flipped(self.results), head.results)
-        connect(m, flipped(self.scale_writes), scales.write)
-        connect(m, drain.o, head.beats)
-        connect(m, queue.o, flipped(self.stream))
+        for name in (
+            "results", "scale_writes", "words", "wide", "stream", "post_inner", "post_outer"
+        ):  # fmt: skip
+            connect(m, flipped(getattr(self, name)), getattr(datapath, name))
+        connect(m, drain.o, datapath.beats)
         m.d.comb += [
             drain.halt.eq(self.halt),
-            head.halt.eq(self.halt | self.fault.valid),
-            head.waiting.eq(drain.waiting),
-            head.freed.eq(queue.o.valid & queue.o.ready),
-            self.events.eq(head.events),
-            requantizer.x.eq(head.sums),
-            requantizer.factors.eq(scales.factors),
-            requantizer.biases.eq(scales.biases),
-            normalizer.i.payload.data.eq(requantizer.z),
+            datapath.halt.eq(self.halt | self.fault.valid),
+            datapath.waiting.eq(drain.waiting),
+            self.idle.eq(drain.idle & datapath.empty),
+            self.events.eq(datapath.events),
+            self.saturations.eq(datapath.saturations),
+            self.flushes.eq(datapath.flushes),
         ]
-
-        valid, wide = self._elaborate_beats(m, head, scales, requantizer, normalizer)
-        self._elaborate_writes(m, valid & wide, head, writes, queue, requantizer, normalizer)
-        requantized = Signal()
-        m.d.sync += requantized.eq(valid)
-        self._elaborate_counts(m, requantized, requantizer, normalizer)
-
-        # Three cycles later the last word is out and counted, too.
-        quiet = Signal(3)
-        nothing = drain.idle & head.empty & (writes.level == 0)
-        m.d.sync += quiet.eq(Cat(nothing, quiet))
-        m.d.comb += self.idle.eq(nothing & quiet.all())
         return m
-
-    def _stream_depth(self, trip: int) -> int:
-        """Return how many words the array makes in ``trip`` cycles, a credit's way and back."""
-        rows, columns = self.config.array.rows, self.config.array.columns
-        # A word takes several results, or a result gives several words at once.
-        interval = max(
-            max(rows, columns) // self.config.vector.lanes, SHORT_REDUCTION // min(rows, columns)
-        )
-        return -(-trip // interval) * max(1, columns // rows)
-
-    def _elaborate_beats(
-        self, m: Module, head: Head, scales: ScaleMemory, requantizer: Requantizer,
-        normalizer: Normalizer,
-    ) -> tuple[Value, Value]:  # fmt: skip
-        """Send along with a beat what is known of it; return "a beat", "of WIDE" for next cycle."""
-        # By age: cycles since the beat was in the head. Its sums leave the head at age 1.
-        beat = head.beats.payload
-        done = 1 + requantizer.latency
-        valid = _ages(m, "valid", head.take, done, reset_less=False)
-        wide = _ages(m, "wide", beat.wide, done)
-        end = _ages(m, "end", beat.end, done)
-        base = _ages(m, "base", beat.base, done)
-        lanes = _ages(m, "lanes", beat.lanes, 1 + requantizer.keep_delay)
-        # The memory takes two cycles, and constants are wanted that long after age 1.
-        scale = _ages(m, "scale", beat.scale, requantizer.bias_delay - 1)
-        m.d.comb += [
-            scales.factor_address.eq(scale[requantizer.factor_delay - 1]),
-            scales.bias_address.eq(scale[requantizer.bias_delay - 1]),
-            normalizer.i.valid.eq(valid[done] & ~wide[done]),
-            normalizer.i.payload.end.eq(end[done]),
-            normalizer.i.payload.base.eq(base[done]),
-        ]
-        m.d.comb += [
-            requantizer.keep[lane].eq(lane < lanes[-1])
-            for lane in range(self.config.vector.lanes)
-        ]
-        return valid[done - 1], wide[done - 1]
-
-    def _elaborate_writes(
-        self, m: Module, wide_next: Value, head: Head, writes: Fifo, queue: Fifo,
-        requantizer: Requantizer, normalizer: Normalizer,
-    ) -> None:  # fmt: skip
-        """Join each word with its address, one cycle ahead, and give its semaphores."""
-        beat = head.beats.payload
-        m.d.comb += writes.i.valid.eq(head.take & beat.end)
-        for name, _ in drain_write(self.config):
-            m.d.comb += writes.i.payload[name].eq(beat[name])
-
-        write: Any = Signal(drain_write(self.config), reset_less=True)
-        m.d.comb += writes.o.ready.eq(wide_next | normalizer.coming)
-        m.d.sync += [write[name].eq(writes.o.payload[name]) for name, _ in write.shape()]
-        for name in ("post_inner", "post_outer"):
-            port = getattr(self, name)
-            m.d.sync += port.valid.eq(writes.o.ready & writes.o.payload[name].present)
-            m.d.comb += port.id.eq(write[name].id)
-
-        m.d.sync += self.wide.valid.eq(wide_next)
-        m.d.comb += [
-            self.wide.payload.address.eq(write.address),
-            self.wide.payload.data.eq(requantizer.z),
-            self.words.valid.eq(normalizer.o.valid & ~write.stream),
-            self.words.payload.address.eq(write.address),
-            self.words.payload.word.eq(normalizer.o.payload),
-            queue.i.valid.eq(normalizer.o.valid & write.stream),
-            queue.i.payload.eq(normalizer.o.payload),
-        ]
-
-    def _elaborate_counts(
-        self, m: Module, requantized: Value, requantizer: Requantizer, normalizer: Normalizer
-    ) -> None:
-        """Count clipped values; ``requantized`` says that the requantiser's belong to a beat."""
-        lanes = self.config.vector.lanes
-        clipped = Signal(range(lanes + 1))
-        rounded = Signal(range(lanes + 1))
-        m.d.sync += [
-            clipped.eq(_count(requantizer.saturated & requantized.replicate(lanes))),
-            rounded.eq(_count(normalizer.saturated)),
-            self.saturations.eq(clipped + rounded),
-        ]
-        m.d.comb += self.flushes.eq(normalizer.flushed)
-
-
-def _ages(
-    m: Module, name: str, value: Value, oldest: int, *, reset_less: bool = True
-) -> list[Value]:
-    """Return ``value`` as it is, as it was one cycle ago, and so on up to ``oldest``."""
-    ages = [value]
-    for age in range(1, oldest + 1):
-        ages.append(Signal(value.shape(), name=f"{name}_{age}", reset_less=reset_less))
-        m.d.sync += ages[-1].eq(ages[-2])
-    return ages
-
-
-def _count(flags: Value) -> Value:
-    """Return how many bits are one."""
-    return sum(flags, C(0, 1))

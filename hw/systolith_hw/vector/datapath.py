@@ -1,0 +1,69 @@
+"""The ports of what is behind the loops of DRAIN, however it is built."""
+
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import (
+    SemaphorePost,
+    activation_word,
+    result_beat,
+    scale_write,
+    wide_write,
+    word_write,
+)
+from .drain import drain_beat
+
+__all__ = ["EVENTS", "datapath_ports"]
+
+EVENTS = data.StructLayout({"busy": 1, "wait_semaphore": 1, "wait_result": 1, "wait_store": 1})
+"""The vector unit's strobes for the counters."""
+
+
+def datapath_ports(config: Config) -> dict[str, wiring.Member]:
+    """Return the ports that join DRAIN's beats with sums, and write what comes of them.
+
+    Members
+    -------
+    beats : In(stream of drain_beat(config))
+        What to do.
+    results : In(stream of result_beat(config))
+        Sums, C / L beats for each result.
+    scale_writes : In(stream of scale_write(config), always ready)
+        Into the scale memory, which is in here.
+    words : Out(stream of word_write(config), always ready)
+        Activation words.
+    wide : Out(stream of wide_write(config), always ready)
+        Fixed-point values.
+    stream : Out(stream of activation_word(config))
+        Activation words for STORE.
+    post_inner, post_outer : Out(SemaphorePost)
+        Semaphores; given in the cycle in which the word they tell of is written.
+    halt : In(1)
+        Take nothing.
+    waiting : In(1)
+        No beat is here because of a semaphore.
+    empty : Out(1)
+        All beats taken are written, counted, and gone.
+    events : Out(EVENTS)
+        For the counters.
+    saturations : Out(range(R + L + 1)), flushes : Out(1)
+        Values clipped and blocks flushed in a cycle.
+    """
+    many = config.array.rows + config.vector.lanes
+    return {
+        "beats": In(stream.Signature(drain_beat(config))),
+        "results": In(stream.Signature(result_beat(config))),
+        "scale_writes": In(stream.Signature(scale_write(config), always_ready=True)),
+        "words": Out(stream.Signature(word_write(config), always_ready=True)),
+        "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
+        "stream": Out(stream.Signature(activation_word(config))),
+        "post_inner": Out(SemaphorePost()),
+        "post_outer": Out(SemaphorePost()),
+        "halt": In(1),
+        "waiting": In(1),
+        "empty": Out(1),
+        "events": Out(EVENTS),
+        "saturations": Out(range(many + 1)),
+        "flushes": Out(1),
+    }
