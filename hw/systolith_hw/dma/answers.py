@@ -17,7 +17,8 @@ class Answers(wiring.Component):
     """Count the responses that are missing, for two transfers: one complete, one in progress.
 
     Responses come in the order of the bursts, so they belong to the older transfer until that
-    has all of its own; then it posts.
+    has all of its own; then it posts. Without a queue in front of STORE there is no older one:
+    a transfer is in progress until it is ``done``.
 
     =========== ==========================================================
     Latency     1 cycle from the last response to the post
@@ -27,16 +28,21 @@ class Answers(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``bus.outstanding``.
+        Uses ``sequencer.queue_depth``, and ``bus.outstanding``, which limits the bursts under
+        way; one more may be on its way back from the memory port.
 
     Members
     -------
     burst : In(1)
-        A burst will be requested; only while not ``hold``.
+        Memory has accepted a burst.
     end : In(1)
         It is the last of its transfer.
     hold : Out(1)
-        A burst, with this ``end``, cannot be counted.
+        A burst with this ``end`` cannot be counted.
+    asked : Out(1)
+        The transfer in progress only waits for responses.
+    done : Out(1)
+        Strobe: it has them. Both only without a queue.
     post : In(semaphore()), pc : In(16)
         Of the transfer in progress.
     response : In(stream of an error bit)
@@ -52,6 +58,8 @@ class Answers(wiring.Component):
     burst: Signal
     end: Signal
     hold: Signal
+    asked: Signal
+    done: Signal
     post: data.View
     pc: Signal
     response: stream.Interface
@@ -66,6 +74,8 @@ class Answers(wiring.Component):
             "burst": In(1),
             "end": In(1),
             "hold": Out(1),
+            "asked": Out(1),
+            "done": Out(1),
             "post": In(semaphore()),
             "pc": In(PC_BITS),
             "response": In(stream.Signature(1, always_ready=True)),
@@ -77,10 +87,30 @@ class Answers(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        current = Signal(range(self.config.bus.outstanding + 2))
+        m.d.comb += self.failed.eq(self.response.valid & self.response.payload)
+        if self.config.sequencer.queue_depth == 1:
+            self._elaborate_one(m, current)
+        else:
+            self._elaborate_two(m, current)
+        return m
 
-        # Those the memory port may have under way, one on offer, one gathered.
-        most = self.config.bus.outstanding + 2
-        current = Signal(range(most + 1))
+    def _elaborate_one(self, m: Module, current: Signal) -> None:
+        """Count for the transfer in progress."""
+        m.d.sync += [
+            current.eq(current + self.burst - self.response.valid),
+            self.asked.eq((self.burst & self.end) | (self.asked & ~self.done)),
+        ]
+        m.d.comb += [
+            self.idle.eq(~current.any()),
+            self.done.eq(self.asked & self.idle),
+            self.failed_pc.eq(self.pc),
+            self.post_outer.valid.eq(self.done & self.post.present),
+            self.post_outer.id.eq(self.post.id),
+        ]
+
+    def _elaborate_two(self, m: Module, current: Signal) -> None:
+        """Count for that in progress, and for an older one."""
         older = Signal.like(current)
         older_post: Any = Signal(semaphore())
         older_pc = Signal(PC_BITS)
@@ -89,8 +119,7 @@ class Answers(wiring.Component):
         m.d.comb += [
             for_older.eq(older.any()),
             counted.eq(current + self.burst - (self.response.valid & ~for_older)),
-            self.hold.eq((current == most) | (self.end & for_older)),
-            self.failed.eq(self.response.valid & self.response.payload),
+            self.hold.eq(self.end & for_older),
             self.failed_pc.eq(Mux(for_older, older_pc, self.pc)),
             self.idle.eq(~(current.any() | for_older)),
         ]
@@ -108,5 +137,3 @@ class Answers(wiring.Component):
                 older_post.eq(self.post),
                 older_pc.eq(self.pc),
             ]
-
-        return m

@@ -1,12 +1,14 @@
-"""Gather whole bursts before they are asked for."""
+"""Hold the beats of STORE until their burst is whole, then ask for it and send them."""
+
+from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import request, write_beat
-from ..stream.fifo import Fifo
+from .pages import PageShape, beat_write
 from .requester import burst
 
 __all__ = ["BurstBuffer"]
@@ -17,44 +19,56 @@ class BurstBuffer(wiring.Component):
 
     ::
 
-        beats ──►[ queue of two bursts ]──► data
-        bursts ──►[ count to its length ]──►[ request ]──► request
-                                                └──► lengths of this burst and the next
+        write ──►[ memory, a ring of beats ]──► data
+                     read   gathered   limit
+        bursts ──►[ limit - gathered >= length? ]──► request
 
     So the bus never waits for a semaphore or a slow source. A run with fewer beats of data than
-    the descriptor says is padded with zeros.
+    the descriptor says is padded with zeros: when no beat is left, a place of the memory is read
+    to which zeros are written whenever there is nothing else to write.
 
     =========== ==========================================================
-    Latency     1 cycle from the last beat of a burst to its request; data
-                follow 2 cycles after that is accepted
+    Latency     2 cycles from ``limit`` to a request; data follow 2 cycles
+                after that is accepted
     Throughput  1 beat per cycle, from burst to burst; bursts of one beat
                 1 in 2 cycles
-    Stall       no combinational path leads through
+    Stall       no combinational path leads through, but from ``request``
+                to ``bursts``
     =========== ==========================================================
 
     Parameters
     ----------
     config : Config
-        Uses ``bus``.
+        The one description.
 
     Members
     -------
+    write : In(:func:`~systolith_hw.dma.pages.beat_write`)
+        Into the memory, between ``limit`` and ``read``.
+    limit : In(range(depth))
+        Beats before it are complete.
+    ended : In(1), end_taken : Out(1)
+        A run ends at the limit; that burst has been gathered, and the limit may go on.
+    read : Out(range(depth))
+        The next beat to be read.
     bursts : In(stream of :func:`~systolith_hw.dma.requester.burst`)
-        What to gather; taken with the last beat.
-    beats : In(stream of ``data``, ``last``)
-        Beats; ``last`` ends a run.
+        What to gather; taken when memory accepts the request.
     request, data : Out(streams)
         To memory.
     hold : In(1)
-        Do not complete the burst.
+        Ask for no burst.
     stop : In(1)
         Gather nothing; requests already on offer stay, and their data are sent.
     overrun : Out(1)
         The run has more data than beats; its last burst is not requested.
     """
 
+    write: data.View
+    limit: Signal
+    ended: Signal
+    end_taken: Signal
+    read: Signal
     bursts: stream.Interface
-    beats: stream.Interface
     request: stream.Interface
     data: stream.Interface
     hold: Signal
@@ -63,10 +77,14 @@ class BurstBuffer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        beat = data.StructLayout({"data": config.bus.data_bytes * 8, "last": 1})
+        self.shape = PageShape(config)
         super().__init__({
+            "write": In(beat_write(config)),
+            "limit": In(self.shape.pointer_bits),
+            "ended": In(1),
+            "end_taken": Out(1),
+            "read": Out(self.shape.pointer_bits),
             "bursts": In(stream.Signature(burst(config))),
-            "beats": In(stream.Signature(beat)),
             "request": Out(stream.Signature(request(config))),
             "data": Out(stream.Signature(write_beat(config))),
             "hold": In(1),
@@ -76,74 +94,98 @@ class BurstBuffer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        bus = self.config.bus
-        m.submodules.queue = queue = Fifo(bus.data_bytes * 8, max(2 * bus.burst_beats, 4))
+        mark = self.bursts.p.mark
 
-        full = Signal()  # a request waits
-        count = Signal(range(bus.burst_beats))
+        # Registers, so they are true of the cycle before. Bursts follow in two cycles at least.
+        ready = Signal.like(self.limit)
+        over = Signal()
+        gathered = Signal.like(self.limit)
+        m.d.sync += [ready.eq(self.limit - gathered), over.eq(self.ended & ~self.end_taken)]
+
+        spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
+        short = Signal()
+        exact = Signal()
+        looking = Signal()
+        gather = Signal()
+        offered = Signal()
         padding = Signal()
-        final = Signal()
-        run_final = Signal()
-        ended = Signal()
-        push = Signal()
-        allowed = Signal()
         m.d.comb += [
-            final.eq(count == self.bursts.p.last),
-            run_final.eq(final & self.bursts.p.run_end),
-            ended.eq(padding | self.beats.p.last),
-            self.overrun.eq(self.bursts.valid & self.beats.valid & run_final & ~ended),
-            allowed.eq(
-                self.bursts.valid & ~self.stop & ~self.overrun
-                & ~(final & (self.hold | full))
-            ),
-            queue.i.payload.eq(Mux(padding, 0, self.beats.p.data)),
-            queue.i.valid.eq(allowed & (padding | self.beats.valid)),
-            push.eq(queue.i.valid & queue.i.ready),
-            self.beats.ready.eq(allowed & queue.i.ready & ~padding),
-            self.bursts.ready.eq(push & final),
-        ]  # fmt: skip
-        with m.If(push):
+            spare.eq(ready - mark.last - 1),
+            short.eq(spare < 0),
+            exact.eq(over & (spare == 0)),
+            looking.eq(self.bursts.valid & ~offered & ~padding & ~self.hold & ~self.stop),
+            gather.eq(looking & ((over & short) | exact | ~(short | mark.run_end))),
+            self.overrun.eq(looking & mark.run_end & ~short & ~exact),
+            self.end_taken.eq(gather & mark.run_end),
+        ]
+        busy = self._elaborate_send(m, gathered, offered)
+        # What a padded burst finds in the memory ends with its own beats, so nothing may follow.
+        with m.If(gather):
             m.d.sync += [
-                count.eq(Mux(final, 0, count + 1)),
-                padding.eq(ended & ~run_final),
+                offered.eq(1),
+                padding.eq(short),
+                gathered.eq(Mux(short, self.limit, gathered + mark.last + 1)),
             ]
-
-        self._elaborate_send(m, full, queue)
+        with m.Elif(~busy):
+            m.d.sync += padding.eq(0)
         return m
 
-    def _elaborate_send(self, m: Module, full: Signal, queue: Fifo) -> None:
-        """Offer requests; let the beats of those that were accepted go."""
+    def _elaborate_send(self, m: Module, gathered: Value, offered: Signal) -> Value:
+        """Offer requests; send the beats of those that were accepted; return "not all sent"."""
         beats = range(self.config.bus.burst_beats)
         waiting = Signal()  # accepted, but its data cannot start yet
         waiting_last = Signal(beats)
-        sending = Signal()
         left = Signal(beats)
-        done = Signal()
         accepted = Signal()
+        taken = Signal()
+        done = Signal()
+        mark = self.bursts.p.mark
         m.d.comb += [
-            self.request.valid.eq(full & ~waiting),
+            self.request.valid.eq(offered & ~waiting),
+            self.request.p.address.eq(self.bursts.p.address),
+            self.request.p.last.eq(mark.last),
             accepted.eq(self.request.valid & self.request.ready),
-            self.data.valid.eq(sending & queue.o.valid),
-            self.data.p.data.eq(queue.o.payload),
+            self.bursts.ready.eq(accepted),
             self.data.p.strobe.eq(~0),
             self.data.p.last.eq(left == 0),
-            queue.o.ready.eq(sending & self.data.ready),
-            done.eq(self.data.valid & self.data.ready & self.data.p.last),
+            taken.eq(self.data.valid & self.data.ready),
+            done.eq(taken & self.data.p.last),
         ]
+        self._elaborate_memory(m, gathered, taken)
 
         with m.If(accepted | (self.stop & waiting)):
-            m.d.sync += full.eq(0)
-        with m.If(self.bursts.ready):
-            m.d.sync += [
-                full.eq(1),
-                self.request.p.address.eq(self.bursts.p.address),
-                self.request.p.last.eq(self.bursts.p.last),
-            ]
-        with m.If(self.data.valid & self.data.ready):
+            m.d.sync += offered.eq(0)
+        with m.If(taken):
             m.d.sync += left.eq(left - 1)
         with m.If(done):
-            m.d.sync += sending.eq(0)
-        with m.If(waiting & (~sending | done)):
-            m.d.sync += [waiting.eq(0), sending.eq(1), left.eq(waiting_last)]
+            m.d.sync += self.data.valid.eq(0)
+        with m.If(waiting & (~self.data.valid | done)):
+            m.d.sync += [waiting.eq(0), self.data.valid.eq(1), left.eq(waiting_last)]
         with m.If(accepted):
-            m.d.sync += [waiting.eq(1), waiting_last.eq(self.request.p.last)]
+            m.d.sync += [waiting.eq(1), waiting_last.eq(mark.last)]
+        return offered | waiting | self.data.valid
+
+    def _elaborate_memory(self, m: Module, gathered: Value, taken: Value) -> None:
+        """Keep the next beat, or zeros if there is none, in the memory's read register."""
+        width, empty_beat = len(self.write.data), self.shape.depth
+        attrs: Any = {"no_rw_check": 1}
+        store: Any = memory.Memory(shape=width, depth=empty_beat + 1, init=[], attrs=attrs)
+        m.submodules.memory = store
+        write = store.write_port(granularity=width // len(self.write.enable))
+        port = store.read_port()
+
+        held = Signal()
+        empty = Signal()
+        resting = Signal()
+        m.d.comb += [
+            empty.eq(self.read == gathered),
+            resting.eq(~self.write.enable.any()),
+            write.addr.eq(Cat(self.write.address, resting)),
+            write.data.eq(self.write.data),
+            write.en.eq(self.write.enable | resting.replicate(len(write.en))),
+            port.addr.eq(Mux(empty, empty_beat, self.read)),
+            port.en.eq(~held | taken),
+            self.data.p.data.eq(port.data),
+        ]
+        with m.If(port.en):
+            m.d.sync += [held.eq(~empty), self.read.eq(self.read + ~empty)]

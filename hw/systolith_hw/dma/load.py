@@ -16,12 +16,13 @@ from ..interfaces import (
     wide_write,
     word_write,
 )
-from ..isa import ErrorCode, LoadKind, Opcode
+from ..isa import SLOT_BITS, ErrorCode, LoadKind, Opcode
 from ..sequencer.permit import Permit
 from ..stream.fifo import Fifo
 from .check import transfer_error
 from .elements import memory_depth
 from .fork import Fork
+from .marks import Marks
 from .requester import Requester, extent_of
 from .ring import address_bits
 from .writer import Writer, failures, placement
@@ -34,9 +35,10 @@ class LoadUnit(wiring.Component):
 
     ::
 
-        instruction ──►[ check ]──┬──────────────►[ requester ]──► bus.request
-                                  │ wait ◄────────┘
-                                  └──►[ queue ]──►[ writer ]◄───── bus.data
+        instruction ──►[ check ]──┬──────────────►[ requester ]────┬─► bus.request
+                                  │ wait ◄────────┘                ▼
+                                  │                            [ marks ]
+                                  └──►[ queue ]──►[ writer ]◄──────┴── bus.data
                                                     └──► rows, words, wide, scale; posts
 
     The requester runs ahead of the writer by ``sequencer.queue_depth`` transfers, which wait in
@@ -44,7 +46,7 @@ class LoadUnit(wiring.Component):
     stays where it is until both halves have done with it, and the next is requested only then.
 
     =========== ==========================================================
-    Latency     4 cycles from an instruction to its first request, 1 more
+    Latency     3 cycles from an instruction to its first request, 1 more
                 with two semaphores; 1 cycle from beat to write (2 if an
                 element is smaller than a beat)
     Throughput  1 beat per cycle from run to run and, with a queue, from
@@ -113,11 +115,18 @@ class LoadUnit(wiring.Component):
         m.submodules.fork = fork = Fork(descriptor(Opcode.LOAD))
         m.submodules.requester = requester = Requester(self.config)
         m.submodules.permit = permit = Permit()
+        m.submodules.marks = marks = Marks(self.config)
         m.submodules.writer = writer = Writer(self.config)
         for name in ("rows", "words", "wide", "scale", "post_inner", "post_outer"):
             connect(m, getattr(writer, name), flipped(getattr(self, name)))
         connect(m, permit.wait, flipped(self.wait))
         connect(m, flipped(self.bus.data), writer.beats)
+        m.d.comb += [
+            marks.push.eq(self.bus.request.valid & self.bus.request.ready),
+            marks.burst.eq(requester.o.p.mark),
+            marks.pop.eq(self.bus.data.valid & self.bus.data.ready),
+            writer.mark.eq(marks.beat),
+        ]
 
         # Halt comes from afar, so it is registered; a fault of our own stops us at once.
         halted = Signal()
@@ -210,6 +219,9 @@ class LoadUnit(wiring.Component):
         """Wire the requester, and the semaphores that each run waits for."""
         fields = i.payload
         extent = extent_of(self.config, fields)
+        row = Signal(SLOT_BITS)
+        with m.If(requester.ask):
+            m.d.sync += row.eq(Mux(requester.ask_first, 1, row + 1))
         m.d.comb += [
             *(requester.i.p[name].eq(value) for name, value in extent.items()),
             requester.i.valid.eq(i.valid),
@@ -218,8 +230,9 @@ class LoadUnit(wiring.Component):
             permit.outer.eq(Mux(requester.ask_first, fields.wait_outer, 0)),
             permit.inner.eq(fields.wait_inner),
             requester.go.eq(permit.granted),
+            requester.last_row.eq(row == fields.rows),
             self.bus.request.p.address.eq(requester.o.p.address),
-            self.bus.request.p.last.eq(requester.o.p.last),
+            self.bus.request.p.last.eq(requester.o.p.mark.last),
             self.bus.request.valid.eq(requester.o.valid),
             requester.o.ready.eq(self.bus.request.ready),
         ]
@@ -231,8 +244,6 @@ class LoadUnit(wiring.Component):
         runs, ring = place.runs, place.ring
         m.d.comb += [
             runs.kind.eq(fields.kind),
-            runs.rows.eq(fields.rows),
-            runs.beats.eq(fields.beats),
             runs.elements.eq(fields.elements),
             ring.local.eq(fields.local),
             ring.local_stride.eq(fields.local_stride),

@@ -1,4 +1,4 @@
-"""Put activation words into pages: exponents first."""
+"""Put the words of STORE into the burst buffer: activation words in pages, exponents first."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,143 +9,294 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import FIXED_BITS, Config
 from ..isa import StoreKind
-from ..stream.fifo import Fifo
 
-__all__ = ["PageBuffer", "store_element", "store_element_bytes", "store_word"]
+__all__ = ["PageShape", "PageWriter", "beat_write", "store_word"]
 
-READ_LATENCY = 2
+
+class PageShape:
+    """Sizes of words, pages and their buffer.
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``array``, ``vector.lanes`` and ``bus``.
+
+    Attributes
+    ----------
+    word_bytes : tuple of int
+        Bytes of a word in external memory, for each :class:`StoreKind`.
+    grain_bytes : int
+        What is written at least: a beat, or a word if that is smaller.
+    pieces : tuple of int
+        Beats of a word, at least one, for each kind.
+    slack : int
+        Free beats that there must be for the next word; a power of two.
+    depth : int
+        Beats of the buffer: two bursts, the page that comes in, and the slack. A power of two.
+    """
+
+    def __init__(self, config: Config) -> None:
+        beat = config.bus.data_bytes
+        self.word_bytes = config.array.word_bytes, config.wide_word_bytes
+        self.grain_bytes = min(beat, *self.word_bytes)
+        self.pieces = tuple(max(1, size // beat) for size in self.word_bytes)
+        # Pages look at the room of the cycle before, and begin with the place of the exponents.
+        # A wide word is asked for while two beats of the one before may be on their way.
+        slack = max(self.pieces[StoreKind.STREAM] + 1, self.pieces[StoreKind.WIDE] + 3)
+        page = -(-(config.array.rows + 1) * config.array.word_bytes // beat)
+        self.slack = _power_of_two(slack)
+        self.depth = _power_of_two(2 * config.bus.burst_beats + page + self.slack)
+
+    @property
+    def pointer_bits(self) -> int:
+        """Width of the number of a beat in the buffer."""
+        return (self.depth - 1).bit_length()
+
+
+def _power_of_two(value: int) -> int:
+    """Return the smallest power of two that is not less."""
+    return 1 << (value - 1).bit_length()
 
 
 def store_word(config: Config) -> data.StructLayout:
-    """Return the shape of what STORE takes from its source: a word, and "last of its run"."""
+    """Return the shape of what STORE takes from its source: a word, and "last of its run".
+
+    ``kind`` says which of ``mantissas`` and ``wide`` counts.
+    """
     array = config.array
     return data.StructLayout({
-        "data": max(array.rows * array.mantissa_bits, config.vector.lanes * FIXED_BITS),
+        "mantissas": array.rows * array.mantissa_bits,
+        "wide": config.vector.lanes * FIXED_BITS,
         "exponent": array.exponent_bits,
         "kind": 1,
         "last": 1,
     })
 
 
-def store_element_bytes(config: Config) -> tuple[int, int]:
-    """Return the bytes of a word in external memory, for each :class:`StoreKind`."""
-    return config.array.word_bytes, config.wide_word_bytes
+def beat_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write to the buffer: which grains of the beat at ``address``.
 
-
-def store_element(config: Config) -> data.StructLayout:
-    """Return the shape of what goes to external memory: a word of ``kind``, or exponents."""
+    With no grain enabled, address and data are zero.
+    """
+    shape = PageShape(config)
     return data.StructLayout({
-        "data": max(store_element_bytes(config)) * 8, "kind": 1, "last": 1,
-    })  # fmt: skip
+        "address": shape.pointer_bits,
+        "enable": config.bus.data_bytes // shape.grain_bytes,
+        "data": config.bus.data_bytes * 8,
+    })
 
 
-class PageBuffer(wiring.Component):
-    """Hold each page of activation words until its exponents are complete; pass wide words on.
+class PageWriter(wiring.Component):
+    """Write each page behind the place of its exponents, and those when the page is complete.
 
     ::
 
-        words ──┬──────►[ queue of two pages ]──►┐
-                └──►[ exponents of the page ]────┴──► exponent word, then the words
+                      limit                       pointer
+        buffer   ...beats|exponents|word 0|word 1|..
+                          ^^^^^^^^^ written last; then the limit moves to the pointer
 
-    While one page leaves, the next may come in whole. A page ends with its R-th word or with
-    the run.
+    A page ends with its R-th word or with the run. Wide words have no pages: the limit follows
+    them. At the end of a run the limit stands still until ``end_taken``.
 
     =========== ==========================================================
-    Latency     2 cycles from a wide word, or the last word of a page, to
-                the first element
-    Throughput  1 element per cycle
-    Stall       ``i.ready`` looks at ``i.kind`` only; wide words are always
-                taken if there was ``room`` when they were asked for
+    Latency     2 cycles from the last beat of a wide word, or of a page's
+                exponents, to ``limit``
+    Throughput  1 beat, or a word if that is less, per cycle; a run of
+                pages begins with a cycle of nothing
+    Stall       mantissas, while the buffer is full and during exponents
     Golden      :func:`systolith_sim.dma.pages.pack_pages`
     =========== ==========================================================
 
     Parameters
     ----------
     config : Config
-        Uses ``array`` and ``vector.lanes``.
+        Uses ``array``, ``vector.lanes`` and ``bus``.
 
     Members
     -------
     i : In(stream of :func:`store_word`)
-        Words.
+        Words, taken with their last beat. Wide words are not held up, and come only when there
+        was ``room``; the last of a run, only when no other end waits.
     room : Out(1)
-        One more wide word may be asked for, besides the two that may be on their way.
-    o : Out(stream of :func:`store_element`)
-        Words and exponent words.
+        One more wide word may be asked for.
+    write : Out(beat_write)
+        To the buffer.
+    limit : Out(range(depth))
+        The beats before it are complete.
+    ended : Out(1)
+        A run ends there.
+    end_taken : In(1)
+        Go on.
+    read : In(range(depth))
+        The oldest beat that is still needed.
     """
 
     i: stream.Interface
     room: Signal
-    o: stream.Interface
+    write: data.View
+    limit: Signal
+    ended: Signal
+    end_taken: Signal
+    read: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.shape = PageShape(config)
         super().__init__({
             "i": In(stream.Signature(store_word(config))),
             "room": Out(1),
-            "o": Out(stream.Signature(store_element(config))),
+            "write": Out(beat_write(config)),
+            "limit": Out(self.shape.pointer_bits),
+            "ended": Out(1),
+            "end_taken": In(1),
+            "read": In(self.shape.pointer_bits),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         rows = self.config.array.rows
-        width = store_word(self.config)["data"].width
-        stored = data.StructLayout({"data": width, "kind": 1, "last": 1, "page_end": 1})
-        m.submodules.queue = queue = Fifo(stored, max(2 * rows, 8))
+        grains = len(self.write.enable)
+        fine = (grains - 1).bit_length()  # bits of a pointer below a beat
+        pointer = Signal(self.shape.pointer_bits + fine)
+        start = Signal.like(pointer)
+        m.d.comb += self.limit.eq(start[fine:])
 
-        # Coming in: gather exponents.
-        paged = self.i.p.kind == StoreKind.STREAM
-        position = Signal(range(rows))
-        page_end = Signal()
-        push = Signal()
-        exponents: Any = Signal(data.ArrayLayout(self.config.array.exponent_bits, rows))
-        complete = Signal()
+        space = Signal(init=1)
+        used = Signal.like(self.limit)
+        open_ = Signal()  # a page has been begun
+        closing = Signal()  # all its words are here
+        ending = Signal()  # and those of the run
         m.d.comb += [
-            page_end.eq(self.i.p.last | (position == rows - 1)),
-            self.i.ready.eq(queue.i.ready & ~(paged & complete)),
-            push.eq(self.i.valid & self.i.ready),
-            queue.i.valid.eq(push),
-            queue.i.p.data.eq(self.i.p.data),
-            queue.i.p.kind.eq(self.i.p.kind),
-            queue.i.p.last.eq(self.i.p.last),
-            queue.i.p.page_end.eq(page_end),
-            self.room.eq(queue.level <= queue.depth - 1 - READ_LATENCY),
+            used.eq(pointer[fine:] - self.read),
+            self.room.eq(space & ~open_),
         ]
-        with m.If(push & paged):
-            m.d.sync += [position.eq(Mux(page_end, 0, position + 1)), complete.eq(page_end)]
-            for index in range(rows):
-                with m.If(position == index):
-                    m.d.sync += exponents[index].eq(self.i.p.exponent)
-                with m.Elif(position == 0):
-                    m.d.sync += exponents[index].eq(0)
+        m.d.sync += space.eq(~used[(self.shape.slack - 1).bit_length() :].all())
 
-        # Going out: exponents, then words.
-        fresh = Signal(init=1)
-        header = Signal()
-        word = queue.o.payload
+        # One step per cycle: make place for exponents, write a piece of a word or of exponents.
+        paged = self.i.p.kind == StoreKind.STREAM
+        piece = Signal(range(max(self.shape.pieces)))
+        whole = Signal()
+        able = Signal()
+        word = Signal()
+        begin = Signal()
+        closed = Signal()
+        position = Signal(range(rows))
         m.d.comb += [
-            header.eq(fresh & (word.kind == StoreKind.STREAM)),
-            self.o.valid.eq(queue.o.valid & (~header | complete)),
-            queue.o.ready.eq(self.o.ready & ~header),
-            self.o.p.kind.eq(word.kind),
-            self.o.p.last.eq(word.last & ~header),
-            self.o.p.data.eq(Mux(
-                word.kind == StoreKind.WIDE, word.data,
-                Mux(header, _spread(exponents, 8), self._mantissas(word.data)),
-            )),
-        ]  # fmt: skip
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += fresh.eq(~header & ((word.kind == StoreKind.WIDE) | word.page_end))
-            with m.If(header):
-                m.d.sync += complete.eq(0)
+            whole.eq(piece == Mux(paged | closing, *(count - 1 for count in self.shape.pieces))),
+            able.eq(~paged | (open_ & ~closing & space)),
+            word.eq(self.i.valid & able),
+            self.i.ready.eq(able & whole),
+            closed.eq(closing & whole & ~self.ended),
+            begin.eq(space & Mux(closing, closed & ~ending, self.i.valid & paged & ~open_)),
+        ]
+        with m.If((~open_ | closed) & ~self.ended):
+            m.d.sync += [start.eq(pointer), self.ended.eq(ending), ending.eq(0)]
+        with m.If(self.end_taken):
+            m.d.sync += self.ended.eq(0)
+        with m.If(word | (closing & ~self.ended)):
+            m.d.sync += piece.eq(Mux(whole, 0, piece + 1))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += ending.eq(self.i.p.last)
+            with m.If(paged):
+                full = self.i.p.last | (position == rows - 1)
+                m.d.sync += [closing.eq(full), position.eq(Mux(full, 0, position + 1))]
+        with m.If(begin | closed):
+            m.d.sync += [open_.eq(begin), closing.eq(0)]
 
+        self._elaborate_pointer(m, pointer, word, begin, paged)
+        header = self._elaborate_exponents(m, position, begin, closing)
+        self._elaborate_write(m, pointer, start + (piece << fine), header, word, closing, piece)
         return m
 
-    def _mantissas(self, word: Value) -> Value:
-        """Sign-extend each mantissa to whole bytes."""
+    def _grains(self, kind: int) -> int:
+        """Return how many grains a piece of a word of ``kind`` takes."""
+        beat = self.config.bus.data_bytes
+        return min(beat, self.shape.word_bytes[kind]) // self.shape.grain_bytes
+
+    def _elaborate_pointer(
+        self, m: Module, pointer: Signal, word: Value, begin: Value, paged: Value
+    ) -> None:
+        """Move the pointer behind what is written, or the place of exponents; runs fill beats."""
+        grains = len(self.write.enable)
+        place = self.shape.word_bytes[StoreKind.STREAM] // self.shape.grain_bytes
+        following = Signal.like(pointer)
+        m.d.comb += following.eq(
+            pointer + Mux(begin, place, Mux(paged, *(self._grains(kind) for kind in StoreKind)))
+        )
+        with m.If(word | begin):
+            m.d.sync += pointer.eq(following)
+            if grains > 1:
+                with m.If(self.i.valid & self.i.ready & self.i.p.last):
+                    m.d.sync += pointer.eq((following + grains - 1) & -grains)
+
+    def _elaborate_exponents(
+        self, m: Module, position: Value, begin: Value, closing: Value
+    ) -> Value:
+        """Gather the exponents of the page; return the beat of them that is next."""
         array = self.config.array
-        lanes = [word.word_select(index, array.mantissa_bits) for index in range(array.rows)]
-        return _spread([lane.as_signed() for lane in lanes], array.mantissa_bytes * 8)
+        exponents: Any = Signal(data.ArrayLayout(array.exponent_bits, array.rows))
+        in_beat = min(array.rows, self.config.bus.data_bytes)
+        with m.If(self.i.valid & self.i.ready):
+            for index in range(array.rows):
+                with m.If(position == index):
+                    m.d.sync += exponents[index].eq(self.i.p.exponent)
+        with m.If(closing & ~self.ended):
+            m.d.sync += exponents.eq(exponents.as_value() >> in_beat * array.exponent_bits)
+        with m.If(begin):
+            m.d.sync += exponents.eq(0)
+        header = Signal(self._grains(StoreKind.STREAM) * self.shape.grain_bytes * 8)
+        m.d.comb += header.eq(_spread([exponents[index] for index in range(in_beat)], 8))
+        return header
+
+    def _elaborate_write(
+        self, m: Module, pointer: Value, place: Value, header: Value, word: Value,
+        closing: Value, piece: Value,
+    ) -> None:  # fmt: skip
+        """Choose what goes to the buffer, and where."""
+        array = self.config.array
+        fine = len(pointer) - len(self.write.address)
+        at = Signal.like(pointer)
+        mantissas = [
+            self.i.p.mantissas.word_select(index, array.mantissa_bits).as_signed()
+            for index in range(array.rows)
+        ]
+        m.d.comb += self.write.address.eq(at[fine:])
+        with m.If(closing & ~self.ended):
+            m.d.comb += at.eq(place)
+            self._put(m, at[:fine], StoreKind.STREAM, header, clear=False)
+        with m.If(word):
+            m.d.comb += at.eq(pointer)
+            with m.If(self.i.p.kind == StoreKind.STREAM):
+                mantissa_bytes = _spread(mantissas, array.mantissa_bytes * 8)
+                beat = self._piece(m, StoreKind.STREAM, mantissa_bytes, piece)
+                self._put(m, at[:fine], StoreKind.STREAM, beat, clear=True)
+            with m.Else():
+                beat = self._piece(m, StoreKind.WIDE, self.i.p.wide, piece)
+                self._put(m, at[:fine], StoreKind.WIDE, beat, clear=True)
+
+    def _piece(self, m: Module, kind: StoreKind, word: Value, piece: Value) -> Value:
+        """Return the piece of the word that is written in this cycle."""
+        chosen = Signal(self._grains(kind) * self.shape.grain_bytes * 8)
+        with m.Switch(piece[: (self.shape.pieces[kind] - 1).bit_length()]):
+            for index in range(self.shape.pieces[kind]):
+                with m.Case(index):
+                    m.d.comb += chosen.eq(word.word_select(index, len(chosen)))
+        return chosen
+
+    def _put(
+        self, m: Module, lane: Value, kind: StoreKind, piece: Value, *, clear: bool
+    ) -> None:
+        """Write a piece at ``lane`` of its beat; ``clear`` the grains above it."""
+        grains = self._grains(kind)
+        bits = self.shape.grain_bytes * 8
+        slot = lane[(grains - 1).bit_length() :]
+        for index in range(len(self.write.enable)):
+            mine = slot == index // grains
+            here = piece[index % grains * bits :][:bits]
+            m.d.comb += [
+                self.write.data.word_select(index, bits).eq(Mux(mine, here, 0)),
+                self.write.enable[index].eq((slot <= index // grains) if clear else mine),
+            ]
 
 
 def _spread(values: Iterable[Value], bits: int) -> Value:

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..isa import SLOT_BITS
 
-__all__ = ["Requester", "burst", "extent", "extent_of"]
-
+__all__ = ["Requester", "burst", "extent", "extent_of", "mark"]
 
 
 def _low_bits(config: Config) -> int:
@@ -21,9 +20,7 @@ def extent(config: Config) -> data.StructLayout:
     ``far`` says that ``stride`` had bits beyond the address.
     """
     bits = config.bus.address_bits - _low_bits(config)
-    return data.StructLayout({
-        "address": bits, "stride": bits, "far": 1, "rows": SLOT_BITS, "beats": SLOT_BITS,
-    })  # fmt: skip
+    return data.StructLayout({"address": bits, "stride": bits, "far": 1, "beats": SLOT_BITS})
 
 
 def extent_of(config: Config, fields) -> dict[str, Value]:
@@ -33,16 +30,19 @@ def extent_of(config: Config, fields) -> dict[str, Value]:
         "address": fields.address[low:high],
         "stride": fields.row_stride[low:high],
         "far": fields.row_stride[high:].any(),
-        "rows": fields.rows,
         "beats": fields.beats,
     }
 
 
+def mark(config: Config) -> data.StructLayout:
+    """Return the shape of what a burst is: beats less one, whether it ends a run, and which."""
+    last = range(max(config.bus.burst_beats, 2))
+    return data.StructLayout({"last": last, "run_end": 1, "last_run": 1})
+
+
 def burst(config: Config) -> data.StructLayout:
-    """Return the shape of a burst: byte ``address``, beats less one, and what it ends."""
-    return data.StructLayout({
-        "address": config.bus.address_bits, "last": 8, "run_end": 1, "end": 1,
-    })  # fmt: skip
+    """Return the shape of a burst: byte ``address`` and :func:`mark`."""
+    return data.StructLayout({"address": config.bus.address_bits, "mark": mark(config)})
 
 
 class Requester(wiring.Component):
@@ -53,13 +53,14 @@ class Requester(wiring.Component):
 
         run      ......|===============|===============|======.........
         bursts         4 beats    16 beats        16 beats    6 beats
+        number            0           1               2          3
 
-    Two steps work side by side: the *row* step adds the stride and finds where the run ends, the
-    *burst* step holds the burst on offer. ``end = offset + beats`` is all that is needed: its
-    high part counts the boundaries crossed, its low part is the length of the last burst.
+    ``top = offset + beats - 1``, the last beat counted from the block that the run begins in, is
+    all that is needed: its high part is the number of the last burst, its low part where that
+    ends.
 
     =========== ==========================================================
-    Latency     3 cycles from ``i.valid`` to ``o.valid``
+    Latency     2 cycles from ``i.valid`` to ``o.valid``
     Throughput  1 burst per cycle inside a run, 1 run in 2 cycles
     Stall       ``i`` is looked at while it waits, and taken with its last
                 burst: ``i.ready`` depends combinationally on ``o.ready``
@@ -77,9 +78,14 @@ class Requester(wiring.Component):
     o : Out(stream of :func:`burst`)
         Their bursts.
     ask, ask_first : Out(1)
-        Strobes: permission for a run, and for the first of a transfer, is wanted.
+        Strobes: permission for a run, and for the first of a transfer, is wanted. For all but the
+        first it is asked when the run before begins.
     go : In(1)
         It is given; from the cycle after ``ask`` until the next.
+    last_row : In(1)
+        The run that ``go`` permits is the last of its transfer.
+    take : Out(1)
+        Strobe: a run that ``go`` permits begins.
     stop : In(1)
         Offer no further burst.
     beyond : Out(1)
@@ -91,6 +97,8 @@ class Requester(wiring.Component):
     ask: Signal
     ask_first: Signal
     go: Signal
+    last_row: Signal
+    take: Signal
     stop: Signal
     beyond: Signal
 
@@ -102,6 +110,8 @@ class Requester(wiring.Component):
             "ask": Out(1),
             "ask_first": Out(1),
             "go": In(1),
+            "last_row": In(1),
+            "take": Out(1),
             "stop": In(1),
             "beyond": Out(1),
         })
@@ -109,99 +119,72 @@ class Requester(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         fields = self.i.payload
-        split = (self.config.bus.burst_beats - 1).bit_length()
 
         row = Signal(len(fields.address) + 1)  # the top bit: beyond the address space
-        index = Signal(SLOT_BITS)
-        end = Signal(SLOT_BITS + 1)
-        last_row = Signal()
-        take = Signal()
-        m.d.comb += last_row.eq(index == fields.rows)
-        m.d.sync += end.eq(row[:split] + fields.beats)
-
-        taken = Signal()
-        final, room, over = self._elaborate_burst(m, take, row, end, last_row)
-        m.d.comb += taken.eq(self.o.valid & self.o.ready)
+        total = Signal.like(row)
+        closing = Signal()
+        offering = Signal()
+        accepted = Signal()
+        final, over = self._elaborate_burst(m, row, accepted)
+        m.d.comb += [
+            total.eq(row[:-1] + fields.stride),
+            self.o.valid.eq(offering & ~over),
+            self.o.p.mark.run_end.eq(final),
+            self.o.p.mark.last_run.eq(closing),
+            accepted.eq(self.o.valid & self.o.ready),
+            self.i.ready.eq(accepted & final & closing),
+            self.ask.eq(self.ask_first | (self.take & ~self.last_row)),
+        ]
 
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(self.i.valid & ~self.stop):
-                    m.d.comb += [self.ask.eq(1), self.ask_first.eq(1)]
-                    m.d.sync += [row.eq(fields.address), index.eq(1)]
+                m.d.comb += self.ask_first.eq(self.i.valid & ~self.stop)
+                with m.If(self.ask_first):
+                    m.d.sync += row.eq(fields.address)
                     m.next = "PREPARE"
             with m.State("PREPARE"):
-                m.d.comb += self.beyond.eq(row[-1] | over)
-                with m.If(self.go & ~row[-1]):
-                    m.next = "CUT"
-            with m.State("CUT"):
-                m.d.comb += [take.eq(room & ~self.stop), self.beyond.eq(over)]
-                with m.If(take):
-                    total = Signal(len(row))
-                    m.d.comb += [
-                        total.eq(row[:-1] + fields.stride),
-                        self.ask.eq(~last_row),
-                    ]
-                    m.d.sync += [
-                        row.eq(Cat(total[:-1], total[-1] | fields.far)),
-                        index.eq(index + 1),
-                    ]
+                m.d.comb += [
+                    self.beyond.eq(row[-1]), self.take.eq(self.go & ~row[-1] & ~self.stop)
+                ]  # fmt: skip
+                with m.If(self.take):
+                    m.d.sync += closing.eq(self.last_row)
+                    m.next = "OFFER"
+            with m.State("OFFER"):
+                m.d.comb += [offering.eq(1), self.beyond.eq(over)]
+                with m.If(accepted & final):
+                    m.d.sync += row.eq(Cat(total[:-1], total[-1] | fields.far))
                     m.next = "PREPARE"
-                    with m.If(last_row):
-                        m.next = "FINISH"
-            with m.State("FINISH"):
-                m.d.comb += self.beyond.eq(over)
-                with m.If(taken & final):
-                    m.d.comb += self.i.ready.eq(1)
-                    m.next = "IDLE"
+                    with m.If(closing):
+                        m.next = "IDLE"
+                with m.Elif(accepted & self.stop):
+                    m.next = "PREPARE"
 
         return m
 
-    def _elaborate_burst(
-        self, m: Module, take: Value, row: Value, end: Value, last_row: Value
-    ) -> tuple[Value, Value, Value]:
-        """Add the burst step; return "last of its run", "may take a run" and "beyond"."""
+    def _elaborate_burst(self, m: Module, row: Value, accepted: Value) -> tuple[Value, Value]:
+        """Add the burst of the run at ``row``; return "last of its run" and "beyond"."""
         split = (self.config.bus.burst_beats - 1).bit_length()
-        low = _low_bits(self.config)
+        offset, start = row[:split], row[split:-1]
 
-        active = Signal()
-        block = Signal(len(row) - split)
-        offset = Signal(split)
-        blocks = Signal(len(end) - split)
-        tail = Signal(split)
+        top = Signal(SLOT_BITS + 1)
+        number = Signal(len(top) - split)
+        aligned = Signal()  # at a boundary: not the first of its run
+        block = Signal(max(len(start), len(number)) + 1)
+        begin = Signal(split)
         final = Signal()
-        closing = Signal()
-        accepted = Signal()
-        m.d.comb += [
-            self.o.valid.eq(active & ~block[-1]),
-            self.o.p.address.eq(Cat(Const(0, low), offset, block[:-1])),
-            self.o.p.run_end.eq(final),
-            self.o.p.end.eq(final & closing),
-            accepted.eq(self.o.valid & self.o.ready),
+        # Before a run is taken it stands still for a cycle, in which all of this settles.
+        m.d.sync += [
+            top.eq((offset - 1) + self.i.p.beats),
+            number.eq(Mux(self.take, 0, number + accepted)),
+            aligned.eq(~self.take & (aligned | accepted)),
         ]
-
-        # The last burst of a run ends at the tail, the others at a boundary; both zero here.
-        end_blocks, end_tail = end[split:], end[:split]
-        single = (end_blocks == 0) | ((end_blocks == 1) & ~end_tail.any())
-        second = (blocks == 1) | ((blocks == 2) & ~tail.any())
-        with m.If(take):
-            m.d.sync += [
-                active.eq(1),
-                block.eq(row[split:]),
-                offset.eq(row[:split]),
-                blocks.eq(end_blocks),
-                tail.eq(end_tail),
-                final.eq(single),
-                closing.eq(last_row),
-                self.o.p.last.eq((Mux(single, end_tail, 0) + ~row[:split])[:split]),
-            ]
-        with m.Elif(accepted):
-            m.d.sync += [
-                active.eq(~final & ~self.stop),
-                block.eq(block + 1),
-                offset.eq(0),
-                blocks.eq(blocks - 1),
-                final.eq(second),
-                self.o.p.last.eq((Mux(second, tail, 0) - 1)[:split]),
-            ]
-
-        return final, ~active | (accepted & final), active & block[-1]
+        m.d.comb += [
+            block.eq(start + number),
+            begin.eq(Mux(aligned, 0, offset)),
+            final.eq(number == top[split:]),
+            self.o.p.address.eq(
+                Cat(Const(0, _low_bits(self.config)), begin, block[: len(start)])
+            ),
+            self.o.p.mark.last.eq(Mux(final, top[:split], ~Const(0, split)) - begin),
+        ]
+        return final, block[len(start)]

@@ -13,13 +13,11 @@ __all__ = ["RunCounter", "run_fields"]
 
 def run_fields(config: Config) -> data.StructLayout:
     """Return the shape of what makes up the runs of a transfer."""
-    return data.StructLayout({
-        "kind": 3, "rows": SLOT_BITS, "beats": SLOT_BITS, "elements": SLOT_BITS,
-    })  # fmt: skip
+    return data.StructLayout({"kind": 3, "elements": SLOT_BITS})
 
 
 class RunCounter(wiring.Component):
-    """Count pieces into elements, elements into pages, beats into runs and runs into a transfer.
+    """Count pieces into elements, and elements into pages and runs.
 
     ::
 
@@ -42,11 +40,11 @@ class RunCounter(wiring.Component):
     Members
     -------
     fields : In(run_fields)
-        Of the transfer; they stay until ``finish``.
+        Of the transfer; they stay until its last run has ended.
     accept : In(1)
         The piece is taken.
-    beat_end : In(1)
-        It is the last of its beat.
+    run_end : In(1)
+        It ends its run.
     slot : Out(range(most pieces of an element))
         Where in its element it belongs.
     complete : Out(1)
@@ -59,19 +57,13 @@ class RunCounter(wiring.Component):
         That element is the first, the last of its run.
     enough : Out(1)
         The run has all its elements: what comes is padding.
-    run_end : Out(1)
-        The piece ends its run.
     short : Out(1)
-        It does, and elements are missing.
-    last_row : Out(1)
-        The run is the last of the transfer.
-    finish : Out(1)
-        The piece ends the transfer.
+        The piece ends its run, and elements are missing.
     """
 
     fields: data.View
     accept: Signal
-    beat_end: Signal
+    run_end: Signal
     slot: Signal
     complete: Signal
     header: Signal
@@ -79,17 +71,14 @@ class RunCounter(wiring.Component):
     first: Signal
     last: Signal
     enough: Signal
-    run_end: Signal
     short: Signal
-    last_row: Signal
-    finish: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
             "fields": In(run_fields(config)),
             "accept": In(1),
-            "beat_end": In(1),
+            "run_end": In(1),
             "slot": Out(range(max(pieces(config).values()))),
             "complete": Out(1),
             "header": Out(1),
@@ -97,19 +86,14 @@ class RunCounter(wiring.Component):
             "first": Out(1),
             "last": Out(1),
             "enough": Out(1),
-            "run_end": Out(1),
             "short": Out(1),
-            "last_row": Out(1),
-            "finish": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         rows = self.config.array.rows
 
-        # Counters start at one: then the last of n is where they equal n.
-        row = Signal(SLOT_BITS, init=1)
-        beat = Signal(SLOT_BITS, init=1)
+        # It starts at one: then the last of n is where it equals n.
         element = Signal(SLOT_BITS, init=1)
         page = Signal(range(rows + 1))
         begun = Signal()
@@ -126,24 +110,18 @@ class RunCounter(wiring.Component):
             self.keep.eq(whole & ~at_header),
             self.first.eq(~begun),
             self.last.eq(element == self.fields.elements),
-            self.run_end.eq(self.accept & self.beat_end & (beat == self.fields.beats)),
-            self.short.eq(self.run_end & ~self.enough & ~(self.keep & self.last)),
-            self.last_row.eq(row == self.fields.rows),
-            self.finish.eq(self.run_end & self.last_row),
+            self.short.eq(self.accept & self.run_end & ~self.enough & ~(self.keep & self.last)),
         ]
 
         with m.If(self.accept):
             m.d.sync += self.slot.eq(Mux(self.complete, 0, self.slot + 1))
-            with m.If(self.beat_end):
-                m.d.sync += beat.eq(beat + 1)
         with m.If(whole):
             m.d.sync += page.eq(Mux(page == rows, 0, page + 1))
         with m.If(self.keep):
             m.d.sync += [begun.eq(1), self.enough.eq(self.last), element.eq(element + 1)]
-        with m.If(self.run_end):
+        with m.If(self.accept & self.run_end):
             m.d.sync += [
-                self.slot.eq(0), beat.eq(1), element.eq(1), page.eq(0), begun.eq(0),
-                self.enough.eq(0), row.eq(Mux(self.last_row, 1, row + 1)),
+                self.slot.eq(0), element.eq(1), page.eq(0), begun.eq(0), self.enough.eq(0)
             ]  # fmt: skip
 
         return m

@@ -11,9 +11,12 @@ from ..interfaces import SemaphorePost, SemaphoreWait, activation_word, descript
 from ..isa import SLOT_BITS, Opcode, StoreKind
 from ..memory.wide import WideRead
 from ..sequencer.permit import Permit
-from .pages import READ_LATENCY, store_word
+from .pages import PageShape, store_word
 
 __all__ = ["StoreSource"]
+
+READ_LATENCY = 2
+"""Of wide memory, which keeps showing a word until the next one that was read."""
 
 
 class StoreSource(wiring.Component):
@@ -27,7 +30,8 @@ class StoreSource(wiring.Component):
 
     =========== ==========================================================
     Latency     0 cycles from ``stream``, 2 from wide memory
-    Throughput  1 word per cycle; 1 cycle is lost between runs
+    Throughput  1 word per cycle, or in as many cycles as a wide word has
+                beats; 1 cycle is lost between runs
     Stall       ``stream.ready`` depends combinationally on ``words.ready``
     =========== ==========================================================
 
@@ -44,6 +48,8 @@ class StoreSource(wiring.Component):
         Before each run.
     post_inner : Out(SemaphorePost)
         In the cycle after the last word of a run was taken, or read.
+    runs : Out(stream of "the last of its transfer")
+        Runs that have begun; the next begins when this was taken.
     stream : In(stream of activation_word)
         STREAM.
     wide : Out(WideRead)
@@ -52,6 +58,8 @@ class StoreSource(wiring.Component):
         One more wide word may be read, besides those on their way.
     words : Out(stream of :func:`~systolith_hw.dma.pages.store_word`)
         The words; wide words do not wait.
+    end_taken : In(1)
+        The end of a run has been dealt with: the last word of the next may be taken.
     beyond : Out(1)
         The next wide word does not exist; it is not read.
     stop : In(1)
@@ -61,10 +69,12 @@ class StoreSource(wiring.Component):
     i: Any
     wait: Any
     post_inner: Any
+    runs: Any
     stream: Any
     wide: Any
     room: Signal
     words: Any
+    end_taken: Signal
     beyond: Signal
     stop: Signal
 
@@ -74,10 +84,12 @@ class StoreSource(wiring.Component):
             "i": In(stream.Signature(descriptor(Opcode.STORE))),
             "wait": Out(SemaphoreWait()),
             "post_inner": Out(SemaphorePost()),
+            "runs": Out(stream.Signature(1)),
             "stream": In(stream.Signature(activation_word(config))),
             "wide": Out(WideRead(config)),
             "room": In(1),
             "words": Out(stream.Signature(store_word(config))),
+            "end_taken": In(1),
             "beyond": Out(1),
             "stop": In(1),
         })
@@ -89,29 +101,34 @@ class StoreSource(wiring.Component):
         fields = self.i.payload
 
         begin = Signal()
-        waiting = Signal()
         running = Signal()
         step = Signal()
         run_end = Signal()
         last_row = Signal()
-        self._elaborate_words(m, running, step, run_end)
-        self._elaborate_address(m, begin, waiting, running, step, run_end)
-
         row = Signal(SLOT_BITS)
         element = Signal(SLOT_BITS, init=1)
+        ending = Signal()
         m.d.comb += [
             run_end.eq(element == fields.elements),
             last_row.eq(row == fields.rows),
             permit.outer.eq(Mux(begin, fields.wait_outer, 0)),
             permit.inner.eq(fields.wait_inner),
         ]
+        self._elaborate_words(m, running & ~(run_end & ending), step, run_end)
+        self._elaborate_address(m, begin, running, step, run_end)
+        with m.If(self.end_taken):
+            m.d.sync += ending.eq(0)
         with m.If(step):
             m.d.sync += element.eq(Mux(run_end, 1, element + 1))
+            with m.If(run_end):
+                m.d.sync += ending.eq(1)
         m.d.sync += [
             self.post_inner.valid.eq(step & run_end & fields.post_inner[-1]),
             self.post_inner.id.eq(fields.post_inner),
         ]
 
+        with m.If(self.runs.ready):
+            m.d.sync += self.runs.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i.valid & ~self.stop):
@@ -119,8 +136,8 @@ class StoreSource(wiring.Component):
                     m.d.sync += row.eq(1)
                     m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += waiting.eq(1)
-                with m.If(permit.granted):
+                with m.If(permit.granted & ~self.runs.valid):
+                    m.d.sync += [self.runs.valid.eq(1), self.runs.payload.eq(last_row)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += running.eq(~self.stop)
@@ -133,35 +150,38 @@ class StoreSource(wiring.Component):
 
         return m
 
-    def _elaborate_words(self, m: Module, running: Value, step: Signal, run_end: Value) -> None:
-        """Merge stream and wide memory.
-
-        Between two transfers lie more cycles than a word takes to come from memory, so the two
-        never meet.
-        """
+    def _elaborate_words(self, m: Module, taking: Value, step: Signal, run_end: Value) -> None:
+        """Merge stream and wide memory; a wide word stays for as many cycles as it has beats."""
+        cycles = PageShape(self.config).pieces[StoreKind.WIDE]
         coming = Signal(READ_LATENCY)
-        coming_last = Signal(READ_LATENCY)
+        staying = Signal()
+        latest = Signal(READ_LATENCY)  # whether the latest word read ends its run
+        pause = Signal(range(cycles))
+        wide = coming[-1] | staying
         m.d.sync += [
             coming.eq(Cat(self.wide.enable, coming)),
-            coming_last.eq(Cat(run_end, coming_last)),
+            latest.eq(Cat(Mux(self.wide.enable, run_end, latest[0]), latest)),
+            staying.eq(wide & ~self.words.ready),
+            pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any())),
         ]
         streaming = Signal()
-        word = self.words.payload
         m.d.comb += [
-            streaming.eq(running & (self.i.p.kind == StoreKind.STREAM)),
+            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~(coming.any() | staying)),
             self.stream.ready.eq(streaming & self.words.ready),
             step.eq((self.stream.valid & self.stream.ready) | self.wide.enable),
-            self.words.valid.eq((streaming & self.stream.valid) | coming[-1]),
-            word.kind.eq(coming[-1]),  # as StoreKind
-            word.exponent.eq(self.stream.p.exponent),
-            word.data.eq(Mux(
-                coming[-1], self.wide.data.as_value(), self.stream.p.mantissas.as_value()
-            )),
-            word.last.eq(Mux(coming[-1], coming_last[-1], run_end)),
-        ]  # fmt: skip
+            self.wide.enable.eq(
+                taking & (self.i.p.kind == StoreKind.WIDE) & ~self.beyond & self.room & ~pause.any()
+            ),
+            self.words.valid.eq((streaming & self.stream.valid) | wide),
+            self.words.p.kind.eq(wide),  # as StoreKind
+            self.words.p.exponent.eq(self.stream.p.exponent),
+            self.words.p.mantissas.eq(self.stream.p.mantissas),
+            self.words.p.wide.eq(self.wide.data),
+            self.words.p.last.eq(Mux(wide, latest[-1], run_end)),
+        ]
 
     def _elaborate_address(
-        self, m: Module, begin: Value, waiting: Value, running: Value, step: Value, run_end: Value
+        self, m: Module, begin: Value, running: Value, step: Value, run_end: Value
     ) -> None:
         """Add the address of the next wide word, one bit wider than any that exists."""
         depth = self.config.memory.wide_words
@@ -169,17 +189,14 @@ class StoreSource(wiring.Component):
         fields = self.i.payload
         start = Signal(bits + 1)
         address = Signal(bits + 1)
-        reading = Signal()
         total = Signal(bits + 1)
         m.d.comb += [
-            reading.eq(running & (fields.kind == StoreKind.WIDE)),
-            self.beyond.eq(reading & (address >= depth)),
-            self.wide.enable.eq(reading & (address < depth) & self.room),
+            self.beyond.eq(running & (fields.kind == StoreKind.WIDE) & (address >= depth)),
             self.wide.address.eq(address),
             total.eq(start[:bits] + fields.local_stride[:bits]),
         ]
         # Between runs there is a cycle of waiting, in which the address follows the start.
-        m.d.sync += address.eq(Mux(waiting, start, address + self.wide.enable))
+        m.d.sync += address.eq(Mux(running, address + self.wide.enable, start))
         with m.If(begin):
             m.d.sync += start.eq(fields.local)
         with m.Elif(step & run_end):

@@ -16,8 +16,7 @@ from .answers import Answers
 from .burst_buffer import BurstBuffer
 from .check import transfer_error
 from .fork import Fork
-from .gearbox import Packer
-from .pages import PageBuffer, store_element_bytes
+from .pages import PageWriter
 from .requester import Requester, extent, extent_of
 from .source import StoreSource
 
@@ -36,11 +35,11 @@ class StoreUnit(wiring.Component):
 
     ::
 
-        instruction ──►[ check ]──┬──►[ source ]──►[ pages ]──►[ packer ]──┐ beats
-                                  │     ▲   ▲                              ▼
-                                  │  stream wide                   [ burst buffer ]──► bus.request
-                                  └──►[ queue ]──►[ requester ]──►─┘   │               bus.data
-                                                                [ answers ]◄────── bus.response
+        instruction ──►[ check ]──┬──►[ source ]──►[ pages ]──► beats ──┐
+                                  │   ▲  ▲   └─── runs ──┐              ▼
+                                  │ stream wide          ▼      [ burst buffer ]──► bus.request
+                                  └──►[ queue ]──►[ requester ]─►─┘     │           bus.data
+                                                                  [ answers ]◄───── bus.response
 
     The source runs ahead of the requester by ``sequencer.queue_depth - 1`` transfers. A burst is
     requested when all its data are here.
@@ -108,10 +107,7 @@ class StoreUnit(wiring.Component):
         m = Module()
         m.submodules.fork = fork = Fork(descriptor(Opcode.STORE))
         m.submodules.source = source = StoreSource(self.config)
-        m.submodules.pages = pages = PageBuffer(self.config)
-        m.submodules.packer = packer = Packer(
-            store_element_bytes(self.config), self.config.bus.data_bytes
-        )
+        m.submodules.pages = pages = PageWriter(self.config)
         m.submodules.requester = requester = Requester(self.config)
         m.submodules.buffer = buffer = BurstBuffer(self.config)
         m.submodules.answers = answers = Answers(self.config)
@@ -120,8 +116,6 @@ class StoreUnit(wiring.Component):
             connect(m, getattr(source, name), flipped(getattr(self, name)))
         connect(m, flipped(self.stream), source.stream)
         connect(m, source.words, pages.i)
-        connect(m, pages.o, packer.i)
-        connect(m, packer.o, buffer.beats)
         connect(m, requester.o, buffer.bursts)
         connect(m, buffer.request, flipped(self.bus.request))
         connect(m, buffer.data, flipped(self.bus.data))
@@ -136,12 +130,20 @@ class StoreUnit(wiring.Component):
             stop.eq(halted | self.fault.valid),
             source.stop.eq(stop),
             source.room.eq(pages.room),
+            source.end_taken.eq(buffer.end_taken),
+            pages.end_taken.eq(buffer.end_taken),
+            pages.read.eq(buffer.read),
             requester.stop.eq(stop),
-            requester.go.eq(1),
+            requester.go.eq(source.runs.valid),
+            requester.last_row.eq(source.runs.payload),
+            source.runs.ready.eq(requester.take),
+            buffer.write.eq(pages.write),
+            buffer.limit.eq(pages.limit),
+            buffer.ended.eq(pages.ended),
             buffer.stop.eq(stop),
             buffer.hold.eq(answers.hold),
             answers.burst.eq(requester.o.valid & requester.o.ready),
-            answers.end.eq(requester.o.p.end),
+            answers.end.eq(requester.o.p.mark.run_end & requester.o.p.mark.last_run),
         ]
         bad, error = self._elaborate_check(m, fork)
         pc, queued = self._elaborate_destination(m, fork.second, requester, answers)
@@ -194,7 +196,10 @@ class StoreUnit(wiring.Component):
         queued: Value = Const(0)
         offered: Any = place
         if depth == 0:
-            m.d.comb += [requester.i.valid.eq(i.valid), i.ready.eq(requester.i.ready)]
+            m.d.comb += [
+                requester.i.valid.eq(i.valid & ~answers.asked),
+                i.ready.eq(answers.done & ~self.fault.valid),
+            ]
         else:
             m.submodules.queue = queue = Fifo(_destination(self.config), depth)
             m.d.comb += [
@@ -213,13 +218,19 @@ class StoreUnit(wiring.Component):
         return offered.pc, queued
 
     def _elaborate_fault(self, m: Module, reasons) -> None:
-        """Keep the first fault; of several in one cycle, that of the oldest work."""
+        """Keep the first fault; of several in one cycle, that of the oldest work.
+
+        Without a queue, an instruction that fails stays where it is.
+        """
+        held = self.config.sequencer.queue_depth == 1
+        if held:
+            m.d.comb += self.fault.pc.eq(self.instruction.p.pc)
         with m.If(~self.fault.valid):
             for valid, code, pc in reversed(reasons):
                 with m.If(valid):
-                    m.d.sync += [
-                        self.fault.valid.eq(1), self.fault.code.eq(code), self.fault.pc.eq(pc)
-                    ]  # fmt: skip
+                    m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(code)]
+                    if not held:
+                        m.d.sync += self.fault.pc.eq(pc)
 
     def _elaborate_events(self, m: Module, source: StoreSource) -> None:
         """Tell the counters what we do and what we wait for."""

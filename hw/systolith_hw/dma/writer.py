@@ -19,10 +19,11 @@ from ..interfaces import (
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
 from .elements import element_bytes
-from .gearbox import Splitter
 from .landing import Landing
+from .marks import beat_mark
 from .ring import Ring, address_bits, ring_fields
 from .run_counter import RunCounter, run_fields
+from .splitter import Splitter
 
 __all__ = ["Writer", "failures", "placement"]
 
@@ -42,6 +43,11 @@ def placement(config: Config) -> data.StructLayout:
         "post_outer": semaphore(),
         "pc": PC_BITS,
     })
+
+
+def _piece() -> data.StructLayout:
+    """Return the shape of what is known of a piece: a read error in its beat, and what it is."""
+    return data.StructLayout({"error": 1, "mark": beat_mark()})
 
 
 class Writer(wiring.Component):
@@ -75,8 +81,8 @@ class Writer(wiring.Component):
     i : In(stream of :func:`placement`)
         LOADs, in the order of their beats. Looked at while they wait; taken with their last
         beat, so that the next may begin in the cycle after.
-    beats : In(stream of read_beat)
-        From memory.
+    beats : In(stream of read_beat), mark : In(beat_mark())
+        From memory, and what that beat is.
     rows, words, wide, scale : Out(streams)
         As LOAD has them.
     post_inner, post_outer : Out(SemaphorePost)
@@ -95,6 +101,7 @@ class Writer(wiring.Component):
 
     i: stream.Interface
     beats: stream.Interface
+    mark: data.View
     rows: stream.Interface
     words: stream.Interface
     wide: stream.Interface
@@ -112,6 +119,7 @@ class Writer(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(placement(config))),
             "beats": In(stream.Signature(read_beat(config))),
+            "mark": In(beat_mark()),
             "rows": Out(stream.Signature(row_write(config))),
             "words": Out(stream.Signature(word_write(config))),
             "wide": Out(stream.Signature(wide_write(config))),
@@ -135,30 +143,33 @@ class Writer(wiring.Component):
         connect(m, landing.posted_inner, flipped(self.post_inner))
         connect(m, landing.posted_outer, flipped(self.post_outer))
 
-        error = Signal()
+        piece: Any = Signal(_piece())
         ready = Signal()
-        valid = self._elaborate_pieces(m, ready, counter, landing, error)
+        finish = Signal()
+        valid = self._elaborate_pieces(m, ready, counter, landing, piece)
         placed = ring.ready | ~counter.first | ~counter.complete
         m.d.comb += [
             ready.eq(self.i.valid & landing.free & ~self.stop & placed),
             counter.accept.eq(ready & valid),
+            counter.run_end.eq(piece.mark.run_end),
             landing.accept.eq(counter.accept),
-            self.i.ready.eq(counter.finish),
+            finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
+            self.i.ready.eq(finish),
             self.busy.eq(self.i.valid | landing.full),
             self.starving.eq(self.i.valid & ~valid),
         ]
-        self._elaborate_element(m, counter, ring, landing, error)
+        self._elaborate_element(m, counter, ring, landing, piece)
 
         m.d.comb += [
             self.failed.illegal.eq(ring.illegal),
-            self.failed.error.eq(counter.accept & error),
+            self.failed.error.eq(counter.accept & piece.error),
             self.failed.short.eq(counter.short),
             self.failed_pc.eq(self.i.p.pc),
         ]
         return m
 
     def _elaborate_pieces(
-        self, m: Module, ready: Value, counter: RunCounter, landing: Landing, error: Signal
+        self, m: Module, ready: Value, counter: RunCounter, landing: Landing, piece
     ) -> Value:
         """Cut beats into elements where those are smaller; return "there is a piece"."""
         beat = self.config.bus.data_bytes
@@ -166,29 +177,31 @@ class Writer(wiring.Component):
         if min(sizes) == beat:
             m.d.comb += [
                 landing.piece.eq(self.beats.p.data),
-                counter.beat_end.eq(1),
-                error.eq(self.beats.valid & self.beats.p.error),
+                piece.error.eq(self.beats.p.error),
+                piece.mark.eq(self.mark),
                 self.beats.ready.eq(ready | self.stop),
             ]
             return self.beats.valid
 
-        m.submodules.splitter = splitter = Splitter([beat] * len(sizes), sizes, 1)
+        m.submodules.splitter = splitter = Splitter([beat] * len(sizes), sizes, _piece())
         m.d.comb += [
             splitter.i.p.data.eq(self.beats.p.data),
-            splitter.i.p.tag.eq(self.beats.p.error),
+            splitter.i.p.tag.error.eq(self.beats.p.error),
+            splitter.i.p.tag.mark.eq(self.mark),
             splitter.i.valid.eq(self.beats.valid),
             self.beats.ready.eq(splitter.i.ready | self.stop),
             splitter.kind.eq(self.i.p.runs.kind),
             splitter.skip.eq(counter.enough),
             splitter.o.ready.eq(ready),
             landing.piece.eq(splitter.o.p.data),
-            counter.beat_end.eq(splitter.o.p.last),
-            error.eq(splitter.o.valid & splitter.o.p.tag),
+            piece.error.eq(splitter.o.p.tag.error),
+            piece.mark.run_end.eq(splitter.o.p.tag.mark.run_end & splitter.o.p.last),
+            piece.mark.last_run.eq(splitter.o.p.tag.mark.last_run),
         ]
         return splitter.o.valid
 
     def _elaborate_element(
-        self, m: Module, counter: RunCounter, ring: Ring, landing: Landing, error: Value
+        self, m: Module, counter: RunCounter, ring: Ring, landing: Landing, piece
     ) -> None:
         """Wire counter, ring and landing: what the element is, and where it goes."""
         fields = self.i.payload
@@ -201,8 +214,8 @@ class Writer(wiring.Component):
         turn = Signal.like(landing.lane)
         lane = Signal.like(landing.lane)
         m.d.comb += lane.eq(fields.lane + turn)
-        with m.If(counter.run_end):
-            m.d.sync += turn.eq(Mux(counter.last_row, 0, turn + 1))
+        with m.If(counter.accept & piece.mark.run_end):
+            m.d.sync += turn.eq(Mux(piece.mark.last_run, 0, turn + 1))
 
         # The groups of banks of a tile count below its address.
         group = landing.rows.p.group
@@ -218,7 +231,7 @@ class Writer(wiring.Component):
             ring.hold.eq(rows & ~last_group),
             landing.slot.eq(counter.slot),
             landing.header.eq(counter.header),
-            landing.offer.eq(counter.keep & ~error & ~ring.illegal),
+            landing.offer.eq(counter.keep & ~piece.error & ~ring.illegal),
             landing.kind.eq(kind),
             landing.lane.eq(lane),
             landing.group.eq(Mux(counter.first | last_group, 0, group + 1)),
@@ -227,6 +240,6 @@ class Writer(wiring.Component):
             landing.post_inner.present.eq(fields.post_inner.present & counter.last),
             landing.post_outer.id.eq(fields.post_outer.id),
             landing.post_outer.present.eq(
-                fields.post_outer.present & counter.last & counter.last_row
+                fields.post_outer.present & counter.last & piece.mark.last_run
             ),
         ]

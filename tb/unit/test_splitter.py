@@ -1,15 +1,13 @@
-"""Splitter, joiner and packer as streams of bytes, over all widths."""
+"""The splitter as a stream of bytes."""
 
 import random
 
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.dma.gearbox import Joiner, Packer, Splitter
+from systolith_hw.dma.splitter import Splitter
 
 from .dma_bench import Held
-
-WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128]
 
 
 def run(dut, items, count, *, seed=0, p=1.0, deadline=2000, late_kind=None):
@@ -49,32 +47,14 @@ def run(dut, items, count, *, seed=0, p=1.0, deadline=2000, late_kind=None):
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
-@pytest.mark.parametrize("beat", WIDTHS)
-def test_packer(beat, p):
-    """Runs of words of two kinds come out as their bytes, padded to a beat."""
-    rng = random.Random(beat)
-    words = (rng.choice(WIDTHS[:6]), rng.choice(WIDTHS[:6]))
-    items, expected = [], []
-    for _ in range(8):
-        kind = rng.randrange(2)
-        raw = b""
-        count = rng.randrange(1, 6)
-        for index in range(count):
-            word = rng.randbytes(words[kind])
-            raw += word
-            items.append({"data": int.from_bytes(word, "little"), "kind": kind,
-                          "last": index == count - 1})  # fmt: skip
-        beats = -(-len(raw) // beat)
-        raw = raw.ljust(beats * beat, b"\0")
-        expected += [
-            (int.from_bytes(raw[at * beat : (at + 1) * beat], "little"), at == beats - 1)
-            for at in range(beats)
-        ]  # fmt: skip
-    received, cycles = run(Packer(words, beat), items, len(expected), seed=beat, p=p)
-    assert [(item.data, item.last) for item in received] == expected
-    if p == 1.0:
-        parts = (max(words) > beat) + (min(words) < beat)
-        assert cycles[-1] <= max(len(items), len(expected)) * (1 + (parts == 2)) + parts
+@pytest.mark.parametrize("word, piece", [(8, 2), (8, 8), (128, 1), (4, 2)])
+def test_bytes(word, piece, p):
+    rng = random.Random(word)
+    raw = rng.randbytes(6 * word)
+    items = [{"data": int.from_bytes(raw[at : at + word], "little"), "tag": at & 255}
+             for at in range(0, len(raw), word)]  # fmt: skip
+    received, _ = run(Splitter([word], [piece], 8), items, len(raw) // piece, seed=word, p=p)
+    assert b"".join(item.data.to_bytes(piece, "little") for item in received) == raw
 
 
 @pytest.mark.parametrize("word, piece", [(8, 2), (8, 8), (128, 1), (4, 2)])
@@ -95,14 +75,3 @@ def test_splitter_kinds():
         received, _ = run(dut, items, len(expected), late_kind=kind)
         masks = (0xFF, 0xFFFF, 0xFFFF_FFFF)
         assert [item.data & masks[kind] for item in received] == expected
-
-
-def test_joiner_rate():
-    """A beat per cycle when pieces are beats, also right after a word cut short."""
-    dut = Joiner([2, 8], 8)
-    items = [{"data": 0x1111, "kind": 0, "last": 1}] + [
-        {"data": value, "kind": 1, "last": 0} for value in range(5)
-    ]
-    received, cycles = run(dut, items, 6)
-    assert [item.data for item in received] == [0x1111, 0, 1, 2, 3, 4]
-    assert cycles == [1, 2, 3, 4, 5, 6]
