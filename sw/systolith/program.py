@@ -88,8 +88,8 @@ class Program:
         limit = self.config.sequencer.semaphores
         _require(
             len(self.semaphores) < limit,
-            f"no semaphore is left for {name!r}: sequencer.semaphores is {limit}, taken by "
-            f"{', '.join(self.semaphores)}",
+            f"no semaphore is left for {name!r}: sequencer.semaphores is {limit}, and must be at "
+            f"least {limit + 1}; taken by {', '.join(self.semaphores)}",
         )
         self.semaphores.append(name)
         return len(self.semaphores) - 1

@@ -103,7 +103,8 @@ def test_generate_writes_three_files(tmp_path):
     [
         (["--m", "0"], "m must be at least 1, not 0"),
         (["--k", "-3"], "k must be at least 1, not -3"),
-        (["--k", "5000"], "5000"),
+        (["--k", "5000"], "k 5000 is too large: array.max_k is 1024; lower k to 1024"),
+        (["--m", "9000"], "m 9000 is too large: memory.activation_words must be at least 9000 "),
         (["--port-bytes", "3"], "bus.data_bytes must be a power of two in 1..128, not 3"),
     ],
 )

@@ -1,5 +1,7 @@
 """Plans of matrix products: the machine gives exactly what numpy gives."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -166,30 +168,72 @@ def test_long_outputs_take_several_runs(port):
     "shape, settings, options, words",
     [
         ((0, 1, 1), {}, {}, "m must be at least 1, not 0"),
-        ((1, 5000, 1), {}, {}, "k must be at most array.max_k, 4096, not 5000"),
+        ((1, 5000, 1), {}, {},
+         "k 5000 is too large: array.max_k is 4096; lower k to 4096, or raise array.max_k"),
         ((1, 1, 1), {}, {"operands": "both"}, "operands must be onchip or stream, not both"),
         ((1, 1, 1), {}, {"out": "paper"}, "out must be one of auto, .* not paper"),
         ((8, 64, 520), {}, {"operands": "onchip"},
-         "memory.operand_tiles must be at least 520 for the weights, not 512"),
+         ("k 64 and n 520 are too large: memory.operand_tiles must be at least 520 for the "
+          "weights, not 512; lower k to 56 or n to 512, or stream the operands, or raise memory.oper")),
         ((8, 64, 8), {"memory.activation_words": 60}, {"operands": "onchip"},
-         "memory.activation_words must be at least 64 for 8 of 8 tokens, not 60"),
+         ("m 8 and k 64 are too large: memory.activation_words must be at least 64 for 8 of 8 "
+          "tokens, not 60; lower m to 7 or k to 56, or stream")),
         ((8, 64, 80), {"memory.scale_words": 10}, {"operands": "onchip"},
-         "memory.scale_words must be at least 20 for the scales, not 10"),
+         ("n 80 is too large: memory.scale_words must be at least 20 for the scales, not 10; "
+          "lower n to 40, or stream")),
         ((8, 64, 80), {"memory.scale_words": 3}, {},
-         "memory.scale_words must be at least 4 for the scales of two groups, not 3"),
+         ("n 80 is too large: memory.scale_words must be at least 4 for the scales of two groups, "
+          "not 3; lower n to 8, or raise memory.scale_words")),
         ((1, 1024, 8), {"memory.operand_tiles": 100}, {},
-         "memory.operand_tiles must be at least 128 for one group of weights, not 100"),
+         ("k 1024 is too large: memory.operand_tiles must be at least 128 for one group of "
+          "weights, not 100; lower k to 800, or raise memory.operand_tiles")),
         ((64, 8, 512), {}, {"out": "wide"},
-         "memory.wide_words must be at least 8192 for the results, not 512"),
+         ("m 64 and n 512 are too large: memory.wide_words must be at least 8192 for the results, "
+          "not 512; lower m to 4 or n to 32, or choose another out")),
         ((64, 8, 512), {}, {"out": "activation"},
-         "memory.activation_words must be at least 4097 for 1 of 64 tokens and all results"),
+         ("memory.activation_words must be at least 4097 for 1 of 64 tokens and all results, not "
+          "4096; lower m to 63 or n to 504, or raise")),
+        ((1, 60000, 8), {
+            "array.max_k": 65536, "array.window": 18, "memory.operand_tiles": 65535,
+            "memory.activation_words": 65535, "bus.data_bytes": 2,
+         }, {}, "k 60000 is too large: .* 240000 beats, .* at most 65535; lower k to 16383, or"),
         ((1, 384, 1536), {"bus.address_bits": 16}, {},
-         "weights needs 589824 bytes .* bus.address_bits reach only 65536 bytes"),
+         ("m 1, k 384, n 1536 is too large: weights needs 589824 bytes .* bus.address_bits reach "
+          "only 65536 bytes; lower one of them, or raise bus.address_bits to 20")),
+        ((1, 8, 8), {"sequencer.semaphores": 1}, {},
+         "m 1, k 8, n 8 cannot be programmed: .* sequencer.semaphores is 1, .* at least 2"),
     ],
 )  # fmt: skip
 def test_refusals(shape, settings, options, words):
     with pytest.raises(ConfigError, match=words):
         plan_matmul(PRESETS["small"].replace(settings), *shape, **options)
+
+
+@pytest.mark.parametrize("operands", ["onchip", "stream"])
+@pytest.mark.parametrize("out", ["memory", "wide", "activation"])
+@pytest.mark.parametrize("shape", [(9, 200, 90), (90, 60, 200), (70, 900, 20)])
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_what_a_refusal_advises_would_do(name, shape, out, operands):
+    """The largest m, k or n named gets over that hurdle, and one more does not."""
+    config = PRESETS[name].replace({
+        "memory.operand_tiles": 150, "memory.activation_words": 90, "memory.scale_words": 24,
+    })  # fmt: skip
+
+    def refusal(**sizes):
+        try:
+            plan_matmul(config, **sizes, operands=operands, out=out)
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    sizes = dict(zip("mkn", shape, strict=True))
+    sentence = refusal(**sizes)
+    memory = re.search(r"memory\.\w+ must be at least", sentence)
+    for field, value in re.findall(r"([mkn]) to (\d+)", sentence):
+        assert memory is not None
+        assert f"{field} {sizes[field]}" in sentence
+        assert memory[0] not in refusal(**sizes | {field: int(value)})
+        assert memory[0] in refusal(**sizes | {field: int(value) + 1})
 
 
 # -- numbers -------------------------------------------------------------------------------------

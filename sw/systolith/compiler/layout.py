@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import page_bytes
 
-__all__ = ["MemoryMap", "Region", "WordRuns", "pad"]
+__all__ = ["LONGEST", "MemoryMap", "Region", "WordRuns", "pad"]
 
 LONGEST = 0xFFFF
 """What a 16-bit count holds."""
@@ -37,6 +37,8 @@ class MemoryMap:
     ----------
     config : Config
         Regions start at multiples of ``bus.data_bytes`` and of an instruction.
+    purpose : str
+        What it is for, for the sentence that refuses more than there is.
 
     Attributes
     ----------
@@ -44,7 +46,8 @@ class MemoryMap:
         By name, in the order of their addresses.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, purpose: str) -> None:
+        self._purpose = purpose
         self._step = max(INSTRUCTION_BYTES, config.bus.data_bytes)
         self._reach = 1 << config.bus.address_bits
         self.regions: dict[str, Region] = {}
@@ -65,8 +68,9 @@ class MemoryMap:
         region = Region(name, pad(self.size, self._step), size)
         if region.end > self._reach:
             raise ConfigError(
-                f"{name} needs {size} bytes from address {region.address:#x} on, but "
-                f"bus.address_bits reach only {self._reach} bytes"
+                f"{self._purpose} is too large: {name} needs {size} bytes from address "
+                f"{region.address:#x} on, but bus.address_bits reach only {self._reach} bytes; "
+                f"lower one of them, or raise bus.address_bits to {(region.end - 1).bit_length()}"
             )
         self.regions[name] = region
         return region

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from systolith_hw.config import SCALE_ENTRY_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes, unpack_pages
 
-from .layout import MemoryMap, WordRuns, pad
+from .layout import LONGEST, MemoryMap, WordRuns, pad
+from .limits import require_at_most, require_room
 from .matmul_programs import Chunk, Layout, write_programs
 from .quantize import Scales
 from .readback import Readback
@@ -168,7 +169,8 @@ def plan_matmul(
     Raises
     ------
     ConfigError
-        A sentence that says which memory is too small, what is needed and what there is.
+        A sentence that says which of m, k, n is too large for which memory or field, and what
+        would do.
     """
     _require(operands in ("onchip", "stream"), f"operands must be onchip or stream, not {operands}")
     outs = ("auto", "activation", "wide", "memory")
@@ -179,9 +181,10 @@ def plan_matmul(
 
     streamed = operands == "stream"
     blocks = _cut_tokens(tiling, streamed, out)
+    _check_runs(tiling)
     resident = _check_scales(tiling, streamed)
     slots = _choose_slots(tiling, streamed, resident)
-    regions = MemoryMap(config)
+    regions = MemoryMap(config, f"m {m}, k {k}, n {n}")
     regions.add("inputs", m * tiling.input_stride)
     regions.add("weights", tiling.groups * tiling.group_stride)
     chunks = _cut_scales(tiling, slots, resident, regions)
@@ -191,7 +194,10 @@ def plan_matmul(
         blocks=blocks, slots=slots, scales_resident=resident, chunks=chunks,
         regions=regions.regions, readback=readback,
     )  # fmt: skip
-    programs = write_programs(layout)
+    try:
+        programs = write_programs(layout)
+    except ValueError as error:  # too few semaphores, registers, instructions of a loop
+        raise ConfigError(f"m {m}, k {k}, n {n} cannot be programmed: {error}") from error
     for name, program in programs.items():
         regions.add(name, len(program))
     return MatmulPlan(**vars(layout), programs=programs)
@@ -200,10 +206,6 @@ def plan_matmul(
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
         raise ConfigError(sentence)
-
-
-def _require_room(name: str, need: int, have: int, what: str) -> None:
-    _require(need <= have, f"memory.{name} must be at least {need} for {what}, not {have}")
 
 
 def _choose_output(tiling: Tiling) -> str:
@@ -220,26 +222,55 @@ def _cut_tokens(tiling: Tiling, streamed: bool, out: str) -> tuple[range, ...]:
     """Return blocks of tokens that fit activation memory, all about as large."""
     m, memory = tiling.m, tiling.config.memory
     if out == "wide":
-        _require_room("wide_words", m * tiling.wide_words, memory.wide_words, "the results")
-    results = m * tiling.out_words if out == "activation" else 0
-    least = 1 if streamed else m
-    _require_room(
-        "activation_words", results + least * tiling.steps, memory.activation_words,
-        f"{least} of {m} tokens" + (" and all results" if results else ""),
+        require_room(
+            tiling, "wide_words", lambda shape: shape.m * shape.wide_words, "the results",
+            instead="choose another out, or ",
+        )  # fmt: skip
+
+    def results(shape: Tiling) -> int:
+        return shape.m * shape.out_words if out == "activation" else 0
+
+    require_room(
+        tiling, "activation_words",
+        lambda shape: results(shape) + (1 if streamed else shape.m) * shape.steps,
+        f"{1 if streamed else m} of {m} tokens" + (" and all results" if results(tiling) else ""),
+        instead="" if streamed else "stream the operands, or ",
     )  # fmt: skip
-    most = (memory.activation_words - results) // tiling.steps
+    most = (memory.activation_words - results(tiling)) // tiling.steps
     size = -(-m // -(-m // most))
     return tuple(range(first, min(first + size, m)) for first in range(0, m, size))
 
 
+def _check_runs(tiling: Tiling) -> None:
+    """Refuse weights of a group that one LOAD cannot count."""
+    port = tiling.config.bus.data_bytes
+
+    def beats(shape: Tiling) -> int:
+        return shape.group_stride // port
+
+    require_at_most(
+        tiling, beats, LONGEST,
+        f"a group's weights take {beats(tiling)} beats, and a LOAD's run has at most {LONGEST}",
+        "raise bus.data_bytes",
+    )  # fmt: skip
+
+
 def _check_scales(tiling: Tiling, streamed: bool) -> bool:
     """Return whether all scales stay on chip."""
-    depth = tiling.config.memory.scale_words
-    need = tiling.output_tiles * tiling.config.beats_per_result
-    if need <= depth:
+
+    def all_words(shape: Tiling) -> int:
+        return shape.output_tiles * shape.config.beats_per_result
+
+    if all_words(tiling) <= tiling.config.memory.scale_words:
         return True
-    _require(streamed, f"memory.scale_words must be at least {need} for the scales, not {depth}")
-    _require_room("scale_words", 2 * tiling.group_scales, depth, "the scales of two groups")
+    if not streamed:
+        require_room(
+            tiling, "scale_words", all_words, "the scales", instead="stream the operands, or "
+        )
+    require_room(
+        tiling, "scale_words", lambda shape: min(2 * shape.group_scales, all_words(shape)),
+        "the scales of two groups",
+    )  # fmt: skip
     return False
 
 
@@ -252,10 +283,12 @@ def _choose_slots(tiling: Tiling, streamed: bool, resident: bool) -> int:
     """Return how many groups of weights are on chip at once."""
     depth = tiling.config.memory.operand_tiles
     if not streamed:
-        need = tiling.output_tiles * tiling.steps
-        _require_room("operand_tiles", need, depth, "the weights")
+        require_room(
+            tiling, "operand_tiles", lambda shape: shape.output_tiles * shape.steps,
+            "the weights", instead="stream the operands, or ",
+        )  # fmt: skip
         return tiling.groups
-    _require_room("operand_tiles", tiling.slot, depth, "one group of weights")
+    require_room(tiling, "operand_tiles", lambda shape: shape.slot, "one group of weights")
     # A semaphore counts the slots that are full.
     counts = (1 << tiling.config.sequencer.semaphore_bits) - 1
     slots = min(depth // tiling.slot, tiling.groups, counts)

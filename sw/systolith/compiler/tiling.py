@@ -35,9 +35,11 @@ class Tiling:
         for name in ("m", "k", "n"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.k > self.config.array.max_k:
+        longest = self.config.array.max_k
+        if self.k > longest:
             raise ConfigError(
-                f"k must be at most array.max_k, {self.config.array.max_k}, not {self.k}"
+                f"k {self.k} is too large: array.max_k is {longest}; lower k to {longest}, or "
+                "raise array.max_k, to 65536 at most"
             )
 
     @property
