@@ -174,7 +174,7 @@ def test_long_outputs_take_several_runs(port):
         ((1, 1, 1), {}, {"out": "paper"}, "out must be one of auto, .* not paper"),
         ((8, 64, 520), {}, {"operands": "onchip"},
          ("k 64 and n 520 are too large: memory.operand_tiles must be at least 520 for the "
-          "weights, not 512; lower k to 56 or n to 512, or stream the operands, or raise memory.oper")),
+          "weights, not 512; lower k to 56 or n to 512, or stream the operands, or raise memory.")),
         ((8, 64, 8), {"memory.activation_words": 60}, {"operands": "onchip"},
          ("m 8 and k 64 are too large: memory.activation_words must be at least 64 for 8 of 8 "
           "tokens, not 60; lower m to 7 or k to 56, or stream")),
