@@ -193,9 +193,6 @@ def measure(
         "read_verilog core.v wrapper.v",
         # The core stays one module of its own, so that it is counted without the wrapper.
         f"setattr -mod -set keep_hierarchy 1 {CORE}",
-        f"hierarchy -top {WRAPPER}; proc; flatten",
-        # Amaranth names both a view, `data`, and its parts, `data[0]`; ABC9 calls bits that, too.
-        "rename -unescape",
         f"{part.synthesis} -top {WRAPPER} -json netlist.json",
         "tee -q -o stat.json stat -json",
     ])
