@@ -80,7 +80,7 @@ def test_signals_without_bits_are_left_out(odd):
 
 def test_zeros_are_a_loop_for_simulation(odd):
     loop = re.search(r"`ifndef SYNTHESIS\n  initial begin : \w+\n.*?`endif\n", odd, re.DOTALL)
-    assert loop and "word < 11;" in loop[0] and "[word] = 8'h00;" in loop[0]
+    assert loop and "word < 11;" in loop[0] and "word] = 8'h00;" in loop[0]
     assert odd.count("initial begin") == 2, "only the table has lines of its own"
     assert "[1] = 8'h07;" in odd and "[3] = 8'h09;" in odd
 
