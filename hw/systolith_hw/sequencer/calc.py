@@ -14,67 +14,67 @@ def add_calc_states(m: Module, micro: Micro) -> None:
     Word 1 holds target, a, b and the right shift; word 2 the constant and the left shift. A
     shift left adds the target to itself.
     """
-    with m.State("CALC_START"):
+    with micro.states.state("CALC_START"):
         micro.take()
-        m.next = "CALC_WORD_1"
-    with m.State("CALC_WORD_1"):
+        micro.states.go("CALC_WORD_1")
+    with micro.states.state("CALC_WORD_1"):
         micro.patch()
         micro.read(Read.FIRST, micro.ready(1))
         with m.If(micro.ready(1)):
             micro.do(micro.target_field)
             micro.set_count(Count.UPPER)
-            m.next = "CALC_A"
-    with m.State("CALC_A"):
+            micro.states.go("CALC_A")
+    with micro.states.state("CALC_A"):
         micro.read(Read.SECOND)
         micro.add(Operand.VALUE, Source.ZERO)
-        m.next = "CALC_B"
-    with m.State("CALC_B"):
+        micro.states.go("CALC_B")
+    with micro.states.state("CALC_B"):
         micro.add(Operand.VALUE, Source.HIGH)
-        m.next = "CALC_SUM"
-    with m.State("CALC_SUM"):
-        m.next = "CALC_KEEP"
-    with m.State("CALC_KEEP"):
+        micro.states.go("CALC_SUM")
+    with micro.states.state("CALC_SUM"):
+        micro.states.go("CALC_KEEP")
+    with micro.states.state("CALC_KEEP"):
         # The patches of word 2 need the operand, so the sum waits in its target.
         micro.write_target()
         micro.take()
-        m.next = "CALC_WORD_2"
-    with m.State("CALC_WORD_2"):
+        micro.states.go("CALC_WORD_2")
+    with micro.states.state("CALC_WORD_2"):
         micro.patch()
         micro.read(Read.TARGET, micro.ready(2))
         with m.If(micro.ready(2)):
-            m.next = "CALC_OPERAND"
-    with m.State("CALC_OPERAND"):
+            micro.states.go("CALC_OPERAND")
+    with micro.states.state("CALC_OPERAND"):
         micro.add_low(Operand.VALUE)
-        m.next = "CALC_ADD"
-    with m.State("CALC_ADD"):
-        m.next = "CALC_RIGHT"
+        micro.states.go("CALC_ADD")
+    with micro.states.state("CALC_ADD"):
+        micro.states.go("CALC_RIGHT")
     _add_shift_states(m, micro)
 
 
 def _add_shift_states(m: Module, micro: Micro) -> None:
     """Shift ``low`` right by ``count``, then left by the number in ``high``."""
-    with m.State("CALC_RIGHT"):
+    with micro.states.state("CALC_RIGHT"):
         with m.If(micro.count != 0):
             micro.do(micro.datapath.low_shift)
             micro.set_count(Count.DOWN)
         with m.Else():
             micro.set_count(Count.LOWER)
             micro.add(Operand.ZERO, Source.LOW)
-            m.next = "CALC_MOVE"
-    with m.State("CALC_MOVE"):
-        m.next = "CALC_WRITE"
-    with m.State("CALC_WRITE"):
+            micro.states.go("CALC_MOVE")
+    with micro.states.state("CALC_MOVE"):
+        micro.states.go("CALC_WRITE")
+    with micro.states.state("CALC_WRITE"):
         micro.write_target()
-        m.next = "CALC_AGAIN"
+        micro.states.go("CALC_AGAIN")
         with m.If(micro.count == 0):
             micro.flush()
-            m.next = "NEXT"
-    with m.State("CALC_AGAIN"):
+            micro.states.go("NEXT")
+    with micro.states.state("CALC_AGAIN"):
         micro.read(Read.TARGET)
-        m.next = "CALC_DOUBLE"
-    with m.State("CALC_DOUBLE"):
+        micro.states.go("CALC_DOUBLE")
+    with micro.states.state("CALC_DOUBLE"):
         micro.add(Operand.VALUE, Source.HIGH)
-        m.next = "CALC_LEFT"
-    with m.State("CALC_LEFT"):
+        micro.states.go("CALC_LEFT")
+    with micro.states.state("CALC_LEFT"):
         micro.set_count(Count.DOWN)
-        m.next = "CALC_WRITE"
+        micro.states.go("CALC_WRITE")

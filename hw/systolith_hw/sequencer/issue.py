@@ -15,6 +15,7 @@ from .datapath import Operand, Source
 from .fetch import FetchShape
 from .loops import add_loop_end_states, add_loop_states
 from .micro import Count, Micro
+from .states import States
 
 __all__ = ["QUEUES", "Issue"]
 
@@ -131,7 +132,8 @@ class Issue(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        micro = Micro(m, self.config)
+        states = States(m, init="ZERO")
+        micro = Micro(m, states, self.config)
         datapath, picker, reader = micro.datapath, micro.picker, micro.reader
 
         unit = Signal(len(QUEUES))  # the queue of the instruction under work; 0 if it has none
@@ -169,17 +171,17 @@ class Issue(wiring.Component):
             micro.write_counted()
         with m.If(self.start):
             m.d.sync += pending.eq(1)
-        with m.FSM(init="ZERO"):
-            self._add_rest_states(m, micro, pending, whole)
-            self._add_flow_states(m, micro, here, final)
-            self._add_quiet_state(m, micro, stop, quiet)
-            self._add_header_state(m, micro, unit, stop)
-            self._add_word_state(m, micro, unit)
-            add_calc_states(m, micro)
-            add_loop_states(m, micro, self.config, hold)
-            add_loop_end_states(m, micro)
-            with m.State("FAULT"):
-                m.d.comb += [self.fault_valid.eq(1), self.busy.eq(0)]
+        self._add_rest_states(m, micro, pending, whole)
+        self._add_flow_states(m, micro, here, final)
+        self._add_quiet_state(m, micro, stop, quiet)
+        self._add_header_state(m, micro, unit, stop)
+        self._add_word_state(m, micro, unit)
+        add_calc_states(m, micro)
+        add_loop_states(m, micro, self.config, hold)
+        add_loop_end_states(m, micro)
+        with micro.states.state("FAULT"):
+            m.d.comb += [self.fault_valid.eq(1), self.busy.eq(0)]
+        states.elaborate()
         micro.elaborate()
         return m
 
@@ -197,49 +199,49 @@ class Issue(wiring.Component):
     ) -> None:
         """Clear the registers when there is time, and start, with POSITION and LENGTH in them."""
         settings = self.settings
-        with m.State("ZERO"):
+        with micro.states.state("ZERO"):
             m.d.comb += [self.running.eq(0), self.busy.eq(0)]
             micro.add(Operand.ZERO, Source.ZERO)
             micro.set_count(Count.REGISTERS)
-            m.next = "CLEAR_BEGIN"
-        with m.State("CLEAR_BEGIN"):
+            micro.states.go("CLEAR_BEGIN")
+        with micro.states.state("CLEAR_BEGIN"):
             m.d.comb += [self.running.eq(0), self.busy.eq(0)]
-            m.next = "CLEAR"
-        with m.State("CLEAR"):
+            micro.states.go("CLEAR")
+        with micro.states.state("CLEAR"):
             m.d.comb += [self.running.eq(0), self.busy.eq(0)]
             micro.write_counted()
             with m.If(micro.count == 0):
-                m.next = "IDLE"
-        with m.State("IDLE"):
+                micro.states.go("IDLE")
+        with micro.states.state("IDLE"):
             m.d.comb += [self.running.eq(0), self.busy.eq(0)]
             micro.set_count(Count.POSITION)
             micro.bring_setting(settings.high)
             with m.If(pending & settings.position & ~settings.high):
                 micro.do(micro.pc_clear)
                 m.d.sync += pending.eq(0)
-                m.next = "SETTINGS"
-        with m.State("SETTINGS"):
+                micro.states.go("SETTINGS")
+        with micro.states.state("SETTINGS"):
             micro.bring_setting(settings.high)
             m.d.sync += whole.eq(settings.high)
             with m.If(settings.high & settings.length):
-                m.next = "WAIT"
+                micro.states.go("WAIT")
 
     def _add_flow_states(self, m: Module, micro: Micro, here: Value, final: Value) -> None:
         """Find the next instruction, and wait for it."""
-        with m.State("COMPARE"):
-            m.next = "NEXT"  # `final` is a cycle late
-        with m.State("NEXT"):
+        with micro.states.state("COMPARE"):
+            micro.states.go("NEXT")  # `final` is a cycle late
+        with micro.states.state("NEXT"):
             with m.If(final):
-                m.next = "TRIP_REMAINING"
+                micro.states.go("TRIP_REMAINING")
             with m.Else():
                 micro.do(micro.pc_step)
-                m.next = "SETTLE"
-        with m.State("SETTLE"):
-            m.next = "WAIT"  # so is `here`
-        with m.State("WAIT"):
+                micro.states.go("SETTLE")
+        with micro.states.state("SETTLE"):
+            micro.states.go("WAIT")  # so is `here`
+        with micro.states.state("WAIT"):
             with m.If(here):
                 m.d.comb += micro.reader.begin.eq(1)
-                m.next = "HEADER"
+                micro.states.go("HEADER")
             with m.Else():
                 m.d.comb += [self.starving.eq(1), self.busy.eq(0)]
                 with m.If(self.failed):
@@ -249,7 +251,7 @@ class Issue(wiring.Component):
         self, m: Module, micro: Micro, stop: Signal, quiet: Signal
     ) -> None:
         """Wait for the units."""
-        with m.State("QUIET"):
+        with micro.states.state("QUIET"):
             m.d.comb += self.busy.eq(0)
             micro.flush()
             m.d.sync += quiet.eq(Mux(self.units_idle, Cat(Const(1, 1), quiet), 0))
@@ -258,34 +260,34 @@ class Issue(wiring.Component):
                 with m.If(stop):
                     m.d.sync += self.done.eq(1)
                     micro.do(micro.level_clear)
-                    m.next = "ZERO"
+                    micro.states.go("ZERO")
                 with m.Else():
-                    m.next = "NEXT"
+                    micro.states.go("NEXT")
 
     def _add_header_state(
         self, m: Module, micro: Micro, unit: Signal, stop: Signal
     ) -> None:
         """Look at the first word of an instruction."""
-        with m.State("HEADER"), m.If(micro.reader.held):
+        with micro.states.state("HEADER"), m.If(micro.reader.held):
             micro.do(micro.picker.load)
             micro.bring_pc()
             m.d.sync += unit.eq(0)
             with m.Switch(micro.low[:8]):
                 with m.Case(Opcode.END, Opcode.BARRIER):
                     m.d.sync += stop.eq(micro.low[:8] == Opcode.END)
-                    m.next = "QUIET"
+                    micro.states.go("QUIET")
                 with m.Case(Opcode.CALC):
-                    m.next = "CALC_START"
+                    micro.states.go("CALC_START")
                 with m.Case(Opcode.LOOP):
                     micro.do(micro.level_up)
-                    m.next = "LOOP_START"
+                    micro.states.go("LOOP_START")
                     with m.If(micro.level == self.config.sequencer.loop_depth):
                         micro.fail(ErrorCode.LOOP)
                 for position, opcode in enumerate(QUEUES.values()):
                     assert INSTRUCTIONS[opcode].unit in QUEUES
                     with m.Case(opcode):
                         m.d.sync += unit.eq(1 << position)
-                        m.next = "WORDS"
+                        micro.states.go("WORDS")
                 with m.Default():
                     micro.fail(ErrorCode.ILLEGAL_INSTRUCTION)
             # The header itself cannot be patched.
@@ -304,7 +306,7 @@ class Issue(wiring.Component):
                 queue.payload.eq(Cat(micro.low, micro.high)),
                 queue.valid.eq(offer & selected),
             ]
-        with m.State("WORDS"):
+        with micro.states.state("WORDS"):
             m.d.comb += [
                 micro.picker.enable.eq(1),
                 offer.eq(micro.reader.held & micro.picker.patched),
@@ -315,6 +317,6 @@ class Issue(wiring.Component):
             with m.If(offer & accept):
                 micro.take()
                 with m.If(micro.reader.index == WORDS - 1):
-                    m.next = "NEXT"
+                    micro.states.go("NEXT")
                     with m.If(micro.reader.reading):
-                        m.next = "HEADER"
+                        micro.states.go("HEADER")

@@ -20,36 +20,36 @@ def add_loop_states(m: Module, micro: Micro, config: Config, hold: Signal) -> No
     count register, count and first value; word 2 step and length of the body. ``hold`` is raised
     when the body of the outermost loop begins.
     """
-    with m.State("LOOP_START"):
+    with micro.states.state("LOOP_START"):
         micro.write_frame(Frame.START)
         micro.take()
-        m.next = "LOOP_WORD_1"
-    with m.State("LOOP_WORD_1"):
+        micro.states.go("LOOP_WORD_1")
+    with micro.states.state("LOOP_WORD_1"):
         micro.patch()
         micro.read(Read.FIRST, micro.ready(1))
         with m.If(micro.ready(1)):
             micro.do(micro.target_field)
             micro.set_count(Count.UPPER)
             micro.trim()
-            m.next = "LOOP_COUNT"
-    with m.State("LOOP_COUNT"):
+            micro.states.go("LOOP_COUNT")
+    with micro.states.state("LOOP_COUNT"):
         micro.add(Operand.VALUE, Source.HIGH)
         micro.read(Read.COUNT)
-        m.next = "LOOP_TRIPS"
-    with m.State("LOOP_TRIPS"):
+        micro.states.go("LOOP_TRIPS")
+    with micro.states.state("LOOP_TRIPS"):
         micro.add(Operand.ONES, Source.HIGH)
-        m.next = "LOOP_LESS_ONE"
-    with m.State("LOOP_LESS_ONE"):
+        micro.states.go("LOOP_LESS_ONE")
+    with micro.states.state("LOOP_LESS_ONE"):
         micro.do(micro.more_load)
         micro.add(Operand.VALUE, Source.ZERO)
-        m.next = "LOOP_INITIAL"
-    with m.State("LOOP_INITIAL"):
+        micro.states.go("LOOP_INITIAL")
+    with micro.states.state("LOOP_INITIAL"):
         micro.write_frame(Frame.REMAINING)
-        m.next = "LOOP_COUNTER"
-    with m.State("LOOP_COUNTER"):
+        micro.states.go("LOOP_COUNTER")
+    with micro.states.state("LOOP_COUNTER"):
         micro.write_target(micro.more)
         micro.take()
-        m.next = "LOOP_WORD_2"
+        micro.states.go("LOOP_WORD_2")
     _add_body_states(m, micro, config, hold)
 
 
@@ -57,89 +57,89 @@ def _add_body_states(m: Module, micro: Micro, config: Config, hold: Signal) -> N
     """Check the body, keep its end and the step, and enter or skip it."""
     window_bits = exact_log2(config.memory.program_instructions)
     body = micro.high[:PC_BITS]
-    with m.State("LOOP_WORD_2"):
+    with micro.states.state("LOOP_WORD_2"):
         micro.patch()
         micro.read_frame(Frame.START, micro.ready(2))
         with m.If(micro.ready(2)):
             micro.trim()
-            m.next = "LOOP_BODY"
+            micro.states.go("LOOP_BODY")
             beyond = body[window_bits + 1 :].any() | (
                 body[window_bits] & body[:window_bits].any()
             )
             with m.If(beyond | (body == 0)):
                 micro.fail(ErrorCode.LOOP)
-    with m.State("LOOP_BODY"):
+    with micro.states.state("LOOP_BODY"):
         micro.add(Operand.VALUE, Source.HIGH)
-        m.next = "LOOP_END"
-    with m.State("LOOP_END"):
+        micro.states.go("LOOP_END")
+    with micro.states.state("LOOP_END"):
         micro.add(Operand.ZERO, Source.LOW)
-        m.next = "LOOP_STEP"
-    with m.State("LOOP_STEP"):
+        micro.states.go("LOOP_STEP")
+    with micro.states.state("LOOP_STEP"):
         micro.write_frame(Frame.END)
-        m.next = "LOOP_FRAME"
+        micro.states.go("LOOP_FRAME")
         # Ends are at most a window apart, so few bits tell which comes first.
         room = (micro.end - micro.high)[: window_bits + 2]
         with m.If((micro.level != 1) & room[-1]):
             micro.fail(ErrorCode.LOOP)
-    with m.State("LOOP_FRAME"):
+    with micro.states.state("LOOP_FRAME"):
         micro.write_frame(Frame.STEP)
         micro.read_frame(Frame.END)
-        m.next = "LOOP_ENTER"
-    with m.State("LOOP_ENTER"):
+        micro.states.go("LOOP_ENTER")
+    with micro.states.state("LOOP_ENTER"):
         micro.flush()
         with m.If(micro.more):
             micro.do(micro.end_load)
             micro.do(micro.pc_step)
-            m.next = "LOOP_HOLD"
+            micro.states.go("LOOP_HOLD")
         with m.Else():
             micro.do(micro.pc_jump)
             micro.do(micro.level_down)
-            m.next = "COMPARE"
-    with m.State("LOOP_HOLD"):
+            micro.states.go("COMPARE")
+    with micro.states.state("LOOP_HOLD"):
         # The body of the outermost loop stays in the program memory.
         m.d.comb += hold.eq(micro.level == 1)
-        m.next = "WAIT"
+        micro.states.go("WAIT")
 
 
 def add_loop_end_states(m: Module, micro: Micro) -> None:
     """Go back to the start of the body, or leave the loop, from TRIP_REMAINING: 7 or 8 cycles."""
-    with m.State("TRIP_REMAINING"):
+    with micro.states.state("TRIP_REMAINING"):
         micro.read_frame(Frame.REMAINING)
-        m.next = "TRIP_COUNTER"
-    with m.State("TRIP_COUNTER"):
+        micro.states.go("TRIP_COUNTER")
+    with micro.states.state("TRIP_COUNTER"):
         micro.read_frame(Frame.END)
         micro.add(Operand.VALUE, Source.ZERO)
-        m.next = "TRIP_STEP"
-    with m.State("TRIP_STEP"):
+        micro.states.go("TRIP_STEP")
+    with micro.states.state("TRIP_STEP"):
         micro.read_frame(Frame.STEP)
         micro.add(Operand.ONES, Source.HIGH)
         micro.do(micro.target_frame)
-        m.next = "TRIP_LESS_ONE"
-    with m.State("TRIP_LESS_ONE"):
+        micro.states.go("TRIP_LESS_ONE")
+    with micro.states.state("TRIP_LESS_ONE"):
         micro.read(Read.TARGET)
         micro.do(micro.more_load)
         micro.add(Operand.VALUE, Source.ZERO)
-        m.next = "TRIP_START"
-    with m.State("TRIP_START"):
+        micro.states.go("TRIP_START")
+    with micro.states.state("TRIP_START"):
         micro.read_frame(Frame.START)
         micro.add(Operand.VALUE, Source.HIGH)
         with m.If(micro.more):
             micro.write_frame(Frame.REMAINING)
-            m.next = "TRIP_ADD"
+            micro.states.go("TRIP_ADD")
         with m.Else():
             micro.do(micro.level_down)
-            m.next = "LEAVE_READ"
-    with m.State("TRIP_ADD"):
+            micro.states.go("LEAVE_READ")
+    with micro.states.state("TRIP_ADD"):
         micro.do(micro.pc_jump)
-        m.next = "TRIP_NEXT"
-    with m.State("TRIP_NEXT"):
+        micro.states.go("TRIP_NEXT")
+    with micro.states.state("TRIP_NEXT"):
         micro.write_target()
         micro.do(micro.pc_step)
-        m.next = "WAIT"
+        micro.states.go("WAIT")
 
-    with m.State("LEAVE_READ"):
+    with micro.states.state("LEAVE_READ"):
         micro.read_frame(Frame.END)
-        m.next = "LEAVE_END"
-    with m.State("LEAVE_END"):
+        micro.states.go("LEAVE_END")
+    with micro.states.state("LEAVE_END"):
         micro.do(micro.end_load)
-        m.next = "COMPARE"
+        micro.states.go("COMPARE")

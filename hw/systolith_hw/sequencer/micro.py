@@ -11,6 +11,7 @@ from .datapath import Datapath, Operand, Outside, Source
 from .patches import PatchPicker
 from .reader import ProgramReader
 from .registers import Frame, RegisterMemory
+from .states import States
 
 __all__ = ["Count", "Micro", "Read", "Write"]
 
@@ -57,6 +58,8 @@ class Micro:
     ----------
     m : Module
         Where statements go.
+    states : States
+        The state machine.
     config : Config
         Uses ``sequencer.loop_depth``.
 
@@ -76,8 +79,9 @@ class Micro:
         The loop has another trip.
     """
 
-    def __init__(self, m: Module, config: Config) -> None:
+    def __init__(self, m: Module, states: States, config: Config) -> None:
         self.m = m
+        self.states = states
         self.datapath = Datapath()
         self.memory = RegisterMemory(config)
         self.picker = PatchPicker()
@@ -184,7 +188,7 @@ class Micro:
         """Choose addresses."""
         m, memory = self.m, self.memory
         with m.If(self.picker.read):
-            self.read(Read.PATCH)
+            m.d.comb += [self._read.eq(Read.PATCH), memory.read_enable.eq(1)]
         numbers = {
             Read.FIRST: self.low[16:20], Read.SECOND: self.high[:4], Read.COUNT: self.count[:4],
             Read.TARGET: self.target, Read.PATCH: self.picker.register,
@@ -207,6 +211,12 @@ class Micro:
 
     # -- operations --------------------------------------------------------------------------
 
+    def _choose(self, signal: ValueLike, value: enum.Enum) -> None:
+        """Set the ones of ``value``: states exclude each other, but synthesis can't know that."""
+        for bit, one in zip(Value.cast(signal), f"{value.value:b}"[::-1], strict=False):
+            if one == "1":
+                self.m.d.comb += bit.eq(1)
+
     def ready(self, index: int) -> Value:
         """Return whether word ``index`` is under work, with its patches."""
         reader = self.reader
@@ -214,58 +224,61 @@ class Micro:
 
     def read(self, what: Read, when: ValueLike = 1) -> None:
         """Read the register that a field names; the address does not wait for ``when``."""
-        self.m.d.comb += [self._read.eq(what), self.memory.read_enable.eq(when)]
+        self._choose(self._read, what)
+        self.m.d.comb += self.memory.read_enable.eq(when)
 
     def read_frame(self, field: Frame, when: ValueLike = 1) -> None:
         """Read a word of the innermost loop's frame."""
         self.read(Read.FRAME, when)
-        self.m.d.comb += self._read_frame.eq(field)
+        self._choose(self._read_frame, field)
 
     def write_target(self, enable: Value | None = None) -> None:
         """Write ``high`` to register ``target``; register 0 stays zero."""
-        self.m.d.comb += self._write.eq(Write.TARGET)
+        self._choose(self._write, Write.TARGET)
         allowed = self.target != 0 if enable is None else (self.target != 0) & enable
         self.m.d.comb += self.memory.write_enable.eq(allowed)
 
     def write_counted(self) -> None:
         """Write ``high`` to register ``count``, and count down."""
-        self.m.d.comb += [self._write.eq(Write.COUNT), self.memory.write_enable.eq(1)]
+        self._choose(self._write, Write.COUNT)
+        self.do(self.memory.write_enable)
         self.set_count(Count.DOWN)
 
     def write_frame(self, field: Frame) -> None:
         """Write ``high`` to a word of the innermost loop's frame; END takes ``target`` along."""
-        self.m.d.comb += [self._write_frame.eq(field), self.memory.write_enable.eq(1)]
+        self._choose(self._write_frame, field)
+        self.do(self.memory.write_enable)
 
     def set_count(self, operation: Count) -> None:
         """Change ``count``."""
-        self.m.d.comb += self._count.eq(operation)
+        self._choose(self._count, operation)
 
     def add(self, operand: Operand, source: Source) -> None:
         """Put ``source`` plus ``operand`` into ``high``, in the next cycle.
 
         The operand is taken now, the source then.
         """
-        self.m.d.comb += [
-            self.datapath.operand.eq(operand), self._source.eq(source), self._add_high.eq(1)
-        ]  # fmt: skip
+        self._choose(self.datapath.operand, operand)
+        self._choose(self._source, source)
+        self.do(self._add_high)
 
     def add_low(self, operand: Operand) -> None:
         """Add ``operand`` to ``low``, in the next cycle."""
-        self.m.d.comb += [
-            self.datapath.operand.eq(operand), self._source.eq(Source.LOW), self._add_low.eq(1)
-        ]  # fmt: skip
+        self._choose(self.datapath.operand, operand)
+        self._choose(self._source, Source.LOW)
+        self.do(self._add_low)
 
     def bring_pc(self) -> None:
         """Put the program address into ``high``; nothing may be being added."""
-        self.m.d.comb += [self.datapath.outside.eq(Outside.PC), self._bring.eq(1)]
+        self._choose(self.datapath.outside, Outside.PC)
+        self.do(self._bring)
 
     def bring_setting(self, high: Value) -> None:
         """Put a setting's half into that of ``high``; nothing may be being added."""
+        self._choose(self.datapath.outside, Outside.SETTING)
         self.m.d.comb += [
-            self.datapath.outside.eq(Outside.SETTING),
-            self.datapath.setting_low.eq(~high),
-            self.datapath.setting_high.eq(high),
-        ]
+            self.datapath.setting_low.eq(~high), self.datapath.setting_high.eq(high)
+        ]  # fmt: skip
 
     def trim(self) -> None:
         """Keep only the low 16 bits of ``high``."""
@@ -291,4 +304,4 @@ class Micro:
     def fail(self, code: ErrorCode) -> None:
         """Stop with an error."""
         self.m.d.sync += self.error.eq(code)
-        self.m.next = "FAULT"
+        self.states.go("FAULT")
