@@ -1,7 +1,6 @@
 """Run matrix products on the simulated hardware, and measure them by its own counters."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,8 @@ from .compiler.layout import pad
 from .compiler.matmul import MatmulPlan, plan_matmul
 from .driver import Driver
 from .product import Product, Result
+from .progress import Progress
+from .watched_device import WatchedDevice
 
 __all__ = [
     "ORDER",
@@ -26,8 +27,6 @@ __all__ = [
     "open_device",
     "run_product",
 ]
-
-Stage = Callable[[str], None]
 
 PAGE = 4096
 
@@ -101,7 +100,7 @@ def bench_matmul(
     operands: str = "onchip",
     simulator: str = "verilator",
     seed: int = 0,
-    on_stage: Stage = lambda stage: None,
+    progress: Progress | None = None,
 ) -> Measurement:
     """Multiply random matrices, M x K by K x N, and measure.
 
@@ -117,24 +116,26 @@ def bench_matmul(
                                rng.normal(size=n))  # fmt: skip
     plan = plan_matmul(config, m, k, n, operands=operands,
                        exponent_base=product.output.exponent_base)  # fmt: skip
-    measurement, _ = run_product(plan, product, simulator=simulator, on_stage=on_stage)
+    measurement, _ = run_product(plan, product, simulator=simulator, progress=progress)
     return measurement
 
 
 def run_product(
-    plan: MatmulPlan, product: Product, *, simulator: str, on_stage: Stage
+    plan: MatmulPlan, product: Product, *, simulator: str, progress: Progress | None = None
 ) -> tuple[Measurement, Result]:
     """Run a product on a simulated core; return what was measured, and what came out.
 
     The functional machine runs the same programs first, which refuses any whose outcome
     could depend on timing.
     """
-    on_stage("running the functional machine")
+    progress = progress or Progress()
+    progress("running the functional machine")
     predicted = read_result(plan, predict(plan, product))
-    with open_device(plan, simulator, on_stage) as device:
-        on_stage(f"running {plan.macs:,} multiplications in {simulator}")
+    with open_device(plan, simulator, progress) as device:
+        progress(f"running {plan.macs:,} multiplications in {simulator}")
         begin = time.perf_counter()
-        counters, result = execute(plan, product, device)
+        watched = WatchedDevice(device, progress, expected_cycles(plan))
+        counters, result = execute(plan, product, watched)
         seconds = time.perf_counter() - begin
     exact = result.equals(predicted) and result.equals(product.expected(plan))
     return measure(plan, counters, exact, seconds), result
@@ -150,15 +151,23 @@ def predict(plan: MatmulPlan, product: Product) -> NDArray[np.uint8]:
     return machine.memory.array
 
 
-def open_device(plan: MatmulPlan, simulator: str, on_stage: Stage) -> Device:
+def expected_cycles(plan: MatmulPlan) -> float:
+    """Return about how many cycles all of the plan's programs take."""
+    tiling, port = plan.tiling, plan.config.bus.data_bytes
+    main = max(tiling.m * tiling.steps * tiling.output_tiles, plan.compulsory_bytes / port)
+    # What is loaded before main, and stored behind it, is about everything in memory.
+    return main + (plan.size / port if len(plan.programs) > 1 else 0)
+
+
+def open_device(plan: MatmulPlan, simulator: str, progress: Progress) -> Device:
     """Return the plan's core in a simulator, with as much memory as the plan needs."""
     size = pad(plan.size, PAGE)
     if simulator == "verilator":
-        return VerilatedDevice(plan.config, memory_bytes=size, report=on_stage)
+        return VerilatedDevice(plan.config, memory_bytes=size, report=progress)
     if simulator == "icarus":
         from systolith_sim.device.icarus import IcarusDevice
 
-        return IcarusDevice(plan.config, memory_bytes=size, report=on_stage)
+        return IcarusDevice(plan.config, memory_bytes=size, report=progress)
     raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus")
 
 

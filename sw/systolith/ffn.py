@@ -1,7 +1,6 @@
 """MiniLM's first feed-forward matrix on the simulated hardware."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from .bench import Measurement, run_product
 from .compiler.matmul import plan_matmul
 from .models.minilm import MiniLM
 from .product import Product
+from .progress import Progress
 
 __all__ = ["FeedForward", "run_ffn"]
 
@@ -47,7 +47,7 @@ def run_ffn(
     config: Config,
     *,
     simulator: str = "verilator",
-    on_stage: Callable[[str], None] = lambda stage: None,
+    progress: Progress | None = None,
 ) -> FeedForward:
     """Take a sentence through the matrix, 384 to 1536, with weights streamed from memory.
 
@@ -59,7 +59,8 @@ def run_ffn(
     TextError
         If the text is empty.
     """
-    on_stage("embedding and attention in float")
+    progress = progress or Progress()
+    progress("embedding and attention in float")
     tokens = model.tokenize(text)
     x = model.attend(LAYER, model.embedding(tokens))
     weights, bias = model.linear(LAYER, MATRIX)
@@ -69,7 +70,7 @@ def run_ffn(
     k, n = weights.shape
     plan = plan_matmul(config, len(x), k, n, operands="stream",
                        exponent_base=product.output.exponent_base)  # fmt: skip
-    measurement, result = run_product(plan, product, simulator=simulator, on_stage=on_stage)
+    measurement, result = run_product(plan, product, simulator=simulator, progress=progress)
     got = product.to_real(result)
     return FeedForward(
         text=text,

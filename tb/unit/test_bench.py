@@ -1,17 +1,21 @@
 """What is measured and compared, without the hardware: the machine stands in for it."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
 
 from systolith import bench
-from systolith.bench import bench_matmul, measure, predict, read_result
+from systolith.bench import bench_matmul, expected_cycles, measure, predict, read_result
 from systolith.compiler.matmul import plan_matmul
 from systolith.product import Product, Result
+from systolith.progress import Progress
+from systolith.watched_device import WatchedDevice
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import PRESETS, preset
 from systolith_hw.registers import COUNTERS
+from systolith_sim.device.device import Device
 
 
 def product_of(config, m, k, n, seed=0):
@@ -139,3 +143,87 @@ def test_feed_forward_is_close_to_float(monkeypatch):
         assert values.bit_exact
         assert (values.m, values.k, values.n) == (values.tokens, 384, 1536)
         assert 0.9998 <= values.cosine_worst <= values.cosine <= 1
+
+
+class Recorder(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.stages: list[str] = []
+        self.marks: list[tuple[float, float]] = []
+
+    def __call__(self, stage):
+        self.stages.append(stage)
+
+    def reached(self, done, total):
+        self.marks.append((done, total))
+
+
+class Clock(Device):
+    """Interrupts at one cycle, and is slow to wait."""
+
+    def __init__(self, config, interrupt_at, patience=0.0):
+        super().__init__(config, 64)
+        self.interrupt_at, self.patience = interrupt_at, patience
+        self.cycle = 0
+        self.pieces: list[int] = []
+        self.memory = bytearray(64)
+
+    def wait(self, cycles):
+        self.pieces.append(cycles)
+        time.sleep(self.patience)
+        self.cycle = min(self.cycle + cycles, self.interrupt_at)
+        return self.cycle == self.interrupt_at
+
+    def read_register(self, offset):
+        return offset + 1
+
+    def write_register(self, offset, value):
+        self.pieces.append(value)
+
+    def _read(self, address, count):
+        return bytes(self.memory[address : address + count])
+
+    def _write(self, address, data):
+        self.memory[address : address + len(data)] = data
+
+
+def test_watched_device_waits_exactly_as_long():
+    clock, progress = Clock(preset("tiny"), 50_000), Recorder()
+    watched = WatchedDevice(clock, progress, 20_000)
+    assert not watched.wait(30_000)
+    assert clock.cycle == 30_000
+    assert watched.wait(1 << 20)
+    assert clock.cycle == 50_000
+    done = [mark[0] for mark in progress.marks]
+    assert done == sorted(done) and done[-1] == 20_000, "a guess that was too low is never passed"
+    assert {mark[1] for mark in progress.marks} == {20_000}
+
+
+def test_watched_device_looks_often_enough():
+    """Pieces grow until they take long enough, so that neither looking nor waiting is long."""
+    clock = Clock(preset("tiny"), 1 << 30)
+    WatchedDevice(clock, Progress(), 1).wait(1 << 22)
+    assert clock.pieces[:3] == [1 << 10, 1 << 11, 1 << 12] and len(clock.pieces) < 20
+    slow = Clock(preset("tiny"), 1 << 30, patience=0.11)
+    WatchedDevice(slow, Progress(), 1).wait(5 << 10)
+    assert slow.pieces == [1 << 10] * 5
+
+
+def test_watched_device_is_the_device_otherwise():
+    clock = Clock(preset("tiny"), 9)
+    watched = WatchedDevice(clock, Progress(), 1)
+    watched.write_memory(3, b"abc")
+    assert watched.read_memory(2, 5) == b"\0abc\0" == bytes(clock.memory[2:7])
+    assert watched.read_register(8) == 9
+    watched.write_register(0, 77)
+    assert clock.pieces == [77]
+
+
+@pytest.mark.parametrize("operands, m", [("onchip", 3), ("stream", 1), ("stream", 64)])
+def test_expected_cycles_are_about_what_is_measured(operands, m):
+    """At least what main needs; on chip, what is loaded before and stored behind it, too."""
+    plan = plan_matmul(preset("small"), m, 64, 64, operands=operands)
+    expected = expected_cycles(plan)
+    assert expected >= max(plan.roofline_cycles, m * 8 * 8)
+    assert expected <= max(plan.roofline_cycles, m * 8 * 8) + plan.size / 8

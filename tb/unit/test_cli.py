@@ -1,13 +1,17 @@
 """The command line: what it prints where, and how it ends when something is wrong."""
 
+import io
 import json
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from systolith.cli import app
+from systolith.cli.bars import Bars
+from systolith_hw.config import ConfigError
 from systolith_hw.presets import PRESETS
 
 TINY = ["--set", "memory.operand_tiles=64", "--set", "memory.activation_words=32",
@@ -138,3 +142,41 @@ def test_the_installed_command_ends_with_the_code():
     assert done.stderr.strip().splitlines() == [
         f"error: there is no preset huge; known are {', '.join(PRESETS)}"
     ]
+
+
+BAR, ESCAPE = "\u2501", "\x1b"
+
+
+@pytest.fixture
+def half_done(monkeypatch):
+    """Let ``bench matmul`` get half way, and end."""
+
+    def stop(*_, progress, **__):
+        progress("multiplying")
+        progress.reached(1, 2)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("systolith.bench.bench_matmul", stop)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("json", [False, True])
+def test_bars_are_for_people_at_terminals(terminal, json, half_done):
+    words = ["bench", "matmul", "--m", "1", "--k", "1", "--n", "1", *["--json"] * json]
+    env = {"FORCE_COLOR": "1" if terminal else "", "TERM": "xterm", "COLUMNS": "100"}
+    result = CliRunner().invoke(app, words, env=env)
+    assert result.stdout == ""
+    assert "multiplying" in result.stderr
+    assert (BAR in result.stderr) == (ESCAPE in result.stderr) == (terminal and not json)
+
+
+def test_a_bar_where_the_end_is_known():
+    screen = io.StringIO()
+    with Bars(Console(file=screen, force_terminal=True, width=90)) as bars:
+        bars("compiling")
+        bars("multiplying")
+        bars.reached(30, 100)
+        bars.reached(31, 100)
+    lines = screen.getvalue().splitlines()
+    assert any(BAR in line for line in lines if "multiplying" in line)
+    assert not any(BAR in line for line in lines if "compiling" in line)

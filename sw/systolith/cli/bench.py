@@ -53,9 +53,9 @@ def matmul(
     from ..bench import bench_matmul
 
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    with stages("preparing") as on_stage:
+    with stages("preparing", plain=json) as progress:
         result = bench_matmul(config, m, k, n, operands=str(operands), simulator=str(sim),
-                              seed=seed, on_stage=on_stage)  # fmt: skip
+                              seed=seed, progress=progress)  # fmt: skip
     values = {"preset": preset, "simulator": str(sim), **dataclasses.asdict(result)}
     if json:
         print_json(values)

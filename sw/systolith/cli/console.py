@@ -4,7 +4,9 @@ import contextlib
 import json
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+
+from ..progress import Progress
 
 __all__ = ["Missing", "needs", "print_json", "print_table", "say", "stages"]
 
@@ -68,27 +70,29 @@ def _readable(value: typing.Any) -> str:
 
 
 @contextlib.contextmanager
-def stages(first: str) -> Iterator[Callable[[str], None]]:
-    """Show on stderr what long work is at; yields the function that names the next stage.
+def stages(first: str, *, plain: bool = False) -> Iterator[Progress]:
+    """Show on stderr what long work is at; yields whom to tell.
 
-    On a terminal it also shows the seconds; elsewhere each stage is a plain line.
+    On a terminal it also shows the seconds, and a bar where the end is known; elsewhere, and if
+    ``plain``, each stage is a line.
     """
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if plain or not console.is_terminal:
         say(first)
-        yield say
+        yield _Lines()
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(first, total=None)
+    from .bars import Bars
 
-        def advance(stage: str) -> None:
-            nonlocal task
-            progress.update(task, total=1, completed=1)
-            task = progress.add_task(stage, total=None)
+    with Bars(console) as bars:
+        bars(first)
+        yield bars
 
-        yield advance
-        progress.update(task, total=1, completed=1)
+
+class _Lines(Progress):
+    """Prints the name of each stage."""
+
+    def __call__(self, stage: str) -> None:
+        """Begin with the next stage."""
+        say(stage)

