@@ -16,8 +16,9 @@ Requests = tuple[list[tuple[int, int]], list[tuple[int, int]]]
 AR = ("arid", "araddr", "arlen", "arsize", "arburst")
 
 
-def make(**bus):
-    return Config(bus=BusConfig(**{"data_bytes": 2, "burst_beats": 16, "outstanding": 3, **bus}))
+def make(short=False, **bus):
+    bus = {"data_bytes": 2, "burst_beats": 16, "outstanding": 3, **bus}
+    return Config(bus=BusConfig(**bus), short_pipelines=short)
 
 
 def content(address):
@@ -59,6 +60,7 @@ def run(config, requests, *, seed=0, p_client=1.0, p_memory=1.0, latency=0, dead
             count = sum(last + 1 for _, last in requests[number])
             beats = await take(ctx, clients[number].data, count, rng, p_client)
             received[number] = [{"data": beat.data, "error": beat.error} for beat in beats]
+            ctx.set(clients[number].data.ready, 1)  # as clients are that expect nothing
             if len(received) == 2:
                 await ctx.tick().repeat(2)
                 assert ctx.get(dut.idle)
@@ -84,11 +86,12 @@ def run(config, requests, *, seed=0, p_client=1.0, p_memory=1.0, latency=0, dead
 @pytest.mark.parametrize("p_client", [1.0, 0.4])
 @pytest.mark.parametrize("p_memory", [1.0, 0.4])
 @pytest.mark.parametrize("outstanding", [1, 3])
-def test_random_traffic(outstanding, p_client, p_memory):
+@pytest.mark.parametrize("short", [False, True])
+def test_random_traffic(short, outstanding, p_client, p_memory):
     rng = random.Random(outstanding)
     requests = random_requests(rng, 25), random_requests(rng, 25)
-    memory, received, _ = run(
-        make(outstanding=outstanding), requests, p_client=p_client, p_memory=p_memory, latency=5)
+    memory, received, _ = run(make(short, outstanding=outstanding), requests, p_client=p_client,
+                              p_memory=p_memory, latency=5)  # fmt: skip
     assert received == {0: expect(requests[0]), 1: expect(requests[1])}
     for number, limit in enumerate((FETCH_OUTSTANDING, outstanding)):
         assert [(a, b) for who, a, b in memory.bursts if who == number] == requests[number]
@@ -102,16 +105,19 @@ def test_error_replies_reach_their_beat():
     assert [beat["error"] for beat in received[1]] == [1] + [0] * 12 + [1] + [0] * 2 + [1] + [0] * 4
 
 
-def test_latency_and_throughput():
+@pytest.mark.parametrize("short", [False, True])
+def test_latency_and_throughput(short):
     requests: Requests = [], [(0x100 * index, 15) for index in range(8)]
-    _, received, trace = run(make(), requests)
+    _, received, trace = run(make(short), requests)
     assert received[1] == expect(requests[1])
     accept = [cycle for cycle, row in enumerate(trace) if row[0]]
     address = [cycle for cycle, row in enumerate(trace) if row[1]]
     reply = [cycle for cycle, row in enumerate(trace) if row[2]]
     beat = [cycle for cycle, row in enumerate(trace) if row[3]]
     assert address[0] == accept[0] + 1
-    assert [cycle + 1 for cycle in reply] == beat
+    latency = AxiReader(make(short)).latency
+    assert latency == (0 if short else 1)
+    assert [cycle + latency for cycle in reply] == beat
     assert beat == list(range(beat[0], beat[0] + 128))
 
 
@@ -164,6 +170,26 @@ def test_beats_are_offered_before_ready_and_hold():
             assert ctx.get(dut.client_1.data.valid) and not ctx.get(dut.client_0.data.valid)
             assert ctx.get(dut.client_1.data.p.data) == 0
         assert accepted == 2
+
+    simulate(dut, bench)
+
+
+def test_short_ready_does_not_look_at_the_beat():
+    """With short pipelines a beat waits for both clients, whoever's it is."""
+    dut = AxiReader(make(short=True))
+
+    async def bench(ctx):
+        for ready in range(4):
+            ctx.set(dut.client_0.data.ready, ready & 1)
+            ctx.set(dut.client_1.data.ready, ready >> 1)
+            for valid in range(2):
+                for number in range(2):
+                    ctx.set(dut.axi.rvalid, valid)
+                    ctx.set(dut.axi.rid, number)
+                    assert ctx.get(dut.axi.rready) == (ready == 3)
+                    taken = [ctx.get(client.data.valid & client.data.ready)
+                             for client in (dut.client_0, dut.client_1)]  # fmt: skip
+                    assert taken == [valid and ready == 3 and number == n for n in range(2)]
 
     simulate(dut, bench)
 

@@ -13,8 +13,9 @@ from systolith_hw.presets import preset
 from .axi_model import WriteMemory, held, send, simulate
 
 
-def make(**bus):
-    return Config(bus=BusConfig(**{"data_bytes": 2, "burst_beats": 16, "outstanding": 3, **bus}))
+def make(short=False, **bus):
+    bus = {"data_bytes": 2, "burst_beats": 16, "outstanding": 3, **bus}
+    return Config(bus=BusConfig(**bus), short_pipelines=short)
 
 
 def respond(address):
@@ -71,11 +72,14 @@ def run(config, requests, *, seed=0, p_client=1.0, p_memory=1.0, latency=0):
 @pytest.mark.parametrize("p_client", [1.0, 0.4])
 @pytest.mark.parametrize("p_memory", [1.0, 0.4])
 @pytest.mark.parametrize("outstanding", [1, 3])
-def test_random_traffic(outstanding, p_client, p_memory):
+@pytest.mark.parametrize("short", [False, True])
+def test_random_traffic(short, outstanding, p_client, p_memory):
     rng = random.Random(outstanding)
     requests = [(rng.randrange(0, 1 << 14, 2), rng.randrange(16)) for _ in range(40)]
     memory, beats, responses, _ = run(
-        make(outstanding=outstanding), requests, p_client=p_client, p_memory=p_memory, latency=4)
+        make(short, outstanding=outstanding), requests, p_client=p_client, p_memory=p_memory,
+        latency=4,
+    )
     assert memory.bursts == requests
     assert memory.beats == [(beat["data"], beat["strobe"], beat["last"]) for beat in beats]
     assert responses == [int(respond(address) != 0) for address, _ in requests]
@@ -88,22 +92,25 @@ def test_full_throughput():
     assert moved == list(range(moved[0], moved[0] + 96))
 
 
-def test_offers_before_ready():
-    dut = AxiWriter(make())
+@pytest.mark.parametrize("short", [False, True])
+def test_offers_before_ready(short):
+    dut = AxiWriter(make(short))
+    assert dut.latency == (0 if short else 1)
 
     async def bench(ctx):
         ctx.set(dut.client.request.valid, 1)
         ctx.set(dut.client.data.valid, 1)
         ctx.set(dut.client.data.p.data, 0xBEEF)
-        await ctx.tick()
+        await ctx.tick().repeat(dut.latency)
         assert ctx.get(dut.axi.awvalid) and ctx.get(dut.axi.wvalid)
         assert ctx.get(dut.axi.wdata) == 0xBEEF
 
     simulate(dut, bench)
 
 
-def test_limit_holds_the_request_back():
-    dut = AxiWriter(make(outstanding=2))
+@pytest.mark.parametrize("short", [False, True])
+def test_limit_holds_the_request_back(short):
+    dut = AxiWriter(make(short, outstanding=2))
 
     async def bench(ctx):
         ctx.set(dut.axi.awready, 1)

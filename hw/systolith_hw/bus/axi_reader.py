@@ -33,17 +33,21 @@ class AxiReader(wiring.Component):
     of its requests, while memory may answer the two in any order, even interleaved.
 
     =========== ==========================================================
-    Latency     1 cycle from request to AR, 1 cycle from R to data
+    Latency     1 cycle from request to AR, :attr:`latency` from R to data
     Throughput  1 beat per cycle; 1 request per cycle
     Stall       RREADY is a register; ``request.ready`` depends combinationally
                 on ARREADY, client_1's also on ``client_0.request.valid``
     Error       any RRESP but OKAY sets ``error`` of that beat
     =========== ==========================================================
 
+    With short pipelines there is no skid. RREADY must not look at RID then, as AXI wants no path
+    from its inputs to its outputs, so it says that both clients are ready.
+
     Parameters
     ----------
     config : Config
-        Uses ``bus``; client_1 may have ``bus.outstanding`` bursts under way, client_0 two.
+        Uses ``bus`` and ``short_pipelines``; client_1 may have ``bus.outstanding`` bursts under
+        way, client_0 two.
 
     Members
     -------
@@ -71,22 +75,16 @@ class AxiReader(wiring.Component):
             "idle": Out(1),
         })
 
+    @property
+    def latency(self) -> int:
+        """Cycles from R to a client."""
+        return 0 if self.config.short_pipelines else Skid.latency
+
     def elaborate(self, platform) -> Module:
         m = Module()
         axi = self.axi
-        m.submodules.beats = beats = Skid(
-            data.StructLayout({"beat": read_beat(self.config), "id": ID_BITS, "last": 1})
-        )
-
         drive_burst(m, axi, "ar", self.config)
-        m.d.comb += [
-            beats.i.p.beat.data.eq(axi.rdata),
-            beats.i.p.beat.error.eq(axi.rresp.any()),
-            beats.i.p.id.eq(axi.rid),
-            beats.i.p.last.eq(axi.rlast),
-            beats.i.valid.eq(axi.rvalid),
-            axi.rready.eq(beats.i.ready),
-        ]
+        last = self._elaborate_beats(m)
 
         free = Signal()
         m.d.comb += free.eq(~axi.arvalid | axi.arready)
@@ -102,8 +100,6 @@ class AxiReader(wiring.Component):
             m.d.comb += [
                 bids.eq(client.request.valid & (level != limit)),
                 client.request.ready.eq(free & (level != limit) & ~taken),
-                client.data.valid.eq(beats.o.valid & (beats.o.p.id == number)),
-                client.data.payload.eq(beats.o.p.beat),
             ]
             with m.If(free & bids & ~taken):
                 m.d.sync += [
@@ -112,15 +108,51 @@ class AxiReader(wiring.Component):
                     axi.araddr.eq(client.request.p.address),
                     axi.arlen.eq(client.request.p.last),
                 ]
-            with m.If(beats.o.p.id == number):
-                m.d.comb += beats.o.ready.eq(client.data.ready)
-            ends = client.data.valid & client.data.ready & beats.o.p.last
+            ends = client.data.valid & client.data.ready & last
             m.d.sync += level.eq(level + (free & bids & ~taken) - ends)
             quiet.append((level == 0) & ~client.request.valid)
             taken = taken | bids
         m.d.comb += self.idle.eq(Cat(quiet).all())
 
         return m
+
+    def _elaborate_beats(self, m: Module) -> Value:
+        """Give each client its beats; return "this beat ends its burst"."""
+        axi = self.axi
+        beat: Any = Signal(
+            data.StructLayout({"beat": read_beat(self.config), "id": ID_BITS, "last": 1})
+        )
+        m.d.comb += [
+            beat.beat.data.eq(axi.rdata),
+            beat.beat.error.eq(axi.rresp.any()),
+            beat.id.eq(axi.rid),
+            beat.last.eq(axi.rlast),
+        ]
+        if self.latency == 0:
+            for number, client in enumerate(self._clients):
+                other = self._clients[1 - number]
+                m.d.comb += [
+                    client.data.valid.eq(axi.rvalid & (beat.id == number) & other.data.ready),
+                    client.data.payload.eq(beat.beat),
+                ]
+            m.d.comb += axi.rready.eq(self.client_0.data.ready & self.client_1.data.ready)
+            return beat.last
+
+        m.submodules.beats = beats = Skid(beat.shape())
+        m.d.comb += [
+            beats.i.payload.eq(beat),
+            beats.i.valid.eq(axi.rvalid),
+            axi.rready.eq(beats.i.ready),
+        ]
+        for number, client in enumerate(self._clients):
+            mine = beats.o.p.id == number
+            m.d.comb += [
+                client.data.valid.eq(beats.o.valid & mine),
+                client.data.payload.eq(beats.o.p.beat),
+            ]
+            with m.If(mine):
+                m.d.comb += beats.o.ready.eq(client.data.ready)
+        return beats.o.p.last
 
     @property
     def _clients(self) -> tuple[Any, Any]:

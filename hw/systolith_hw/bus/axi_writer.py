@@ -27,17 +27,21 @@ class AxiWriter(wiring.Component):
     they come: the data of a burst may reach W before its address has left on AW, as AXI4 allows.
 
     =========== ==========================================================
-    Latency     1 cycle on each channel
+    Latency     :attr:`latency` on AW and W, 1 cycle on B
     Throughput  1 beat per cycle; 1 request per cycle
     Stall       ``data.ready`` is a register; ``request.ready`` depends
                 combinationally on AWREADY; BREADY is constant one
     Error       any BRESP but OKAY sets ``response``
     =========== ==========================================================
 
+    With short pipelines the client drives AW and W itself, which it may: its payloads stay as
+    long as they are offered.
+
     Parameters
     ----------
     config : Config
-        Uses ``bus``; at most ``bus.outstanding`` bursts wait for their response.
+        Uses ``bus`` and ``short_pipelines``; at most ``bus.outstanding`` bursts wait for their
+        response.
 
     Members
     -------
@@ -59,45 +63,58 @@ class AxiWriter(wiring.Component):
             "client": In(WritePort(config)), "axi": Out(Axi4Write(config)), "idle": Out(1),
         })  # fmt: skip
 
+    @property
+    def latency(self) -> int:
+        """Cycles from the client to AW and W."""
+        return 0 if self.config.short_pipelines else Skid.latency
+
     def elaborate(self, platform) -> Module:
         m = Module()
         axi, client = self.axi, self.client
-        m.submodules.beats = beats = Skid(write_beat(self.config))
-
         drive_burst(m, axi, "aw", self.config)
-        wiring.connect(m, wiring.flipped(client.data), beats.i)
-        m.d.comb += [
-            axi.wdata.eq(beats.o.p.data),
-            axi.wstrb.eq(beats.o.p.strobe),
-            axi.wlast.eq(beats.o.p.last),
-            axi.wvalid.eq(beats.o.valid),
-            beats.o.ready.eq(axi.wready),
-            axi.bready.eq(1),
-        ]
 
         limit = self.config.bus.outstanding
         level = Signal(range(limit + 1))
         free = Signal()
         begins = Signal()
         m.d.comb += [
-            free.eq(~axi.awvalid | axi.awready),
             client.request.ready.eq(free & (level != limit)),
             begins.eq(client.request.valid & client.request.ready),
-            self.idle.eq(~Cat(
-                level.any(), client.request.valid, client.data.valid, beats.o.valid,
-                client.response.valid,
-            ).any()),
-        ]  # fmt: skip
-        with m.If(free):
-            m.d.sync += [
-                axi.awvalid.eq(begins),
-                axi.awaddr.eq(client.request.p.address),
-                axi.awlen.eq(client.request.p.last),
-            ]
+            axi.bready.eq(1),
+        ]
         m.d.sync += [
             level.eq(level + begins - axi.bvalid),
             client.response.valid.eq(axi.bvalid),
             client.response.payload.eq(axi.bresp.any()),
         ]
-
+        beats = client.data
+        if self.latency == 0:
+            m.d.comb += [
+                free.eq(axi.awready),
+                axi.awvalid.eq(client.request.valid & (level != limit)),
+                axi.awaddr.eq(client.request.p.address),
+                axi.awlen.eq(client.request.p.last),
+            ]
+        else:
+            m.submodules.beats = skid = Skid(write_beat(self.config))
+            wiring.connect(m, wiring.flipped(client.data), skid.i)
+            beats = skid.o
+            m.d.comb += free.eq(~axi.awvalid | axi.awready)
+            with m.If(free):
+                m.d.sync += [
+                    axi.awvalid.eq(begins),
+                    axi.awaddr.eq(client.request.p.address),
+                    axi.awlen.eq(client.request.p.last),
+                ]
+        m.d.comb += [
+            axi.wdata.eq(beats.p.data),
+            axi.wstrb.eq(beats.p.strobe),
+            axi.wlast.eq(beats.p.last),
+            axi.wvalid.eq(beats.valid),
+            beats.ready.eq(axi.wready),
+            self.idle.eq(~Cat(
+                level.any(), client.request.valid, client.data.valid, beats.valid,
+                client.response.valid,
+            ).any()),
+        ]  # fmt: skip
         return m

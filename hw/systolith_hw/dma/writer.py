@@ -82,7 +82,8 @@ class Writer(wiring.Component):
         LOADs, in the order of their beats. Looked at while they wait; taken with their last
         beat, so that the next may begin in the cycle after.
     beats : In(stream of read_beat), mark : In(beat_mark())
-        From memory, and what that beat is.
+        From memory, and what that beat is. Ready when there is nothing to do, too, as some ports
+        need all their clients to be.
     rows, words, wide, scale : Out(streams)
         As LOAD has them.
     post_inner, post_outer : Out(SemaphorePost)
@@ -179,7 +180,7 @@ class Writer(wiring.Component):
                 landing.piece.eq(self.beats.p.data),
                 piece.error.eq(self.beats.p.error),
                 piece.mark.eq(self.mark),
-                self.beats.ready.eq(ready | self.stop),
+                self.beats.ready.eq(ready | self.stop | ~self.i.valid),
             ]
             return self.beats.valid
 
