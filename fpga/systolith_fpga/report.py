@@ -1,10 +1,9 @@
 """Synthesise and place a core, and say what it takes and how fast it is."""
 
-import collections
 import json
 import shlex
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,88 +12,19 @@ from amaranth.lib import wiring
 
 from systolith_hw.budget import check_budget, device
 from systolith_hw.config import Config
-from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 
+from .netlist import count_cells, count_units
+from .parts import PARTS
 from .tools import run_tool
+from .units import UNITS
 from .wrapper import RegisterWrapper
 
-__all__ = ["PARTS", "Part", "Report", "measure", "report"]
+__all__ = ["Report", "measure", "report"]
 
 CORE = "systolith"
 WRAPPER = "wrapper"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """How the tools name a device, and which options suit it.
-
-    Parameters
-    ----------
-    part : str
-        The maker's name, with package.
-    speed_grade : str
-        As the maker gives it; 6 is ECP5's slowest.
-    synthesis : str
-        The yosys command and its options.
-    tool : str
-        The nextpnr that places it.
-    options : tuple of str
-        Its options.
-    target_mhz : float
-        What place and route aims at unless told otherwise.
-    """
-
-    part: str
-    speed_grade: str
-    synthesis: str
-    tool: str
-    options: tuple[str, ...]
-    target_mhz: float
-
-
-def _ecp5(size: str) -> Part:
-    return Part(
-        part=f"LFE5U-{size}F CABGA381",
-        speed_grade="6",
-        synthesis="synth_ecp5",
-        tool="nextpnr-ecp5",
-        options=(f"--{size}k", "--package", "CABGA381", "--speed", "6",
-                 "--lpf-allow-unconstrained"),
-        target_mhz=100,
-    )  # fmt: skip
-
-
-PARTS = {
-    "ecp5-85k": _ecp5("85"),
-    "ecp5-45k": _ecp5("45"),
-    "ecp5-25k": _ecp5("25"),
-    "ice40-up5k": Part(
-        part="iCE40UP5K SG48",
-        speed_grade="the only one",
-        synthesis="synth_ice40 -device u -dsp",
-        tool="nextpnr-ice40",
-        options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
-        target_mhz=25,
-    ),
-}
-"""The tools' side of :data:`systolith_hw.budget.DEVICES`."""
-
-CELLS = {
-    # LUTs of a CCU2C are its two; a DPR16X4 takes four as memory and two to write them.
-    "LUT4": ("lut", 1),
-    "CCU2C": ("lut", 2),
-    "TRELLIS_DPR16X4": ("lut", 6),
-    "TRELLIS_FF": ("ff", 1),
-    "MULT18X18D": ("dsp", 1),
-    "DP16KD": ("bram", 1),
-    "PDPW16KD": ("bram", 1),
-    "SB_LUT4": ("lut", 1),
-    "SB_MAC16": ("dsp", 1),
-    "SB_RAM40_4K": ("bram", 1),
-    "SB_SPRAM256KA": ("spram", 1),
-}
-"""What each cell of a netlist counts as, and how many of it."""
 
 UNTIMED = (
     "some multipliers have no register and so no clock: nextpnr takes them for registers of "
@@ -146,10 +76,13 @@ class Report:
     command: list[str]
 
 
-def report(config: Config, device_name: str, folder: Path, **options: typing.Any) -> Report:
-    """Emit the whole core for a device, with its vendor's cells, and :func:`measure` it."""
-    check_budget(config, device_name)
-    core = Systolith(config, device(device_name).family)
+def report(
+    config: Config, device_name: str, folder: Path, unit: str = "core", **options: typing.Any
+) -> Report:
+    """Emit the core, or another of :data:`UNITS`, with a device's cells, and :func:`measure` it."""
+    if unit == "core":
+        check_budget(config, device_name)
+    core = UNITS[unit](config, device(device_name).family)
     text = component_verilog(core, name=CORE)
     return measure(text, core.signature, device_name, folder, **options)
 
@@ -210,35 +143,17 @@ def measure(
 
     placed = json.loads((folder / "report.json").read_text())
     modules = json.loads((folder / "stat.json").read_text())["modules"]
-    core, wrapped = (_count(modules[f"\\{name}"]["num_cells_by_type"]) for name in (CORE, WRAPPER))
+    core, wrapped = (
+        count_cells(modules[f"\\{name}"]["num_cells_by_type"]) for name in (CORE, WRAPPER)
+    )
     netlist = json.loads((folder / "netlist.json").read_text())["modules"][CORE]
     return Report(
         device=device_name, part=part.part, speed_grade=part.speed_grade, seed=seed,
         router=router, target_mhz=target_mhz, **core, sites=_sites(placed, wrapped),
         fmax_mhz=round(1000 / max(map(_delay, _paths(placed))), 2),
-        slowest_path=_slowest_path(placed), warnings=_warnings(placed), units=_units(netlist),
+        slowest_path=_slowest_path(placed), warnings=_warnings(placed), units=count_units(netlist),
         command=[shlex.join(["yosys", *yosys]), shlex.join([part.tool, *nextpnr])],
     )  # fmt: skip
-
-
-def _count(cells: Mapping[str, int]) -> dict[str, int]:
-    """Sum the cells of each type into what the report counts."""
-    counts = {"lut": 0, "ff": 0, "dsp": 0, "bram": 0, "spram": 0}
-    for cell, number in cells.items():
-        kind, weight = ("ff", 1) if cell.startswith("SB_DFF") else CELLS.get(cell, ("", 0))
-        if kind:
-            counts[kind] += weight * number
-    return counts
-
-
-def _units(netlist: dict[str, typing.Any]) -> dict[str, dict[str, int]]:
-    """Count the cells of each unit: of the first two folders in a flattened cell's name."""
-    cells: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for name, cell in netlist["cells"].items():
-        *path, _ = name.split(".")
-        cells[".".join(path[:2])][cell["type"]] += 1
-    counted = {unit or "top": _count(kinds) for unit, kinds in cells.items()}
-    return dict(sorted(counted.items(), key=lambda item: -item[1]["lut"] - item[1]["ff"]))
 
 
 def _sites(placed: dict[str, typing.Any], wrapped: dict[str, int]) -> int:

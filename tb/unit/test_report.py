@@ -5,7 +5,8 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_fpga.report import PARTS, measure
+from systolith_fpga.parts import PARTS
+from systolith_fpga.report import measure
 from systolith_fpga.tools import run_tool
 from systolith_hw.budget import DEVICES
 from systolith_hw.verilog import component_verilog

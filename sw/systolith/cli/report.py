@@ -6,6 +6,8 @@ import typing
 
 import typer
 
+from systolith_hw.config import ConfigError
+
 from .console import needs, print_json, print_table, stages
 from .options import DeviceName, Json, PresetName, Settings, choose_config
 
@@ -30,23 +32,29 @@ def report(
     mhz: typing.Annotated[
         float | None, typer.Option(help="Clock that place and route aims at.", min=1, max=1000)
     ] = None,
+    unit: typing.Annotated[
+        str, typer.Option(help="Place one unit alone: array, vector, load, store, ...")
+    ] = "core",
     json: Json = False,
 ) -> None:
-    """Synthesise and place the whole core; takes minutes."""
+    """Synthesise and place the whole core, or one unit; takes minutes."""
     from systolith_sim.verilator import cache_directory
 
     with needs("fpga"):
         from systolith_fpga.report import report as measure
+        from systolith_fpga.units import UNITS
 
     if device is not None:
         settings = [*(settings or []), f"device={device}"]
+    if unit not in UNITS:
+        raise ConfigError(f"there is no unit {unit}; known are {', '.join(UNITS)}")
     config = choose_config(preset, settings)
-    run = f"{config.hash:08x}-{config.device}-{seed}-{router}-{mhz}"
+    run = f"{config.hash:08x}-{config.device}-{unit}-{seed}-{router}-{mhz}"
     folder = cache_directory() / "report" / run
     with stages("emitting Verilog", plain=json) as progress:
-        result = measure(config, config.device, folder, seed=seed, router=str(router),
+        result = measure(config, config.device, folder, unit, seed=seed, router=str(router),
                          target_mhz=mhz, on_stage=progress)  # fmt: skip
-    values = {"preset": preset, **dataclasses.asdict(result), "folder": str(folder)}
+    values = {"preset": preset, "unit": unit, **dataclasses.asdict(result), "folder": str(folder)}
     if json:
         print_json(values)
     else:

@@ -1,0 +1,61 @@
+"""How the tools name each device."""
+
+from dataclasses import dataclass
+
+__all__ = ["PARTS", "Part"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """How the tools name a device, and which options suit it.
+
+    Parameters
+    ----------
+    part : str
+        The maker's name, with package.
+    speed_grade : str
+        As the maker gives it; 6 is ECP5's slowest.
+    synthesis : str
+        The yosys command and its options.
+    tool : str
+        The nextpnr that places it.
+    options : tuple of str
+        Its options.
+    target_mhz : float
+        What place and route aims at unless told otherwise.
+    """
+
+    part: str
+    speed_grade: str
+    synthesis: str
+    tool: str
+    options: tuple[str, ...]
+    target_mhz: float
+
+
+def _ecp5(size: str) -> Part:
+    return Part(
+        part=f"LFE5U-{size}F CABGA381",
+        speed_grade="6",
+        synthesis="synth_ecp5",
+        tool="nextpnr-ecp5",
+        options=(f"--{size}k", "--package", "CABGA381", "--speed", "6",
+                 "--lpf-allow-unconstrained"),
+        target_mhz=100,
+    )  # fmt: skip
+
+
+PARTS = {
+    "ecp5-85k": _ecp5("85"),
+    "ecp5-45k": _ecp5("45"),
+    "ecp5-25k": _ecp5("25"),
+    "ice40-up5k": Part(
+        part="iCE40UP5K SG48",
+        speed_grade="the only one",
+        synthesis="synth_ice40 -device u -dsp",
+        tool="nextpnr-ice40",
+        options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
+        target_mhz=25,
+    ),
+}
+"""The tools' side of :data:`systolith_hw.budget.DEVICES`."""
