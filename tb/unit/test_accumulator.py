@@ -51,7 +51,18 @@ def run(config, results, *, rng, p_valid=1.0):
 @pytest.mark.parametrize("window", [1, 2, 3, 4, 11, 16, 24])
 @pytest.mark.parametrize("columns", [2, 4])
 def test_random(columns, window, p_valid):
-    config = small_config(2, columns, window=window, max_k=16)
+    check(small_config(columns, columns, window=window, max_k=16), p_valid)
+
+
+@pytest.mark.parametrize("p_valid", [1.0, 0.5])
+@pytest.mark.parametrize("window", [1, 2, 16, 24])
+def test_short(window, p_valid):
+    check(small_config(2, 2, window=window, max_k=16, short=True), p_valid)
+
+
+def check(config, p_valid):
+    """Accumulate random sums."""
+    columns, window = config.array.columns, config.array.window
     rng = np.random.default_rng(window)
     low, high = -(1 << config.array.psum_bits - 2), (1 << config.array.psum_bits - 2)
     results = []

@@ -174,15 +174,20 @@ class Bench:
 
     async def sink(self, ctx):
         """Take results, and note down when what happened."""
-        dut, columns = self.dut, self.config.array.columns
+        dut, lanes, beats = self.dut, self.config.vector.lanes, self.config.beats_per_result
+        sums = []
         while not self.finished:
             ctx.set(dut.results.ready, self.rng.random() < self.p_ready)
             *_, valid, ready, payload, events = await ctx.tick().sample(
                 dut.results.valid, dut.results.ready, dut.results.payload, dut.events)
             self.cycle += 1
             if valid and ready:
-                self.results.append([payload[column] for column in range(columns)])
-                self.result_cycles.append(self.cycle)
+                sums += [payload[lane] for lane in range(lanes)]
+                if len(sums) == lanes:
+                    self.result_cycles.append(self.cycle)
+                if len(sums) == lanes * beats:
+                    self.results.append(sums)
+                    sums = []
             if events.busy:
                 self.busy_cycles.append(self.cycle - 1)  # events come a cycle late
             for name in self.events:
@@ -260,6 +265,11 @@ CONFIGS = [
     ((4, 2), {"mantissa_bits": 16, "window": 24, "max_k": 16}),
     ((2, 2), {"mantissa_bits": 8, "window": 1, "distributed": True}),
     ((4, 4), {"tiles": 2, "words": 2, "max_k": 4}),
+    ((4, 4), {"lanes": 1}),
+    ((8, 4), {"short": True, "lanes": 2}),
+    ((4, 2), {"short": True, "lanes": 1, "single_port": True, "queue_depth": 1}),
+    ((8, 4), {"short": True, "single_port": True, "data_bytes": 8}),
+    ((4, 4), {"queue_depth": 1}),
 ]
 
 
@@ -296,10 +306,10 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("rows", [2, 8])
-def test_latency_and_throughput(rows, shape):
+@pytest.mark.parametrize("rows, short, latency", [(4, False, 13), (8, False, 15), (2, True, 8), (8, True, 9)])
+def test_latency_and_throughput(rows, short, latency, shape):
     """One word per cycle with the smallest output FIFO, and the result ``latency`` later."""
-    config = small_config(rows, 2, max_k=128)
+    config = small_config(rows, 2, max_k=128, short=short)
     assert config.array.output_depth == rows + 10
     fields = {"ring_end": 22, "activation_stride": 1} | shape
     if shape["steps"] == 13:
@@ -313,10 +323,22 @@ def test_latency_and_throughput(rows, shape):
     assert len(bench.busy_cycles) == len(words)
     assert bench.busy_cycles[-1] - bench.busy_cycles[0] == len(words) - 1
     lasts = [cycle for word, cycle in zip(words, bench.busy_cycles, strict=True) if word.last]
-    assert bench.dut.latency == rows + 9
-    assert {done - last for done, last in zip(bench.result_cycles, lasts, strict=True)} == {
-        rows + 9
-    }
+    assert bench.dut.latency == latency
+    assert {done - last for done, last in zip(bench.result_cycles, lasts, strict=True)} == {latency}
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_results_come_no_faster_than_their_beats(lanes, short):
+    config = small_config(4, 4, lanes=lanes, short=short)
+    fields = {"ring_end": 22, "tokens": 13, "activation_stride": 1}
+    memories = Memories(config, np.random.default_rng(0))
+    phases = [fill(memories), {"programs": [fields], "results": memories.results(fields)}]
+    bench = Bench(config, phases, rng=np.random.default_rng(0)).go()
+    assert bench.results == phases[1]["results"]
+    assert set(np.diff(bench.busy_cycles)) == {4 // lanes}
+    assert set(np.diff(bench.result_cycles)) == {4 // lanes}
+    assert bench.events["wait_output"] == 12 * (4 // lanes - 1)
 
 
 def test_a_write_is_read_by_the_next_word():

@@ -39,7 +39,8 @@ def winners(valid, payload, single_port):
     enter["words_load"] = valid["words_load"] and not valid["words_vector"]
     word = payload["words_vector" if valid["words_vector"] else "words_load"]
     column = (enter["words_vector"] or enter["words_load"]) and word["operand"]
-    enter["rows"] = valid["rows"] and not column
+    entered = enter["words_vector"] or enter["words_load"]
+    enter["rows"] = valid["rows"] and not (entered if single_port else column)
     enter["control"] = valid["control"] and not (single_port and (column or enter["rows"]))
     return enter, word
 
@@ -92,7 +93,8 @@ def test_arbitration(shape, data_bytes, single_port):
                 assert ctx.get(tile) == word["address"]
                 assert ctx.get(o.lane) == word["lane"]
             if entered:
-                assert unpack(ctx.get(o.mantissas), shape[0]) == word["word"]["mantissas"]
+                mantissas = ctx.get(o.data if single_port else o.mantissas)
+                assert unpack(mantissas, shape[0]) == word["word"]["mantissas"]
             if entered and not column:
                 assert ctx.get(o.word) == word["address"]
                 assert ctx.get(o.exponent) == word["word"]["exponent"]

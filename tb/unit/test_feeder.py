@@ -78,6 +78,7 @@ class Run:
         depth = self.config.array.output_depth
         begun = ended = taken = 0
         held = None
+        last_end = -self.config.beats_per_result
         drained = 0
         for cycle in range(self.deadline):
             halted = self.halt_at is not None and cycle in self.halt_at
@@ -103,6 +104,9 @@ class Run:
                 begun += first
                 ended += offer[2]
                 assert begun - taken + take <= depth, "more results than the FIFO holds"
+                if offer[2]:
+                    assert cycle - last_end >= self.config.beats_per_result, "beats would collide"
+                    last_end = cycle
                 self.words.append(offer)
                 self.word_cycles.append(cycle)
             if accept:
@@ -147,11 +151,17 @@ STALLS = [
 ]
 
 
+# Instructions that are copied out of their queue, that stay there, and that stay without a spare
+# token behind the outer loops.
+MODES = [{}, {"queue_depth": 1}, {"queue_depth": 1, "short": True}]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("stalls", STALLS, ids=str)
 @pytest.mark.parametrize("shape", [(4, 4), (8, 2), (2, 8)], ids=str)
-def test_words_of_random_instructions(shape, stalls):
+def test_words_of_random_instructions(shape, stalls, mode):
     rng = np.random.default_rng(shape[0])
-    config = small_config(*shape, output_depth=max(12, shape[0] + 10))
+    config = small_config(*shape, output_depth=max(12, shape[0] + 10), **mode)
     programs = sample(rng, config, 12)
     run = Run(config, programs, rng=rng, **stalls).go()
     assert run.fault is None
@@ -159,7 +169,8 @@ def test_words_of_random_instructions(shape, stalls):
     assert run.events["busy"] == len(run.words)
     assert (run.events["wait_write"] > 0) == ("p_ready" in stalls)
     if stalls == {}:
-        assert run.events["wait_output"] == run.events["wait_semaphore"] == 0
+        assert run.events["wait_semaphore"] == 0
+        assert (run.events["wait_output"] > 0) == (config.beats_per_result > 1)
 
 
 def test_waits_for_room_in_the_output():
@@ -173,10 +184,11 @@ def test_waits_for_room_in_the_output():
 @pytest.mark.parametrize("p_give", [1.0, 0.15])
 @pytest.mark.parametrize("waits", [(0, 3), (5, 0), (5, 3), (3, 3)], ids=str)
 @pytest.mark.parametrize("stalls", [{}, {"p_ready": 0.6, "p_take": 0.6}], ids=str)
-def test_semaphores(stalls, waits, p_give):
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_semaphores(mode, stalls, waits, p_give):
     """Waits come before what they guard, posts after it, each exactly as often as it should."""
     rng = np.random.default_rng(7)
-    config = small_config(4, 4)
+    config = small_config(4, 4, **mode)
     outer, inner = waits
     programs = [
         fields
@@ -209,7 +221,7 @@ def test_semaphores(stalls, waits, p_give):
                 posts.append((entered + 1, "outer", 9))
     assert run.posts == posts
     if p_give < 0.5 and not stalls:
-        assert run.events["wait_semaphore"] > 10
+        assert run.events["wait_semaphore"] > (0 if mode else 10)
 
 
 def test_waits_no_more_than_it_needs():
@@ -261,6 +273,16 @@ def test_one_word_instructions_take_two_cycles():
     assert np.all(np.diff(run.word_cycles) == 2)
 
 
+@pytest.mark.parametrize("mode", MODES[1:], ids=str)
+def test_an_instruction_that_stays_is_accepted_at_its_end(mode):
+    config = small_config(4, 4, **mode)
+    programs = [{"ring_end": 22, "tokens": 3, "steps": 2}] * 4
+    run = Run(config, programs, rng=np.random.default_rng(0)).go()
+    ends = np.array(run.word_cycles[5::6])
+    assert run.accepts == (ends + 1).tolist()
+    assert set(np.diff(ends)) == {6 + 4}
+
+
 def test_a_semaphore_lets_the_word_in_a_cycle_later():
     config = small_config(4, 4)
     programs = [{"ring_end": 22, "tokens": 4, "wait_inner": 16 + 2}]
@@ -300,20 +322,22 @@ WRONG_LATER = [
 ]
 
 
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("change, code", WRONG, ids=str)
-def test_wrong_instruction(change, code):
+def test_wrong_instruction(change, code, mode):
     """What comes before it is still executed, nothing of it or after it is."""
-    config = small_config(4, 4, max_k=32)
+    config = small_config(4, 4, max_k=32, **mode)
     programs = [GOOD, GOOD, GOOD | change, GOOD]
     run = Run(config, programs, rng=np.random.default_rng(0), deadline=300).go()
     assert run.fault == (code, 2)
     assert run.words == expected_words([GOOD, GOOD])
 
 
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("change, tokens", WRONG_LATER, ids=str)
-def test_token_runs_out_of_the_memory(change, tokens):
+def test_token_runs_out_of_the_memory(change, tokens, mode):
     """A token that would leave the activation memory does not begin."""
-    config = small_config(4, 4, max_k=32)
+    config = small_config(4, 4, max_k=32, **mode)
     run = Run(config, [GOOD | change], rng=np.random.default_rng(0), deadline=300).go()
     assert run.fault == (ErrorCode.ADDRESS_RANGE, 0)
     assert run.words == expected_words([GOOD | change])[: tokens * GOOD["steps"]]
@@ -328,9 +352,10 @@ def test_longest_reduction(limits):
     assert run.words == expected_words([fields])
 
 
-def test_halt_starts_nothing():
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_halt_starts_nothing(mode):
     rng = np.random.default_rng(5)
-    config = small_config(4, 4)
+    config = small_config(4, 4, **mode)
     programs = sample(rng, config, 20)
     halts = {cycle for cycle in range(3000) if rng.random() < 0.4}
     run = Run(config, programs, rng=rng, p_ready=0.8, halt_at=halts).go()

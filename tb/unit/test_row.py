@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.array.access import access
+from systolith_hw.array.access import access, rows_per_stage
 from systolith_hw.array.exponent import ExponentRow
-from systolith_hw.array.row import ArrayRow
+from systolith_hw.array.row import ArrayRow, sums_latency
 
 from .array_bench import small_config
 
@@ -18,18 +18,21 @@ CONFIGS = [
     ((4, 2), 3, {"data_bytes": 4}),
     ((2, 4), 1, {"data_bytes": 8, "mantissa_bits": 11}),
     ((8, 2), 5, {"data_bytes": 4, "distributed": True}),
+    ((8, 2), 2, {"short": True}),
+    ((8, 2), 5, {"short": True}),
+    ((8, 2), 7, {"short": True, "single_port": True}),
 ]
 
 
-def random_access(rng, config, row):
+def random_access(rng, config, row) -> dict[str, Any]:
     """Return one cycle's accesses that keep the rules of the entry, as plain data."""
     array, memory = config.array, config.memory
     read, word = rng.random(2) < 0.6
     kind = rng.choice(["row", "column", "none"])
     if memory.operand_single_port and kind != "none":
-        read = False
+        read = word = False
     low = -(1 << array.mantissa_bits - 1)
-    fields = {
+    fields: dict[str, Any] = {
         "strobe": {"read": int(read), "row": int(kind == "row"), "column": int(kind == "column"),
                    "word": int(word and kind != "column")},
         "control": {"operand": int(rng.integers(0, memory.operand_tiles)),
@@ -45,9 +48,11 @@ def random_access(rng, config, row):
             "lane": int(rng.integers(0, array.columns)),
             "data": rng.integers(-128, 128, shape).tolist(),
             "mantissas": rng.integers(low, -low, array.rows - row).tolist(),
+            "tile": int(rng.integers(0, memory.operand_tiles)),
         }
-        if not memory.operand_single_port:
-            fields["tile"] = int(rng.integers(0, memory.operand_tiles))
+        if memory.operand_single_port:  # all rows' mantissas, and control's address
+            fields["mantissas"] = rng.integers(low, -low, array.rows).tolist()
+            fields["tile"] = fields["control"]["operand"]
     return fields
 
 
@@ -57,15 +62,15 @@ def pack(values, width):
 
 def bits(config, row, fields):
     """Return the fields as one number; arrays become the plain bits that they are on the bus."""
-    array = config.array
     layout: Any = access(config, row)
-    if row < array.rows:
-        weights = np.array(fields["data"]).ravel().tolist()
+    if row < config.array.rows:
         fields = fields | {
-            "data": pack(weights, 8),
-            "mantissas": pack(fields["mantissas"], array.mantissa_bits),
+            "data": pack(np.array(fields["data"]).ravel().tolist(), 8),
+            "mantissas": pack(fields["mantissas"], config.array.mantissa_bits),
         }
-    return layout.const(fields).as_value().value
+        if config.memory.operand_single_port and not fields["strobe"]["row"]:
+            fields["data"] = fields["mantissas"]
+    return layout.const({name: fields[name] for name in layout.members}).as_value().value
 
 
 @pytest.mark.parametrize("shape, index, options", CONFIGS, ids=str)
@@ -74,48 +79,52 @@ def test_row(shape, index, options):
     array, memory = config.array, config.memory
     rng = np.random.default_rng(index)
     dut = ArrayRow(config, index)
+    own = index if memory.operand_single_port else 0
+    ends_stage = (index + 1) % rows_per_stage(config) == 0
+    latency = sums_latency(config) - (not ends_stage)
+    if index % 2 == 0 and not config.short_pipelines:
+        latency -= 1
     weights = np.zeros((memory.operand_tiles, array.columns), int)
     mantissas = np.zeros(memory.activation_words, int)
     expected = []  # per cycle: the products that were read, or None
+    values: dict[str, list] = {"i_products": [], "i_sums": []}  # per cycle: what came from above
+    products_join = -1 if config.short_pipelines else -2
 
     async def bench(ctx):
-        above = np.zeros(array.columns, int)
-        aboves = []
         for cycle in range(600):
             now = random_access(rng, config, index)
             strobe, control = now["strobe"], now["control"]
-            written = now.get("tile", control["operand"])
             wrote_tile = strobe["row"] or strobe["column"]
-            collides = wrote_tile and written == control["operand"]
+            collides = wrote_tile and now["tile"] == control["operand"]
             collides |= strobe["word"] and now["word"] == control["activation"]
             defined = strobe["read"] and not collides
             product = weights[control["operand"]] * mantissas[control["activation"]]
             expected.append(product.copy() if defined else None)
             if strobe["row"] and now["group"] == index // config.write_rows:
-                weights[written] = now["data"][index % config.write_rows]
+                weights[now["tile"]] = now["data"][index % config.write_rows]
             if strobe["column"]:
-                weights[written, now["lane"]] = (now["mantissas"][0] + 128) % 256 - 128
+                weights[now["tile"], now["lane"]] = (now["mantissas"][own] + 128) % 256 - 128
             if strobe["word"]:
-                mantissas[now["word"]] = now["mantissas"][0]
+                mantissas[now["word"]] = now["mantissas"][own]
 
             ctx.set(dut.i.as_value(), bits(config, index, now))
-            if index:
-                limit = index << array.product_bits - 2
-                above = rng.integers(-limit, limit, array.columns)
-                ctx.set(dut.i_sums, above.tolist())
-            aboves.append(above)
+            for name in ("i_products",) * (index % 2) + ("i_sums",) * (index % 2 and index > 1):
+                limit = 1 << array.product_bits - 2
+                values[name].append(rng.integers(-limit, limit, array.columns))
+                ctx.set(getattr(dut, name), values[name][-1].tolist())
             await ctx.tick()
 
-            after = {name: value for name, value in now.items()
-                     if name in access(config, index + 1).members}  # fmt: skip
-            if "mantissas" in after:
-                after["mantissas"] = now["mantissas"][1:]
-            assert ctx.get(dut.o.as_value()) == bits(config, index + 1, after)
-            read = cycle + 1 - ArrayRow.latency
+            if not memory.operand_single_port:
+                now["mantissas"] = now["mantissas"][1:]
+            assert ctx.get(dut.o.as_value()) == bits(config, index + 1, now)
+            read = cycle + 1 - latency
             if read >= 0 and expected[read] is not None:
-                sums = [ctx.get(dut.o_sums[column]) for column in range(array.columns)]
-                # The sums from above join in the last cycle of the latency.
-                assert sums == (expected[read] + aboves[-1]).tolist()
+                o = dut.o_sums if index % 2 else dut.o_products
+                # What comes from above joins in the last cycle of the latency, products in the
+                # one before if there is a register.
+                above = sum(values["i_sums"][-1:]) + sum(values["i_products"][products_join:][:1])
+                sums = [ctx.get(o[column]) for column in range(array.columns)]
+                assert sums == (expected[read] + above).tolist()
 
     sim = Simulator(dut)
     sim.add_clock(10e-9)
@@ -124,12 +133,14 @@ def test_row(shape, index, options):
     assert sum(product is not None for product in expected) > 50
 
 
-def test_exponents():
-    config = small_config(4, 4, words=6, window=11)
+@pytest.mark.parametrize("short", [False, True])
+def test_exponents(short):
+    config = small_config(4, 4, words=6, window=11, short=short)
     rng = np.random.default_rng(0)
     dut = ExponentRow(config)
     exponents = np.zeros(6, int)
     expected = []
+    assert dut.latency == sums_latency(config) - 1 == (2 if short else 5)
 
     async def bench(ctx):
         for cycle in range(300):
@@ -142,7 +153,7 @@ def test_exponents():
                 exponents[now["word"]] = now["exponent"]
             ctx.set(dut.i.as_value(), bits(config, config.array.rows, now))
             await ctx.tick()
-            read = cycle + 1 - ExponentRow.latency
+            read = cycle + 1 - dut.latency
             if read >= 0:
                 valid, last, exponent = expected[read]
                 assert ctx.get(dut.valid) == valid

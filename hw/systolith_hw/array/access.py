@@ -1,10 +1,27 @@
-"""What enters the array at the top and moves down one row per cycle."""
+"""What enters the array at the top and moves down it, one stage of rows per cycle."""
 
 from amaranth.lib import data
 
 from ..config import WEIGHT_BITS, Config
 
-__all__ = ["access", "control_word"]
+__all__ = ["access", "control_word", "rows_per_stage", "stages"]
+
+ROWS_PER_STAGE = 2
+ROWS_PER_SHORT_STAGE = 4
+
+
+def rows_per_stage(config: Config) -> int:
+    """Return how many rows see an access in the same cycle.
+
+    Every stage costs registers for all that moves down; sums pass its rows in one cycle.
+    """
+    most = ROWS_PER_SHORT_STAGE if config.short_pipelines else ROWS_PER_STAGE
+    return min(most, config.array.rows)
+
+
+def stages(config: Config) -> int:
+    """Return the number of stages."""
+    return config.array.rows // rows_per_stage(config)
 
 
 def control_word(config: Config) -> data.StructLayout:
@@ -30,10 +47,13 @@ def access(config: Config, row: int) -> data.StructLayout:
       low bits to ``lane`` of all banks, both at operand tile ``tile``; never both at once.
     * ``strobe.word`` writes the mantissas and the exponent to activation word ``word``.
 
+    Mantissas leave the bus row by row as they are delivered: the lowest is the one for ``row``.
+    Row ``config.array.rows`` is the bank of exponents, which takes what is left.
+
     A single-port operand memory never reads and writes at once, so there ``control.operand`` is
-    the address of both and ``tile`` does not exist. Mantissas leave the bus row by row as
-    they are delivered: the lowest is the one for ``row``. Row ``config.array.rows`` is the bank of
-    exponents, which takes what is left.
+    the address of both and ``tile`` does not exist; and since a write takes a read's place, no two
+    writes enter together: ``data`` carries the mantissas too, of all rows, and ``mantissas`` does
+    not exist.
 
     ``data`` and ``mantissas`` are plain bits, since every field of every row is named in Verilog.
     """
@@ -45,14 +65,18 @@ def access(config: Config, row: int) -> data.StructLayout:
         "exponent": array.exponent_bits,
     }
     if row < array.rows:
-        left = array.rows - row
         groups = array.rows // config.write_rows
+        row_bits = config.write_rows * array.columns * WEIGHT_BITS
         fields |= {
             "group": range(max(groups, 2)),  # of one group, still a bit
             "lane": range(array.columns),
-            "data": config.write_rows * array.columns * WEIGHT_BITS,
-            "mantissas": left * array.mantissa_bits,
         }
-        if not memory.operand_single_port:
-            fields["tile"] = range(memory.operand_tiles)
+        if memory.operand_single_port:
+            fields["data"] = max(row_bits, array.rows * array.mantissa_bits)
+        else:
+            fields |= {
+                "data": row_bits,
+                "mantissas": (array.rows - row) * array.mantissa_bits,
+                "tile": range(memory.operand_tiles),
+            }
     return data.StructLayout(fields)

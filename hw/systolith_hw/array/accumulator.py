@@ -1,37 +1,44 @@
-"""The column accumulators below the array."""
+"""The accumulators of some columns, below the array."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import result
+from ..interfaces import result_beat
 
-__all__ = ["Accumulator"]
+__all__ = ["Accumulator", "column_sums"]
 
 FINE_BITS = 2
 """Bits of the exponent that the first of the two shifters looks at."""
 
 
+def column_sums(config: Config) -> data.ArrayLayout:
+    """Return the shape of what leaves the array for the columns of one beat."""
+    return data.ArrayLayout(signed(config.array.psum_bits), config.vector.lanes)
+
+
 class Accumulator(wiring.Component):
     """Add up the sums of all steps of a result, each shifted by its block exponent.
 
-    For each column, over the control words up to the one with ``last``::
+    For each of L columns, over the control words up to the one with ``last``::
 
         result[c] = sum of (sums[c] << exponent)
 
-    The sums of all C columns share the exponent::
+    The sums of all columns share the exponent::
 
         sums ──►[ << exponent mod 4 ]──►[ << exponent div 4 * 4 ]──►( + )──┬──► result
                       stage 0                   stage 1               ▲    ▼
                                                                       └─[ total ]
 
-    ``total`` is cleared as a result leaves, which costs a flip-flop nothing; an add that starts
-    from zero on a flag would cost a multiplexer for every bit.
+    ``total`` is cleared as a result leaves, which costs a flip-flop nothing.
+
+    With ``short_pipelines`` there is one shifter, and ``result`` is ``total``: on iCE40 a sum that
+    is registered and used besides takes two logic cells for each bit, while the choice between
+    ``total`` and nothing fits the adder's own.
 
     =========== ==========================================================
     Latency     2 cycles (:attr:`latency`) from the last sums to ``result``
-                (which comes combinationally from the adder)
     Throughput  one word per cycle, results without a gap between them
     Golden      :func:`systolith_sim.array.accumulator.accumulate`
     =========== ==========================================================
@@ -39,7 +46,7 @@ class Accumulator(wiring.Component):
     Parameters
     ----------
     config : Config
-        Widths and columns.
+        Widths and lanes.
 
     Members
     -------
@@ -49,11 +56,11 @@ class Accumulator(wiring.Component):
         They complete a result.
     exponent : In(exponent_bits)
         Left shift of all sums, at most ``window``.
-    sums : In(ArrayLayout(signed(psum_bits), columns))
+    sums : In(column_sums(config))
         One sum for each column.
     done : Out(1)
         ``result`` is complete, in this cycle only.
-    result : Out(result(config))
+    result : Out(result_beat(config))
         One dot product for each column.
     """
 
@@ -68,19 +75,44 @@ class Accumulator(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        array = config.array
         super().__init__({
             "valid": In(1),
             "last": In(1),
-            "exponent": In(array.exponent_bits),
-            "sums": In(data.ArrayLayout(signed(array.psum_bits), array.columns)),
+            "exponent": In(config.array.exponent_bits),
+            "sums": In(column_sums(config)),
             "done": Out(1),
-            "result": Out(result(config)),
+            "result": Out(result_beat(config)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        if self.config.short_pipelines:
+            self._elaborate_short(m)
+        else:
+            self._elaborate_stages(m)
+        return m
 
+    def _elaborate_short(self, m: Module) -> None:
+        """Shift in one stage, then add."""
+        array = self.config.array
+        valid = Signal()
+        last = Signal(reset_less=True)
+        first = Signal(init=1)
+        m.d.sync += [valid.eq(self.valid), last.eq(self.last), self.done.eq(valid & last)]
+        with m.If(valid):
+            m.d.sync += first.eq(last)
+        for column, sum_ in enumerate(self.sums):
+            far = Signal(
+                signed(array.psum_bits + array.window), name=f"far_{column}", reset_less=True
+            )
+            total = Signal(signed(array.accumulator_bits), name=f"total_{column}", reset_less=True)
+            m.d.sync += far.eq(sum_ << self.exponent)
+            m.d.comb += self.result[column].eq(total)
+            with m.If(valid):
+                m.d.sync += total.eq(Mux(first, far, total + far))
+
+    def _elaborate_stages(self, m: Module) -> None:
+        """Shift in two stages, then add."""
         fine = self.exponent[:FINE_BITS]
         coarse = Signal(max(1, len(self.exponent) - FINE_BITS), reset_less=True)
         valid = Signal()
@@ -91,16 +123,13 @@ class Accumulator(wiring.Component):
             last.eq(self.last),
             self.done.eq(valid & last),
         ]
-
-        for column in range(self.config.array.columns):
+        for column in range(self.config.vector.lanes):
             self._elaborate_column(m, column, valid, fine, coarse)
-
-        return m
 
     def _elaborate_column(
         self, m: Module, column: int, valid: Value, fine: Value, coarse: Value
     ) -> None:
-        """Add the shifters and the adder of one column."""
+        """Add the two shifters and the adder of one column."""
         array = self.config.array
         near = Signal(
             signed(array.psum_bits + (1 << FINE_BITS) - 1), name=f"near_{column}", reset_less=True

@@ -7,14 +7,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import result, row_write, unit_ports, word_write
+from ..interfaces import result_beat, row_write, unit_ports, word_write
 from ..isa import Opcode
 from ..stream.fifo import Fifo
-from .accumulator import Accumulator
+from .access import stages
+from .beats import BeatAccumulator
 from .entry import Entry
 from .exponent import ExponentRow
 from .feeder import EVENTS, Feeder
-from .row import ArrayRow
+from .row import ArrayRow, sums_latency
 
 __all__ = ["MatrixEngine"]
 
@@ -27,7 +28,7 @@ class MatrixEngine(wiring.Component):
         result[c] = sum over steps s of
             (sum over rows i of mantissa[s][i] * weight[s][i][c]) << exponent[s]
 
-    Everything enters at the top and moves down one row per cycle::
+    Everything enters at the top and moves down a stage of rows per cycle (:mod:`.access`)::
 
         instruction ─►[ Feeder ]─► control words ─►┐
         rows, words_load, words_vector ───────────►[ Entry ]
@@ -38,16 +39,17 @@ class MatrixEngine(wiring.Component):
                            │                      [ ArrayRow R-1 ]
                            │                           ├── accesses ──►[ ExponentRow ]
                            │                           │ sums               │ exponent
-                           │                      [ Accumulator ]◄──────────┘
+                           │                   [ BeatAccumulator ]◄─────────┘
                            └── credits ── results ◄─[ Fifo ]
 
     =========== ==========================================================
-    Latency     ``rows + 9`` cycles (:attr:`latency`) from the entering of
-                a result's last control word to its offer on ``results``
-    Throughput  1 control word per cycle, whatever the number of steps; also
-                with one step per result, since ``output_depth`` is at least
-                ``rows + 10`` and the credit of a result comes back
-                ``rows + 10`` cycles after it was taken
+    Latency     :attr:`latency` cycles from the entering of a result's last
+                control word to its first beat on ``results``
+    Throughput  1 control word per cycle, whatever the number of steps, but
+                results at least C/L cycles apart; also with one step per
+                result, since the credit of a result comes back in at
+                most ``rows + 10`` cycles (13 for 2 rows), and
+                ``output_depth`` is no less
     Stall       only the feeder; nothing in the array ever waits
     Reset       at least 2 cycles; forgets all but the memories
     Golden      :func:`systolith_sim.array.accumulator.accumulate`
@@ -80,8 +82,9 @@ class MatrixEngine(wiring.Component):
         LOAD's writes of activation words and operand columns.
     words_vector : In(stream of word_write(config), always ready)
         The vector unit's.
-    results : Out(stream of result(config))
-        One result for each group, token and tile, in this order.
+    results : Out(stream of result_beat(config))
+        A result for each group, token and tile, in this order; of each C/L beats of L sums,
+        lowest columns first.
     events : Out(EVENTS)
         Strobes for the counters.
     """
@@ -107,15 +110,15 @@ class MatrixEngine(wiring.Component):
             "rows": In(stream.Signature(row_write(config))),
             "words_load": In(stream.Signature(word_write(config))),
             "words_vector": In(stream.Signature(word_write(config), always_ready=True)),
-            "results": Out(stream.Signature(result(config))),
+            "results": Out(stream.Signature(result_beat(config))),
             "events": Out(EVENTS),
         })
 
     @property
     def latency(self) -> int:
-        """Cycles from the entering of a result's last control word to its offer."""
-        entry, fifo, last_row = 1, 2, self.config.array.rows - 1
-        return entry + last_row + ArrayRow.latency + Accumulator.latency + fifo
+        """Cycles from the entering of a result's last control word to its first beat's offer."""
+        entry, array = 1, stages(self.config) - 1 + sums_latency(self.config)
+        return entry + array + BeatAccumulator.latency + (2 if self.config.short_pipelines else 3)
 
     def elaborate(self, platform) -> Module:
         config = self.config
@@ -124,23 +127,20 @@ class MatrixEngine(wiring.Component):
         m.submodules.feeder = feeder = Feeder(config)
         m.submodules.entry = entry = Entry(config)
         m.submodules.exponents = exponents = ExponentRow(config, self.target)
-        m.submodules.accumulator = accumulator = Accumulator(config)
-        # On ECP5, block RAM would cost the vector unit 5.8 ns before its first gate.
-        m.submodules.output = output = Fifo(
-            result(config),
-            config.array.output_depth,
-            style="distributed" if self.target == "ecp5" else None,
-        )
+        m.submodules.accumulator = accumulator = BeatAccumulator(config)
+        m.submodules.output = output = self._output()
 
         for name in ("instruction", "wait", "post_inner", "post_outer", "fault"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(feeder, name))
         for name in ("rows", "words_load", "words_vector"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(entry, name))
         wiring.connect(m, feeder.control, entry.control)
+        # Credits see to it that there is room.
+        wiring.connect(m, accumulator.o, output.i)
         wiring.connect(m, output.o, wiring.flipped(self.results))
         m.d.comb += [
             feeder.halt.eq(self.halt),
-            feeder.taken.eq(self.results.valid & self.results.ready),
+            feeder.taken.eq(self._taken(m)),
             self.idle.eq(feeder.idle),
             self.events.eq(feeder.events),
         ]
@@ -152,22 +152,44 @@ class MatrixEngine(wiring.Component):
             accumulator.last.eq(exponents.last),
             accumulator.exponent.eq(exponents.exponent),
             accumulator.sums.eq(sums),
-            # Credits see to it that there is room.
-            output.i.valid.eq(accumulator.done),
-            output.i.payload.eq(accumulator.result),
         ]
 
         return m
 
+    def _output(self) -> Fifo:
+        """Return the queue of beats.
+
+        Its output is a register, since block RAM is slow to give its data and the vector unit has
+        gates for it.
+        """
+        config = self.config
+        return Fifo(
+            result_beat(config), config.array.output_depth * config.beats_per_result,
+            style="block", output_register=not config.short_pipelines,
+        )  # fmt: skip
+
+    def _taken(self, m: Module) -> Value:
+        """Return whether the last beat of a result is taken."""
+        taken = self.results.valid & self.results.ready
+        beats = self.config.beats_per_result
+        beat = Signal(range(beats))
+        with m.If(taken):
+            m.d.sync += beat.eq(beat + 1)  # a power of two
+        return taken & (beat == beats - 1)
+
     def _elaborate_rows(self, m: Module, accesses: data.View) -> tuple[data.View, data.View]:
         """Chain the rows; return what leaves the last one: accesses and sums."""
-        above: data.View | None = None
+        above: ArrayRow | None = None
+        sums: data.View | None = None
         for index in range(self.config.array.rows):
             row = ArrayRow(self.config, index, self.target)
             m.submodules[f"row_{index}"] = row
             m.d.comb += row.i.eq(accesses)
-            if above is not None:
-                m.d.comb += row.i_sums.eq(above)
-            accesses, above = row.o, row.o_sums
-        assert above is not None
-        return accesses, above
+            if above is not None and index % 2:
+                m.d.comb += row.i_products.eq(above.o_products)
+                if sums is not None:
+                    m.d.comb += row.i_sums.eq(sums)
+                sums = row.o_sums
+            accesses, above = row.o, row
+        assert sums is not None
+        return accesses, sums

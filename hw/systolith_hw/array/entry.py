@@ -27,7 +27,8 @@ class Entry(wiring.Component):
     ============= ========================================================
     words_vector  always enters
     words_load    enters when ``words_vector`` offers nothing
-    rows          enter when no word enters that writes operands
+    rows          enter when no word enters that writes operands; with a
+                  single-port operand memory when no word enters
     control       always enters; with a single-port operand memory when
                   nothing enters that writes operands
     ============= ========================================================
@@ -75,45 +76,45 @@ class Entry(wiring.Component):
         single_port = self.config.memory.operand_single_port
         m = Module()
 
-        vector = self.words_vector
+        vector, row = self.words_vector, self.rows.payload
         word_valid = Signal()
         word: Any = Signal(word_write(self.config))
         column = Signal()
-        row = Signal()
+        enters: Any = Signal(access(self.config, 0)["strobe"].shape)
         m.d.comb += [
             word_valid.eq(vector.valid | self.words_load.valid),
             word.eq(Mux(vector.valid, vector.payload, self.words_load.payload)),
-            self.words_load.ready.eq(~vector.valid),
             column.eq(word_valid & word.operand),
-            self.rows.ready.eq(~column),
-            row.eq(self.rows.valid & ~column),
-            self.control.ready.eq(~(row | column) if single_port else 1),
+            self.words_load.ready.eq(~vector.valid),
+            self.rows.ready.eq(~(word_valid if single_port else column)),
+            self.control.ready.eq(~(enters.row | column) if single_port else 1),
+            enters.read.eq(self.control.valid & self.control.ready),
+            enters.row.eq(self.rows.valid & self.rows.ready),
+            enters.column.eq(column),
+            enters.word.eq(word_valid & ~word.operand),
         ]
 
         strobe = Signal.like(self.o.strobe)
+        m.d.sync += strobe.eq(enters)
         m.d.comb += self.o.strobe.eq(strobe)
-        m.d.sync += [
-            strobe.read.eq(self.control.valid & self.control.ready),
-            strobe.row.eq(row),
-            strobe.column.eq(column),
-            strobe.word.eq(word_valid & ~word.operand),
-        ]
 
-        tile = Mux(column, word.address, self.rows.payload.tile)
+        tile = Mux(column, word.address, row.tile)
         control = Signal.like(self.o.control, reset_less=True)
         m.d.comb += self.o.control.eq(control)
         m.d.sync += control.eq(self.control.payload)
+        mantissas = word.word.mantissas.as_value()
         if single_port:
-            with m.If(row | column):
+            with m.If(enters.row | column):
                 m.d.sync += control.operand.eq(tile)
+            self._register(m, "data", Mux(word_valid, mantissas, row.data.as_value()))
         else:
             self._register(m, "tile", tile)
+            self._register(m, "data", row.data)
+            self._register(m, "mantissas", mantissas)
 
-        self._register(m, "group", self.rows.payload.group)
-        self._register(m, "data", self.rows.payload.data)
+        self._register(m, "group", row.group)
         self._register(m, "lane", word.lane)
         self._register(m, "word", word.address)
-        self._register(m, "mantissas", word.word.mantissas)
         self._register(m, "exponent", word.word.exponent)
 
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..memory.bank import Bank
 from .access import access
-from .row import ArrayRow
+from .row import sums_latency
 
 __all__ = ["ExponentRow"]
 
@@ -18,8 +18,8 @@ class ExponentRow(wiring.Component):
     It takes part in reads and word writes like the rows of the array, as row ``rows``.
 
     =========== ==========================================================
-    Latency     4 cycles (:attr:`latency`): one less than a row's, so that
-                the exponent is there together with the last row's sums
+    Latency     one cycle less than a row's (:attr:`latency`), so that the
+                exponent is there together with the last row's sums
     Throughput  a read and a write per cycle; never stalls
     =========== ==========================================================
 
@@ -42,8 +42,6 @@ class ExponentRow(wiring.Component):
         The exponent of its activation word.
     """
 
-    latency = ArrayRow.latency - 1
-
     i: data.View
     valid: Signal
     last: Signal
@@ -58,6 +56,11 @@ class ExponentRow(wiring.Component):
             "last": Out(1),
             "exponent": Out(config.array.exponent_bits),
         })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from an access to its exponent."""
+        return sums_latency(self.config) - 1
 
     def elaborate(self, platform) -> Module:
         memory = self.config.memory

@@ -9,7 +9,9 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..interfaces import unit_ports
 from ..isa import Opcode
+from ..stream.spare import Spare
 from .access import control_word
+from .job import keeps_instruction, token
 from .token_loop import TokenLoop
 from .word_loop import WordLoop
 
@@ -26,9 +28,12 @@ class Feeder(wiring.Component):
 
     ::
 
-        instruction ──►[ TokenLoop ]── tokens ──►[ WordLoop ]── control words ──► control
-                             │                        │ ▲
-                            wait                   post credits ◄── taken
+        instruction ──►[ TokenLoop ]── tokens ──►[ Spare ]──►[ WordLoop ]── words ──► control
+                             │                                    │ ▲
+                            wait                               post credits ◄── taken
+
+    The spare token keeps one long path from going through both loops. With ``short_pipelines``
+    it is left out, but for instructions that leave their queue before they are done.
 
     =========== ==========================================================
     Latency     from accepting an instruction to offering its first word
@@ -37,7 +42,9 @@ class Feeder(wiring.Component):
     Throughput  1 control word per cycle without gaps between steps, tiles,
                 tokens, groups and instructions, if ``control``, credits and
                 semaphores let it; a one-word token that waits for two
-                semaphores, or a one-word instruction, takes 2 cycles
+                semaphores, or a one-word instruction, takes 2 cycles;
+                where instructions stay in their queue
+                (:func:`.job.keeps_instruction`) some cycles between two
     Stall       as :class:`TokenLoop` and :class:`WordLoop` say
     =========== ==========================================================
 
@@ -98,7 +105,12 @@ class Feeder(wiring.Component):
         wiring.connect(m, wiring.flipped(self.instruction), tokens.instruction)
         wiring.connect(m, tokens.wait, wiring.flipped(self.wait))
         wiring.connect(m, words.fault, wiring.flipped(self.fault))
-        wiring.connect(m, tokens.o, words.i)
+        if self.config.short_pipelines and keeps_instruction(self.config):
+            wiring.connect(m, tokens.o, words.i)
+        else:
+            m.submodules.spare = spare = Spare(token(self.config))
+            wiring.connect(m, tokens.o, spare.i)
+            wiring.connect(m, spare.o, words.i)
         wiring.connect(m, words.o, wiring.flipped(self.control))
         wiring.connect(m, words.post_inner, wiring.flipped(self.post_inner))
         wiring.connect(m, words.post_outer, wiring.flipped(self.post_outer))
@@ -108,6 +120,8 @@ class Feeder(wiring.Component):
             tokens.halt.eq(self.halt),
             words.halt.eq(self.halt),
             words.taken.eq(self.taken),
+            words.job.eq(tokens.job),
+            tokens.drained.eq(~words.busy & tokens.o.ready),
             self.idle.eq(~tokens.busy & ~words.busy & words.drained),
         ]
         m.d.sync += [

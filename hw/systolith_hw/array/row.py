@@ -1,32 +1,46 @@
 """One row of the array: its banks, its multipliers, its adders."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import WEIGHT_BITS, Config
 from ..memory.bank import Bank
-from .access import access
-from .multiplier import MultiplierRow
+from .access import access, rows_per_stage
+from .multiplier import MultiplierRow, products_latency
 
-__all__ = ["ArrayRow"]
+__all__ = ["ArrayRow", "sums_latency"]
+
+
+def sums_latency(config: Config) -> int:
+    """Return the cycles from an access to the sums that leave its stage."""
+    bank, both = (1, 0) if config.short_pipelines else (2, 1)
+    return bank + products_latency(config) + both + 1
 
 
 class ArrayRow(wiring.Component):
-    """Add the products of one mantissa and C weights to the sums from the row above.
+    """Add the products of one mantissa and C weights to the sums from the rows above.
 
     ``o_sums[c] = i_sums[c] + activation[control.activation] * operand[control.operand][c]`` ::
 
-        i ──┬─────────────────────────────[ register ]──► o, to the next row
-            ├──►[ operand bank    ]──►[ register ]──►[ × ]
-            └──►[ activation bank ]──►[ register ]──►[ × ]──►( + )──►[ register ]──► o_sums
+        i ──┬───────────────────────────────────────────────────────[ register ]──► o
+            ├──►[ operand bank    ]──►[ register ]──►┐
+            └──►[ activation bank ]──►[ register ]──►[ × ]──►( + )──[ register ]──► o_sums
                                                                ▲
         i_sums ────────────────────────────────────────────────┘
 
+    An even row gives its products alone, and the odd row below it adds both rows' products
+    first, as a multiplier's own adder can, and then, a register later, ``i_sums``.
+
+    Only the last row of a stage (:func:`.access.rows_per_stage`) has the two registers on the
+    right: accesses reach the next stage a cycle later, and so do the sums. With
+    ``short_pipelines`` there is no register behind the banks, nor between the two adders.
+
     =========== ==========================================================
-    Latency     ``o`` 1 cycle; ``o_sums`` 5 cycles (:attr:`latency`) after
-                ``i``, 1 after ``i_sums``: as ``i`` reaches the next row a
-                cycle later, so do the sums
+    Latency     :func:`sums_latency`: 6 cycles, 3 with ``short_pipelines``,
+                from ``i`` to ``o_sums`` of the stage's last row
     Throughput  a read and writes of both banks per cycle; never stalls
     Golden      :func:`systolith_sim.array.accumulator.accumulate`
     =========== ==========================================================
@@ -46,17 +60,21 @@ class ArrayRow(wiring.Component):
         This cycle's accesses.
     o : Out(access(config, index + 1))
         The same accesses, without this row's mantissa.
-    i_sums : In(ArrayLayout(signed(sum_bits(index - 1)), columns))
-        Sums of the rows above; row 0 has none.
+    i_products : In(ArrayLayout(signed(product_bits), columns))
+        Odd rows: products of the even row above.
+    i_sums : In(ArrayLayout(signed(sum_bits(index - 2)), columns))
+        Odd rows: sums of the rows above that; row 1 has none.
+    o_products : Out(ArrayLayout(signed(product_bits), columns))
+        Even rows: products.
     o_sums : Out(ArrayLayout(signed(sum_bits(index)), columns))
-        Sums that include this row.
+        Odd rows: sums that include this row.
     """
-
-    latency = 3 + MultiplierRow.latency
 
     i: data.View
     o: data.View
+    i_products: data.View
     i_sums: data.View
+    o_products: data.View
     o_sums: data.View
 
     def __init__(self, config: Config, index: int, target: str = "generic") -> None:
@@ -66,11 +84,20 @@ class ArrayRow(wiring.Component):
         ports = {
             "i": In(access(config, index)),
             "o": Out(access(config, index + 1)),
-            "o_sums": Out(_sums(config, index)),
         }
-        if index:
-            ports["i_sums"] = In(_sums(config, index - 1))
+        products = data.ArrayLayout(signed(config.array.product_bits), config.array.columns)
+        if index % 2 == 0:
+            ports["o_products"] = Out(products)
+        else:
+            ports |= {"i_products": In(products), "o_sums": Out(_sums(config, index))}
+        if index % 2 and index > 1:
+            ports["i_sums"] = In(_sums(config, index - 2))
         super().__init__(ports)
+
+    @property
+    def ends_stage(self) -> bool:
+        """Whether the next row is in another stage."""
+        return (self.index + 1) % rows_per_stage(self.config) == 0
 
     def elaborate(self, platform) -> Module:
         config = self.config
@@ -90,35 +117,45 @@ class ArrayRow(wiring.Component):
             style="distributed" if config.memory.activation_distributed else "block",
             target=self.target,
         )
-        m.submodules.multipliers = multipliers = MultiplierRow(config, self.target)
+        m.submodules.multipliers = multipliers = MultiplierRow(
+            config, adds=self.index % 2 == 1, target=self.target
+        )
 
-        self._elaborate_bus(m)
+        # What leaves the row is registered at the end of a stage.
+        leave = m.d.sync if self.ends_stage else m.d.comb
+        self._elaborate_bus(m, leave)
         self._elaborate_writes(m, operands, activations)
 
         # Block RAM is slow to give its data, so nothing but a register stands behind it.
         weights = Signal.like(operands.read_data, reset_less=True)
         mantissa = Signal.like(activations.read_data, reset_less=True)
+        between = m.d.comb if config.short_pipelines else m.d.sync
+        between += [weights.eq(operands.read_data), mantissa.eq(activations.read_data)]
         m.d.comb += [
             operands.read_address.eq(self.i.control.operand),
             activations.read_address.eq(self.i.control.activation),
             multipliers.weights.eq(weights),
             multipliers.mantissa.eq(mantissa),
         ]
-        m.d.sync += [weights.eq(operands.read_data), mantissa.eq(activations.read_data)]
 
+        if self.index % 2 == 0:
+            m.d.comb += self.o_products.eq(multipliers.sums)
+            return m
+        m.d.comb += multipliers.addends.eq(self.i_products)
         sums = Signal.like(self.o_sums, reset_less=True)
         m.d.comb += self.o_sums.eq(sums)
+        both = Signal.like(multipliers.sums, reset_less=True)
+        between += both.eq(multipliers.sums)
         for column in range(config.array.columns):
-            product = multipliers.products[column]
-            above = self.i_sums[column] if self.index else 0
-            m.d.sync += sums[column].eq(product + above)
+            above = self.i_sums[column] if self.index > 1 else 0
+            leave += sums[column].eq(both[column] + above)
 
         return m
 
-    def _elaborate_bus(self, m: Module) -> None:
-        """Hand all accesses to the next row, a cycle later."""
+    def _elaborate_bus(self, m: Module, leave: Any) -> None:
+        """Hand all accesses to the next row."""
         strobe = Signal.like(self.o.strobe)
-        m.d.sync += strobe.eq(self.i.strobe)
+        leave += strobe.eq(self.i.strobe)
         m.d.comb += self.o.strobe.eq(strobe)
         for name, field in self.o.shape().members.items():
             if name == "strobe":
@@ -127,18 +164,18 @@ class ArrayRow(wiring.Component):
             came = Value.cast(self.i[name])
             width = Shape.cast(field).width
             # Of the mantissas, the lowest stays here.
-            m.d.sync += Value.cast(register).eq(came[len(came) - width :])
+            leave += Value.cast(register).eq(came[len(came) - width :])
             m.d.comb += self.o[name].eq(register)
 
     def _elaborate_writes(self, m: Module, operands: Bank, activations: Bank) -> None:
         """Write the banks."""
         i, strobe = self.i, self.i.strobe
         group, slot = divmod(self.index, self.config.write_rows)
-        columns = self.config.array.columns
-        mantissa = i.mantissas[: self.config.array.mantissa_bits]
+        columns, bits = self.config.array.columns, self.config.array.mantissa_bits
+        shared = self.config.memory.operand_single_port
+        mantissa = i.data.word_select(self.index, bits) if shared else i.mantissas[:bits]
         weight = mantissa[:WEIGHT_BITS]
         whole = strobe.row & (i.group == group)
-        shared = self.config.memory.operand_single_port
         m.d.comb += [
             operands.write_address.eq(i.control.operand if shared else i.tile),
             operands.write_data.eq(

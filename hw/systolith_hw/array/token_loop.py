@@ -7,65 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import PC_BITS, SemaphoreWait, descriptor
-from ..isa import SLOT_BITS, Opcode
-from ..sequencer.permit import Permit, semaphore
+from ..interfaces import SemaphoreWait, descriptor
+from ..isa import Opcode
+from ..sequencer.permit import Permit
+from .job import job, job_of, keeps_instruction, steps_limit, token
 
-__all__ = ["TokenLoop", "token"]
-
-
-
-def token(config: Config) -> data.StructLayout:
-    """Return the shape of a token of a group: all that the inner loops need to know.
-
-    ``start`` marks the first token of an instruction; its operands begin at ``operand``. The
-    operands of any other token are those of the token before, or follow them if that one had
-    ``group_end``. With ``zero_count`` or ``out_of_range`` it is a fault in place of a token.
-    """
-    tile = range(config.memory.operand_tiles)
-    return data.StructLayout({
-        "start": 1,
-        "group_end": 1,
-        "operand": tile,
-        "ring_base": tile,
-        "ring_last": tile,
-        "activation": range(config.memory.activation_words),
-        "steps": range(_steps_limit(config) + 1),
-        "tiles": SLOT_BITS,
-        "post_inner": semaphore(),
-        "post_outer": semaphore(),
-        "pc": PC_BITS,
-        "zero_count": 1,
-        "out_of_range": 1,
-    })
-
-
-def _steps_limit(config: Config) -> int:
-    """Return the longest reduction, in steps, that accumulators and activation memory hold."""
-    return min(-(-config.array.max_k // config.array.rows), config.memory.activation_words)
-
-
-def _work(config: Config) -> data.StructLayout:
-    """Return the shape of the instruction that is being taken apart.
-
-    It is the current :func:`token` and what the tokens after it need.
-    """
-    word = range(config.memory.activation_words)
-    return data.StructLayout({
-        "token": token(config),
-        "overflow": 1,  # token.activation has run past 2 ** its width
-        "activation_end": word,  # the last word at which a token may begin
-        "activation_base": word,
-        "stride": word,
-        "stride_overflow": 1,
-        "tokens": SLOT_BITS,
-        "tokens_left": SLOT_BITS,
-        "groups_left": SLOT_BITS,
-        "group_last": 1,
-        "tiles_last": SLOT_BITS,
-        "wait_outer": semaphore().size,
-        "wait_inner": semaphore().size,
-    })
+__all__ = ["TokenLoop"]
 
 
 class TokenLoop(wiring.Component):
@@ -77,14 +24,17 @@ class TokenLoop(wiring.Component):
     would leave the activation memory.
 
     =========== ==========================================================
-    Latency     an instruction is accepted 1 cycle after it is offered, at
-                the earliest; its first token is offered in the cycle after
+    Latency     an instruction begins 1 cycle after it is offered, at the
+                earliest; its first token is offered in the cycle after
                 that, or when the token's last semaphore is taken
     Throughput  1 token per cycle; with two semaphores to wait for, 1 in 2;
                 1 instruction in 2 cycles
-    Stall       ``o.valid`` comes combinationally from ``wait.ready``, and
-                ``instruction.ready`` from ``wait.ready`` and ``o.ready``
+    Stall       ``o.valid`` comes combinationally from ``wait.ready``
     =========== ==========================================================
+
+    An instruction is accepted as it begins. Where it stays in its queue
+    (:func:`.job.keeps_instruction`), it is accepted 1 cycle after ``drained`` at its end, and
+    the next begins 2 cycles later.
 
     Parameters
     ----------
@@ -99,6 +49,10 @@ class TokenLoop(wiring.Component):
         Semaphores to take.
     o : Out(stream of token(config))
         Tokens of all groups, in order.
+    job : Out(job(config))
+        What the last token offered belongs to.
+    drained : In(1)
+        No token is under way below; with one that starts a job, this one waits for the next.
     halt : In(1)
         Accept nothing.
     busy : Out(1)
@@ -108,6 +62,8 @@ class TokenLoop(wiring.Component):
     instruction: stream.Interface
     wait: Any
     o: stream.Interface
+    job: data.View
+    drained: Signal
     halt: Signal
     busy: Signal
 
@@ -117,6 +73,8 @@ class TokenLoop(wiring.Component):
             "instruction": In(stream.Signature(descriptor(Opcode.MATMUL))),
             "wait": Out(SemaphoreWait()),
             "o": Out(stream.Signature(token(config))),
+            "job": Out(job(config)),
+            "drained": In(1),
             "halt": In(1),
             "busy": Out(1),
         })
@@ -128,116 +86,116 @@ class TokenLoop(wiring.Component):
         wiring.connect(m, permit.wait, wiring.flipped(self.wait))
 
         work: Any = Signal(_work(self.config), reset_less=True)
-        offered = self.instruction.payload
-        group_end = work.token.group_end
-        final = Signal()
+        begin = Signal()
         advance = Signal()
-        accept = Signal()
+        final = Signal()
+        group_end = work.tokens_left == 1
+        group_last = work.groups_left == 1
         m.d.comb += [
-            final.eq(group_end & work.group_last),
-            self.o.valid.eq(self.busy & permit.granted),
-            self.o.payload.eq(work.token),
-            self.o.payload.out_of_range.eq(
-                work.token.out_of_range
-                | work.overflow
-                | (work.token.activation > work.activation_end)
-            ),
+            final.eq(group_end & group_last),
             advance.eq(self.o.valid & self.o.ready),
-            accept.eq(self.instruction.valid & self.instruction.ready),
+            self.o.valid.eq(self.busy & permit.granted),
+            self.o.payload.start.eq(work.start),
+            self.o.payload.group_end.eq(group_end),
+            self.o.payload.activation.eq(work.activation),
+            self.o.payload.steps.eq(self.job.steps),
+            self.o.payload.tiles.eq(Mux(group_last, self.job.tiles_last, self.job.tiles)),
+            self.o.payload.zero_count.eq(work.zero_count),
+            self.o.payload.out_of_range.eq(
+                work.out_of_range
+                | (work.activation + self.job.steps > self.config.memory.activation_words)
+            ),
         ]
-        wrong = self._elaborate_check(m, accept, free=~self.busy | (advance & final))
-
-        wait_inner = Mux(accept, offered.wait_inner, work.wait_inner)
-        wait_outer = Mux(accept, offered.wait_outer, work.wait_outer)
+        coming = self._elaborate_accept(m, begin, free=~self.busy | (advance & final & ~work.start))
+        wrong = self._elaborate_check(m)
+        # What the loops begin again with, an instruction or a group.
+        again: Any = Signal(job(self.config))
         m.d.comb += [
-            permit.begin.eq(accept | (advance & ~final)),
-            permit.inner.eq(Mux(accept & wrong.any(), 0, wait_inner)),
-            permit.outer.eq(Mux(Mux(accept, wrong.any(), ~group_end), 0, wait_outer)),
+            again.eq(Mux(begin, coming, self.job)),
+            permit.begin.eq(begin | (advance & ~final)),
+            permit.inner.eq(Mux(begin & wrong.any(), 0, again.wait_inner)),
+            permit.outer.eq(Mux(Mux(begin, wrong.any(), ~group_end), 0, again.wait_outer)),
         ]
-        with m.If(advance):
-            m.d.sync += self.busy.eq(~final)
-            self._elaborate_advance(m, work)
-        with m.If(accept):
-            m.d.sync += [self.busy.eq(1), work.token.zero_count.eq(wrong[0]),
-                         work.token.out_of_range.eq(wrong[1])]
-            self._elaborate_load(m, work)
+        self._elaborate_work(m, work, begin, advance, group_end, again)
+        with m.If(begin):
+            m.d.sync += [work.zero_count.eq(wrong[0]), work.out_of_range.eq(wrong[1])]
+        with m.If(begin | advance):
+            m.d.sync += [self.busy.eq(begin | ~final), work.start.eq(begin)]
 
         return m
 
-    def _elaborate_check(self, m: Module, accept: Value, free: Value) -> Value:
+    def _elaborate_accept(self, m: Module, begin: Signal, free: Value) -> Any:
+        """Begin with an instruction that was checked; return the job that is offered."""
+        checked = Signal()
+        coming: Any = Signal(job(self.config))
+        m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready & ~begin)
+        m.d.comb += coming.as_value().eq(job_of(self.config, self.instruction.payload))
+        if keeps_instruction(self.config):
+            begun = Signal()
+            m.d.comb += [
+                begin.eq(checked & ~begun & ~self.halt),
+                self.instruction.ready.eq(begun & ~self.busy & self.drained & ~self.halt),
+                self.job.eq(coming),
+            ]
+            m.d.sync += begun.eq((begun | begin) & ~self.instruction.ready)
+            return coming
+        # The job is latched below with its first token, which has left the spare by then.
+        m.d.comb += [
+            begin.eq(checked & free & self.o.ready & ~self.halt),
+            self.instruction.ready.eq(begin),
+        ]
+        with m.If(begin):
+            m.d.sync += self.job.eq(coming)
+        return coming
+
+    def _elaborate_check(self, m: Module) -> Value:
         """Check the instruction that is offered; return whether it has a zero count, and whether
-        an address is out of range."""
+        an address is out of range, a cycle late."""
         memory = self.config.memory
         offered = self.instruction.payload
         counts = (offered.tokens, offered.groups, offered.tiles, offered.tiles_last, offered.steps)
-        checked = Signal()
         zero_count = Signal(reset_less=True)
         out_of_range = Signal(5, reset_less=True)
         m.d.sync += [
-            checked.eq(self.instruction.valid & ~accept),
             zero_count.eq(Cat(count == 0 for count in counts).any()),
             out_of_range.eq(Cat(
                 offered.ring_end > memory.operand_tiles,
                 offered.ring_base >= offered.ring_end,
                 offered.operand >= offered.ring_end,
-                offered.activation >= memory.activation_words,
-                offered.steps > _steps_limit(self.config),
+                # Each token is held against the memory's depth besides.
+                offered.activation[len(self.job.activation) :].any(),
+                offered.steps > steps_limit(self.config),
             )),
         ]  # fmt: skip
-        m.d.comb += self.instruction.ready.eq(checked & free & ~self.halt)
         return Cat(zero_count, out_of_range.any())
 
-    def _elaborate_load(self, m: Module, work: Any) -> None:
-        """Begin with the instruction that is offered."""
-        memory = self.config.memory
-        offered = self.instruction.payload
-        address_bits = len(work.stride)
-        single = offered.groups == 1
-        m.d.sync += [
-            work.token.start.eq(1),
-            work.token.group_end.eq(offered.tokens == 1),
-            work.token.operand.eq(offered.operand),
-            work.token.ring_base.eq(offered.ring_base),
-            work.token.ring_last.eq(offered.ring_end - 1),
-            work.token.activation.eq(offered.activation),
-            work.token.steps.eq(offered.steps),
-            work.token.tiles.eq(Mux(single, offered.tiles_last, offered.tiles)),
-            work.token.post_inner.eq(offered.post_inner),
-            work.token.post_outer.eq(offered.post_outer),
-            work.overflow.eq(0),
-            work.activation_end.eq(memory.activation_words - offered.steps),
-            work.activation_base.eq(offered.activation),
-            work.stride.eq(offered.activation_stride),
-            work.stride_overflow.eq(offered.activation_stride[address_bits:].any()),
-            work.tokens.eq(offered.tokens),
-            work.tokens_left.eq(offered.tokens),
-            work.groups_left.eq(offered.groups),
-            work.group_last.eq(single),
-            work.tiles_last.eq(offered.tiles_last),
-            work.wait_outer.eq(offered.wait_outer),
-            work.wait_inner.eq(offered.wait_inner),
-            work.token.pc.eq(offered.pc),
-        ]
-
-    def _elaborate_advance(self, m: Module, work: Any) -> None:
-        """Go on to the next token, or to the first of the next group."""
-        moved = work.token.activation + work.stride
-        m.d.sync += work.token.start.eq(0)
-        with m.If(work.token.group_end):
+    def _elaborate_work(
+        self, m: Module, work: Any, begin: Value, advance: Value, group_end: Value, again: Any
+    ) -> None:
+        """Go on to the next token, or to the first of the next group or instruction."""
+        moved = work.activation[:-1] + again.stride
+        with m.If(begin | (advance & group_end)):
             m.d.sync += [
-                work.token.activation.eq(work.activation_base),
-                work.overflow.eq(0),
-                work.tokens_left.eq(work.tokens),
-                work.token.group_end.eq(work.tokens == 1),
-                work.groups_left.eq(work.groups_left - 1),
+                work.activation.eq(again.activation),
+                work.tokens_left.eq(again.tokens),
+                work.groups_left.eq(Mux(begin, again.groups, work.groups_left - 1)),
             ]
-            with m.If(work.groups_left == 2):
-                m.d.sync += [work.group_last.eq(1), work.token.tiles.eq(work.tiles_last)]
-        with m.Else():
+        with m.Elif(advance):
             m.d.sync += [
-                Cat(work.token.activation, work.overflow).eq(moved),
+                work.activation.eq(Cat(moved[:-1], moved[-1] | again.stride_overflow)),
                 work.tokens_left.eq(work.tokens_left - 1),
-                work.token.group_end.eq(work.tokens_left == 2),
             ]
-            with m.If(work.stride_overflow):
-                m.d.sync += work.overflow.eq(1)
+
+
+def _work(config: Config) -> data.StructLayout:
+    """Return the shape of the place that the loops are at."""
+    members = job(config).members
+    return data.StructLayout({
+        "start": 1,
+        # One bit more than an address has, for those beyond the memory.
+        "activation": len(Value.cast(Signal(members["activation"]))) + 1,
+        "tokens_left": members["tokens"],
+        "groups_left": members["groups"],
+        "zero_count": 1,
+        "out_of_range": 1,
+    })

@@ -7,37 +7,28 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import PC_BITS, Fault, SemaphorePost
+from ..interfaces import Fault, SemaphorePost
 from ..isa import ErrorCode
-from ..sequencer.permit import semaphore
 from .access import control_word
-from .token_loop import token
+from .job import job, keeps_instruction, token
 
 __all__ = ["WordLoop"]
 
 
 def _work(config: Config) -> data.StructLayout:
     """Return the shape of the token under way: the current word and what the next ones need."""
-    tile = range(config.memory.operand_tiles)
-    word = range(config.memory.activation_words)
-    members = token(config).members
+    job_members, token_members = job(config).members, token(config).members
     return data.StructLayout({
-        "operand": tile,
-        "operand_base": tile,  # first operand of the group
-        "ring_base": tile,
-        "ring_last": tile,
-        "activation": word,
-        "activation_base": word,  # first word of the token
-        "steps": members["steps"],
-        "steps_left": members["steps"],
-        "tiles_left": members["tiles"],
+        "operand": job_members["operand"],
+        "operand_base": job_members["operand"],  # first operand of the group
+        "activation": token_members["activation"],
+        "activation_base": token_members["activation"],  # first word of the token
+        "steps_left": token_members["steps"],
+        "tiles_left": token_members["tiles"],
         "step_first": 1,
         "step_last": 1,
         "tile_last": 1,
         "group_end": 1,
-        "post_inner": semaphore(),
-        "post_outer": semaphore(),
-        "pc": PC_BITS,
         "zero_count": 1,
         "wrong": 1,
     })
@@ -46,12 +37,13 @@ def _work(config: Config) -> data.StructLayout:
 class WordLoop(wiring.Component):
     """Turn tokens into control words: for each tile, all steps.
 
-    Operand tiles follow one another, from ``ring_last`` on to ``ring_base``. Every token of a
-    group begins at the group's first operand; a group begins behind the group before it.
+    Operand tiles follow one another, and ``ring_base`` follows the last before ``ring_end``. Every
+    token of a group begins at the group's first operand; a group begins behind the group before it.
 
     The first word of a result is offered only when the output FIFO has room for the result
-    besides all those under way (credits), since nothing behind it can wait. A token that is
-    wrong stays here for good, as a fault.
+    besides all those under way (credits), since nothing behind it can wait. The last words of
+    two results are C/L cycles apart, since that is what the beats of a result take. A token that
+    is wrong stays here for good, as a fault.
 
     =========== ==========================================================
     Latency     a token's first word is offered 1 cycle after the token was
@@ -70,6 +62,8 @@ class WordLoop(wiring.Component):
     -------
     i : In(stream of token(config))
         Tokens.
+    job : In(job(config))
+        What a token with ``start`` belongs to; taken with it, unless it stays.
     o : Out(stream of control_word(config))
         Words for the array's entry. ``halt`` alone takes an offer back.
     post_inner, post_outer : Out(SemaphorePost)
@@ -85,10 +79,11 @@ class WordLoop(wiring.Component):
     drained : Out(1)
         All results of accepted words have left the output FIFO.
     full : Out(1)
-        The output FIFO alone keeps a word from being offered.
+        Room for results alone keeps a word from being offered.
     """
 
     i: stream.Interface
+    job: data.View
     o: stream.Interface
     post_inner: Any
     post_outer: Any
@@ -103,6 +98,7 @@ class WordLoop(wiring.Component):
         self.config = config
         super().__init__({
             "i": In(stream.Signature(token(config))),
+            "job": In(job(config)),
             "o": Out(stream.Signature(control_word(config))),
             "post_inner": Out(SemaphorePost()),
             "post_outer": Out(SemaphorePost()),
@@ -118,6 +114,7 @@ class WordLoop(wiring.Component):
         m = Module()
 
         work: Any = Signal(_work(self.config), reset_less=True)
+        now = self._job(m)
         enter = Signal()
         finish = Signal()
         m.d.comb += [
@@ -129,45 +126,63 @@ class WordLoop(wiring.Component):
             finish.eq(enter & work.step_last & work.tile_last),
             self.i.ready.eq(~self.busy | finish),
         ]
-        self._elaborate_credits(m, work, enter)
+        self._elaborate_room(m, work, enter)
         m.d.comb += [
             self.fault.valid.eq(self.busy & work.wrong),
-            self.fault.pc.eq(work.pc),
+            self.fault.pc.eq(now.pc),
             self.fault.code.eq(
                 Mux(work.zero_count, ErrorCode.ZERO_COUNT.value, ErrorCode.ADDRESS_RANGE.value)
             ),
         ]
 
         m.d.sync += [
-            self.post_inner.valid.eq(finish & work.post_inner.present),
-            self.post_inner.id.eq(work.post_inner.id),
-            self.post_outer.valid.eq(finish & work.group_end & work.post_outer.present),
-            self.post_outer.id.eq(work.post_outer.id),
+            self.post_inner.valid.eq(finish & now.post_inner.present),
+            self.post_inner.id.eq(now.post_inner.id),
+            self.post_outer.valid.eq(finish & work.group_end & now.post_outer.present),
+            self.post_outer.id.eq(now.post_outer.id),
         ]
         with m.If(enter):
-            self._elaborate_step(m, work, finish)
+            self._elaborate_step(m, work, now, finish)
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
             self._elaborate_load(m, work)
 
         return m
 
-    def _elaborate_credits(self, m: Module, work: Any, enter: Value) -> None:
-        """Count the results that may still be begun.
+    def _job(self, m: Module) -> Any:
+        """Return the job of the token under way."""
+        if keeps_instruction(self.config):
+            return self.job
+        now = Signal.like(self.job, reset_less=True)
+        with m.If(self.i.ready & self.i.payload.start):
+            m.d.sync += now.eq(self.job)
+        return now
 
-        The count is kept one lower, so that its sign alone says that there is no room.
+    def _elaborate_room(self, m: Module, work: Any, enter: Value) -> None:
+        """Count the results that may still be begun, and the cycles until one may end.
+
+        The former is kept one lower, so that its sign alone says that there is no room.
         """
         most = self.config.array.output_depth - 1
         credits = Signal(range(-1, most + 1), init=most)
         m.d.sync += credits.eq(credits - (enter & work.step_first) + self.taken)
+        beats = self.config.beats_per_result
+        apart = Signal(range(beats))
+        with m.If(enter & work.step_last):
+            m.d.sync += apart.eq(beats - 1)
+        with m.Elif(apart != 0):
+            m.d.sync += apart.eq(apart - 1)
         m.d.comb += [
-            self.full.eq(self.busy & work.step_first & credits[-1]),
+            self.full.eq(
+                self.busy & ((work.step_first & credits[-1]) | (work.step_last & (apart != 0)))
+            ),
             self.drained.eq(credits == most),
         ]
 
-    def _elaborate_step(self, m: Module, work: Any, finish: Value) -> None:
+    def _elaborate_step(self, m: Module, work: Any, now: Any, finish: Value) -> None:
         """Go on to the next step, tile or token."""
-        following = Mux(work.operand == work.ring_last, work.ring_base, work.operand + 1)
+        next_operand = (work.operand + 1)[: len(work.operand)]
+        following = Mux(next_operand == now.ring_end, now.ring_base, next_operand)
         m.d.sync += [
             work.operand.eq(following),
             work.activation.eq(work.activation + 1),
@@ -178,8 +193,8 @@ class WordLoop(wiring.Component):
         with m.If(work.step_last):
             m.d.sync += [
                 work.activation.eq(work.activation_base),
-                work.steps_left.eq(work.steps),
-                work.step_last.eq(work.steps == 1),
+                work.steps_left.eq(now.steps),
+                work.step_last.eq(now.steps == 1),
                 work.tiles_left.eq(work.tiles_left - 1),
                 work.tile_last.eq(work.tiles_left == 2),
             ]
@@ -193,25 +208,19 @@ class WordLoop(wiring.Component):
         """Begin with the token that is offered, if there is one."""
         offered = self.i.payload
         m.d.sync += [
-            work.ring_base.eq(offered.ring_base),
-            work.ring_last.eq(offered.ring_last),
             work.activation.eq(offered.activation),
             work.activation_base.eq(offered.activation),
-            work.steps.eq(offered.steps),
             work.steps_left.eq(offered.steps),
             work.tiles_left.eq(offered.tiles),
             work.step_first.eq(1),
             work.step_last.eq(offered.steps == 1),
             work.tile_last.eq(offered.tiles == 1),
             work.group_end.eq(offered.group_end),
-            work.post_inner.eq(offered.post_inner),
-            work.post_outer.eq(offered.post_outer),
-            work.pc.eq(offered.pc),
             work.zero_count.eq(offered.zero_count),
             work.wrong.eq(offered.zero_count | offered.out_of_range),
         ]
         with m.If(offered.start):
             m.d.sync += [
-                work.operand.eq(offered.operand),
-                work.operand_base.eq(offered.operand),
+                work.operand.eq(self.job.operand),
+                work.operand_base.eq(self.job.operand),
             ]

@@ -17,13 +17,15 @@ class Fifo(wiring.Component):
         i ──►[ memory of depth words ]──►[ its read register ]──► o
 
     The read register is the output: it is filled as soon as it is free, and counts as one of
-    the ``depth`` words. A queue of depth 1 is that register alone.
+    the ``depth`` words. A queue of depth 1 is that register alone. With ``output_register`` there
+    is one more behind it, filled in the same way: block RAM is slow to give its data.
 
     =========== ==========================================================
-    Latency     a word accepted in cycle t is offered in cycle t + 2
-                (:attr:`latency`; t + 1 for depth 1)
-    Throughput  1 word per cycle from depth 3 on; 2 words in 3 cycles for
-                depth 2, 1 in 2 cycles for depth 1
+    Latency     a word accepted in cycle t is offered in cycle t + 2, with
+                ``output_register`` t + 3 (:attr:`latency`; t + 1 for
+                depth 1)
+    Throughput  1 word per cycle from depth 3 on, with ``output_register``
+                4; 2 words in 3 cycles for depth 2, 1 in 2 for depth 1
     Stall       ``i.ready``, ``o.valid`` and ``level`` come from registers:
                 no combinational path leads through the queue
     =========== ==========================================================
@@ -36,6 +38,8 @@ class Fifo(wiring.Component):
         Words held, at least 1; need not be a power of two.
     style : "block", "distributed" or None
         Memory to build it from; None leaves the choice to synthesis.
+    output_register : bool
+        Offer words from a register behind the memory; for a depth of at least 2.
 
     Members
     -------
@@ -52,13 +56,19 @@ class Fifo(wiring.Component):
     level: Signal
 
     def __init__(
-        self, shape, depth: int, *, style: Literal["block", "distributed"] | None = None
+        self,
+        shape,
+        depth: int,
+        *,
+        style: Literal["block", "distributed"] | None = None,
+        output_register: bool = False,
     ) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         self.shape = shape
         self.depth = depth
         self.style = style
+        self.output_register = output_register and depth > 1
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
@@ -68,7 +78,7 @@ class Fifo(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from accepting a word to offering it, when the queue is empty."""
-        return 1 if self.depth == 1 else 2
+        return 1 if self.depth == 1 else 2 + self.output_register
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -108,18 +118,16 @@ class Fifo(wiring.Component):
         read = store.read_port()
 
         # A word may be read from the cycle after it was written, and a full queue accepts
-        # nothing, so no word is ever read and written in one cycle.
+        # nothing, so no word is ever read and written in one cycle. Since a word does not stay in
+        # the memory while the read register is free, the memory is never full itself.
         stored = Signal()
         valid = Signal()
         free = Signal()
         m.d.comb += [
-            stored.eq(self.level > valid),
-            free.eq(self.o.ready | ~valid),
+            stored.eq(write.addr != read.addr),
             write.en.eq(push),
             write.data.eq(self.i.payload),
             read.en.eq(free),  # also when nothing is stored: what it reads then is not valid
-            self.o.valid.eq(valid),
-            self.o.payload.eq(read.data),
         ]
         with m.If(push):
             m.d.sync += write.addr.eq(self._after(write.addr))
@@ -127,6 +135,21 @@ class Fifo(wiring.Component):
             m.d.sync += valid.eq(stored)
             with m.If(stored):
                 m.d.sync += read.addr.eq(self._after(read.addr))
+        self._elaborate_output(m, valid, free, read.data)
+
+    def _elaborate_output(self, m: Module, valid: Value, free: Value, word: Any) -> None:
+        """Offer what the read register holds; say when that is free."""
+        if not self.output_register:
+            m.d.comb += [
+                free.eq(self.o.ready | ~valid), self.o.valid.eq(valid), self.o.payload.eq(word)
+            ]  # fmt: skip
+            return
+        offered = Signal()
+        offer = Signal.like(self.o.payload, reset_less=True)
+        move = self.o.ready | ~offered
+        m.d.comb += [free.eq(move | ~valid), self.o.valid.eq(offered), self.o.payload.eq(offer)]
+        with m.If(move):
+            m.d.sync += [offered.eq(valid), offer.eq(word)]
 
     def _after(self, pointer: Value) -> Value:
         """Return the pointer that follows."""

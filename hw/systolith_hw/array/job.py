@@ -1,0 +1,96 @@
+"""What a MATMUL asks for, as the loops that execute it see it."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data
+
+from ..config import Config
+from ..interfaces import PC_BITS
+from ..isa import SLOT_BITS
+from ..sequencer.permit import semaphore
+
+__all__ = ["job", "job_of", "keeps_instruction", "steps_limit", "token"]
+
+
+def keeps_instruction(config: Config) -> bool:
+    """Return whether an instruction stays in its queue for as long as it is executed.
+
+    Where nothing waits behind it, that costs nothing but a few cycles, and saves a copy.
+    """
+    return config.sequencer.queue_depth == 1
+
+
+def steps_limit(config: Config) -> int:
+    """Return the longest reduction, in steps, that accumulators and activation memory hold."""
+    return min(-(-config.array.max_k // config.array.rows), config.memory.activation_words)
+
+
+def _count_bits(config: Config) -> int:
+    """Return the width of counts of tiles and groups.
+
+    Each has scale words of its own in DRAIN, so counts above their number lead out of the scale
+    memory there: this number, or any above it, does for them all.
+    """
+    return config.memory.scale_words.bit_length()
+
+
+def job(config: Config) -> data.StructLayout:
+    """Return the shape of what holds for a whole instruction: its fields, as narrow as can be."""
+    tile = range(config.memory.operand_tiles)
+    word = range(config.memory.activation_words)
+    count = _count_bits(config)
+    return data.StructLayout({
+        "operand": tile,
+        "ring_base": tile,
+        "ring_end": tile,  # low bits: zero if it is 2 ** their number
+        "activation": word,
+        "stride": word,
+        "stride_overflow": 1,  # the stride has more bits
+        "steps": range(steps_limit(config) + 1),
+        "tokens": SLOT_BITS,
+        "groups": count,
+        "tiles": count,
+        "tiles_last": count,
+        "wait_outer": semaphore(),
+        "wait_inner": semaphore(),
+        "post_outer": semaphore(),
+        "post_inner": semaphore(),
+        "pc": PC_BITS,
+    })
+
+
+def job_of(config: Config, instruction: Any) -> Value:
+    """Return the :func:`job` of a legal instruction, as plain bits."""
+    layout, count = job(config), _count_bits(config)
+    fields = {name: Value.cast(instruction[name]) for name in ("groups", "tiles", "tiles_last")}
+    fields = {name: _saturate(field, count) for name, field in fields.items()}
+    stride = instruction.activation_stride
+    fields |= {"stride": stride, "stride_overflow": stride[layout["stride"].width :].any()}
+    return Cat(
+        (fields[name] if name in fields else Value.cast(instruction[name]))[: field.width]
+        for name, field in layout
+    )
+
+
+def token(config: Config) -> data.StructLayout:
+    """Return the shape of a token of a group: what the inner loops need beside the job.
+
+    ``start`` marks the first token of an instruction. With ``zero_count`` or ``out_of_range`` it
+    is a fault in place of a token.
+    """
+    members = job(config).members
+    return data.StructLayout({
+        "start": 1,
+        "group_end": 1,
+        "activation": members["activation"],
+        "steps": members["steps"],
+        "tiles": members["tiles"],
+        "zero_count": 1,
+        "out_of_range": 1,
+    })
+
+
+def _saturate(count: Value, bits: int) -> Value:
+    """Return ``count``, or the largest of ``bits`` bits if it has more."""
+    return count[:bits] | count[bits:].any().replicate(bits)

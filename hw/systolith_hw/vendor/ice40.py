@@ -1,0 +1,69 @@
+"""Cells of Lattice iCE40 UltraPlus.
+
+yosys rewrites every SB_MAC16 when it is told to infer them (``synth_ice40 -dsp``), whatever its
+parameters: two 8 x 8 multipliers become one of 16 x 16. Cores that have these cells must be
+synthesised without that option.
+"""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data
+
+__all__ = ["multiply_16x16", "multiply_8x8_twice"]
+
+
+def multiply_8x8_twice(
+    m: Module, name: str, a: Value, b: Value, addends: Value, *, registers: int
+) -> Any:
+    """Add SB_MAC16 as two signed multipliers with adders; return its two outputs of 16 bits.
+
+    The operands' lower bytes give the first output and their upper bytes the second. ``addends``
+    are added behind the last register. One of ``registers`` is behind the product, a second one
+    in front of it.
+    """
+    first = C(registers - 1, 1)
+    output: Any = Signal(data.ArrayLayout(16, 2), name=f"output_{name}")
+    m.submodules[f"multiplier_{name}"] = Instance(
+        "SB_MAC16",
+        p_MODE_8x8=C(1, 1),
+        p_A_SIGNED=C(1, 1),
+        p_B_SIGNED=C(1, 1),
+        p_A_REG=first,
+        p_B_REG=first,
+        p_TOP_8x8_MULT_REG=C(1, 1),
+        p_BOT_8x8_MULT_REG=C(1, 1),
+        p_TOPADDSUB_UPPERINPUT=C(1, 1),  # C plus
+        p_TOPADDSUB_LOWERINPUT=C(1, 2),  # the upper product
+        p_BOTADDSUB_UPPERINPUT=C(1, 1),  # D plus
+        p_BOTADDSUB_LOWERINPUT=C(1, 2),  # the lower product
+        **_ports(a, b, output.as_value(), c=addends[16:], d=addends[:16]),
+    )
+    return output
+
+
+def multiply_16x16(m: Module, name: str, a: Value, b: Value) -> Signal:
+    """Add SB_MAC16 as an unsigned multiplier; return its product, registered, of 32 bits."""
+    product = Signal(32, name=f"product_{name}")
+    m.submodules[f"multiplier_{name}"] = Instance(
+        "SB_MAC16",
+        p_PIPELINE_16x16_MULT_REG2=C(1, 1),
+        p_TOPOUTPUT_SELECT=C(3, 2),
+        p_BOTOUTPUT_SELECT=C(3, 2),
+        **_ports(a, b, product, c=C(0, 16), d=C(0, 16)),
+    )
+    return product
+
+
+def _ports(a: Value, b: Value, o: Value, *, c: Value, d: Value) -> dict[str, Value]:
+    """Return the connections of a SB_MAC16 that is always enabled and never reset."""
+    ports = {"i_CLK": ClockSignal(), "i_CE": C(1), "i_A": a, "i_B": b, "i_C": c, "i_D": d, "o_O": o}
+    return ports | {f"i_{name}": C(0) for name in UNUSED}
+
+
+UNUSED = (
+    *("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT"),
+    *("OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT"),
+    *("CI", "ACCUMCI", "SIGNEXTIN"),
+)
+"""Inputs of SB_MAC16 that are held at zero."""
