@@ -121,10 +121,10 @@ class Requantizer(wiring.Component):
             multiplier.significand.eq(significand.m),
             multiplier.scale.eq(factor.scale),
             shifter.value.eq(multiplier.product),
-            # Only a product that is not zero goes to infinity on the way to the left, and
-            # its significand is not: with an exponent above zero it is normalised.
+            # Only a product that is not zero goes to infinity on the way to the left. Its
+            # significand is not zero, since it has an exponent; a scale is zero or normalised.
             distance.eq(factor.shift - exponent),
-            left.eq((distance < 0) & factor.scale.any()),
+            left.eq((distance < 0) & factor.scale[-1]),
             # Further than 34 the result is zero, so the largest distance does for all beyond;
             # what is infinite does not move.
             right.eq(

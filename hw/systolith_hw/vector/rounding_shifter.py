@@ -89,7 +89,8 @@ class RoundingShifter(wiring.Component):
         negative: Value = self.value[-1]
         word: Value = self.value[:-1] ^ negative.replicate(len(self.value) - 1)
         tail: Value = C(0, 2)
-        beyond, shift = self.infinite, self.shift
+        beyond: Value = self.infinite
+        shift: Value = self.shift
         left = (1 << len(shift)) - 1  # the distance still to go, at most
         for group in GROUPS:
             if group == GROUPS[-1]:
@@ -124,7 +125,7 @@ class RoundingShifter(wiring.Component):
 
 def _divide(
     m: Module, negative: Value, tail: Value, word: Value, by: Value, power: int, kept: int
-) -> tuple[Value, Signal, Value]:
+) -> tuple[Value, Value, Value]:
     """Shift by ``power``, if ``by`` is one; return tail, ``kept`` bits, and "more did not fit".
 
     The tail is sticky and guard, of the value itself; of the word, the value's sign may be taken.

@@ -13,6 +13,9 @@ from .rounding_shifter import RoundingShifter
 
 __all__ = ["SerialNormalizer"]
 
+GROUP = 4
+"""Bits are searched for the leading one by groups of this many, then inside one."""
+
 
 class SerialNormalizer(wiring.Component):
     """Give R fixed-point values one exponent and round them to mantissas; then take the next word.
@@ -97,14 +100,14 @@ class SerialNormalizer(wiring.Component):
         union = self._elaborate_union(m, taken)
         large = Signal()  # a mantissa of this pass was too large
         exponent, highest = self._elaborate_exponent(m, find, union, large)
-        mantissas, clipped = self._elaborate_mantissas(m, step, exponent)
+        mantissas, clipped, zero = self._elaborate_mantissas(m, step, exponent)
         present = push & (step - 2 <= self.index)
         too_large = present & clipped.any()
         some = Signal()  # a mantissa of this pass was not zero
         m.d.comb += again.eq(last & (large | too_large) & ~highest)
         m.d.sync += [
             large.eq(again | (~find & ~last & (large | too_large))),
-            some.eq(~find & (some | (present & mantissas.any()))),
+            some.eq(~find & (some | (present & ~zero))),
         ]
 
         word = Signal(self.beats * len(mantissas), reset_less=True)
@@ -121,13 +124,18 @@ class SerialNormalizer(wiring.Component):
         return m
 
     def _elaborate_union(self, m: Module, clear: Value) -> Signal:
-        """Join the bits of a word's values below their signs, and at the top the signs."""
-        union = Signal(FIXED_BITS)
-        joined: Value = C(0, FIXED_BITS)
+        """Join the bits of a word's values that no mantissa has room for.
+
+        The lowest bit stands for all below, and for minus one.
+        """
+        low = self.config.array.mantissa_bits - 1
+        union = Signal(FIXED_BITS - low)
+        joined: Value = C(0, FIXED_BITS - low)
         for lane in range(self.config.vector.lanes):
             value = self.i.payload.data[lane]
             sign = value[-1]
-            joined = joined | Cat(value[:-1] ^ sign.replicate(FIXED_BITS - 1), sign)
+            high = value[low:-1] ^ sign.replicate(FIXED_BITS - 1 - low)
+            joined = joined | Cat(value[:low].any() | sign, high)
         with m.If(clear):
             m.d.sync += union.eq(0)
         with m.Elif(self.i.valid):
@@ -140,11 +148,15 @@ class SerialNormalizer(wiring.Component):
         """Find the exponent, or the one above it; return whether it is the highest, too."""
         array = self.config.array
         # How far the largest value must go to the right to be a mantissa.
-        magnitude = array.mantissa_bits - 1
-        distance = Signal(range(FIXED_BITS - magnitude))
-        for bit in range(magnitude, FIXED_BITS - 1):
-            with m.If(union[bit]):
-                m.d.comb += distance.eq(bit - magnitude + 1)
+        distance = Signal(range(len(union)))
+        for start in range(0, len(union), GROUP):
+            part = union[start : start + GROUP]
+            place = Signal(range(GROUP), name=f"place_{start}")
+            for bit in range(1, len(part)):
+                with m.If(part[bit]):
+                    m.d.comb += place.eq(bit)
+            with m.If(part.any()):
+                m.d.comb += distance.eq(start + place)
         wanted = Signal(signed(BASE_BITS + 2))
         exponent = Signal(array.exponent_bits, reset_less=True)
         m.d.comb += wanted.eq(distance - self.i.payload.base + more)
@@ -173,13 +185,14 @@ class SerialNormalizer(wiring.Component):
 
     def _elaborate_mantissas(
         self, m: Module, step: Signal, exponent: Signal
-    ) -> tuple[Signal, Signal]:
-        """Read, shift and round beats; return their mantissas, and which of them are clipped."""
+    ) -> tuple[Signal, Signal, Value]:
+        """Read, shift and round beats; return mantissas, which are clipped, "all are zero"."""
         bits, lanes = self.config.array.mantissa_bits, self.config.vector.lanes
         beat = self._elaborate_beats(m, step)
         distance = Signal(BASE_BITS)
         m.d.comb += distance.eq(self.i.payload.base + exponent)
         mantissas, clipped = Signal(lanes * bits), Signal(lanes)
+        zero = Signal(lanes)
         for lane in range(lanes):
             shifter = RoundingShifter(FIXED_BITS, BASE_BITS, bits, short=True)
             m.submodules[f"shifter_{lane}"] = shifter
@@ -190,5 +203,6 @@ class SerialNormalizer(wiring.Component):
                 shifter.shift.eq(distance),
                 mantissas.word_select(lane, bits).eq(shifter.floor + (shifter.up | lowest)),
                 clipped[lane].eq(shifter.clipped | (lowest & ~shifter.up)),
+                zero[lane].eq(shifter.floor == -shifter.up),
             ]
-        return mantissas, clipped
+        return mantissas, clipped, zero.all()
