@@ -183,7 +183,7 @@ class ProgramFetch(wiring.Component):
         with m.Elif(settled & self.starving):
             m.d.sync += ended.eq(0)
 
-        addressed = self._take_address(m, flushing, grain)
+        addressed = self._take_address(m, flushing & ~bus.request.valid, grain)
         with m.If(addressed & self.idle):
             m.d.sync += [
                 flushing.eq(0), active.eq(1), ended.eq(0), self.failed.eq(0),
@@ -235,19 +235,22 @@ class ProgramFetch(wiring.Component):
         measured = Signal()
         room = Signal(len(requested))
         grains = self._burst(room, grain)
-        m.d.sync += [room.eq(limit - requested), measured.eq(0)]
-        with m.If(request.valid & request.ready):
-            m.d.sync += request.valid.eq(0)
-        with m.If(enable & ~request.valid):
-            m.d.sync += measured.eq(~measured)
-            with m.If(measured & (room != 0)):
+        m.d.comb += [
+            request.payload.address.eq(grain << exact_log2(shape.grain_bytes)),
+            request.payload.last.eq(grains * shape.grain_beats - 1),
+        ]
+        m.d.sync += measured.eq(0)
+        with m.If(request.valid):
+            with m.If(request.ready):
                 m.d.sync += [
-                    request.valid.eq(1),
-                    request.payload.address.eq(grain << exact_log2(shape.grain_bytes)),
-                    request.payload.last.eq(grains * shape.grain_beats - 1),
+                    request.valid.eq(0),
                     grain.eq(grain + grains),
                     requested.eq(requested + grains),
                 ]
+        with m.Else():
+            m.d.sync += room.eq(limit - requested)
+            with m.If(enable):
+                m.d.sync += [measured.eq(~measured), request.valid.eq(measured & (room != 0))]
         return measured & (room == 0)
 
     def _burst(self, room: Value, grain: Value) -> Value:

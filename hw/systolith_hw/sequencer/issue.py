@@ -140,7 +140,8 @@ class Issue(wiring.Component):
         final = Signal()  # the instruction under work is the last of a loop's body
         hold = Signal()  # the body of the outermost loop begins
         here, next_too = self._watch_fetch(m, micro)
-        m.d.sync += final.eq((micro.pc == micro.end) & (micro.level != 0))
+        last = micro.pc[: len(micro.end)] == micro.end  # as in the body there is one such
+        m.d.sync += final.eq(last & (micro.level != 0))
         m.d.comb += [
             reader.follow.eq((unit != 0) & ~final & next_too),
             self.read_enable.eq(reader.read_enable),

@@ -77,8 +77,7 @@ def _add_body_states(m: Module, micro: Micro, config: Config, hold: Signal) -> N
     with micro.states.state("LOOP_STEP"):
         micro.write_frame(Frame.END)
         micro.states.go("LOOP_FRAME")
-        # Ends are at most a window apart, so few bits tell which comes first.
-        room = (micro.end - micro.high)[: window_bits + 2]
+        room = (micro.end - micro.high)[: len(micro.end)]
         with m.If((micro.level != 1) & room[-1]):
             micro.fail(ErrorCode.LOOP)
     with micro.states.state("LOOP_FRAME"):

@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.hdl import ValueLike
 from amaranth.lib import enum
+from amaranth.utils import exact_log2
 
 from ..config import Config
 from ..interfaces import PC_BITS
@@ -61,14 +62,15 @@ class Micro:
     states : States
         The state machine.
     config : Config
-        Uses ``sequencer.loop_depth``.
+        Uses ``sequencer.loop_depth`` and ``memory.program_instructions``.
 
     Attributes
     ----------
     pc : Signal(16)
         The instruction under work; its successor once its last word has been asked for.
-    end : Signal(16)
-        The last instruction of the innermost loop's body.
+    end : Signal
+        The last instruction of the innermost loop's body: so many bits of it that of two ends, at
+        most a window apart, one tells which comes first.
     level : Signal
         Loops that are open.
     target : Signal(4)
@@ -88,7 +90,8 @@ class Micro:
         self.reader = ProgramReader()
         # The program address outlives a halt: it is what the error register shows.
         self.pc = Signal(PC_BITS, reset_less=True)
-        self.end = Signal(PC_BITS, reset_less=True)
+        window_bits = exact_log2(config.memory.program_instructions)
+        self.end = Signal(window_bits + 2, reset_less=True)
         self.level = Signal(range(config.sequencer.loop_depth + 1))
         self.target = Signal(4, reset_less=True)
         self.count = Signal(5, reset_less=True)
