@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..bus.skid import Skid
 from ..config import Config
 from ..interfaces import Fault, SemaphoreWait, descriptor
 from ..isa import ErrorCode, Opcode
@@ -61,22 +62,23 @@ class DrainLoop(wiring.Component):
                 for tile in tiles (tiles_last in the last group):
                     for each of its C / L beats: a beat
 
-        instruction ──►[ LoopCounter, AddressCounter ]──►[ beat ]──► o
+        instruction ──►[ LoopCounter, AddressCounter ]──►[ Skid ]──► o
                               ▲ wait
 
-    A beat enters the register behind ``o`` when the semaphores before it have been taken, so these
-    cost nothing while an earlier beat still stands there. One that has an address outside its
-    memory is never offered: when it gets there it becomes a fault.
+    Counters go on when the semaphores before a beat have been taken, so these cost nothing while
+    an earlier beat still waits in the skid. A beat that has an address outside its memory is never
+    offered: once those before it are taken it becomes a fault.
 
     With short pipelines ``o`` comes right from the counters. With a queue of one instruction, that
-    stands at ``instruction`` until its last beat is taken; otherwise it is copied, and the next
+    stands at ``instruction`` until the counters are through; otherwise it is copied, and the next
     may come.
 
     =========== ====================================================
     Latency     3 cycles from accepting an instruction to its first beat, 2 with short pipelines
     Throughput  1 beat per cycle, less 2 cycles between instructions; a beat
                 with two semaphores before it takes 2 cycles
-    Stall       counters advance combinationally with ``o.ready`` and ``wait.ready``
+    Stall       counters advance combinationally with ``wait.ready``, and with short
+                pipelines with ``o.ready``
     =========== ====================================================
 
     Parameters
@@ -128,18 +130,18 @@ class DrainLoop(wiring.Component):
         m.submodules.addresses = addresses = AddressCounter(self.config)
 
         state = Signal(State)
-        load, check, advance, permitted = Signal(), Signal(), Signal(), Signal()
-        free, last, offered, outside = Signal(), Signal(), Signal(), Signal()
+        free, load, check, permitted = Signal(), Signal(), Signal(), Signal()
+        made, advance, last = Signal(), Signal(), Signal()
         m.d.comb += [
-            free.eq((state == State.IDLE) & ~(self.halt | self.fault.valid | (offered & outside))),
+            free.eq((state == State.IDLE) & ~self.halt & ~self.fault.valid),
             load.eq(free & self.instruction.valid),
             check.eq(state == State.CHECK),
+            made.eq((state == State.RUN) & permitted),
             last.eq(advance & loops.drain_end),
-            self.o.valid.eq(offered & ~outside),
-            self.idle.eq((state == State.IDLE) & ~offered),
-            self.waiting.eq((state == State.RUN) & ~permitted & ~offered),
+            self.idle.eq((state == State.IDLE) & ~self.o.valid),
+            self.waiting.eq((state == State.RUN) & ~permitted & ~self.o.valid),
         ]
-        order = self._elaborate_order(m, free, last & ~addresses.outside)
+        order = self._elaborate_order(m, free, last)
         wrong = order.illegal | loops.zero
         with m.If(load):
             m.d.sync += state.eq(State.CHECK)
@@ -159,11 +161,9 @@ class DrainLoop(wiring.Component):
             addresses.last_token.eq(loops.last_token),
         ]
         self._elaborate_permit(m, check | advance, permitted, order, loops)
-        self._elaborate_offer(
-            m, (state == State.RUN) & permitted, advance, offered, outside, addresses,
-            self._beat(m, order, loops, addresses),
-        )  # fmt: skip
-        self._elaborate_fault(m, offered & outside, check & wrong, order)
+        beat = self._beat(m, order, loops, addresses)
+        self._elaborate_offer(m, made & ~addresses.outside, beat, advance)
+        self._elaborate_fault(m, made & addresses.outside & ~self.o.valid, check & wrong, order)
         return m
 
     def _elaborate_order(self, m: Module, free: Value, done: Value) -> Any:
@@ -210,32 +210,18 @@ class DrainLoop(wiring.Component):
         ]
         return beat
 
-    def _elaborate_offer(
-        self, m: Module, ready: Value, advance: Signal, offered: Signal, outside: Signal,
-        addresses: AddressCounter, beat: Any,
-    ) -> None:  # fmt: skip
-        """Offer the beat itself, or its copy in a register."""
-        taken = self.o.valid & self.o.ready
-        if self.config.short_pipelines:
-            m.d.comb += [
-                offered.eq(ready),
-                outside.eq(addresses.outside),
-                advance.eq(taken),
-                self.o.payload.eq(beat),
-            ]
-            return
-        copy: Any = Signal(beat.shape(), reset_less=True)
-        occupied, wrong = Signal(), Signal(reset_less=True)
+    def _elaborate_offer(self, m: Module, made: Value, beat: Any, advance: Signal) -> None:
+        """Offer the beats that the counters make; ``advance`` to the next."""
+        sink: Any = self.o
+        if not self.config.short_pipelines:
+            m.submodules.skid = skid = Skid(beat.shape())
+            connect(m, skid.o, flipped(self.o))
+            sink = skid.i
         m.d.comb += [
-            offered.eq(occupied),
-            outside.eq(wrong),
-            advance.eq(ready & (~occupied | taken)),
-            self.o.payload.eq(copy),
+            sink.valid.eq(made),
+            sink.payload.eq(beat),
+            advance.eq(made & sink.ready),
         ]
-        with m.If(advance):
-            m.d.sync += [occupied.eq(1), wrong.eq(addresses.outside), copy.eq(beat)]
-        with m.Elif(taken):
-            m.d.sync += occupied.eq(0)
 
     def _elaborate_fault(self, m: Module, outside: Value, wrong: Value, order: Any) -> None:
         """Latch the first error; its instruction stays, since none comes after it."""
