@@ -156,7 +156,8 @@ class Landing(wiring.Component):
         return m
 
     def _elaborate_posts(self, m: Module) -> None:
-        """Keep what to post beside the element: the next transfer may have begun."""
+        """Keep what to post beside the element, where the next transfer may have begun."""
+        held = self.config.sequencer.queue_depth == 1
         for post, give in (
             (self.post_inner, self.posted_inner), (self.post_outer, self.posted_outer),
         ):  # fmt: skip
@@ -164,8 +165,9 @@ class Landing(wiring.Component):
             with m.If(self.offer):
                 m.d.sync += pending.eq(post)
             m.d.comb += [
-                give.valid.eq(self.full & self.free & pending.present), give.id.eq(pending.id),
-            ]  # fmt: skip
+                give.valid.eq(self.full & self.free & pending.present),
+                give.id.eq(post.id if held else pending.id),
+            ]
 
     def _elaborate_words(self, m: Module, element: Value) -> None:
         """Add mantissas, and the exponents of the page, which move up with each word."""

@@ -139,8 +139,8 @@ class LoadUnit(wiring.Component):
             writer.stop.eq(stop),
         ]
 
-        error, checked = self._elaborate_check(m, fork)
-        self._elaborate_requests(m, fork.first, requester, permit)
+        last_row = self._elaborate_requests(m, fork.first, requester, permit)
+        error, checked = self._elaborate_check(m, fork, last_row)
         queued = self._elaborate_placement(m, fork.second, writer)
         # The transfers before a bad one are finished first.
         refused = checked & error.any() & ~queued & ~writer.busy
@@ -157,7 +157,11 @@ class LoadUnit(wiring.Component):
         self, m: Module, writer: Writer, beyond: Value, refused: Value, error: Value,
         failed: Signal,
     ) -> None:  # fmt: skip
-        """Keep the first fault: stop in the next cycle, name the reason in the one after."""
+        """Keep the first fault: stop in the next cycle, name the reason in the one after.
+
+        Without a queue, an instruction that fails stays where it is.
+        """
+        held = self.config.sequencer.queue_depth == 1
         reasons: Any = Signal(failures())
         ours = Signal()
         m.d.comb += ours.eq(reasons.as_value().any())
@@ -165,8 +169,9 @@ class LoadUnit(wiring.Component):
             m.d.sync += [
                 failed.eq(writer.failed.as_value().any() | beyond | refused),
                 reasons.eq(writer.failed),
-                self.fault.pc.eq(writer.failed_pc),
             ]
+            if not held:
+                m.d.sync += self.fault.pc.eq(writer.failed_pc)
         with m.Elif(~self.fault.valid):
             m.d.sync += [
                 self.fault.valid.eq(1),
@@ -177,36 +182,44 @@ class LoadUnit(wiring.Component):
                     Mux(error.any(), error, ErrorCode.ADDRESS_RANGE))))
                 ),
             ]  # fmt: skip
-            with m.If(~ours):
-                m.d.sync += self.fault.pc.eq(self.instruction.p.pc)
+            if not held:
+                with m.If(~ours):
+                    m.d.sync += self.fault.pc.eq(self.instruction.p.pc)
+        if held:
+            m.d.comb += self.fault.pc.eq(self.instruction.p.pc)
 
-    def _elaborate_check(self, m: Module, fork: Fork) -> tuple[Value, Value]:
-        """Let a descriptor pass when it is legal; return its error and "this is known"."""
+    def _elaborate_check(self, m: Module, fork: Fork, last_row: Value) -> tuple[Value, Value]:
+        """Let a descriptor pass when it is legal; return its error and "this is known".
+
+        Before a transfer begins, rows are counted to zero: then ``last_row`` says that it has
+        none.
+        """
         fields = self.instruction.payload
-        depth = Signal(range(65536))
+        too_high = Signal()
         illegal = Signal()
         with m.Switch(fields.kind):
             for kind, words in memory_depth(self.config).items():
                 with m.Case(kind):
-                    m.d.comb += depth.eq(words)
+                    m.d.comb += too_high.eq(fields.ring_end > words)
             with m.Default():
                 m.d.comb += illegal.eq(1)
         bits = address_bits(self.config)
         lanes = len(self.words.p.lane)
         columns = fields.kind == LoadKind.OPERAND_COLUMNS
         outside = (
-            (fields.ring_end > depth)
+            too_high
             | (fields.local | fields.local_stride | fields.ring_base)[bits:].any()
             | (columns & fields.lane[lanes:].any())
-            | (fields.ring_base + fields.local_stride > fields.ring_end)
         )
+        empty = last_row | (fields.elements == 0)
 
         error = Signal(4)
         checked = Signal()
-        m.d.sync += [
-            error.eq(transfer_error(self.config, fields, illegal=illegal, outside=outside)),
-            checked.eq(self.instruction.valid & ~self.instruction.ready),
-        ]
+        m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready)
+        with m.If(~checked):
+            m.d.sync += error.eq(transfer_error(
+                self.config, fields, illegal=illegal, empty=empty, outside=outside
+            ))  # fmt: skip
         passed = checked & ~error.any()
         m.d.comb += [
             fork.i.payload.eq(fields),
@@ -215,13 +228,13 @@ class LoadUnit(wiring.Component):
         ]
         return error, checked
 
-    def _elaborate_requests(self, m: Module, i, requester: Requester, permit: Permit) -> None:
-        """Wire the requester, and the semaphores that each run waits for."""
+    def _elaborate_requests(self, m: Module, i, requester: Requester, permit: Permit) -> Value:
+        """Wire the requester, and the semaphores that each run waits for; return "last row"."""
         fields = i.payload
         extent = extent_of(self.config, fields)
         row = Signal(SLOT_BITS)
-        with m.If(requester.ask):
-            m.d.sync += row.eq(Mux(requester.ask_first, 1, row + 1))
+        last_row = row == fields.rows
+        m.d.sync += row.eq(Mux(requester.i.ready, 0, row + requester.ask))
         m.d.comb += [
             *(requester.i.p[name].eq(value) for name, value in extent.items()),
             requester.i.valid.eq(i.valid),
@@ -230,12 +243,13 @@ class LoadUnit(wiring.Component):
             permit.outer.eq(Mux(requester.ask_first, fields.wait_outer, 0)),
             permit.inner.eq(fields.wait_inner),
             requester.go.eq(permit.granted),
-            requester.last_row.eq(row == fields.rows),
+            requester.last_row.eq(last_row),
             self.bus.request.p.address.eq(requester.o.p.address),
             self.bus.request.p.last.eq(requester.o.p.mark.last),
             self.bus.request.valid.eq(requester.o.valid),
             requester.o.ready.eq(self.bus.request.ready),
         ]
+        return last_row
 
     def _elaborate_placement(self, m: Module, i, writer: Writer) -> Value:
         """Wire the writer, through a queue if there is one; return "something waits in it"."""

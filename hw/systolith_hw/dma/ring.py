@@ -33,8 +33,8 @@ class Ring(wiring.Component):
             |...............|--- run 0 -->...|--- run 1 -->............|
             +--------------------------- wraps to ---------------------+
 
-    With ``ring_base < ring_end``, ``local < ring_end`` (both checked here) and ``local_stride``
-    at most the size of the ring (checked before), no address ever reaches ``ring_end``.
+    With ``ring_base < ring_end``, ``local < ring_end`` and ``local_stride`` at most the size of
+    the ring, all checked here, no address ever reaches ``ring_end``.
 
     =========== ==========================================================
     Latency     1 cycle from ``step`` to ``address``
@@ -66,7 +66,7 @@ class Ring(wiring.Component):
     address : Out(address_bits)
         Of the element that the last ``step`` moved to.
     illegal : Out(1)
-        The fields are no ring; with ``fresh``.
+        The fields are no ring, with ``fresh``, or the stride is too long, in the cycle after.
     """
 
     fields: data.View
@@ -101,8 +101,13 @@ class Ring(wiring.Component):
         # Minus the size of the ring; needed from the second cycle of a transfer on.
         difference = Signal(signed(bits + 1))
         wrap = Signal.like(difference)
-        m.d.comb += difference.eq(base - end)
-        m.d.sync += wrap.eq(difference)
+        excess = Signal(signed(bits + 1))  # of the stride over the size, less one
+        known = Signal()
+        m.d.comb += [
+            difference.eq(base - end),
+            excess.eq(wrap + self.fields.local_stride - 1),
+        ]
+        m.d.sync += [wrap.eq(difference), known.eq(self.fresh)]
 
         # The start of the next run: the stride is added with the first element of a run, the
         # size taken off in the cycle after.
@@ -116,7 +121,9 @@ class Ring(wiring.Component):
             past.eq(begin >= end),
             move.eq(self.step & self.first & self.advance),
             self.ready.eq(~added | self.fresh),
-            self.illegal.eq(self.fresh & (past | ~difference[-1])),
+            self.illegal.eq(
+                (self.fresh & (past | ~difference[-1])) | (known & ~excess[-1])
+            ),
         ]
         change = Mux(move, self.fields.local_stride, Mux(added & past, wrap, 0))
         m.d.sync += [start.eq(begin + change), added.eq(move)]

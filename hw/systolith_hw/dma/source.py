@@ -43,7 +43,9 @@ class StoreSource(wiring.Component):
     Members
     -------
     i : In(stream of STORE descriptors)
-        Looked at while it waits; taken with its last word.
+        Looked at while it waits, and before it is valid; taken with its last word.
+    none : Out(1)
+        ``i`` has no rows or no elements; before it is valid.
     wait : Out(SemaphoreWait)
         Before each run.
     post_inner : Out(SemaphorePost)
@@ -67,6 +69,7 @@ class StoreSource(wiring.Component):
     """
 
     i: Any
+    none: Signal
     wait: Any
     post_inner: Any
     runs: Any
@@ -82,6 +85,7 @@ class StoreSource(wiring.Component):
         self.config = config
         super().__init__({
             "i": In(stream.Signature(descriptor(Opcode.STORE))),
+            "none": Out(1),
             "wait": Out(SemaphoreWait()),
             "post_inner": Out(SemaphorePost()),
             "runs": Out(stream.Signature(1)),
@@ -105,12 +109,14 @@ class StoreSource(wiring.Component):
         step = Signal()
         run_end = Signal()
         last_row = Signal()
+        # Both stand at zero between transfers, and are compared then, too.
         row = Signal(SLOT_BITS)
-        element = Signal(SLOT_BITS, init=1)
+        element = Signal(SLOT_BITS)
         ending = Signal()
         m.d.comb += [
             run_end.eq(element == fields.elements),
             last_row.eq(row == fields.rows),
+            self.none.eq(run_end | last_row),
             permit.outer.eq(Mux(begin, fields.wait_outer, 0)),
             permit.inner.eq(fields.wait_inner),
         ]
@@ -118,10 +124,8 @@ class StoreSource(wiring.Component):
         self._elaborate_address(m, begin, running, step, run_end)
         with m.If(self.end_taken):
             m.d.sync += ending.eq(0)
-        with m.If(step):
-            m.d.sync += element.eq(Mux(run_end, 1, element + 1))
-            with m.If(run_end):
-                m.d.sync += ending.eq(1)
+        with m.If(step & run_end):
+            m.d.sync += ending.eq(1)
         m.d.sync += [
             self.post_inner.valid.eq(step & run_end & fields.post_inner[-1]),
             self.post_inner.id.eq(fields.post_inner),
@@ -136,16 +140,19 @@ class StoreSource(wiring.Component):
                     m.d.sync += row.eq(1)
                     m.next = "WAIT"
             with m.State("WAIT"):
+                m.d.sync += element.eq(1)
                 with m.If(permit.granted & ~self.runs.valid):
                     m.d.sync += [self.runs.valid.eq(1), self.runs.payload.eq(last_row)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += running.eq(~self.stop)
+                m.d.sync += element.eq(element + step)
                 with m.If(step & run_end):
                     m.d.comb += [self.i.ready.eq(last_row), permit.begin.eq(~last_row)]
-                    m.d.sync += row.eq(row + 1)
+                    m.d.sync += [row.eq(row + 1), element.eq(0)]
                     m.next = "WAIT"
                     with m.If(last_row):
+                        m.d.sync += row.eq(0)
                         m.next = "IDLE"
 
         return m

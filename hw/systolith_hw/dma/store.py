@@ -145,7 +145,7 @@ class StoreUnit(wiring.Component):
             answers.burst.eq(requester.o.valid & requester.o.ready),
             answers.end.eq(requester.o.p.mark.run_end & requester.o.p.mark.last_run),
         ]
-        bad, error = self._elaborate_check(m, fork)
+        bad, error = self._elaborate_check(m, fork, source.none)
         pc, queued = self._elaborate_destination(m, fork.second, requester, answers)
         idle = ~queued & answers.idle
         self._elaborate_fault(m, (
@@ -160,20 +160,23 @@ class StoreUnit(wiring.Component):
         self._elaborate_events(m, source)
         return m
 
-    def _elaborate_check(self, m: Module, fork: Fork) -> tuple[Value, Value]:
-        """Let a descriptor pass when it is legal; return "it is not" and why."""
+    def _elaborate_check(self, m: Module, fork: Fork, none: Value) -> tuple[Value, Value]:
+        """Let a descriptor pass when it is legal; return "it is not" and why.
+
+        ``none`` says that there are no rows or no elements, until the descriptor passes.
+        """
         fields = self.instruction.payload
         wide = fields.kind == StoreKind.WIDE
         error = Signal(4)
         checked = Signal()
-        m.d.sync += [
-            error.eq(transfer_error(
+        m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready)
+        with m.If(~checked):
+            m.d.sync += error.eq(transfer_error(
                 self.config, fields,
                 illegal=~wide & (fields.kind != StoreKind.STREAM),
+                empty=none,
                 outside=wide & (fields.local >= self.config.memory.wide_words),
-            )),
-            checked.eq(self.instruction.valid & ~self.instruction.ready),
-        ]  # fmt: skip
+            ))  # fmt: skip
         passed = checked & ~error.any()
         m.d.comb += [
             fork.i.payload.eq(fields),

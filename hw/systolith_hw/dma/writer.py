@@ -80,7 +80,8 @@ class Writer(wiring.Component):
     -------
     i : In(stream of :func:`placement`)
         LOADs, in the order of their beats. Looked at while they wait; taken with their last
-        beat, so that the next may begin in the cycle after.
+        beat, so that the next may begin in the cycle after, or without a queue in front of LOAD
+        when everything is written.
     beats : In(stream of read_beat), mark : In(beat_mark())
         From memory, and what that beat is. Ready when there is nothing to do, too, as some ports
         need all their clients to be.
@@ -155,11 +156,17 @@ class Writer(wiring.Component):
             counter.run_end.eq(piece.mark.run_end),
             landing.accept.eq(counter.accept),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
-            self.i.ready.eq(finish),
             self.busy.eq(self.i.valid | landing.full),
             self.starving.eq(self.i.valid & ~valid),
         ]
         self._elaborate_element(m, counter, ring, landing, piece)
+        if self.config.sequencer.queue_depth > 1:
+            m.d.comb += self.i.ready.eq(finish)
+        else:
+            # The instruction stays while something of it may fail or post.
+            finished = Signal()
+            m.d.comb += self.i.ready.eq(finished & ~landing.full & ~self.stop)
+            m.d.sync += finished.eq(finish | (finished & ~self.i.ready))
 
         m.d.comb += [
             self.failed.illegal.eq(ring.illegal),
