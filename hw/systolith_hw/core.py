@@ -145,7 +145,7 @@ class Core(wiring.Component):
             sequencer.units_idle.eq(idle),
             sequencer.start.eq(self.start),
             sequencer.program_write.eq(self.program_write),
-            semaphores.clear.eq(self.start),
+            semaphores.clear.eq(self.start | self.reset),
             self.done.eq(sequencer.done),
         ]
         self._connect_events(m, sequencer, units, vector)
@@ -160,7 +160,6 @@ class Core(wiring.Component):
     def _connect_units(self, m, sequencer, semaphores, units) -> Value:
         """Give every unit its queue, semaphores, fault and halt; return "all idle"."""
         idle = Const(1)
-        port_units = []
         for index, (unit, part) in enumerate(units.items()):
             name = unit.name.lower()
             queue = InstructionQueue(self.config, OPCODES[unit])
@@ -173,17 +172,13 @@ class Core(wiring.Component):
             connect(m, take.file, getattr(semaphores, f"wait_{index}"))
             connect(m, part.post_inner, getattr(semaphores, f"post_{2 * index}"))
             connect(m, part.post_outer, getattr(semaphores, f"post_{2 * index + 1}"))
-            port_units.append(unit)
             idle = idle & part.idle & queue.empty
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
             connect(m, part.fault, flipped(getattr(self, f"fault_{unit.name.lower()}")))
             m.d.comb += part.halt.eq(self.halt)
-        waiters = len(port_units)
-        ports = Array([*port_units, *(unit for unit in port_units for _ in range(2))])
-        assert len(ports) == 3 * waiters
         m.d.comb += [
             self.semaphore_misuse.eq(semaphores.misuse),
-            self.semaphore_unit.eq(ports[semaphores.misuse_port]),
+            self.semaphore_unit.eq(Array(units)[semaphores.misuse_unit]),
         ]
         return idle
 

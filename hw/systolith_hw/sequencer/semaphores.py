@@ -13,148 +13,136 @@ __all__ = ["SemaphoreFile"]
 class SemaphoreFile(wiring.Component):
     """Counting semaphores, the only order between units.
 
-    Any port may name any semaphore, and all ports may in one cycle::
+    Any port may name any semaphore, and all posts of a cycle count::
 
         count' = count + posts - (1 if taken)
 
-    ``available`` is ``count != 0`` in a register of its own, so ``ready`` is a short path; it
-    is exact: a count of one is never given twice. Posts are decoded, then counted in the next
-    cycle.
+    One waiter is given a count in a cycle, the lowest of those whose semaphore has one. It then
+    holds off for two cycles, since what is taken and posted is decoded first, and counted in the
+    next cycle.
 
     =========== ==========================================================
     Latency     2 cycles from a post to the ``ready`` of whoever waits
-    Throughput  1 count per cycle for each waiter
+    Throughput  1 count per cycle, and 1 in 3 cycles for each waiter
     Errors      ``misuse``, until ``clear``: a semaphore that does not exist,
-                a count beyond its range, two waiters given one semaphore in
-                one cycle
+                a count beyond its range, a count given to two waiters
     =========== ==========================================================
 
     Parameters
     ----------
     config : Config
         Uses ``sequencer.semaphores`` and ``sequencer.semaphore_bits``.
-    waiters, posters : int
-        Ports.
+    units : int
+        Who waits and posts; each has one port to wait and two to post.
 
     Members
     -------
     wait_0, wait_1, ... : In(SemaphoreWait)
-        ``ready`` depends combinationally on ``id``.
+        ``ready`` depends combinationally on ``valid`` and ``id`` of all.
     post_0, post_1, ... : In(SemaphorePost)
+        Those of unit u are 2u and 2u + 1.
     clear : In(1)
-        All counts to zero.
-    misuse : Out(1), misuse_port : Out
-        A semaphore was misused, and the port at fault: waiters come first, then posters. Of two
-        ports at fault in one cycle it is the lower one; of several that post in the cycle in
-        which a count leaves its range, the lowest of all these.
+        All counts to zero, before any unit waits or posts.
+    misuse : Out(1), misuse_unit : Out
+        A semaphore was misused, and by which unit. Of several in one cycle it is the lower one;
+        when a count leaves its range, the lowest that posted in that cycle, to whatever semaphore.
     """
 
     clear: Signal
     misuse: Signal
-    misuse_port: Signal
+    misuse_unit: Signal
 
-    def __init__(self, config: Config, waiters: int = 4, posters: int = 8) -> None:
+    def __init__(self, config: Config, units: int = 4) -> None:
         self.config = config
-        self.waiters = waiters
-        self.posters = posters
+        self.units = units
+        self.id_bits = max(1, (config.sequencer.semaphores - 1).bit_length())
         super().__init__({
-            **{f"wait_{index}": In(SemaphoreWait()) for index in range(waiters)},
-            **{f"post_{index}": In(SemaphorePost()) for index in range(posters)},
+            **{f"wait_{index}": In(SemaphoreWait()) for index in range(units)},
+            **{f"post_{index}": In(SemaphorePost()) for index in range(2 * units)},
             "clear": In(1),
             "misuse": Out(1),
-            "misuse_port": Out(range(waiters + posters)),
+            "misuse_unit": Out(range(units)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        number = self.config.sequencer.semaphores
-        waits = [getattr(self, f"wait_{index}") for index in range(self.waiters)]
-        posts = [getattr(self, f"post_{index}") for index in range(self.posters)]
+        waits = [getattr(self, f"wait_{index}") for index in range(self.units)]
+        posts = [getattr(self, f"post_{index}") for index in range(2 * self.units)]
 
         # A number that does not exist acts on one that does: it stops the core anyway.
-        bits = max(1, (number - 1).bit_length())
-        available = Signal(1 << bits)
-        hits = [Signal(number, name=f"hits_{index}") for index in range(self.posters)]
-        for hit, post in zip(hits, posts, strict=True):
-            m.d.sync += hit.eq(
-                Cat(post.valid & (post.id[:bits] == index) for index in range(number))
+        available = Signal(1 << self.id_bits)
+        taken = self._give(m, waits, available)
+        overflows = []
+        for index in range(self.config.sequencer.semaphores):
+            hits = Signal(len(posts), name=f"hits_{index}")
+            m.d.sync += hits.eq(
+                Cat(post.valid & (post.id[: self.id_bits] == index) for post in posts)
             )
-        for wait in waits:
-            m.d.comb += wait.ready.eq(available.bit_select(wait.id[:bits], 1))
-
-        overflows = Signal(number)
-        for index in range(number):
-            asked = Cat(wait.valid & (wait.id[:bits] == index) for wait in waits).any()
-            given = asked & available[index]
-            overflow = self._count(m, available[index], Cat(hit[index] for hit in hits), given)
-            m.d.comb += overflows[index].eq(overflow)
-
-        self._watch(m, waits, posts, overflows)
+            spare = self._count(m, hits, taken[index])
+            m.d.comb += available[index].eq(~spare[-1])
+            # Below zero only -1 is legal, above zero all but the largest number.
+            overflows.append(spare[-1] ^ spare[:-1].all())
+        self._watch(m, waits, posts, Cat(overflows).any())
         return m
 
-    def _watch(self, m: Module, waits: list, posts: list, overflows: Value) -> None:
-        """Keep the first misuse: those of waits and unknown numbers at once, overflows later."""
+    def _give(self, m: Module, waits: list, available: Value) -> Value:
+        """Give one waiter a count; return what has been taken from each, a cycle later."""
+        chosen = Signal(self.id_bits)
+        valid = Signal()
+        for wait in reversed(waits):
+            number = wait.id[: self.id_bits]
+            with m.If(wait.valid & available.bit_select(number, 1)):
+                m.d.comb += chosen.eq(number)
+        free: Value = Const(1)
+        for wait in waits:
+            m.d.comb += wait.ready.eq(free & available.bit_select(wait.id[: self.id_bits], 1))
+            free = free & ~(wait.valid & wait.ready)
+        taken = Signal(self.id_bits)
+        m.d.sync += [valid.eq(~free), taken.eq(chosen)]
+        return Cat(valid & (taken == index) for index in range(1 << self.id_bits))
+
+    def _count(self, m: Module, hits: Value, taken: Value) -> Signal:
+        """Add the counter of one semaphore; return its count less one, whose sign tells most."""
+        bits = self.config.sequencer.semaphore_bits
+        # Without an initial value, since flip-flops of an iCE40 can't begin as ones.
+        spare = Signal(signed(bits + 1), reset_less=True, name="spare")
+        change = Signal(range(-1, len(hits) + 1), name="change")
+        # Taking is the lack of a carry into posts - 1: two small adders in place of three.
+        less_one, rest = _population(m, hits[:4], -1), _population(m, hits[4:])
+        m.d.comb += change.eq((Cat(1, less_one).as_signed() + Cat(~taken, rest)) >> 1)
+        m.d.sync += spare.eq(spare + change)
+        with m.If(self.clear):
+            m.d.sync += spare.eq(-1)
+        return spare
+
+    def _watch(self, m: Module, waits: list, posts: list, overflow: Value) -> None:
+        """Keep the first misuse."""
         number = self.config.sequencer.semaphores
-        wrong = Signal(self.waiters + self.posters)
-        m.d.sync += wrong.eq(Cat(
-            *self._wrong_waits(waits), *(post.valid & (post.id >= number) for post in posts)
-        ))  # fmt: skip
-        posting = [Signal(self.posters, name=f"posting_{age}") for age in range(2)]
-        overflow = Signal(len(overflows))
-        m.d.sync += [
-            posting[0].eq(Cat(post.valid for post in posts)),
-            posting[1].eq(posting[0]),
-            overflow.eq(overflows),
-        ]
-        suspects = Mux(wrong.any(), wrong, Cat(Const(0, self.waiters), posting[1]))
+        wrong = Signal(self.units)
+        posting = Signal(self.units)
+        posted = Signal(self.units)  # when its overflow shows
+        m.d.sync += posted.eq(posting)
+        for unit, wait in enumerate(waits):
+            own = posts[2 * unit : 2 * unit + 2]
+            unknown = Cat(port.valid & (port.id >= number) for port in (wait, *own))
+            m.d.sync += [
+                wrong[unit].eq(unknown.any()),
+                posting[unit].eq(Cat(post.valid for post in own).any()),
+            ]
         with m.If(~self.misuse):
-            m.d.sync += self.misuse.eq(wrong.any() | overflow.any())
-            for port in reversed(range(len(wrong))):
-                with m.If(suspects[port]):
-                    m.d.sync += self.misuse_port.eq(port)
+            m.d.sync += self.misuse.eq(wrong.any() | overflow)
+            for unit in reversed(range(self.units)):
+                with m.If(Mux(wrong.any(), wrong, posted)[unit]):
+                    m.d.sync += self.misuse_unit.eq(unit)
         with m.If(self.clear):
             m.d.sync += self.misuse.eq(0)
 
-    def _count(self, m: Module, available: Value, posts: Value, given: Value) -> Value:
-        """Add the counter of one semaphore; return whether it leaves its range."""
-        bits = self.config.sequencer.semaphore_bits
-        count = Signal(bits, name="count")
-        change = Signal(range(-1, len(posts) + 1), name="change")
-        total = Signal(range((1 << bits) + len(posts)), name="total")
-        m.d.comb += [change.eq(_population(m, posts) - given), total.eq(count + change)]
-        # The same as total != 0, without waiting for the sum.
-        more = ~change[-1] & change[:-1].any()
-        m.d.sync += [
-            count.eq(total),
-            available.eq(more | count[1:].any() | (count[0] & ~change[-1])),
-        ]
-        with m.If(self.clear):
-            m.d.sync += [count.eq(0), available.eq(0)]
-        return total[bits:].any()
 
-    def _wrong_waits(self, waits: list) -> list[Value]:
-        """Return for each waiter whether it asks for what it must not have."""
-        wrong = []
-        for index, wait in enumerate(waits):
-            same = [
-                wait.valid & wait.ready & other.valid & (wait.id == other.id)
-                for other in waits[:index]
-            ]
-            unknown = wait.valid & (wait.id >= self.config.sequencer.semaphores)
-            wrong.append(unknown | Cat(same).any())
-        return wrong
-
-
-def _population(m: Module, bits: Value) -> Signal:
-    """Return how many of ``bits`` are one: four at a time from tables of four inputs."""
-    total = Signal(len(bits).bit_length(), name="population")
-    tables = []
-    for first in range(0, len(bits), 4):
-        four = Cat(bits[first : first + 4], Const(0, 4))
-        table = Signal(3, name="table")
-        a, b, c, d = four[0], four[1], four[2], four[3]
-        twos = ((a ^ b) & (c ^ d)) ^ (a & b) ^ (c & d)
-        m.d.comb += table.eq(Cat(a ^ b ^ c ^ d, twos, a & b & c & d))
-        tables.append(table)
-    m.d.comb += total.eq(sum(tables[1:], tables[0]))
+def _population(m: Module, bits: Value, plus: int = 0) -> Signal:
+    """Return how many of up to four ``bits`` are one, plus a number, by tables."""
+    total = Signal(range(plus, len(bits) + plus + 1), name="population")
+    with m.Switch(bits):
+        for value in range(1 << len(bits)):
+            with m.Case(value):
+                m.d.comb += total.eq(value.bit_count() + plus)
     return total

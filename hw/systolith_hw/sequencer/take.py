@@ -12,11 +12,11 @@ __all__ = ["TakeStage"]
 
 
 class TakeStage(wiring.Component):
-    """Take a semaphore for a unit, with registers on both sides.
+    """Take a semaphore for a unit, with a register on both ways.
 
     ::
 
-        unit: id ──►[ asked, id ]──► file
+        unit: valid ──►[ asked ]──► file
         unit: ready ◄──[ taken ]◄── file: ready
 
     Without it, one path would lead from the counts of semaphores into the loops of every unit.
@@ -31,7 +31,7 @@ class TakeStage(wiring.Component):
     Members
     -------
     unit : In(SemaphoreWait)
-        Holds ``valid`` and ``id`` until ``ready``.
+        Holds ``valid`` and ``id``, which comes from registers, until ``ready``.
     file : Out(SemaphoreWait)
         To the semaphore file.
     """
@@ -45,12 +45,12 @@ class TakeStage(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         taken = Signal()
-        m.d.comb += self.unit.ready.eq(taken)
+        m.d.comb += [self.unit.ready.eq(taken), self.file.id.eq(self.unit.id)]
         with m.If(taken):
             m.d.sync += taken.eq(0)
         with m.Elif(self.file.valid):
             with m.If(self.file.ready):
                 m.d.sync += [taken.eq(1), self.file.valid.eq(0)]
         with m.Else():
-            m.d.sync += [self.file.valid.eq(self.unit.valid), self.file.id.eq(self.unit.id)]
+            m.d.sync += self.file.valid.eq(self.unit.valid)
         return m
