@@ -38,7 +38,7 @@ class Answers(wiring.Component):
     end : In(1)
         It is the last of its transfer.
     hold : Out(1)
-        A burst with this ``end`` cannot be counted.
+        The last burst of a transfer cannot be counted.
     asked : Out(1)
         The transfer in progress only waits for responses.
     done : Out(1)
@@ -119,7 +119,7 @@ class Answers(wiring.Component):
         m.d.comb += [
             for_older.eq(older.any()),
             counted.eq(current + self.burst - (self.response.valid & ~for_older)),
-            self.hold.eq(self.end & for_older),
+            self.hold.eq(for_older),
             self.failed_pc.eq(Mux(for_older, older_pc, self.pc)),
             self.idle.eq(~(current.any() | for_older)),
         ]

@@ -28,10 +28,10 @@ class BurstBuffer(wiring.Component):
     to which zeros are written whenever there is nothing else to write.
 
     =========== ==========================================================
-    Latency     2 cycles from ``limit`` to a request; data follow 2 cycles
+    Latency     3 cycles from ``limit`` to a request; data follow 2 cycles
                 after that is accepted
-    Throughput  1 beat per cycle, from burst to burst; bursts of one beat
-                1 in 2 cycles
+    Throughput  1 beat per cycle, from burst to burst; bursts of one or two
+                beats 1 in 3 cycles
     Stall       no combinational path leads through, but from ``request``
                 to ``bursts``
     =========== ==========================================================
@@ -56,7 +56,7 @@ class BurstBuffer(wiring.Component):
     request, data : Out(streams)
         To memory.
     hold : In(1)
-        Ask for no burst.
+        Ask for no burst that ends a transfer.
     stop : In(1)
         Gather nothing; requests already on offer stay, and their data are sent.
     overrun : Out(1)
@@ -94,37 +94,45 @@ class BurstBuffer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        mark = self.bursts.p.mark
-
-        # Registers, so they are true of the cycle before. Bursts follow in two cycles at least.
+        # What is decided here is true of registers: of a burst that has been on offer for a cycle,
+        # and of the limit two cycles ago.
+        burst: Any = Signal.like(self.bursts.p.mark)
+        seen = Signal()
         ready = Signal.like(self.limit)
-        over = Signal()
-        gathered = Signal.like(self.limit)
-        m.d.sync += [ready.eq(self.limit - gathered), over.eq(self.ended & ~self.end_taken)]
-
         spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
-        short = Signal()
+        over = Signal(2)
+        gathered = Signal.like(self.limit)
+        m.d.sync += [
+            burst.eq(self.bursts.p.mark),
+            seen.eq(self.bursts.valid & ~self.bursts.ready),
+            ready.eq(self.limit - gathered),
+            spare.eq(ready - self.bursts.p.mark.last - 1),
+            over.eq(Mux(self.end_taken, 0, Cat(self.ended, over))),
+        ]
+
+        short = spare[-1]
         exact = Signal()
         looking = Signal()
         gather = Signal()
         offered = Signal()
         padding = Signal()
         m.d.comb += [
-            spare.eq(ready - mark.last - 1),
-            short.eq(spare < 0),
-            exact.eq(over & (spare == 0)),
-            looking.eq(self.bursts.valid & ~offered & ~padding & ~self.hold & ~self.stop),
-            gather.eq(looking & ((over & short) | exact | ~(short | mark.run_end))),
-            self.overrun.eq(looking & mark.run_end & ~short & ~exact),
-            self.end_taken.eq(gather & mark.run_end),
-        ]
+            exact.eq(over[-1] & (spare == 0)),
+            looking.eq(seen & ~offered & ~padding & ~self.stop),
+            gather.eq(
+                looking & ~(self.hold & burst.run_end & burst.last_run)
+                & ((over[-1] & short) | exact | ~(short | burst.run_end))
+            ),
+            self.overrun.eq(looking & burst.run_end & ~short & ~exact),
+            self.end_taken.eq(gather & burst.run_end),
+        ]  # fmt: skip
         busy = self._elaborate_send(m, gathered, offered)
         # What a padded burst finds in the memory ends with its own beats, so nothing may follow.
         with m.If(gather):
             m.d.sync += [
                 offered.eq(1),
                 padding.eq(short),
-                gathered.eq(Mux(short, self.limit, gathered + mark.last + 1)),
+                gathered.eq(Mux(short, self.limit, gathered + burst.last + 1)),
             ]
         with m.Elif(~busy):
             m.d.sync += padding.eq(0)

@@ -25,6 +25,7 @@ from .fork import Fork
 from .marks import Marks
 from .requester import Requester, extent_of
 from .ring import address_bits
+from .run_counter import last_slot_of
 from .writer import Writer, failures, placement
 
 __all__ = ["LoadUnit"]
@@ -258,6 +259,7 @@ class LoadUnit(wiring.Component):
         runs, ring = place.runs, place.ring
         m.d.comb += [
             runs.kind.eq(fields.kind),
+            runs.last_slot.eq(last_slot_of(m, self.config, fields.kind)),
             runs.elements.eq(fields.elements),
             ring.local.eq(fields.local),
             ring.local_stride.eq(fields.local_stride),

@@ -8,12 +8,27 @@ from ..config import Config
 from ..isa import SLOT_BITS, LoadKind
 from .elements import pieces
 
-__all__ = ["RunCounter", "run_fields"]
+__all__ = ["RunCounter", "last_slot_of", "run_fields"]
 
 
 def run_fields(config: Config) -> data.StructLayout:
-    """Return the shape of what makes up the runs of a transfer."""
-    return data.StructLayout({"kind": 3, "elements": SLOT_BITS})
+    """Return the shape of what makes up the runs of a transfer.
+
+    ``last_slot`` is :func:`last_slot_of` the kind, decoded where there is time for it.
+    """
+    return data.StructLayout({
+        "kind": 3, "last_slot": range(max(pieces(config).values())), "elements": SLOT_BITS,
+    })  # fmt: skip
+
+
+def last_slot_of(m: Module, config: Config, kind: Value) -> Value:
+    """Return where in its element the last piece belongs."""
+    slot = Signal(run_fields(config)["last_slot"].shape)
+    with m.Switch(kind):
+        for value, count in pieces(config).items():
+            with m.Case(value):
+                m.d.comb += slot.eq(count - 1)
+    return slot
 
 
 class RunCounter(wiring.Component):
@@ -99,11 +114,8 @@ class RunCounter(wiring.Component):
         begun = Signal()
         whole = Signal()
         at_header = Signal()
-        with m.Switch(self.fields.kind):
-            for kind, count in pieces(self.config).items():
-                with m.Case(kind):
-                    m.d.comb += self.complete.eq(self.slot == count - 1)
         m.d.comb += [
+            self.complete.eq(self.slot == self.fields.last_slot),
             at_header.eq((self.fields.kind == LoadKind.ACTIVATION) & (page == 0)),
             whole.eq(self.accept & self.complete & ~self.enough),
             self.header.eq(whole & at_header),
