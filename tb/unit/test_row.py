@@ -140,7 +140,7 @@ def test_exponents(short):
     dut = ExponentRow(config)
     exponents = np.zeros(6, int)
     expected = []
-    assert dut.latency == sums_latency(config) - 1 == (2 if short else 5)
+    assert dut.latency == sums_latency(config) == (3 if short else 6)
 
     async def bench(ctx):
         for cycle in range(300):

@@ -12,7 +12,7 @@ from ..isa import Opcode
 from ..stream.fifo import Fifo
 from .access import stages
 from .beats import BeatAccumulator
-from .entry import Entry
+from .entry import Entry, entry_latency
 from .exponent import ExponentRow
 from .feeder import EVENTS, Feeder
 from .row import ArrayRow, sums_latency
@@ -117,8 +117,9 @@ class MatrixEngine(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the entering of a result's last control word to its first beat's offer."""
-        entry, array = 1, stages(self.config) - 1 + sums_latency(self.config)
-        return entry + array + BeatAccumulator.latency + (2 if self.config.short_pipelines else 3)
+        config = self.config
+        array = entry_latency(config) + stages(config) - 1 + sums_latency(config)
+        return array + BeatAccumulator.latency + (2 if config.short_pipelines else 3)
 
     def elaborate(self, platform) -> Module:
         config = self.config

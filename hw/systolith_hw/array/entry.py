@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth import *
+from amaranth.hdl import ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +11,12 @@ from ..config import Config
 from ..interfaces import row_write, word_write
 from .access import access, control_word
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "entry_latency"]
+
+
+def entry_latency(config: Config) -> int:
+    """Return the cycles from offering an access to the first rows' seeing it."""
+    return 0 if config.short_pipelines else 1
 
 
 class Entry(wiring.Component):
@@ -33,8 +39,10 @@ class Entry(wiring.Component):
                   nothing enters that writes operands
     ============= ========================================================
 
+    With ``short_pipelines`` there is no register.
+
     =========== ==========================================================
-    Latency     1 cycle
+    Latency     1 cycle, with ``short_pipelines`` none (:func:`entry_latency`)
     Stall       every ``ready`` comes combinationally from the ``valid`` and
                 ``operand`` of those that win
     =========== ==========================================================
@@ -94,33 +102,30 @@ class Entry(wiring.Component):
             enters.word.eq(word_valid & ~word.operand),
         ]
 
-        strobe = Signal.like(self.o.strobe)
-        m.d.sync += strobe.eq(enters)
-        m.d.comb += self.o.strobe.eq(strobe)
-
+        self._leave(m, "strobe", enters, reset_less=False)
         tile = Mux(column, word.address, row.tile)
-        control = Signal.like(self.o.control, reset_less=True)
-        m.d.comb += self.o.control.eq(control)
-        m.d.sync += control.eq(self.control.payload)
         mantissas = word.word.mantissas.as_value()
+        control: Any = Signal(control_word(self.config))
+        m.d.comb += control.eq(self.control.payload)
         if single_port:
             with m.If(enters.row | column):
-                m.d.sync += control.operand.eq(tile)
-            self._register(m, "data", Mux(word_valid, mantissas, row.data.as_value()))
+                m.d.comb += control.operand.eq(tile)
+            self._leave(m, "data", Mux(word_valid, mantissas, row.data.as_value()))
         else:
-            self._register(m, "tile", tile)
-            self._register(m, "data", row.data)
-            self._register(m, "mantissas", mantissas)
-
-        self._register(m, "group", row.group)
-        self._register(m, "lane", word.lane)
-        self._register(m, "word", word.address)
-        self._register(m, "exponent", word.word.exponent)
+            self._leave(m, "tile", tile)
+            self._leave(m, "data", row.data)
+            self._leave(m, "mantissas", mantissas)
+        self._leave(m, "control", control)
+        self._leave(m, "group", row.group)
+        self._leave(m, "lane", word.lane)
+        self._leave(m, "word", word.address)
+        self._leave(m, "exponent", word.word.exponent)
 
         return m
 
-    def _register(self, m: Module, name: str, value) -> None:
-        """Send ``value`` out as field ``name``, a cycle later."""
-        register = Signal(self.o.shape().members[name], name=name, reset_less=True)
-        m.d.sync += Value.cast(register).eq(Value.cast(value))
-        m.d.comb += self.o[name].eq(register)
+    def _leave(self, m: Module, name: str, value: ValueLike, *, reset_less: bool = True) -> None:
+        """Send ``value`` out as field ``name``, through the register if there is one."""
+        field = Signal(self.o.shape().members[name], name=name, reset_less=reset_less)
+        leave = m.d.comb if self.config.short_pipelines else m.d.sync
+        leave += Value.cast(field).eq(Value.cast(value))
+        m.d.comb += self.o[name].eq(field)

@@ -15,11 +15,12 @@ __all__ = ["ExponentRow"]
 class ExponentRow(wiring.Component):
     """Store one exponent beside each activation word and read it in time for the sums.
 
-    It takes part in reads and word writes like the rows of the array, as row ``rows``.
+    It takes part in reads and word writes like the rows of the array, as row ``rows`` and of the
+    last stage.
 
     =========== ==========================================================
-    Latency     one cycle less than a row's (:attr:`latency`), so that the
-                exponent is there together with the last row's sums
+    Latency     a stage's (:func:`.row.sums_latency`): the exponent is there
+                together with the last row's sums
     Throughput  a read and a write per cycle; never stalls
     =========== ==========================================================
 
@@ -60,7 +61,7 @@ class ExponentRow(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from an access to its exponent."""
-        return sums_latency(self.config) - 1
+        return sums_latency(self.config)
 
     def elaborate(self, platform) -> Module:
         memory = self.config.memory

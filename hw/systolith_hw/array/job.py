@@ -26,20 +26,10 @@ def steps_limit(config: Config) -> int:
     return min(-(-config.array.max_k // config.array.rows), config.memory.activation_words)
 
 
-def _count_bits(config: Config) -> int:
-    """Return the width of counts of tiles and groups.
-
-    Each has scale words of its own in DRAIN, so counts above their number lead out of the scale
-    memory there: this number, or any above it, does for them all.
-    """
-    return config.memory.scale_words.bit_length()
-
-
 def job(config: Config) -> data.StructLayout:
     """Return the shape of what holds for a whole instruction: its fields, as narrow as can be."""
     tile = range(config.memory.operand_tiles)
     word = range(config.memory.activation_words)
-    count = _count_bits(config)
     return data.StructLayout({
         "operand": tile,
         "ring_base": tile,
@@ -49,9 +39,9 @@ def job(config: Config) -> data.StructLayout:
         "stride_overflow": 1,  # the stride has more bits
         "steps": range(steps_limit(config) + 1),
         "tokens": SLOT_BITS,
-        "groups": count,
-        "tiles": count,
-        "tiles_last": count,
+        "groups": SLOT_BITS,
+        "tiles": SLOT_BITS,
+        "tiles_last": SLOT_BITS,
         "wait_outer": semaphore(),
         "wait_inner": semaphore(),
         "post_outer": semaphore(),
@@ -62,11 +52,9 @@ def job(config: Config) -> data.StructLayout:
 
 def job_of(config: Config, instruction: Any) -> Value:
     """Return the :func:`job` of a legal instruction, as plain bits."""
-    layout, count = job(config), _count_bits(config)
-    fields = {name: Value.cast(instruction[name]) for name in ("groups", "tiles", "tiles_last")}
-    fields = {name: _saturate(field, count) for name, field in fields.items()}
+    layout = job(config)
     stride = instruction.activation_stride
-    fields |= {"stride": stride, "stride_overflow": stride[layout["stride"].width :].any()}
+    fields = {"stride": stride, "stride_overflow": stride[layout["stride"].width :].any()}
     return Cat(
         (fields[name] if name in fields else Value.cast(instruction[name]))[: field.width]
         for name, field in layout
@@ -90,7 +78,3 @@ def token(config: Config) -> data.StructLayout:
         "out_of_range": 1,
     })
 
-
-def _saturate(count: Value, bits: int) -> Value:
-    """Return ``count``, or the largest of ``bits`` bits if it has more."""
-    return count[:bits] | count[bits:].any().replicate(bits)

@@ -35,7 +35,8 @@ class ArrayRow(wiring.Component):
     first, as a multiplier's own adder can, and then, a register later, ``i_sums``.
 
     Only the last row of a stage (:func:`.access.rows_per_stage`) has the two registers on the
-    right: accesses reach the next stage a cycle later, and so do the sums. With
+    right: accesses reach the next stage a cycle later, and so do the sums. The bank of exponents
+    belongs to the last stage. With
     ``short_pipelines`` there is no register behind the banks, nor between the two adders.
 
     =========== ==========================================================
@@ -123,7 +124,8 @@ class ArrayRow(wiring.Component):
 
         # What leaves the row is registered at the end of a stage.
         leave = m.d.sync if self.ends_stage else m.d.comb
-        self._elaborate_bus(m, leave)
+        is_last = self.index == config.array.rows - 1
+        self._elaborate_bus(m, m.d.comb if is_last else leave)
         self._elaborate_writes(m, operands, activations)
 
         # Block RAM is slow to give its data, so nothing but a register stands behind it.

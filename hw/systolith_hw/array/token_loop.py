@@ -173,7 +173,7 @@ class TokenLoop(wiring.Component):
         self, m: Module, work: Any, begin: Value, advance: Value, group_end: Value, again: Any
     ) -> None:
         """Go on to the next token, or to the first of the next group or instruction."""
-        moved = work.activation[:-1] + again.stride
+        moved = work.activation[:-1] + self.job.stride
         with m.If(begin | (advance & group_end)):
             m.d.sync += [
                 work.activation.eq(again.activation),
@@ -182,7 +182,7 @@ class TokenLoop(wiring.Component):
             ]
         with m.Elif(advance):
             m.d.sync += [
-                work.activation.eq(Cat(moved[:-1], moved[-1] | again.stride_overflow)),
+                work.activation.eq(Cat(moved[:-1], moved[-1] | self.job.stride_overflow)),
                 work.tokens_left.eq(work.tokens_left - 1),
             ]
 

@@ -137,15 +137,17 @@ class WordLoop(wiring.Component):
 
         m.d.sync += [
             self.post_inner.valid.eq(finish & now.post_inner.present),
-            self.post_inner.id.eq(now.post_inner.id),
             self.post_outer.valid.eq(finish & work.group_end & now.post_outer.present),
-            self.post_outer.id.eq(now.post_outer.id),
         ]
-        with m.If(enter):
-            self._elaborate_step(m, work, now, finish)
+        # An instruction that stays is there for one more cycle.
+        with_post = m.d.comb if keeps_instruction(self.config) else m.d.sync
+        with_post += [
+            self.post_inner.id.eq(now.post_inner.id), self.post_outer.id.eq(now.post_outer.id)
+        ]  # fmt: skip
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
-            self._elaborate_load(m, work)
+        self._elaborate_counts(m, work, now, enter)
+        self._elaborate_addresses(m, work, now, enter, finish)
 
         return m
 
@@ -179,48 +181,52 @@ class WordLoop(wiring.Component):
             self.drained.eq(credits == most),
         ]
 
-    def _elaborate_step(self, m: Module, work: Any, now: Any, finish: Value) -> None:
-        """Go on to the next step, tile or token."""
-        next_operand = (work.operand + 1)[: len(work.operand)]
-        following = Mux(next_operand == now.ring_end, now.ring_base, next_operand)
-        m.d.sync += [
-            work.operand.eq(following),
-            work.activation.eq(work.activation + 1),
-            work.steps_left.eq(work.steps_left - 1),
-            work.step_first.eq(work.step_last),
-            work.step_last.eq(work.steps_left == 2),
-        ]
-        with m.If(work.step_last):
+    def _elaborate_counts(self, m: Module, work: Any, now: Any, enter: Value) -> None:
+        """Count steps and tiles; take what else there is to know of a token."""
+        offered, load = self.i.payload, self.i.ready
+        steps = Mux(load, offered.steps, now.steps)
+        restart = load | work.step_last
+        with m.If(load | enter):
             m.d.sync += [
-                work.activation.eq(work.activation_base),
-                work.steps_left.eq(now.steps),
-                work.step_last.eq(now.steps == 1),
-                work.tiles_left.eq(work.tiles_left - 1),
-                work.tile_last.eq(work.tiles_left == 2),
+                work.steps_left.eq(Mux(restart, steps, work.steps_left - 1)),
+                work.step_first.eq(restart),
+                work.step_last.eq(Mux(restart, steps == 1, work.steps_left == 2)),
             ]
-        with m.If(finish):
-            with m.If(work.group_end):
-                m.d.sync += work.operand_base.eq(following)
-            with m.Else():
-                m.d.sync += work.operand.eq(work.operand_base)
+        with m.If(load | (enter & work.step_last)):
+            m.d.sync += [
+                work.tiles_left.eq(Mux(load, offered.tiles, work.tiles_left - 1)),
+                work.tile_last.eq(Mux(load, offered.tiles == 1, work.tiles_left == 2)),
+            ]
+        with m.If(load):
+            m.d.sync += [
+                work.group_end.eq(offered.group_end),
+                work.zero_count.eq(offered.zero_count),
+                work.wrong.eq(offered.zero_count | offered.out_of_range),
+            ]
 
-    def _elaborate_load(self, m: Module, work: Any) -> None:
-        """Begin with the token that is offered, if there is one."""
-        offered = self.i.payload
-        m.d.sync += [
-            work.activation.eq(offered.activation),
-            work.activation_base.eq(offered.activation),
-            work.steps_left.eq(offered.steps),
-            work.tiles_left.eq(offered.tiles),
-            work.step_first.eq(1),
-            work.step_last.eq(offered.steps == 1),
-            work.tile_last.eq(offered.tiles == 1),
-            work.group_end.eq(offered.group_end),
-            work.zero_count.eq(offered.zero_count),
-            work.wrong.eq(offered.zero_count | offered.out_of_range),
-        ]
-        with m.If(offered.start):
-            m.d.sync += [
-                work.operand.eq(self.job.operand),
-                work.operand_base.eq(self.job.operand),
-            ]
+    def _elaborate_addresses(
+        self, m: Module, work: Any, now: Any, enter: Value, finish: Value
+    ) -> None:
+        """Go on to the next step, tile or token."""
+        offered, load = self.i.payload, self.i.ready
+        with m.If(load | enter):
+            m.d.sync += work.activation.eq(
+                Mux(load, offered.activation,
+                    Mux(work.step_last, work.activation_base, work.activation + 1))
+            )  # fmt: skip
+        with m.If(load):
+            m.d.sync += work.activation_base.eq(offered.activation)
+
+        next_operand = (work.operand + 1)[: len(work.operand)]
+        following = Signal.like(work.operand)
+        m.d.comb += following.eq(
+            Mux(next_operand == now.ring_end, now.ring_base, next_operand)
+        )
+        start = load & offered.start
+        with m.If(start | enter):
+            again = finish & ~work.group_end
+            m.d.sync += work.operand.eq(
+                Mux(start, self.job.operand, Mux(again, work.operand_base, following))
+            )
+        with m.If(start | (finish & work.group_end)):
+            m.d.sync += work.operand_base.eq(Mux(start, self.job.operand, following))
