@@ -145,7 +145,7 @@ class Core(wiring.Component):
             sequencer.units_idle.eq(idle),
             sequencer.start.eq(self.start),
             sequencer.program_write.eq(self.program_write),
-            semaphores.clear.eq(self.start | self.reset),
+            semaphores.clear.eq(self.start),
             self.done.eq(sequencer.done),
         ]
         self._connect_events(m, sequencer, units, vector)

@@ -18,8 +18,7 @@ class SemaphoreFile(wiring.Component):
         count' = count + posts - (1 if taken)
 
     One waiter is given a count in a cycle, the lowest of those whose semaphore has one. It then
-    holds off for two cycles, since what is taken and posted is decoded first, and counted in the
-    next cycle.
+    holds off for two cycles, until the count shows it.
 
     =========== ==========================================================
     Latency     2 cycles from a post to the ``ready`` of whoever waits
@@ -42,7 +41,7 @@ class SemaphoreFile(wiring.Component):
     post_0, post_1, ... : In(SemaphorePost)
         Those of unit u are 2u and 2u + 1.
     clear : In(1)
-        All counts to zero, before any unit waits or posts.
+        All counts to zero.
     misuse : Out(1), misuse_unit : Out
         A semaphore was misused, and by which unit. Of several in one cycle it is the lower one;
         when a count leaves its range, the lowest that posted in that cycle, to whatever semaphore.
@@ -78,42 +77,45 @@ class SemaphoreFile(wiring.Component):
             m.d.sync += hits.eq(
                 Cat(post.valid & (post.id[: self.id_bits] == index) for post in posts)
             )
-            spare = self._count(m, hits, taken[index])
-            m.d.comb += available[index].eq(~spare[-1])
-            # Below zero only -1 is legal, above zero all but the largest number.
-            overflows.append(spare[-1] ^ spare[:-1].all())
+            due = self._count(m, hits, taken[index])
+            m.d.comb += available[index].eq(due < 0)
+            # Of numbers that are not negative only zero is legal, of the others all but the least.
+            overflows.append(due[-1] ^ due[:-1].any())
         self._watch(m, waits, posts, Cat(overflows).any())
         return m
 
     def _give(self, m: Module, waits: list, available: Value) -> Value:
-        """Give one waiter a count; return what has been taken from each, a cycle later."""
+        """Give one waiter a count; return which has been taken, two cycles later."""
         chosen = Signal(self.id_bits)
         valid = Signal()
-        for wait in reversed(waits):
-            number = wait.id[: self.id_bits]
-            with m.If(wait.valid & available.bit_select(number, 1)):
-                m.d.comb += chosen.eq(number)
+        number = Signal(self.id_bits)
         free: Value = Const(1)
         for wait in waits:
-            m.d.comb += wait.ready.eq(free & available.bit_select(wait.id[: self.id_bits], 1))
-            free = free & ~(wait.valid & wait.ready)
-        taken = Signal(self.id_bits)
-        m.d.sync += [valid.eq(~free), taken.eq(chosen)]
-        return Cat(valid & (taken == index) for index in range(1 << self.id_bits))
+            wanted = wait.id[: self.id_bits]
+            here = available.bit_select(wanted, 1)
+            m.d.comb += wait.ready.eq(free & here)
+            with m.If(wait.valid & free & here):
+                m.d.comb += chosen.eq(wanted)
+            free = free & ~(wait.valid & here)
+        taken = Signal(1 << self.id_bits)
+        m.d.sync += [
+            valid.eq(~free),
+            number.eq(chosen),
+            taken.eq(Cat(valid & (number == index) for index in range(len(taken)))),
+        ]
+        return taken
 
     def _count(self, m: Module, hits: Value, taken: Value) -> Signal:
-        """Add the counter of one semaphore; return its count less one, whose sign tells most."""
-        bits = self.config.sequencer.semaphore_bits
-        # Without an initial value, since flip-flops of an iCE40 can't begin as ones.
-        spare = Signal(signed(bits + 1), reset_less=True, name="spare")
-        change = Signal(range(-1, len(hits) + 1), name="change")
-        # Taking is the lack of a carry into posts - 1: two small adders in place of three.
-        less_one, rest = _population(m, hits[:4], -1), _population(m, hits[4:])
-        m.d.comb += change.eq((Cat(1, less_one).as_signed() + Cat(~taken, rest)) >> 1)
-        m.d.sync += spare.eq(spare + change)
+        """Add the counter of one semaphore; return its negative, whose sign tells most."""
+        due = Signal(signed(self.config.sequencer.semaphore_bits + 1), name="due")
+        change = Signal(range(-len(hits), 2), name="change")
+        # What is taken is a carry between the posts: one small adder in place of two.
+        first, rest = _minus_population(hits[:4]), _minus_population(hits[4:])
+        m.d.comb += change.eq((Cat(1, first).as_signed() + Cat(taken, rest).as_signed()) >> 1)
+        m.d.sync += due.eq(due + change)
         with m.If(self.clear):
-            m.d.sync += spare.eq(-1)
-        return spare
+            m.d.sync += due.eq(0)
+        return due
 
     def _watch(self, m: Module, waits: list, posts: list, overflow: Value) -> None:
         """Keep the first misuse."""
@@ -138,11 +140,9 @@ class SemaphoreFile(wiring.Component):
             m.d.sync += self.misuse.eq(0)
 
 
-def _population(m: Module, bits: Value, plus: int = 0) -> Signal:
-    """Return how many of up to four ``bits`` are one, plus a number, by tables."""
-    total = Signal(range(plus, len(bits) + plus + 1), name="population")
-    with m.Switch(bits):
-        for value in range(1 << len(bits)):
-            with m.Case(value):
-                m.d.comb += total.eq(value.bit_count() + plus)
-    return total
+def _minus_population(bits: Value) -> Value:
+    """Return minus how many of four bits are one, each bit of it from a table of four inputs."""
+    a, b, c, d = bits
+    odd = bits.xor()
+    twos = ((a ^ b) & (c ^ d)) ^ (a & b) ^ (c & d)
+    return Cat(odd, twos ^ odd, bits.any()).as_signed()
