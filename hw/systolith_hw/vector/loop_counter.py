@@ -15,8 +15,8 @@ __all__ = ["LoopCounter"]
 class LoopCounter(wiring.Component):
     """Count group, token, tile and beat; say what ends with this beat.
 
-    ``check`` makes ready for the first beat, and ``advance`` goes from a beat to the next. Counts
-    begin with one and end with their bound; a count whose bound is beyond it never ends.
+    ``check`` makes ready for the first beat, and ``advance`` goes from a beat to the next. Every
+    loop knows from a register whether it is in its last round.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class LoopCounter(wiring.Component):
     end, token_end, group_end, drain_end : Out(1)
         This beat is the last of a written word, of a token's tiles, of a group, of all.
     last_token : Out(1)
-        This beat's token is the last of its group.
+        This beat's token is the last of its group; a register.
     """
 
     order: data.View
@@ -79,21 +79,27 @@ class LoopCounter(wiring.Component):
         m = Module()
         order: Any = self.order
         select = Signal(range(self.config.beats_per_result))
-        tile, token, group = (
-            Signal(length, name=name, reset_less=True) for name, length in (
-                ("tile", len(order.tiles) - 1), ("token", len(order.tokens)),
-                ("group", len(order.groups) - 1))
-        )  # fmt: skip
-        last_group = Signal(reset_less=True)
         last_beat = select == self.config.beats_per_result - 1
         last_index = self.index == self.config.array.rows // self.config.vector.lanes - 1
-        last_tile = tile == Mux(last_group, order.tiles_last, order.tiles)
+        token_end, group_end = self.advance & self.token_end, self.advance & self.group_end
+
+        last_group, last_group_then = _count(
+            m, order.groups, self.check, order.groups == 1, group_end
+        )
+        last_token, _ = _count(
+            m, order.tokens, self.check | group_end, order.tokens == 1, token_end
+        )
+        into_last = Mux(self.check | last_token, last_group_then, last_group)
+        last_tile, _ = _count(
+            m, Mux(last_group, order.tiles_last, order.tiles), self.check | token_end,
+            Mux(into_last, order.tiles_last == 1, order.tiles == 1), self.advance & last_beat,
+        )  # fmt: skip
         bounds = (order.tokens, order.groups, order.tiles, order.tiles_last)
         m.d.comb += [
             self.zero.eq(Cat(bound == 0 for bound in bounds).any()),
-            self.last_token.eq(token == order.tokens),
+            self.last_token.eq(last_token),
             self.token_end.eq(last_beat & last_tile),
-            self.group_end.eq(self.token_end & self.last_token),
+            self.group_end.eq(self.token_end & last_token),
             self.drain_end.eq(self.group_end & last_group),
             self.end.eq(order.wide | last_index | self.token_end),
             self.token_begins.eq(self.check | (self.token_end & ~self.drain_end)),
@@ -104,14 +110,6 @@ class LoopCounter(wiring.Component):
                 select.eq(Mux(last_beat, 0, select + 1)),
                 self.index.eq(Mux(self.end, 0, self.index + 1)),
             ]
-        _count(m, tile, self.check | (self.advance & self.token_end), self.advance & last_beat)
-        token_end, group_end = self.advance & self.token_end, self.advance & self.group_end
-        _count(m, token, self.check | group_end, token_end)
-        # One ahead, so that the last group is known from a register.
-        with m.If(self.check):
-            m.d.sync += [group.eq(2), last_group.eq(order.groups == 1)]
-        with m.Elif(group_end):
-            m.d.sync += [group.eq(group + 1), last_group.eq(order.groups == group)]
         self._elaborate_lanes(m, select, last_tile & last_group)
         return m
 
@@ -128,9 +126,20 @@ class LoopCounter(wiring.Component):
             m.d.comb += self.lanes.eq(columns[:lane_bits])
 
 
-def _count(m: Module, counter: Signal, restart: Value, step: Value) -> None:
-    """Count steps from one on."""
+def _count(
+    m: Module, bound: Value, restart: Value, single: Value, step: Value
+) -> tuple[Signal, Value]:
+    """Count the rounds of a loop; return whether it is in the last, and whether in the next cycle.
+
+    It restarts with the first, which may be the ``single`` one, and steps to the next.
+    """
+    last = Signal(reset_less=True)
+    following = Signal(len(bound), reset_less=True)  # the round after this one
+    last_then = Mux(restart, single, bound == following)
     with m.If(restart):
-        m.d.sync += counter.eq(1)
+        m.d.sync += following.eq(2)
     with m.Elif(step):
-        m.d.sync += counter.eq(counter + 1)
+        m.d.sync += following.eq(following + 1)
+    with m.If(restart | step):
+        m.d.sync += last.eq(last_then)
+    return last, last_then

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["RoundingShifter"]
 
-GROUPS = ((16, 32), (8, 4), (2, 1))
-"""Powers of two of the distance, between registers; 16 first, since 32 leaves almost nothing."""
+GROUPS = ((16,), (32, 8, 4), (2, 1))
+"""Powers of two of the distance, between registers. 32 does little but clear bits."""
 
 
 class RoundingShifter(wiring.Component):
@@ -22,7 +22,7 @@ class RoundingShifter(wiring.Component):
     below it) follow the value; bits that cannot come down into the result any more are dropped as
     soon as they are known to be zero. ::
 
-        value ──►[ >> 16, 32 ]──►[ >> 8, 4 ]──►[ limit; >> 2, 1; up, clipped ]──► floor, up
+        value ──►[ >> 16 ]──►[ >> 32, 8, 4 ]──►[ limit; >> 2, 1; up, clipped ]──► floor, up
 
     =========== ====================================================
     Latency     3 cycles (:attr:`latency`), or 1 if ``short``
