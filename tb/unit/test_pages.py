@@ -58,13 +58,13 @@ def run(config, words, runs, *, seed=0, p_in=1.0, p_out=1.0, deadline=20_000):
             ctx.set(dut.end_taken, end)
             *_, valid, ready, enable, address, value = await ctx.tick().sample(
                 dut.i.valid, dut.i.ready, dut.write.enable, dut.write.address, dut.write.data)
+            write(enable, address, value)
             if take:
                 current += ring[read]
                 read = (read + 1) % shape.depth
             if end:
                 finished.append(bytes(current))
                 current = bytearray()
-            write(enable, address, value)
             if valid and wide:
                 left -= 1
                 assert ready == (left == 0), "a wide word had to wait"

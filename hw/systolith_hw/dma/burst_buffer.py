@@ -123,9 +123,9 @@ class BurstBuffer(wiring.Component):
                 looking & ~(self.hold & burst.run_end & burst.last_run)
                 & ((over[-1] & short) | exact | ~(short | burst.run_end))
             ),
-            self.overrun.eq(looking & burst.run_end & ~short & ~exact),
             self.end_taken.eq(gather & burst.run_end),
         ]  # fmt: skip
+        m.d.sync += self.overrun.eq(looking & burst.run_end & ~short & ~exact)
         busy = self._elaborate_send(m, gathered, offered)
         # What a padded burst finds in the memory ends with its own beats, so nothing may follow.
         with m.If(gather):

@@ -41,12 +41,12 @@ class Landing(wiring.Component):
 
     Members
     -------
-    accept, slot, piece : In
-        Put this piece into this slot.
+    slot, piece : In
+        The piece that comes next, and its slot.
     header : In(1)
-        With ``accept``: then the slots hold an exponent word.
+        It is here, and then the slots hold an exponent word.
     offer : In(1)
-        With ``accept``: then the slots hold an element that is to be written.
+        It is here, and then the slots hold an element that is to be written.
     kind, lane, group : In
         Of that element.
     post_inner, post_outer : In(semaphore())
@@ -63,7 +63,6 @@ class Landing(wiring.Component):
         In the cycle where the memory accepts.
     """
 
-    accept: Signal
     slot: Signal
     piece: Signal
     header: Signal
@@ -89,7 +88,6 @@ class Landing(wiring.Component):
         self.piece_bytes = min(config.bus.data_bytes, self.element_bytes)
         rows = row_write(config)
         super().__init__({
-            "accept": In(1),
             "slot": In(range(max(pieces(config).values()))),
             "piece": In(self.piece_bytes * 8),
             "header": In(1),
@@ -113,8 +111,9 @@ class Landing(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
 
+        # Whether there is a piece comes late: what is taken without one, the next replaces.
         element = Signal(self.element_bytes * 8)
-        with m.If(self.accept):
+        with m.If(self.free):
             for slot in range(self.element_bytes // self.piece_bytes):
                 with m.If(self.slot == slot):
                     m.d.sync += element.word_select(slot, self.piece_bytes * 8).eq(self.piece)

@@ -120,7 +120,7 @@ class PageWriter(wiring.Component):
     room : Out(1)
         One more wide word may be asked for.
     write : Out(beat_write)
-        To the buffer.
+        To the buffer, a cycle after the word.
     limit : Out(range(depth))
         The beats before it are complete.
     ended : Out(1)
@@ -260,7 +260,7 @@ class PageWriter(wiring.Component):
             self.i.p.mantissas.word_select(index, array.mantissa_bits).as_signed()
             for index in range(array.rows)
         ]
-        m.d.comb += self.write.address.eq(at[fine:])
+        m.d.sync += [self.write.eq(0), self.write.address.eq(at[fine:])]
         with m.If(closing & ~self.ended):
             m.d.comb += at.eq(place)
             self._put(m, at[:fine], StoreKind.STREAM, header, clear=False)
@@ -293,7 +293,7 @@ class PageWriter(wiring.Component):
         for index in range(len(self.write.enable)):
             mine = slot == index // grains
             here = piece[index % grains * bits :][:bits]
-            m.d.comb += [
+            m.d.sync += [
                 self.write.data.word_select(index, bits).eq(Mux(mine, here, 0)),
                 self.write.enable[index].eq((slot <= index // grains) if clear else mine),
             ]

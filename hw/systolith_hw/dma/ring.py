@@ -125,8 +125,11 @@ class Ring(wiring.Component):
                 (self.fresh & (past | ~difference[-1])) | (known & ~excess[-1])
             ),
         ]
-        change = Mux(move, self.fields.local_stride, Mux(added & past, wrap, 0))
-        m.d.sync += [start.eq(begin + change), added.eq(move)]
+        settling = added & ~self.fresh
+        change = Mux(move, self.fields.local_stride, Mux(settling, wrap, 0))
+        m.d.sync += added.eq(move)
+        with m.If(move | ~settling | past):
+            m.d.sync += start.eq(begin + change)
 
         following = Signal(bits)
         m.d.comb += following.eq(self.address + 1)

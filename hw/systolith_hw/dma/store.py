@@ -125,7 +125,8 @@ class StoreUnit(wiring.Component):
         # Halt comes from afar, so it is registered; a fault of our own stops us at once.
         halted = Signal()
         stop = Signal()
-        m.d.sync += halted.eq(self.halt)
+        beyond = Signal()
+        m.d.sync += [halted.eq(self.halt), beyond.eq(requester.beyond)]
         m.d.comb += [
             stop.eq(halted | self.fault.valid),
             source.stop.eq(stop),
@@ -150,7 +151,7 @@ class StoreUnit(wiring.Component):
         idle = ~queued & answers.idle
         self._elaborate_fault(m, (
             (answers.failed, ErrorCode.BUS_WRITE, answers.failed_pc),
-            (requester.beyond, ErrorCode.ADDRESS_RANGE, pc),
+            (beyond, ErrorCode.ADDRESS_RANGE, pc),
             (buffer.overrun, ErrorCode.ZERO_COUNT, pc),
             (source.beyond, ErrorCode.ADDRESS_RANGE, self.instruction.p.pc),
             # The transfers before a bad one are finished first.

@@ -154,7 +154,6 @@ class Writer(wiring.Component):
             ready.eq(self.i.valid & landing.free & ~self.stop & placed),
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
-            landing.accept.eq(counter.accept),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
             self.busy.eq(self.i.valid | landing.full),
             self.starving.eq(self.i.valid & ~valid),
