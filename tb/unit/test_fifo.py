@@ -10,10 +10,10 @@ from systolith_hw.stream.fifo import Fifo
 SHAPE = data.StructLayout({"a": 7, "b": 5})
 
 
-def run(depth, words, *, rng, p_valid=1.0, p_ready=1.0, style=None):
+def run(depth, words, *, rng, p_valid=1.0, p_ready=1.0, output_register=False):
     """Push ``words`` through a Fifo; return what came out, the cycle of each transfer in and out,
     the highest level and the latency that the Fifo declares."""
-    dut = Fifo(SHAPE, depth, style=style)
+    dut = Fifo(SHAPE, depth, output_register=output_register)
     outputs: list[int] = []
     accepted: list[int] = []
     taken: list[int] = []
@@ -63,10 +63,13 @@ def run(depth, words, *, rng, p_valid=1.0, p_ready=1.0, style=None):
 
 @pytest.mark.parametrize("p_valid, p_ready", [(1.0, 1.0), (0.4, 1.0), (1.0, 0.3), (0.6, 0.6)])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 16])
-def test_keeps_order(depth, p_valid, p_ready):
+@pytest.mark.parametrize("output_register", [False, True])
+def test_keeps_order(output_register, depth, p_valid, p_ready):
     rng = np.random.default_rng(depth)
     words = rng.integers(0, 1 << 12, 120).tolist()
-    outputs, _, _, level, _ = run(depth, words, rng=rng, p_valid=p_valid, p_ready=p_ready)
+    outputs, _, _, level, _ = run(
+        depth, words, rng=rng, p_valid=p_valid, p_ready=p_ready, output_register=output_register
+    )
     assert outputs == words
     if p_ready < 0.5:
         assert level == depth
@@ -77,6 +80,16 @@ def test_latency_and_throughput(depth, cycles):
     words = list(range(60))
     _, accepted, taken, _, latency = run(depth, words, rng=np.random.default_rng(0))
     assert taken[0] - accepted[0] == latency == (1 if depth == 1 else 2)
+    assert (taken[-1] - taken[0]) / (len(words) - 1) == pytest.approx(cycles, abs=0.02)
+
+
+@pytest.mark.parametrize("depth, latency, cycles", [(1, 1, 2), (3, 3, 4 / 3), (4, 3, 1), (7, 3, 1)])
+def test_output_register(depth, latency, cycles):
+    words = list(range(60))
+    _, accepted, taken, _, declared = run(
+        depth, words, rng=np.random.default_rng(0), output_register=True
+    )
+    assert taken[0] - accepted[0] == declared == latency
     assert (taken[-1] - taken[0]) / (len(words) - 1) == pytest.approx(cycles, abs=0.02)
 
 

@@ -19,8 +19,8 @@ class ExponentRow(wiring.Component):
     last stage.
 
     =========== ==========================================================
-    Latency     a stage's (:func:`.row.sums_latency`): the exponent is there
-                together with the last row's sums
+    Latency     that of the last stage (:func:`.row.sums_latency`): the
+                exponent is there together with its sums
     Throughput  a read and a write per cycle; never stalls
     =========== ==========================================================
 

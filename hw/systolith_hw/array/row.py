@@ -15,9 +15,9 @@ __all__ = ["ArrayRow", "sums_latency"]
 
 
 def sums_latency(config: Config) -> int:
-    """Return the cycles from an access to the sums that leave its stage."""
-    bank, both = (1, 0) if config.short_pipelines else (2, 1)
-    return bank + products_latency(config) + both + 1
+    """Return the cycles from an access of the last stage to the sums that leave it."""
+    bank, adders = (1, 0) if config.short_pipelines else (2, 2)
+    return bank + products_latency(config) + adders
 
 
 class ArrayRow(wiring.Component):
@@ -36,12 +36,12 @@ class ArrayRow(wiring.Component):
 
     Only the last row of a stage (:func:`.access.rows_per_stage`) has the two registers on the
     right: accesses reach the next stage a cycle later, and so do the sums. The bank of exponents
-    belongs to the last stage. With
-    ``short_pipelines`` there is no register behind the banks, nor between the two adders.
+    belongs to the last stage. With ``short_pipelines`` there is no register behind the banks, nor
+    between the two adders, nor behind the very last row.
 
     =========== ==========================================================
-    Latency     :func:`sums_latency`: 6 cycles, 3 with ``short_pipelines``,
-                from ``i`` to ``o_sums`` of the stage's last row
+    Latency     :func:`sums_latency`: 6 cycles, 2 with ``short_pipelines``,
+                from ``i`` to ``o_sums`` of the last row
     Throughput  a read and writes of both banks per cycle; never stalls
     Golden      :func:`systolith_sim.array.accumulator.accumulate`
     =========== ==========================================================
@@ -126,6 +126,7 @@ class ArrayRow(wiring.Component):
         leave = m.d.sync if self.ends_stage else m.d.comb
         is_last = self.index == config.array.rows - 1
         self._elaborate_bus(m, m.d.comb if is_last else leave)
+        leave_sums = m.d.comb if is_last and config.short_pipelines else leave
         self._elaborate_writes(m, operands, activations)
 
         # Block RAM is slow to give its data, so nothing but a register stands behind it.
@@ -150,7 +151,7 @@ class ArrayRow(wiring.Component):
         between += both.eq(multipliers.sums)
         for column in range(config.array.columns):
             above = self.i_sums[column] if self.index > 1 else 0
-            leave += sums[column].eq(both[column] + above)
+            leave_sums += sums[column].eq(both[column] + above)
 
         return m
 

@@ -90,16 +90,15 @@ class TokenLoop(wiring.Component):
         advance = Signal()
         final = Signal()
         group_end = work.tokens_left == 1
-        group_last = work.groups_left == 1
         m.d.comb += [
-            final.eq(group_end & group_last),
+            final.eq(group_end & work.group_last),
             advance.eq(self.o.valid & self.o.ready),
             self.o.valid.eq(self.busy & permit.granted),
             self.o.payload.start.eq(work.start),
             self.o.payload.group_end.eq(group_end),
             self.o.payload.activation.eq(work.activation),
             self.o.payload.steps.eq(self.job.steps),
-            self.o.payload.tiles.eq(Mux(group_last, self.job.tiles_last, self.job.tiles)),
+            self.o.payload.tiles.eq(Mux(work.group_last, self.job.tiles_last, self.job.tiles)),
             self.o.payload.zero_count.eq(work.zero_count),
             self.o.payload.out_of_range.eq(
                 work.out_of_range
@@ -179,6 +178,7 @@ class TokenLoop(wiring.Component):
                 work.activation.eq(again.activation),
                 work.tokens_left.eq(again.tokens),
                 work.groups_left.eq(Mux(begin, again.groups, work.groups_left - 1)),
+                work.group_last.eq(Mux(begin, again.groups == 1, work.groups_left == 2)),
             ]
         with m.Elif(advance):
             m.d.sync += [
@@ -196,6 +196,7 @@ def _work(config: Config) -> data.StructLayout:
         "activation": len(Value.cast(Signal(members["activation"]))) + 1,
         "tokens_left": members["tokens"],
         "groups_left": members["groups"],
+        "group_last": 1,
         "zero_count": 1,
         "out_of_range": 1,
     })
