@@ -598,7 +598,10 @@ class System(Elaboratable):
         m.submodules.control = self.control
         m.submodules.reader = self.reader
         connect(m, self.lite.port, self.control.port)
-        m.d.comb += self.control.bus_idle.eq(self.reader.idle)
+        m.d.comb += [
+            self.control.bus_idle.eq(self.reader.idle),
+            self.reader.client_0.data.ready.eq(1),
+        ]
         return m
 
 

@@ -163,7 +163,7 @@ class CounterBank(wiring.Component):
             watchdog.run.eq(self.enable),
             watchdog.activity.eq(self.activity | writing),
             watchdog.look.eq(high & (slot == self._slot(COUNTDOWN) - 1)),
-            watchdog.judge.eq(~high & (visited == self._slot(COUNTDOWN))),
+            watchdog.judge.eq(high & (visited == self._slot(COUNTDOWN))),
             self.fire.eq(watchdog.fire),
             self.settings.high.eq(high),
             self.settings.data.eq(back),
@@ -206,13 +206,10 @@ class CounterBank(wiring.Component):
         result = Signal(HALF)
         upper = down.replicate(HALF - len(operand))
         m.d.comb += [
-            total.eq(read + Cat(operand, upper) + carry),
-            watchdog.carry.eq(total[HALF]),
+            total.eq(read + Cat(operand, upper) + (carry & ~high)),
+            watchdog.carry.eq(carry),
         ]
-        m.d.sync += [
-            result.eq(Mux(zero, 0, total[:HALF])),
-            carry.eq(high & total[HALF]),
-        ]
+        m.d.sync += [result.eq(Mux(zero, 0, total[:HALF])), carry.eq(total[HALF])]
         with m.If(high):
             m.d.sync += operand.eq(down.replicate(len(operand)))
         with m.Else():
