@@ -164,10 +164,13 @@ class MatrixEngine(wiring.Component):
         gates for it.
         """
         config = self.config
+        register = not config.short_pipelines
         return Fifo(
-            result_beat(config), config.array.output_depth * config.beats_per_result,
-            style="block", output_register=not config.short_pipelines,
-        )  # fmt: skip
+            result_beat(config),
+            config.array.output_depth * config.beats_per_result + register,
+            style="block",
+            output_register=register,
+        )
 
     def _taken(self, m: Module) -> Value:
         """Return whether the last beat of a result is taken."""

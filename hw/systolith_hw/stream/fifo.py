@@ -25,9 +25,11 @@ class Fifo(wiring.Component):
                 ``output_register`` t + 3 (:attr:`latency`; t + 1 for
                 depth 1)
     Throughput  1 word per cycle from depth 3 on, with ``output_register``
-                4; 2 words in 3 cycles for depth 2, 1 in 2 for depth 1
-    Stall       ``i.ready``, ``o.valid`` and ``level`` come from registers:
-                no combinational path leads through the queue
+                4; else 1 in 2 cycles
+    Stall       ``i.ready``, ``o.valid``, ``empty`` and ``level`` come from
+                registers: no combinational path leads through the queue.
+                ``i.ready`` may be zero for a cycle while the last word
+                but one moves to the output
     =========== ==========================================================
 
     Parameters
@@ -39,7 +41,7 @@ class Fifo(wiring.Component):
     style : "block", "distributed" or None
         Memory to build it from; None leaves the choice to synthesis.
     output_register : bool
-        Offer words from a register behind the memory; for a depth of at least 2.
+        Offer words from a register behind the memory; for a depth of at least 3.
 
     Members
     -------
@@ -47,12 +49,15 @@ class Fifo(wiring.Component):
         Words in.
     o : Out(stream of ``shape``)
         The same words out.
+    empty : Out(1)
+        No word is held.
     level : Out(range(depth + 1))
-        Words accepted and not yet taken.
+        Words accepted and not yet taken; a counter that only those pay for who look at it.
     """
 
     i: stream.Interface
     o: stream.Interface
+    empty: Signal
     level: Signal
 
     def __init__(
@@ -68,10 +73,11 @@ class Fifo(wiring.Component):
         self.shape = shape
         self.depth = depth
         self.style = style
-        self.output_register = output_register and depth > 1
+        self.output_register = output_register and depth > 2
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
+            "empty": Out(1),
             "level": Out(range(depth + 1)),
         })
 
@@ -85,21 +91,19 @@ class Fifo(wiring.Component):
 
         push = Signal()
         pop = Signal()
-        full = Signal()
-        m.d.comb += [
-            self.i.ready.eq(~full),
-            push.eq(self.i.valid & ~full),
-            pop.eq(self.o.valid & self.o.ready),
-        ]
-        # A register of its own, since it enables every block of a wide memory.
-        m.d.sync += [
-            self.level.eq(self.level + push - pop),
-            full.eq(~pop & (full | (push & (self.level == self.depth - 1)))),
-        ]
+        m.d.comb += [push.eq(self.i.valid & self.i.ready), pop.eq(self.o.valid & self.o.ready)]
+        m.d.sync += self.level.eq(self.level + push - pop)
 
         if self.depth == 1:
             word = Signal.like(self.o.payload, reset_less=True)
-            m.d.comb += [self.o.payload.eq(word), self.o.valid.eq(self.level)]
+            full = Signal()
+            m.d.comb += [
+                self.o.payload.eq(word),
+                self.o.valid.eq(full),
+                self.i.ready.eq(~full),
+                self.empty.eq(~full),
+            ]
+            m.d.sync += full.eq(push | (full & ~pop))
             with m.If(push):
                 m.d.sync += word.eq(self.i.payload)
         else:
@@ -112,19 +116,20 @@ class Fifo(wiring.Component):
         attrs: Any = {"no_rw_check": 1}
         if self.style is not None:
             attrs["ram_style"] = self.style
-        store: Any = memory.Memory(shape=self.shape, depth=self.depth, init=[], attrs=attrs)
+        store: Any = memory.Memory(shape=self.shape, depth=self._places, init=[], attrs=attrs)
         m.submodules.memory = store
         write = store.write_port()
         read = store.read_port()
 
-        # A word may be read from the cycle after it was written, and a full queue accepts
-        # nothing, so no word is ever read and written in one cycle. Since a word does not stay in
-        # the memory while the read register is free, the memory is never full itself.
+        # A place is always left free, so that the pointers alone tell full from empty. A word may
+        # be read from the cycle after it was written, so none is read and written in one cycle.
         stored = Signal()
         valid = Signal()
         free = Signal()
         m.d.comb += [
             stored.eq(write.addr != read.addr),
+            self.i.ready.eq(self._after(write.addr) != read.addr),
+            self.empty.eq(~(stored | valid | self.o.valid)),
             write.en.eq(push),
             write.data.eq(self.i.payload),
             read.en.eq(free),  # also when nothing is stored: what it reads then is not valid
@@ -151,8 +156,13 @@ class Fifo(wiring.Component):
         with m.If(move):
             m.d.sync += [offered.eq(valid), offer.eq(word)]
 
+    @property
+    def _places(self) -> int:
+        """Words of memory: one is always free, and there is a register or two behind them."""
+        return self.depth - self.output_register
+
     def _after(self, pointer: Value) -> Value:
         """Return the pointer that follows."""
-        if self.depth & (self.depth - 1) == 0:
+        if self._places & (self._places - 1) == 0:
             return (pointer + 1)[: len(pointer)]
-        return Mux(pointer == self.depth - 1, 0, pointer + 1)
+        return Mux(pointer == self._places - 1, 0, pointer + 1)
