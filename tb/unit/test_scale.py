@@ -1,17 +1,20 @@
 """Scale memory: one writer, two reading addresses."""
 
 import numpy as np
+import pytest
 from amaranth.sim import Simulator
 
 from systolith_hw.config import Config, MemoryConfig
 from systolith_hw.memory.scale import ScaleMemory
 
-CONFIG = Config(memory=MemoryConfig(scale_words=13))
-LANES, WORDS = CONFIG.vector.lanes, CONFIG.memory.scale_words
+WORDS = 13
+LANES = Config().vector.lanes
 
 
-def test_against_model():
-    dut = ScaleMemory(CONFIG)
+@pytest.mark.parametrize("short, latency", [(False, 2), (True, 1)])
+def test_against_model(short, latency):
+    config = Config(memory=MemoryConfig(scale_words=WORDS), short_pipelines=short)
+    dut = ScaleMemory(config)
     rng = np.random.default_rng(2)
     memory: dict[int, list[dict[str, int]]] = {}
 
@@ -23,7 +26,7 @@ def test_against_model():
         ]  # fmt: skip
 
     async def bench(ctx):
-        asked: list = [(None, None)] * 2
+        asked: list = [(None, None)] * latency
         for _ in range(400):
             address, word = int(rng.integers(WORDS)), some_word()
             write = rng.random() < 0.5
@@ -43,7 +46,7 @@ def test_against_model():
                     assert ctx.get(dut.factors[lane].shift) == factors[lane]["shift"]
                 if biases:
                     assert ctx.get(dut.biases[lane]) == biases[lane]["bias"]
-            asked = [asked[1], wanted]
+            asked = [*asked[1:], wanted]
             if write:
                 memory[address] = word
             await ctx.tick()

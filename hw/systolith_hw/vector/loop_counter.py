@@ -83,20 +83,23 @@ class LoopCounter(wiring.Component):
         last_index = self.index == self.config.array.rows // self.config.vector.lanes - 1
         token_end, group_end = self.advance & self.token_end, self.advance & self.group_end
 
+        few = {  # none, or a single one
+            name: ~order[name][1:].any() for name in ("tokens", "groups", "tiles", "tiles_last")
+        }
+        single = {name: one_or_none & order[name][0] for name, one_or_none in few.items()}
         last_group, last_group_then = _count(
-            m, order.groups, self.check, order.groups == 1, group_end
+            m, order.groups, self.check, single["groups"], group_end
         )
         last_token, _ = _count(
-            m, order.tokens, self.check | group_end, order.tokens == 1, token_end
+            m, order.tokens, self.check | group_end, single["tokens"], token_end
         )
         into_last = Mux(self.check | last_token, last_group_then, last_group)
         last_tile, _ = _count(
             m, Mux(last_group, order.tiles_last, order.tiles), self.check | token_end,
-            Mux(into_last, order.tiles_last == 1, order.tiles == 1), self.advance & last_beat,
+            Mux(into_last, single["tiles_last"], single["tiles"]), self.advance & last_beat,
         )  # fmt: skip
-        bounds = (order.tokens, order.groups, order.tiles, order.tiles_last)
         m.d.comb += [
-            self.zero.eq(Cat(bound == 0 for bound in bounds).any()),
+            self.zero.eq(Cat(few[name] & ~order[name][0] for name in few).any()),
             self.last_token.eq(last_token),
             self.token_end.eq(last_beat & last_tile),
             self.group_end.eq(self.token_end & last_token),
