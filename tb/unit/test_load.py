@@ -301,6 +301,17 @@ def test_random(data_bytes, stalls):
     check(config, loads, result, memory)
 
 
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_presets(name, short):
+    config = PRESETS[name].replace({"bus.address_bits": 16, "short_pipelines": short})
+    rng = random.Random(name)
+    memory = external_memory(config, 1)
+    loads = [random_load(rng, config, kind, beats_left=60) for kind in LoadKind]
+    programs = [instruction(Opcode.LOAD, **fields) for fields in loads]
+    check(config, loads, run(config, programs, memory=memory, p_memory=0.7), memory)
+
+
 @pytest.mark.parametrize("mantissa_bits", [8, 16])
 @pytest.mark.parametrize("data_bytes", [1, 8, 128])
 def test_pages(data_bytes, mantissa_bits):
@@ -494,11 +505,12 @@ def test_rare_but_legal():
     check(config, loads, result, memory)
 
 
+@pytest.mark.parametrize("queue_depth", [1, 3])
 @pytest.mark.parametrize("data_bytes", [4, 32])
-@pytest.mark.parametrize("beat", [0, 1, 3, 4])
-def test_read_error(beat, data_bytes):
+@pytest.mark.parametrize("beat", [0, 1, 3, 4, 5])
+def test_read_error(beat, data_bytes, queue_depth):
     """An error in an element or in padding; nothing of its element is written."""
-    config = make_config(data_bytes=data_bytes, lanes=2)
+    config = make_config(data_bytes=data_bytes, lanes=2, queue_depth=queue_depth)
     size = config.bus.data_bytes
     elements = max(1, size // 8)
     fields = {**GOOD, "rows": 3, "beats": 2, "row_stride": 2 * size, "elements": elements}

@@ -300,6 +300,25 @@ def test_random(data_bytes, stalls):
     check(config, stores, result, words, wide)
 
 
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_presets(name, short):
+    config = PRESETS[name].replace({"bus.address_bits": 16, "short_pipelines": short})
+    rng = random.Random(name)
+    stores, address = [], 0
+    for kind in (StoreKind.WIDE, StoreKind.STREAM) * 2:
+        fields, address = random_store(rng, config, kind, address)
+        stores.append(fields)
+    words = random_words(config, rng, sum(
+        fields["rows"] * fields["elements"]
+        for fields in stores if fields["kind"] == StoreKind.STREAM
+    ))  # fmt: skip
+    wide = random_wide(config, 1)
+    programs = [instruction(Opcode.STORE, **fields) for fields in stores]
+    result = run(config, programs, words=words, wide=wide, p_memory=0.7)
+    check(config, stores, result, words, wide)
+
+
 def plain(kind, **fields):
     """Return fields with no semaphores."""
     empty = dict.fromkeys(("wait_outer", "wait_inner", "post_outer", "post_inner", "local",

@@ -186,7 +186,9 @@ class PageWriter(wiring.Component):
             able.eq(~paged | (open_ & ~closing & space)),
             word.eq(self.i.valid & able),
             self.i.ready.eq(able & whole),
-            closed.eq(closing & whole & ~self.ended),
+            closed.eq(
+                closing & (piece == self.shape.pieces[StoreKind.STREAM] - 1) & ~self.ended
+            ),
             begin.eq(space & Mux(closing, closed & ~ending, self.i.valid & paged & ~open_)),
         ]
         with m.If((~open_ | closed) & ~self.ended):
@@ -204,7 +206,7 @@ class PageWriter(wiring.Component):
             m.d.sync += [open_.eq(begin), closing.eq(0)]
 
         self._elaborate_pointer(m, pointer, word, begin, paged)
-        header = self._elaborate_exponents(m, position, begin, closing)
+        header = self._elaborate_exponents(m, position, ~open_ | closed, closing)
         self._elaborate_write(m, pointer, start + (piece << fine), header, word, closing, piece)
         return m
 
@@ -230,7 +232,7 @@ class PageWriter(wiring.Component):
                     m.d.sync += pointer.eq((following + grains - 1) & -grains)
 
     def _elaborate_exponents(
-        self, m: Module, position: Value, begin: Value, closing: Value
+        self, m: Module, position: Value, clear: Value, closing: Value
     ) -> Value:
         """Gather the exponents of the page; return the beat of them that is next."""
         array = self.config.array
@@ -242,7 +244,7 @@ class PageWriter(wiring.Component):
                     m.d.sync += exponents[index].eq(self.i.p.exponent)
         with m.If(closing & ~self.ended):
             m.d.sync += exponents.eq(exponents.as_value() >> in_beat * array.exponent_bits)
-        with m.If(begin):
+        with m.If(clear):
             m.d.sync += exponents.eq(0)
         header = Signal(self._grains(StoreKind.STREAM) * self.shape.grain_bytes * 8)
         m.d.comb += header.eq(_spread([exponents[index] for index in range(in_beat)], 8))

@@ -160,20 +160,19 @@ class StoreSource(wiring.Component):
     def _elaborate_words(self, m: Module, taking: Value, step: Signal, run_end: Value) -> None:
         """Merge stream and wide memory; a wide word stays for as many cycles as it has beats."""
         cycles = PageShape(self.config).pieces[StoreKind.WIDE]
-        coming = Signal(READ_LATENCY)
-        staying = Signal()
+        coming = Signal(READ_LATENCY - 1)
+        wide = Signal()  # a wide word is here
         latest = Signal(READ_LATENCY)  # whether the latest word read ends its run
         pause = Signal(range(cycles))
-        wide = coming[-1] | staying
         m.d.sync += [
             coming.eq(Cat(self.wide.enable, coming)),
+            wide.eq(coming[-1] | (wide & ~self.words.ready)),
             latest.eq(Cat(Mux(self.wide.enable, run_end, latest[0]), latest)),
-            staying.eq(wide & ~self.words.ready),
             pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any())),
         ]
         streaming = Signal()
         m.d.comb += [
-            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~(coming.any() | staying)),
+            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~(coming.any() | wide)),
             self.stream.ready.eq(streaming & self.words.ready),
             step.eq((self.stream.valid & self.stream.ready) | self.wide.enable),
             self.wide.enable.eq(
