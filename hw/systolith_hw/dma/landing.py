@@ -47,6 +47,8 @@ class Landing(wiring.Component):
         It is here, and then the slots hold an exponent word.
     offer : In(1)
         It is here, and then the slots hold an element that is to be written.
+    void : In(1)
+        In the cycle after ``offer``: take it back; nothing else comes.
     kind, lane, group : In
         Of that element.
     post_inner, post_outer : In(semaphore())
@@ -67,6 +69,7 @@ class Landing(wiring.Component):
     piece: Signal
     header: Signal
     offer: Signal
+    void: Signal
     kind: Signal
     lane: Signal
     group: Signal
@@ -92,6 +95,7 @@ class Landing(wiring.Component):
             "piece": In(self.piece_bytes * 8),
             "header": In(1),
             "offer": In(1),
+            "void": In(1),
             "kind": In(3),
             "lane": In(range(config.array.columns)),
             "group": In(rows["group"].shape),
@@ -118,7 +122,8 @@ class Landing(wiring.Component):
                 with m.If(self.slot == slot):
                     m.d.sync += element.word_select(slot, self.piece_bytes * 8).eq(self.piece)
 
-        ports = (self.rows, self.words, self.wide, self.scale)
+        names = ("rows", "words", "wide", "scale")
+        ports = [getattr(self, name) for name in names]
         kind = LoadKind
         chosen = (
             self.kind == kind.OPERAND_ROWS,
@@ -130,10 +135,11 @@ class Landing(wiring.Component):
             self.free.eq(~Cat(port.valid & ~port.ready for port in ports).any()),
             self.full.eq(Cat(port.valid for port in ports).any()),
         ]
-        with m.If(self.free):
-            m.d.sync += [
-                port.valid.eq(self.offer & mine) for port, mine in zip(ports, chosen, strict=True)
-            ]
+        for name, port, mine in zip(names, ports, chosen, strict=True):
+            full = Signal(name=f"full_{name}")
+            m.d.comb += port.valid.eq(full & ~self.void)
+            with m.If(self.free):
+                m.d.sync += full.eq(self.offer & mine)
 
         self._elaborate_posts(m)
         self._elaborate_words(m, element)

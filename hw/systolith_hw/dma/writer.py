@@ -216,7 +216,9 @@ class Writer(wiring.Component):
 
         # The first cycle of a transfer is the one after the last of another.
         started = Signal()
-        m.d.sync += started.eq(self.i.valid & ~self.i.ready)
+        m.d.sync += [
+            started.eq(self.i.valid & ~self.i.ready), landing.void.eq(ring.illegal)
+        ]  # fmt: skip
 
         turn = Signal.like(landing.lane)
         lane = Signal.like(landing.lane)
@@ -238,7 +240,7 @@ class Writer(wiring.Component):
             ring.hold.eq(rows & ~last_group),
             landing.slot.eq(counter.slot),
             landing.header.eq(counter.header),
-            landing.offer.eq(counter.keep & ~piece.error & ~ring.illegal),
+            landing.offer.eq(counter.keep & ~piece.error),
             landing.kind.eq(kind),
             landing.lane.eq(lane),
             landing.group.eq(Mux(counter.first | last_group, 0, group + 1)),
