@@ -113,24 +113,25 @@ class Accumulator(wiring.Component):
 
     def _elaborate_stages(self, m: Module) -> None:
         """Shift in two stages, then add."""
-        fine = self.exponent[:FINE_BITS]
-        coarse = Signal(max(1, len(self.exponent) - FINE_BITS), reset_less=True)
         valid = Signal()
         last = Signal(reset_less=True)
         m.d.sync += [
-            coarse.eq(self.exponent[FINE_BITS:]),
             valid.eq(self.valid),
             last.eq(self.last),
             self.done.eq(valid & last),
         ]
         for column in range(self.config.vector.lanes):
-            self._elaborate_column(m, column, valid, fine, coarse)
+            self._elaborate_column(m, column, valid)
 
-    def _elaborate_column(
-        self, m: Module, column: int, valid: Value, fine: Value, coarse: Value
-    ) -> None:
+    def _elaborate_column(self, m: Module, column: int, valid: Value) -> None:
         """Add the two shifters and the adder of one column."""
         array = self.config.array
+        fine = self.exponent[:FINE_BITS]
+        # Kept for each column: one for all would be far from most of what it drives.
+        coarse = Signal(
+            max(1, len(self.exponent) - FINE_BITS), name=f"coarse_{column}", reset_less=True,
+            attrs={"keep": 1},
+        )  # fmt: skip
         near = Signal(
             signed(array.psum_bits + (1 << FINE_BITS) - 1), name=f"near_{column}", reset_less=True
         )
@@ -141,6 +142,7 @@ class Accumulator(wiring.Component):
         sum_ = Signal(signed(array.accumulator_bits), name=f"sum_{column}")
         m.d.comb += [sum_.eq(total + far), self.result[column].eq(sum_)]
         m.d.sync += [
+            coarse.eq(self.exponent[FINE_BITS:]),
             near.eq(self.sums[column] << fine),
             far.eq(near << (coarse << FINE_BITS)),
             total.eq(sum_),

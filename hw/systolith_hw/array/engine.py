@@ -119,7 +119,8 @@ class MatrixEngine(wiring.Component):
         """Cycles from the entering of a result's last control word to its first beat's offer."""
         config = self.config
         array = entry_latency(config) + stages(config) - 1 + sums_latency(config)
-        return array + BeatAccumulator.latency + (2 if config.short_pipelines else 3)
+        output = 2 if config.short_pipelines else 3
+        return array + BeatAccumulator.latency + output
 
     def elaborate(self, platform) -> Module:
         config = self.config

@@ -193,7 +193,7 @@ def _work(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "start": 1,
         # One bit more than an address has, for those beyond the memory.
-        "activation": len(Value.cast(Signal(members["activation"]))) + 1,
+        "activation": job(config)["activation"].width + 1,
         "tokens_left": members["tokens"],
         "groups_left": members["groups"],
         "group_last": 1,
