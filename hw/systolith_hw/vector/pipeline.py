@@ -99,8 +99,10 @@ class BeatPipeline(wiring.Component):
         # Cycles from a word's last beat in the head to the word.
         flight = 1 + requantizer.latency + normalizer.latency
         shortest = min(beats, config.beats_per_result)
+        waiting = max(requantizer.latency, flight // shortest) + 2
+        # A power of two keeps comparisons off the pointers.
         m.submodules.writes = writes = Fifo(
-            drain_write(config), max(requantizer.latency, flight // shortest) + 2
+            drain_write(config), 1 << (waiting - 1).bit_length()
         )
         m.submodules.queue = queue = Fifo(activation_word(config), self._stream_depth(flight + 3))
         m.submodules.head = head = Head(config, queue.depth)

@@ -72,9 +72,19 @@ class Significand(wiring.Component):
         sticky: Value = C(0, 1)
         exponent: Value = C(0, 0)
         for group in GROUPS:
+            start, before = word, None
             for power in group:
                 if len(word) >= NORMAL_BITS + power:
-                    long, word, lost = _shorten(m, word, power)
+                    # Smaller powers cannot bring the word to 18 bits. Asked of what the group
+                    # begins with, so that its powers are known side by side.
+                    place = NORMAL_BITS + power - 2
+                    long = Signal(name=f"long_{power}")
+                    m.d.comb += long.eq(_reaches(start, place))
+                    if before is not None:
+                        with m.If(before[0]):
+                            m.d.comb += long.eq(_reaches(start, place + before[1]))
+                    before = long, power
+                    word, lost = _shift(m, word, long, power)
                     sticky, exponent = sticky | lost, Cat(long, exponent)
             if group != GROUPS[-1] and not self.short:
                 values = word, sticky, exponent
@@ -87,17 +97,15 @@ class Significand(wiring.Component):
         return m
 
 
-def _shorten(m: Module, word: Value, power: int) -> tuple[Signal, Signal, Value]:
-    """Shift right by ``power`` if smaller ones cannot bring the word to 18 bits.
+def _reaches(word: Value, place: int) -> Value:
+    """Return whether some bit from ``place`` on is no copy of the sign."""
+    copies = word[min(place, len(word) - 1) : -1]
+    return (copies ^ word[-1].replicate(len(copies))).any()
 
-    Returns whether it is so, what is left, and whether a one is lost.
-    """
+
+def _shift(m: Module, word: Value, long: Value, power: int) -> tuple[Signal, Value]:
+    """Shift right by ``power`` if ``long``; return what is left, and whether a one is lost."""
     kept = NORMAL_BITS + power - 1
-    copies = word[kept - 1 : -1] ^ word[-1].replicate(len(word) - kept)  # of the sign, or not
-    long = Signal(name=f"long_{power}")
     shifted = Signal(kept, name=f"shifted_{power}")
-    m.d.comb += [
-        long.eq(copies.any()),
-        shifted.eq(Mux(long, word[power:].as_signed(), word[:kept].as_signed())),
-    ]
-    return long, shifted, long & word[:power].any()
+    m.d.comb += shifted.eq(Mux(long, word[power:].as_signed(), word[:kept].as_signed()))
+    return shifted, long & word[:power].any()
