@@ -142,10 +142,11 @@ class CounterBank(wiring.Component):
         slot = Signal(range(len(self.words)))  # the word whose halves are read
         visited = Signal(range(len(self.words)))  # the one before: its halves are written
         word = Array(self.words)[slot]
-        fresh = self._scan(m, high, slot, visited)
+        following, fresh = self._scan(m, high, slot, visited)
         result = self._add(m, reader.data, high, slot, fresh, tally.count, watchdog)
         chosen, writing = self._access(m, high, word, result, fresh)
 
+        m.d.sync += tally.clear.eq(self.clear)  # late, since it reaches many flip-flops
         back = Mux(writing & chosen, self.data[:HALF], result)
         limit_too = watchdog.reload & (slot == self._slot(COUNTDOWN))
         m.d.comb += [
@@ -157,9 +158,9 @@ class CounterBank(wiring.Component):
             ),
             tally.events.eq(self.events),
             tally.enable.eq(self.enable),
-            tally.clear.eq(self.clear),
             tally.index.eq(slot),
-            tally.take.eq(~high & ~fresh & (slot < self.counters)),
+            tally.following.eq(following),
+            tally.take.eq(high & ~fresh & (following < self.counters)),
             watchdog.run.eq(self.enable),
             watchdog.activity.eq(self.activity | writing),
             watchdog.look.eq(high & (slot == self._slot(COUNTDOWN) - 1)),
@@ -177,19 +178,18 @@ class CounterBank(wiring.Component):
         """Return the place of a word in the scan."""
         return self.words.index(word)
 
-    def _scan(self, m: Module, high: Signal, slot: Signal, visited: Signal) -> Signal:
-        """Visit the words in turn; return whether counters become zero."""
+    def _scan(self, m: Module, high: Signal, slot: Signal, visited: Signal) -> tuple[Value, Signal]:
+        """Visit the words in turn; return the next one, and whether counters become zero."""
         fresh = Signal(init=1)
+        following = Array([*range(1, len(self.words)), 0])[slot]
         m.d.sync += high.eq(~high)
         with m.If(high):
-            m.d.sync += [slot.eq(slot + 1), visited.eq(slot)]
-            with m.If(slot == len(self.words) - 1):
-                m.d.sync += slot.eq(0)
+            m.d.sync += [slot.eq(following), visited.eq(slot)]
             with m.If(slot == self.counters - 1):
                 m.d.sync += fresh.eq(0)
         with m.If(self.clear):
             m.d.sync += [high.eq(0), slot.eq(self.counters), fresh.eq(1)]
-        return fresh
+        return following, fresh
 
     def _add(
         self, m: Module, read: Value, high: Value, slot: Value, fresh: Value, count: Value,
@@ -209,7 +209,7 @@ class CounterBank(wiring.Component):
             total.eq(read + Cat(operand, upper) + (carry & ~high)),
             watchdog.carry.eq(carry),
         ]
-        m.d.sync += [result.eq(Mux(zero, 0, total[:HALF])), carry.eq(total[HALF])]
+        m.d.sync += Cat(result, carry).eq(Mux(zero, 0, total))
         with m.If(high):
             m.d.sync += operand.eq(down.replicate(len(operand)))
         with m.Else():

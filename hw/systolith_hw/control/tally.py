@@ -47,21 +47,22 @@ class EventTally(wiring.Component):
     enable : In(1)
         Count ``events``, and one cycle on CYCLES.
     clear : In(1)
-        Forget all events. Not while ``enable``, nor in the cycle after.
+        Forget all events. Not in the cycle after ``enable``.
     index : In(range(counters))
-        The counter to visit.
-    take : In(1)
-        Begin its count anew.
+        A counter.
     count : Out
-        Its events since the last time.
+        Its events since the last time that it was taken.
+    following : In, take : In(1)
+        Take this counter's events in the next cycle, and begin its count anew.
     """
 
     events: data.View
     enable: Signal
     clear: Signal
     index: Signal
-    take: Signal
     count: Signal
+    following: Signal
+    take: Signal
 
     def __init__(self, config: Config, period: int) -> None:
         self.names = [name.lower() for name in counter_offsets(config.control.stall_counters)]
@@ -73,8 +74,9 @@ class EventTally(wiring.Component):
             "enable": In(1),
             "clear": In(1),
             "index": In(range(len(self.names))),
-            "take": In(1),
             "count": Out(max(self.bits)),
+            "following": In(range(len(self.names))),
+            "take": In(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -85,9 +87,14 @@ class EventTally(wiring.Component):
             # Counters stand far from what they count, hence a register between.
             happened = Signal(self.widths[index], name=f"happened_{name}")
             count = Signal(self.bits[index], name=f"count_{name}")
-            m.d.sync += [happened.eq(Mux(self.enable, event, 0)), count.eq(count + happened)]
+            taken = Signal(name=f"taken_{name}")
+            m.d.sync += [
+                happened.eq(Mux(self.enable, event, 0)),
+                taken.eq(self.take & (self.following == index)),
+                count.eq(count + happened),
+            ]
             # One logic cell of an iCE40 per bit: all but the lowest are reset.
-            with m.If(self.clear | (self.take & (self.index == index))):
+            with m.If(self.clear | taken):
                 m.d.sync += count.eq(happened)
             counts.append(count)
         m.d.comb += self.count.eq(Array(counts)[self.index])

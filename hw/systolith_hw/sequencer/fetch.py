@@ -234,7 +234,8 @@ class ProgramFetch(wiring.Component):
 
         measured = Signal()
         room = Signal(len(requested))
-        grains = self._burst(room, grain)
+        burst = self._burst(room, grain)
+        grains = burst if shape.burst_grains == 1 else Signal.like(burst, name="grains")
         m.d.comb += [
             request.payload.address.eq(grain << exact_log2(shape.grain_bytes)),
             request.payload.last.eq(grains * shape.grain_beats - 1),
@@ -249,6 +250,8 @@ class ProgramFetch(wiring.Component):
                 ]
         with m.Else():
             m.d.sync += room.eq(limit - requested)
+            if shape.burst_grains > 1:
+                m.d.sync += grains.eq(burst)
             with m.If(enable):
                 m.d.sync += [measured.eq(~measured), request.valid.eq(measured & (room != 0))]
         return measured & (room == 0)

@@ -173,25 +173,25 @@ class Micro:
         source = Signal(Source)
         high_sum = Signal()
         low_sum = Signal()
-        m.d.sync += [
-            source.eq(self._source), high_sum.eq(self._add_high), low_sum.eq(self._add_low)
-        ]  # fmt: skip
+        m.d.sync += [high_sum.eq(self._add_high), low_sum.eq(self._add_low)]
+        with m.If(picker.to_operand):
+            m.d.sync += source.eq(Mux(picker.to_high, Source.HIGH, Source.LOW))
+        with m.Elif(~picker.hold):
+            m.d.sync += source.eq(self._source)
         m.d.comb += [
             datapath.source.eq(source),
             datapath.high_sum.eq(high_sum | self._bring | (picker.apply & picker.high)),
             datapath.low_sum.eq(low_sum | (picker.apply & ~picker.high)),
             datapath.hold.eq(picker.hold),
         ]
-        with m.If(picker.apply | picker.hold):
-            m.d.comb += datapath.source.eq(Mux(picker.high, Source.HIGH, Source.LOW))
         with m.If(picker.to_operand):
             m.d.comb += datapath.operand.eq(Mux(picker.upper, Operand.UPPER, Operand.VALUE))
 
     def _connect_memory(self) -> None:
         """Choose addresses."""
         m, memory = self.m, self.memory
-        with m.If(self.picker.read):
-            m.d.comb += [self._read.eq(Read.PATCH), memory.read_enable.eq(1)]
+        with m.If(self.picker.enable):
+            m.d.comb += [self._read.eq(Read.PATCH), memory.read_enable.eq(self.picker.read)]
         numbers = {
             Read.FIRST: self.low[16:20], Read.SECOND: self.high[:4], Read.COUNT: self.count[:4],
             Read.TARGET: self.target, Read.PATCH: self.picker.register,

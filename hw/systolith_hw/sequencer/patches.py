@@ -39,11 +39,12 @@ class PatchPicker(wiring.Component):
     held : In(1), index : In(2)
         The word under work.
     read : Out(1), register : Out(4)
-        Read this runtime register.
+        Read this runtime register, whether or not there is a patch. Only with ``enable``.
     hold : Out(1)
         Keep the adder's operand.
-    to_operand : Out(1), upper : Out(1)
-        What was read becomes the adder's operand, shifted left by 16 if ``upper``.
+    to_operand : Out(1), to_high : Out(1), upper : Out(1)
+        What was read becomes the adder's operand, for the high half of a word, and shifted left
+        by 16 if ``upper``.
     apply : Out(1), high : Out(1)
         Add the operand to this half of the word under work.
     word : Out(2)
@@ -61,6 +62,7 @@ class PatchPicker(wiring.Component):
     register: Signal
     hold: Signal
     to_operand: Signal
+    to_high: Signal
     upper: Signal
     apply: Signal
     high: Signal
@@ -78,6 +80,7 @@ class PatchPicker(wiring.Component):
             "register": Out(4),
             "hold": Out(1),
             "to_operand": Out(1),
+            "to_high": Out(1),
             "upper": Out(1),
             "apply": Out(1),
             "high": Out(1),
@@ -93,9 +96,10 @@ class PatchPicker(wiring.Component):
         picked = self._pick(m)
         waits = fetched.valid & ready.valid & ~self.apply
         m.d.comb += [
-            self.read.eq(self.enable & picked.valid & ~waits),
+            self.read.eq(self.enable & ~waits),
             self.hold.eq(ready.valid & ~self.apply),
             self.to_operand.eq(fetched.valid & ~waits),
+            self.to_high.eq(fetched.high),
             self.upper.eq(fetched.upper),
             self.apply.eq(ready.valid & self.held & (ready.word == self.index)),
             self.high.eq(ready.high),
@@ -106,7 +110,7 @@ class PatchPicker(wiring.Component):
             ),
         ]
         with m.If(~waits):
-            m.d.sync += [fetched.eq(picked), fetched.valid.eq(self.read)]
+            m.d.sync += [fetched.eq(picked), fetched.valid.eq(self.enable & picked.valid)]
         with m.If(self.to_operand):
             m.d.sync += ready.eq(fetched)
         with m.Elif(self.apply):

@@ -76,7 +76,7 @@ class RegisterMemory(wiring.Component):
         m = Module()
         depth = 1 << self.address_bits
         assert depth >= 2 * REGISTERS
-        attrs: dict[str, Any] = {"no_rw_check": 1}
+        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
         store: memory.Memory = memory.Memory(
             shape=unsigned(32), depth=depth, init=[], attrs=attrs
         )
