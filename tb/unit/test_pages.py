@@ -27,9 +27,9 @@ def run(config, words, runs, *, seed=0, p_in=1.0, p_out=1.0, deadline=20_000):
     current = bytearray()
     taken: list[int] = []
 
-    def write(enable, address, value):
-        if not enable:
-            assert not address and not value, "a write of nothing is not zero"
+    def write(enable, address, value, clear):
+        if clear:
+            assert not enable and not address and not value
         raw, grain = value.to_bytes(beat, "little"), shape.grain_bytes
         for lane in range(beat // grain):
             if enable >> lane & 1:
@@ -56,9 +56,10 @@ def run(config, words, runs, *, seed=0, p_in=1.0, p_out=1.0, deadline=20_000):
             end = ended and read == limit
             ctx.set(dut.read, read)
             ctx.set(dut.end_taken, end)
-            *_, valid, ready, enable, address, value = await ctx.tick().sample(
-                dut.i.valid, dut.i.ready, dut.write.enable, dut.write.address, dut.write.data)
-            write(enable, address, value)
+            _, _, valid, ready, *written = await ctx.tick().sample(
+                dut.i.valid, dut.i.ready, dut.write.enable, dut.write.address, dut.write.data,
+                dut.write.clear)
+            write(*written)
             if take:
                 current += ring[read]
                 read = (read + 1) % shape.depth

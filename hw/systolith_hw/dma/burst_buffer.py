@@ -25,7 +25,7 @@ class BurstBuffer(wiring.Component):
 
     So the bus never waits for a semaphore or a slow source. A run with fewer beats of data than
     the descriptor says is padded with zeros: when no beat is left, a place of the memory is read
-    to which zeros are written whenever there is nothing else to write.
+    that holds zeros.
 
     =========== ==========================================================
     Latency     3 cycles from ``limit`` to a request; data follow 2 cycles
@@ -184,13 +184,11 @@ class BurstBuffer(wiring.Component):
 
         held = Signal()
         empty = Signal()
-        resting = Signal()
         m.d.comb += [
             empty.eq(self.read == gathered),
-            resting.eq(~self.write.enable.any()),
-            write.addr.eq(Cat(self.write.address, resting)),
+            write.addr.eq(Cat(self.write.address, self.write.clear)),
             write.data.eq(self.write.data),
-            write.en.eq(self.write.enable | resting.replicate(len(write.en))),
+            write.en.eq(self.write.enable | self.write.clear.replicate(len(write.en))),
             port.addr.eq(Mux(empty, empty_beat, self.read)),
             port.en.eq(~held | taken),
             self.data.p.data.eq(port.data),

@@ -76,12 +76,13 @@ def store_word(config: Config) -> data.StructLayout:
 def beat_write(config: Config) -> data.StructLayout:
     """Return the shape of a write to the buffer: which grains of the beat at ``address``.
 
-    With no grain enabled, address and data are zero.
+    ``clear`` writes a beat of zeros beside the ring; then address and data are zero.
     """
     shape = PageShape(config)
     return data.StructLayout({
         "address": shape.pointer_bits,
         "enable": config.bus.data_bytes // shape.grain_bytes,
+        "clear": 1,
         "data": config.bus.data_bytes * 8,
     })
 
@@ -207,7 +208,9 @@ class PageWriter(wiring.Component):
 
         self._elaborate_pointer(m, pointer, word, begin, paged)
         header = self._elaborate_exponents(m, position, ~open_ | closed, closing)
-        self._elaborate_write(m, pointer, start + (piece << fine), header, word, closing, piece)
+        self._elaborate_write(
+            m, pointer, start + (piece << fine), header, word, open_, closing, piece
+        )
         return m
 
     def _grains(self, kind: int) -> int:
@@ -252,9 +255,9 @@ class PageWriter(wiring.Component):
 
     def _elaborate_write(
         self, m: Module, pointer: Value, place: Value, header: Value, word: Value,
-        closing: Value, piece: Value,
+        open_: Value, closing: Value, piece: Value,
     ) -> None:  # fmt: skip
-        """Choose what goes to the buffer, and where."""
+        """Choose what goes to the buffer, and where; whether it does comes late."""
         array = self.config.array
         fine = len(pointer) - len(self.write.address)
         at = Signal.like(pointer)
@@ -263,18 +266,20 @@ class PageWriter(wiring.Component):
             for index in range(array.rows)
         ]
         m.d.sync += [self.write.eq(0), self.write.address.eq(at[fine:])]
-        with m.If(closing & ~self.ended):
+        with m.If(closing):
             m.d.comb += at.eq(place)
-            self._put(m, at[:fine], StoreKind.STREAM, header, clear=False)
-        with m.If(word):
+            self._put(m, at[:fine], StoreKind.STREAM, header, enable=~self.ended, clear=False)
+        with m.Elif(self.i.p.kind == StoreKind.WIDE):
             m.d.comb += at.eq(pointer)
-            with m.If(self.i.p.kind == StoreKind.STREAM):
-                mantissa_bytes = _spread(mantissas, array.mantissa_bytes * 8)
-                beat = self._piece(m, StoreKind.STREAM, mantissa_bytes, piece)
-                self._put(m, at[:fine], StoreKind.STREAM, beat, clear=True)
-            with m.Else():
-                beat = self._piece(m, StoreKind.WIDE, self.i.p.wide, piece)
-                self._put(m, at[:fine], StoreKind.WIDE, beat, clear=True)
+            beat = self._piece(m, StoreKind.WIDE, self.i.p.wide, piece)
+            self._put(m, at[:fine], StoreKind.WIDE, beat, enable=word, clear=True)
+        with m.Elif(open_):
+            m.d.comb += at.eq(pointer)
+            mantissa_bytes = _spread(mantissas, array.mantissa_bytes * 8)
+            beat = self._piece(m, StoreKind.STREAM, mantissa_bytes, piece)
+            self._put(m, at[:fine], StoreKind.STREAM, beat, enable=word, clear=True)
+        with m.Else():
+            m.d.sync += self.write.clear.eq(1)
 
     def _piece(self, m: Module, kind: StoreKind, word: Value, piece: Value) -> Value:
         """Return the piece of the word that is written in this cycle."""
@@ -286,7 +291,7 @@ class PageWriter(wiring.Component):
         return chosen
 
     def _put(
-        self, m: Module, lane: Value, kind: StoreKind, piece: Value, *, clear: bool
+        self, m: Module, lane: Value, kind: StoreKind, piece: Value, *, enable: Value, clear: bool
     ) -> None:
         """Write a piece at ``lane`` of its beat; ``clear`` the grains above it."""
         grains = self._grains(kind)
@@ -297,7 +302,9 @@ class PageWriter(wiring.Component):
             here = piece[index % grains * bits :][:bits]
             m.d.sync += [
                 self.write.data.word_select(index, bits).eq(Mux(mine, here, 0)),
-                self.write.enable[index].eq((slot <= index // grains) if clear else mine),
+                self.write.enable[index].eq(
+                    enable & ((slot <= index // grains) if clear else mine)
+                ),
             ]
 
 
