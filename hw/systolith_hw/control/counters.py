@@ -158,8 +158,7 @@ class CounterBank(wiring.Component):
             ),
             tally.events.eq(self.events),
             tally.enable.eq(self.enable),
-            tally.index.eq(slot),
-            tally.following.eq(following),
+            tally.index.eq(following),
             tally.take.eq(high & ~fresh & (following < self.counters)),
             watchdog.run.eq(self.enable),
             watchdog.activity.eq(self.activity | writing),
@@ -196,7 +195,6 @@ class CounterBank(wiring.Component):
         watchdog: Watchdog,
     ) -> Signal:  # fmt: skip
         """Return the new value of the half that has been read, a cycle later."""
-        is_counter = slot < self.counters
         is_countdown = slot == self._slot(COUNTDOWN)
         operand = Signal(max(len(count), len(watchdog.change)))
         down = Signal()  # the operand is negative
@@ -213,11 +211,11 @@ class CounterBank(wiring.Component):
         with m.If(high):
             m.d.sync += operand.eq(down.replicate(len(operand)))
         with m.Else():
-            m.d.sync += [operand.eq(0), down.eq(is_countdown), zero.eq(fresh & is_counter)]
+            m.d.sync += [
+                operand.eq(count), down.eq(is_countdown), zero.eq(fresh & (slot < self.counters))
+            ]
             with m.If(is_countdown):
                 m.d.sync += operand.eq(watchdog.change)
-            with m.Elif(is_counter):
-                m.d.sync += operand.eq(count)
         return result
 
     def _access(

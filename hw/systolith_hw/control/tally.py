@@ -48,21 +48,18 @@ class EventTally(wiring.Component):
         Count ``events``, and one cycle on CYCLES.
     clear : In(1)
         Forget all events. Not in the cycle after ``enable``.
-    index : In(range(counters))
-        A counter.
+    index : In(range(counters)), take : In(1)
+        In the next cycle, tell the events of this counter, and begin its count anew.
     count : Out
-        Its events since the last time that it was taken.
-    following : In, take : In(1)
-        Take this counter's events in the next cycle, and begin its count anew.
+        Its events since the last time, in that cycle; zero in others.
     """
 
     events: data.View
     enable: Signal
     clear: Signal
     index: Signal
-    count: Signal
-    following: Signal
     take: Signal
+    count: Signal
 
     def __init__(self, config: Config, period: int) -> None:
         self.names = [name.lower() for name in counter_offsets(config.control.stall_counters)]
@@ -74,14 +71,13 @@ class EventTally(wiring.Component):
             "enable": In(1),
             "clear": In(1),
             "index": In(range(len(self.names))),
-            "count": Out(max(self.bits)),
-            "following": In(range(len(self.names))),
             "take": In(1),
+            "count": Out(max(self.bits)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        counts = []
+        told: Value = Const(0, len(self.count))
         for index, name in enumerate(self.names):
             event = Const(1, 1) if name == "cycles" else Value.cast(self.events[name])
             # Counters stand far from what they count, hence a register between.
@@ -90,12 +86,12 @@ class EventTally(wiring.Component):
             taken = Signal(name=f"taken_{name}")
             m.d.sync += [
                 happened.eq(Mux(self.enable, event, 0)),
-                taken.eq(self.take & (self.following == index)),
+                taken.eq(self.take & (self.index == index)),
                 count.eq(count + happened),
             ]
             # One logic cell of an iCE40 per bit: all but the lowest are reset.
             with m.If(self.clear | taken):
                 m.d.sync += count.eq(happened)
-            counts.append(count)
-        m.d.comb += self.count.eq(Array(counts)[self.index])
+            told = told | (count & taken.replicate(len(count)))
+        m.d.comb += self.count.eq(told)
         return m
