@@ -28,7 +28,7 @@ class BurstBuffer(wiring.Component):
     that holds zeros.
 
     =========== ==========================================================
-    Latency     3 cycles from ``limit`` to a request; data follow 2 cycles
+    Latency     2 cycles from ``limit`` to a request; data follow 2 cycles
                 after that is accepted
     Throughput  1 beat per cycle, from burst to burst; bursts of one or two
                 beats 1 in 3 cycles
@@ -95,19 +95,18 @@ class BurstBuffer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         # What is decided here is true of registers: of a burst that has been on offer for a cycle,
-        # and of the limit two cycles ago.
+        # and of the limit of the cycle before.
         burst: Any = Signal.like(self.bursts.p.mark)
         seen = Signal()
         ready = Signal.like(self.limit)
         spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
-        over = Signal(2)
+        over = Signal()
         gathered = Signal.like(self.limit)
         m.d.sync += [
             burst.eq(self.bursts.p.mark),
             seen.eq(self.bursts.valid & ~self.bursts.ready),
             ready.eq(self.limit - gathered),
-            spare.eq(ready - self.bursts.p.mark.last - 1),
-            over.eq(Mux(self.end_taken, 0, Cat(self.ended, over))),
+            over.eq(self.ended & ~self.end_taken),
         ]
 
         short = spare[-1]
@@ -117,11 +116,12 @@ class BurstBuffer(wiring.Component):
         offered = Signal()
         padding = Signal()
         m.d.comb += [
-            exact.eq(over[-1] & (spare == 0)),
+            spare.eq(ready - burst.last - 1),
+            exact.eq(over & (spare == 0)),
             looking.eq(seen & ~offered & ~padding & ~self.stop),
             gather.eq(
                 looking & ~(self.hold & burst.run_end & burst.last_run)
-                & ((over[-1] & short) | exact | ~(short | burst.run_end))
+                & ((over & short) | exact | ~(short | burst.run_end))
             ),
             self.end_taken.eq(gather & burst.run_end),
         ]  # fmt: skip
