@@ -19,6 +19,7 @@ from systolith_hw.isa import Opcode
 from systolith_hw.presets import PRESETS
 from systolith_sim.dma.pages import page_bytes
 from systolith_sim.machine import Machine
+from systolith_sim.machine.scheduler import Scheduler
 
 from .machine_bench import CONFIGS, TINY, instructions, random_product
 
@@ -103,6 +104,29 @@ def test_short_rings_and_queues(queue_depth, slots):
     machine = product.machine()
     product.run(machine)
     product.check(machine)
+
+
+@pytest.mark.parametrize("out", ["memory", "wide", "activation"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_nothing_needs_a_queue(name, out, monkeypatch):
+    """No plan blocks where a unit takes an instruction only when it has ended the one before."""
+    issue, done = Scheduler._issue, 0
+
+    def issue_to_idle(scheduler, job):
+        worker = scheduler._workers.get(job.unit)
+        return (worker is None or worker.idle) and issue(scheduler, job)
+
+    monkeypatch.setattr(Scheduler, "_issue", issue_to_idle)
+    for seed, shape in enumerate(SHAPES + random_shapes(name, 10)):
+        try:
+            product = random_product(CONFIGS[name], *shape, seed=seed, out=out)
+        except ConfigError:
+            continue
+        machine = product.machine()
+        product.run(machine)
+        product.check(machine)
+        done += 1
+    assert done >= 2
 
 
 def test_onchip_main_is_minimal():

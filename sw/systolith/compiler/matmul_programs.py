@@ -22,8 +22,9 @@
   took for the last of them says that the chunk before the last one is done with.
 * If activation memory is too small, tokens are cut into blocks with a BARRIER between them, and
   weights are streamed again for each block, unless the ring holds them all.
-* Instructions stand in the order in which their units come to them, what a unit is to do first
-  before what others wait for, so that even queues of one keep everybody busy.
+* Instructions stand in the order in which their units come to them, and each behind all that the
+  one before it needs to end. With a ``queue_depth`` of 1 it is issued only then: who takes a
+  MATMUL's results stands before the next MATMUL, who frees a LOAD's slots before that LOAD.
 """
 
 from collections.abc import Mapping
@@ -162,7 +163,7 @@ class _Writer:
         self.matmul(block, 0, self.tiling.groups)
         self.drain(block, 0, self.tiling.groups, 0)
         if self.layout.out == "memory":
-            self.store(*self.layout.outputs[0])
+            self.store(self.runs(*self.layout.outputs[0]))
         self.program.end()
         return self.program.assemble()
 
@@ -238,18 +239,19 @@ class _Writer:
             token_stride=token_stride, group_stride=group_stride, **semaphores,
         )  # fmt: skip
 
-    def store(self, block: range, address: int) -> None:
-        """Store a block's words: some runs of the greatest length, then the rest."""
+    def runs(self, block: range, address: int) -> list[tuple[int, int, int]]:
+        """Return address, rows and elements of the STOREs that take a block's words.
+
+        One is for runs of the greatest length, one for the rest.
+        """
         runs = WordRuns(self.layout.config, len(block) * self.tiling.out_words)
         full = runs.counts.count(runs.longest)
-        if full:
-            self.program.store(
-                StoreKind.STREAM, address=address, rows=full, elements=runs.longest
-            )
-        for count in runs.counts[full:]:
-            self.program.store(
-                StoreKind.STREAM, address=address + full * runs.stride, elements=count
-            )
+        stores = [(address, full, runs.longest)] * bool(full)
+        return stores + [(address + full * runs.stride, 1, n) for n in runs.counts[full:]]
+
+    def store(self, runs: list[tuple[int, int, int]]) -> None:
+        for address, rows, elements in runs:
+            self.program.store(StoreKind.STREAM, address=address, rows=rows, elements=elements)
 
 
 class _StreamWriter(_Writer):
@@ -295,28 +297,27 @@ class _StreamWriter(_Writer):
         if token_by_token:
             self.matmul(block, 0, 1, wait_outer=arrived, wait_inner=self.token, post_outer=freed)
             self.load_inputs(block, post_inner=self.token)
-            if groups > 1:
-                self.matmul(block, 1, groups - 1, wait_outer=arrived, post_outer=freed)
         else:
             self.matmul(block, 0, groups, wait_outer=arrived, post_outer=freed)
         if layout.scales_resident:
             self.drain(block, 0, groups, 0)
         else:
             self.drain(block, 0, head.groups, head.local, post_outer=self.free)
-        if layout.out == "memory":
-            self.store(block, dict(layout.outputs)[block])
+        runs = self.runs(block, dict(layout.outputs)[block]) if layout.out == "memory" else []
+        self.store(runs[:1])
+        if token_by_token and groups > 1:
+            self.matmul(block, 1, groups - 1, wait_outer=arrived, post_outer=freed)
 
         if loads_weights:
             self.load_some(block, 1, head.groups - 1)
         for chunk in chunks:
             if loads_scales:
                 self.load_scales(chunk)
+            if not layout.scales_resident:
+                self.drain(block, chunk.first, chunk.groups, chunk.local, post_outer=self.free)
             if loads_weights:
                 self.load_some(block, chunk.first, chunk.groups)
-            if not layout.scales_resident:
-                self.drain(
-                    block, chunk.first, chunk.groups, chunk.local, post_outer=self.free
-                )
+        self.store(runs[1:])
 
     def load_some(self, block: range, first: int, groups: int) -> None:
         """Load weights of some groups; the first ones of all find the ring empty."""
