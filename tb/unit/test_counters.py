@@ -18,7 +18,7 @@ NAMES = [counter.name.lower() for counter in COUNTERS]
 TINY = preset("tiny")
 LARGEST = Config(array=ArrayConfig(rows=64, columns=64, output_depth=80),
                  vector=VectorConfig(lanes=64))  # fmt: skip
-IDS = {"argvalues": [TINY, LARGEST], "ids": ["tiny", "largest"]}
+BOTH = pytest.mark.parametrize("config", [TINY, LARGEST], ids=["tiny", "largest"])
 
 
 class Host:
@@ -91,7 +91,7 @@ def bench_of(config, body, *, seed=0, deadline=90_000):
     simulate(dut, bench, deadline=deadline)
 
 
-@pytest.mark.parametrize("config", **IDS)
+@BOTH
 @pytest.mark.parametrize("p", [0.03, 0.5, 1.0])
 def test_exact_after_stop(config, p):
     async def body(host, rng):
@@ -104,7 +104,7 @@ def test_exact_after_stop(config, p):
     bench_of(config, body)
 
 
-@pytest.mark.parametrize("config", **IDS)
+@BOTH
 def test_exact_however_soon_after_stop(config):
     """The first read follows the last event at once."""
 
@@ -120,7 +120,7 @@ def test_exact_however_soon_after_stop(config):
     bench_of(config, body)
 
 
-@pytest.mark.parametrize("config", **IDS)
+@BOTH
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_reads_while_counting(config, p):
     """What is read was the count at some cycle of the read."""
@@ -136,7 +136,7 @@ def test_reads_while_counting(config, p):
     bench_of(config, body)
 
 
-@pytest.mark.parametrize("config", **IDS)
+@BOTH
 def test_clear_at_any_moment(config):
     async def body(host, rng):
         for _ in range(80):
@@ -196,7 +196,7 @@ def test_nothing_counts_when_disabled():
     bench_of(TINY, body)
 
 
-@pytest.mark.parametrize("config", **IDS)
+@BOTH
 def test_latency(config):
     async def body(host, rng):
         await host.clear()

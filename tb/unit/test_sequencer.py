@@ -70,7 +70,7 @@ def test_ports(data_bytes, burst_beats, window):
     compare(config, program, {1: 2, 2: 1}, seed=window, pace=0.8, delay=3, p_ready=0.7)
 
 
-@pytest.mark.parametrize("name", ["tiny", "ulx3s"])
+@pytest.mark.parametrize("name", ["tiny", "small", "ulx3s"])
 def test_presets(name):
     config = PRESETS[name]
     program = random_program(random.Random(5), 36, config)
