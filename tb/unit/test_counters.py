@@ -66,7 +66,7 @@ class Host:
 
     async def read(self, name, p=0.0, *, enable=0):
         """Return the value of a counter or register, and how many cycles it took."""
-        offset = self.offsets.get(name, OFFSETS.get(name))
+        offset = (OFFSETS | self.offsets)[name]
         await self.cycle(p, enable=enable, read=1, number=offset // 4)
         for latency in range(1, 300):
             valid, value = await self.cycle(p, enable=enable, read=0)
