@@ -89,13 +89,12 @@ class TokenLoop(wiring.Component):
         begin = Signal()
         advance = Signal()
         final = Signal()
-        group_end = work.tokens_left == 1
         m.d.comb += [
-            final.eq(group_end & work.group_last),
+            final.eq(work.group_end & work.group_last),
             advance.eq(self.o.valid & self.o.ready),
             self.o.valid.eq(self.busy & permit.granted),
             self.o.payload.start.eq(work.start),
-            self.o.payload.group_end.eq(group_end),
+            self.o.payload.group_end.eq(work.group_end),
             self.o.payload.activation.eq(work.activation),
             self.o.payload.steps.eq(self.job.steps),
             self.o.payload.tiles.eq(Mux(work.group_last, self.job.tiles_last, self.job.tiles)),
@@ -107,15 +106,14 @@ class TokenLoop(wiring.Component):
         ]
         coming = self._elaborate_accept(m, begin, free=~self.busy | (advance & final & ~work.start))
         wrong = self._elaborate_check(m)
-        # What the loops begin again with, an instruction or a group.
-        again: Any = Signal(job(self.config))
+        inner = Mux(begin, coming.wait_inner, self.job.wait_inner)
+        outer = Mux(begin, coming.wait_outer, self.job.wait_outer)
         m.d.comb += [
-            again.eq(Mux(begin, coming, self.job)),
             permit.begin.eq(begin | (advance & ~final)),
-            permit.inner.eq(Mux(begin & wrong.any(), 0, again.wait_inner)),
-            permit.outer.eq(Mux(Mux(begin, wrong.any(), ~group_end), 0, again.wait_outer)),
+            permit.inner.eq(Mux(begin & wrong.any(), 0, inner)),
+            permit.outer.eq(Mux(Mux(begin, wrong.any(), ~work.group_end), 0, outer)),
         ]
-        self._elaborate_work(m, work, begin, advance, group_end, again)
+        self._elaborate_work(m, work, begin, advance, coming)
         with m.If(begin):
             m.d.sync += [work.zero_count.eq(wrong[0]), work.out_of_range.eq(wrong[1])]
         with m.If(begin | advance):
@@ -169,21 +167,24 @@ class TokenLoop(wiring.Component):
         return Cat(zero_count, out_of_range.any())
 
     def _elaborate_work(
-        self, m: Module, work: Any, begin: Value, advance: Value, group_end: Value, again: Any
+        self, m: Module, work: Any, begin: Value, advance: Value, coming: Any
     ) -> None:
         """Go on to the next token, or to the first of the next group or instruction."""
-        moved = work.activation[:-1] + self.job.stride
-        with m.If(begin | (advance & group_end)):
+        current = self.job
+        moved = work.activation[:-1] + current.stride
+        with m.If(begin | (advance & work.group_end)):
             m.d.sync += [
-                work.activation.eq(again.activation),
-                work.tokens_left.eq(again.tokens),
-                work.groups_left.eq(Mux(begin, again.groups, work.groups_left - 1)),
-                work.group_last.eq(Mux(begin, again.groups == 1, work.groups_left == 2)),
+                work.activation.eq(Mux(begin, coming.activation, current.activation)),
+                work.tokens_left.eq(Mux(begin, coming.tokens, current.tokens)),
+                work.group_end.eq(Mux(begin, coming.tokens == 1, current.tokens == 1)),
+                work.groups_left.eq(Mux(begin, coming.groups, work.groups_left - 1)),
+                work.group_last.eq(Mux(begin, coming.groups == 1, work.groups_left == 2)),
             ]
         with m.Elif(advance):
             m.d.sync += [
-                work.activation.eq(Cat(moved[:-1], moved[-1] | self.job.stride_overflow)),
+                work.activation.eq(Cat(moved[:-1], moved[-1] | current.stride_overflow)),
                 work.tokens_left.eq(work.tokens_left - 1),
+                work.group_end.eq(work.tokens_left == 2),
             ]
 
 
@@ -195,6 +196,7 @@ def _work(config: Config) -> data.StructLayout:
         # One bit more than an address has, for those beyond the memory.
         "activation": job(config)["activation"].width + 1,
         "tokens_left": members["tokens"],
+        "group_end": 1,
         "groups_left": members["groups"],
         "group_last": 1,
         "zero_count": 1,
