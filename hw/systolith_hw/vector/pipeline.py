@@ -99,13 +99,15 @@ class BeatPipeline(wiring.Component):
         # Cycles from a word's last beat in the head to the word.
         flight = 1 + requantizer.latency + normalizer.latency
         shortest = min(beats, config.beats_per_result)
-        waiting = max(requantizer.latency, flight // shortest) + 2
+        waiting = max(requantizer.latency, flight // shortest) + 3
         # A power of two keeps comparisons off the pointers.
         m.submodules.writes = writes = Fifo(
             drain_write(config), 1 << (waiting - 1).bit_length()
         )
-        m.submodules.queue = queue = Fifo(activation_word(config), self._stream_depth(flight + 3))
-        m.submodules.head = head = Head(config, queue.depth)
+        credits = self._stream_credits(flight + 3)
+        # With its last place free a queue may still be unready for a cycle, and nobody waits.
+        m.submodules.queue = queue = Fifo(activation_word(config), credits + 1)
+        m.submodules.head = head = Head(config, credits)
         connect(m, flipped(self.results), head.results)
         connect(m, flipped(self.scale_writes), scales.write)
         connect(m, flipped(self.beats), head.beats)
@@ -129,12 +131,12 @@ class BeatPipeline(wiring.Component):
 
         # Three cycles later the last word is out and counted, too.
         quiet = Signal(3)
-        nothing = head.empty & (writes.level == 0)
+        nothing = head.empty & writes.empty
         m.d.sync += quiet.eq(Cat(nothing, quiet))
         m.d.comb += self.empty.eq(nothing & quiet.all())
         return m
 
-    def _stream_depth(self, trip: int) -> int:
+    def _stream_credits(self, trip: int) -> int:
         """Return how many words the array makes in ``trip`` cycles, a credit's way and back."""
         rows, columns = self.config.array.rows, self.config.array.columns
         # A word takes several results, or a result gives several words at once.
