@@ -1,22 +1,24 @@
 """Wide memory: two writers, one reader."""
 
 import numpy as np
+import pytest
 from amaranth.sim import Simulator
 
 from systolith_hw.config import Config, MemoryConfig
 from systolith_hw.memory.wide import WideMemory
 
-CONFIG = Config(memory=MemoryConfig(wide_words=11))
-LANES, WORDS = CONFIG.vector.lanes, CONFIG.memory.wide_words
+WORDS = 11
+LANES = Config().vector.lanes
 
 
 def some_word(rng):
     return rng.integers(-(2**31), 2**31, LANES).tolist()
 
 
-def test_against_model():
+@pytest.mark.parametrize("short", [False, True])
+def test_against_model(short):
     """Random writes and reads: the vector unit wins, data hold until the next read's."""
-    dut = WideMemory(CONFIG)
+    dut = WideMemory(Config(memory=MemoryConfig(wide_words=WORDS), short_pipelines=short))
     rng = np.random.default_rng(1)
     memory: dict[int, list[int]] = {}
     history: list[list[int] | None] = [None, None]  # what `data` must be, this cycle first

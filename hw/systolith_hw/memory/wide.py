@@ -40,6 +40,8 @@ class WideMemory(wiring.Component):
         vector ──► first ┐
         load ────► then ─┴──► memory ──► register ──► read
 
+    With short pipelines the register is in front of the memory, which then reads a cycle later.
+
     =========== =============================================================
     Latency     2 cycles from ``read.enable`` to ``read.data``
     Throughput  one write and one read per cycle; reading a word in the cycle
@@ -92,9 +94,13 @@ class WideMemory(wiring.Component):
             write.en.eq(self.vector.valid | self.load.valid),
             write.addr.eq(chosen.address),
             write.data.eq(chosen.data),
-            read.en.eq(self.read.enable),
-            read.addr.eq(self.read.address),
         ]
-        # Block RAM is slow to show its output: nothing but this register follows it.
-        m.d.sync += self.read.data.eq(read.data)
+        if self.config.short_pipelines:
+            # The second cycle is spent on the few bits of the address.
+            m.d.sync += [read.en.eq(self.read.enable), read.addr.eq(self.read.address)]
+            m.d.comb += self.read.data.eq(read.data)
+        else:
+            # Block RAM is slow to show its output: nothing but this register follows it.
+            m.d.comb += [read.en.eq(self.read.enable), read.addr.eq(self.read.address)]
+            m.d.sync += self.read.data.eq(read.data)
         return m
