@@ -121,8 +121,9 @@ class Fifo(wiring.Component):
         write = store.write_port()
         read = store.read_port()
 
-        # A place is always left free, so that the pointers alone tell full from empty. A word may
-        # be read from the cycle after it was written, so none is read and written in one cycle.
+        # A place is always left free, so that the pointers alone tell full from empty. It is
+        # written in every cycle, with a word or not: an enable would go to every block of a wide
+        # memory. A word may be read from the cycle after it was written.
         stored = Signal()
         valid = Signal()
         free = Signal()
@@ -130,7 +131,7 @@ class Fifo(wiring.Component):
             stored.eq(write.addr != read.addr),
             self.i.ready.eq(self._after(write.addr) != read.addr),
             self.empty.eq(~(stored | valid | self.o.valid)),
-            write.en.eq(push),
+            write.en.eq(1),
             write.data.eq(self.i.payload),
             read.en.eq(free),  # also when nothing is stored: what it reads then is not valid
         ]
