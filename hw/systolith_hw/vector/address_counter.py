@@ -130,7 +130,7 @@ class AddressCounter(wiring.Component):
 
 
 def _sum(a: Value, b: Value) -> Value:
-    """Add a folded stride, or one, to a folded address that is not beyond."""
+    """Add a folded stride, or one, to a folded address; what is beyond stays beyond."""
     bits = len(a) - 1
     total = (a[:bits] + b[:bits])[: bits + 1]
-    return Cat(total[:bits], total[bits] | b[bits:].any())
+    return Cat(total[:bits], total[bits] | a[bits] | b[bits:].any())
