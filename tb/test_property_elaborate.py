@@ -44,6 +44,7 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
                 scale_words=draw(depth), program_instructions=draw(power(2, 8)),
                 operand_single_port=draw(st.booleans()),
                 activation_distributed=draw(st.booleans()),
+                results_distributed=draw(st.booleans()),
             ),
             bus=BusConfig(
                 data_bytes=draw(power(0, 7)), address_bits=draw(st.integers(16, 32)),

@@ -52,7 +52,8 @@ PARTS = {
     "ice40-up5k": Part(
         part="iCE40UP5K SG48",
         speed_grade="the only one",
-        synthesis="synth_ice40 -device u -dsp",
+        # Not -dsp, which would rewrite the SB_MAC16 that the core has: see vendor/ice40.py.
+        synthesis="synth_ice40 -device u",
         tool="nextpnr-ice40",
         options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
         target_mhz=25,

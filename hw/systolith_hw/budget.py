@@ -15,7 +15,8 @@ from .config import (
     Config,
     ConfigError,
 )
-from .registers import COUNTERS
+from .dma.page_shape import PageShape
+from .registers import REGISTER_SPACE
 
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
            "memory_budget", "multiplier_budget"]  # fmt: skip
@@ -185,11 +186,9 @@ def _memories(config: Config) -> list[_Memory]:
     array, memory, bus = config.array, config.memory, config.bus
     rows, lanes = array.rows, config.vector.lanes
     distributed = memory.activation_distributed
-    word_bits = rows * array.mantissa_bits + array.exponent_bits
     instruction_words = INSTRUCTION_BYTES * 8 // PROGRAM_BITS
     program_words = memory.program_instructions * instruction_words
     loop_bits = (config.sequencer.loop_depth - 1).bit_length()
-    address_bits = (max(memory.wide_words, memory.activation_words) - 1).bit_length()
     queued = (config.sequencer.queue_depth - 1) * instruction_words
     return [
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
@@ -212,18 +211,30 @@ def _memories(config: Config) -> list[_Memory]:
                 setting="sequencer.loop_depth"),
         _Memory(memory="queues", words=queued, width=PROGRAM_BITS, copies=4,
                 setting="sequencer.queue_depth"),
-        _Memory(memory="results", words=array.output_depth,
-                width=array.accumulator_bits * array.columns, setting="array.output_depth",
-                logic=True),
+        _Memory(memory="results",
+                words=array.output_depth * config.beats_per_result + (not config.short_pipelines),
+                width=array.accumulator_bits * lanes, setting="array.output_depth",
+                logic=memory.results_distributed),
+        *_pipelines(config),
+        _Memory(memory="store beats", words=PageShape(config).depth + 1, width=8 * bus.data_bytes,
+                setting="bus.burst_beats"),
+        _Memory(memory="counters", words=REGISTER_SPACE // 2, width=16),
+    ]  # fmt: skip
+
+
+def _pipelines(config: Config) -> list[_Memory]:
+    """List the memories of the vector unit that are as deep as its pipelines are long."""
+    array, memory, lanes = config.array, config.memory, config.vector.lanes
+    if config.short_pipelines:  # one beat at a time: nothing is under way
+        words = max(2, array.rows // lanes)
+        return [_Memory(memory="beats", words=words, width=FIXED_BITS * lanes)]
+    word_bits = array.rows * array.mantissa_bits + array.exponent_bits
+    address_bits = (max(memory.wide_words, memory.activation_words) - 1).bit_length()
+    return [
         _Memory(memory="beats", words=LATENCY_WORDS, width=FIXED_BITS * lanes),
         _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
         _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11),
-        _Memory(memory="store pages", words=max(2 * rows, 8),
-                width=max(8 * array.word_bytes, FIXED_BITS * lanes) + 3),
-        _Memory(memory="store beats", words=max(2 * bus.burst_beats, 4), width=8 * bus.data_bytes,
-                setting="bus.burst_beats"),
-        _Memory(memory="counters", words=len(COUNTERS), width=32),
-    ]  # fmt: skip
+    ]
 
 
 def _place(memory: _Memory, part: Device) -> MemoryUse:

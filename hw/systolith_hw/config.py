@@ -170,6 +170,8 @@ class MemoryConfig:
         The operand memory has one port (iCE40 SPRAM): a write delays a read by one cycle.
     activation_distributed : bool
         Build the activation memory from logic cells in place of block RAM.
+    results_distributed : bool
+        The same for the array's output FIFO.
     """
 
     operand_tiles: int = 512
@@ -179,6 +181,7 @@ class MemoryConfig:
     program_instructions: int = 128
     operand_single_port: bool = False
     activation_distributed: bool = False
+    results_distributed: bool = False
 
     def __post_init__(self) -> None:
         for name in ("operand_tiles", "activation_words", "wide_words", "scale_words"):
@@ -226,7 +229,8 @@ class SequencerConfig:
     Parameters
     ----------
     queue_depth : int
-        Instructions that wait in front of each unit, 1 to 16. The one that runs is not counted.
+        Instructions that wait in front of each unit, 1 to 16. The one that runs is not counted,
+        but for a depth of 1: then it stays where it waited, and none waits behind it.
     semaphores : int
         Counting semaphores, 1 to 16.
     semaphore_bits : int

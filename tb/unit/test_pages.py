@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from systolith_hw.dma.pages import PageShape, PageWriter
+from systolith_hw.dma.page_shape import PageShape
+from systolith_hw.dma.pages import PageWriter
 from systolith_hw.isa import StoreKind
 from systolith_hw.presets import preset
 from systolith_sim.dma.pages import pack_pages

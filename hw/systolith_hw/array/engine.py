@@ -169,7 +169,7 @@ class MatrixEngine(wiring.Component):
         return Fifo(
             result_beat(config),
             config.array.output_depth * config.beats_per_result + register,
-            style="block",
+            style="distributed" if config.memory.results_distributed else "block",
             output_register=register,
         )
 

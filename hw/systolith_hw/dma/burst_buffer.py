@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import request, write_beat
-from .pages import PageShape, beat_write
+from .page_shape import PageShape
+from .pages import beat_write
 from .requester import burst
 
 __all__ = ["BurstBuffer"]

@@ -281,4 +281,4 @@ class LoadUnit(wiring.Component):
         m.d.comb += [
             queue.i.payload.eq(place), queue.i.valid.eq(i.valid), i.ready.eq(queue.i.ready)
         ]  # fmt: skip
-        return queue.level.any()
+        return ~queue.empty

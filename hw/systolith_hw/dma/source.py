@@ -11,7 +11,8 @@ from ..interfaces import SemaphorePost, SemaphoreWait, activation_word, descript
 from ..isa import SLOT_BITS, Opcode, StoreKind
 from ..memory.wide import WideRead
 from ..sequencer.permit import Permit
-from .pages import PageShape, store_word
+from .page_shape import PageShape
+from .pages import store_word
 
 __all__ = ["StoreSource"]
 

@@ -213,7 +213,7 @@ class StoreUnit(wiring.Component):
                 requester.i.valid.eq(queue.o.valid),
                 queue.o.ready.eq(requester.i.ready),
             ]
-            queued, offered = queue.level.any(), queue.o.payload
+            queued, offered = ~queue.empty, queue.o.payload
         m.d.comb += [
             requester.i.payload.eq(offered.extent),
             answers.post.eq(offered.post_outer),

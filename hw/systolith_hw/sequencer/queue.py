@@ -70,7 +70,7 @@ class InstructionQueue(wiring.Component):
             m.submodules.fifo = fifo = Fifo(WORD_BITS, (depth - 1) * WORDS)
             connect(m, flipped(self.i), fifo.i)
             connect(m, fifo.o, words)
-            m.d.comb += waiting.eq(fifo.level != 0)
+            m.d.comb += waiting.eq(~fifo.empty)
         else:
             connect(m, flipped(self.i), words)
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import NORMAL_BITS, SCALE_BITS
 from ..vendor.ecp5 import PORT_BITS, mult18x18d
+from ..vendor.ice40 import multiply_16x16
 
 __all__ = ["PRODUCT_BITS", "Multiplier"]
 
@@ -23,7 +24,8 @@ class Multiplier(wiring.Component):
     Parameters
     ----------
     target : str
-        "ecp5" takes one MULT18X18D, if not ``short``; otherwise synthesis maps a plain product.
+        "ecp5" takes one MULT18X18D, if not ``short``; "ice40" takes one SB_MAC16 and adds the
+        significand's two upper bits; otherwise synthesis maps a plain product.
     short : bool
         Leave out the registers before the product.
 
@@ -63,16 +65,18 @@ class Multiplier(wiring.Component):
             unsigned = Cat(self.scale, C(0, PORT_BITS - SCALE_BITS))
             m.d.comb += self.product.eq(mult18x18d(m, "scale", self.significand, unsigned))
             return m
-        product = Signal.like(self.product, reset_less=True)
-        m.d.comb += self.product.eq(product)
-        if self.short:
-            m.d.sync += product.eq(self.significand * self.scale)
-        else:
+        significand, scale = self.significand, self.scale
+        if not self.short:
             significand = Signal.like(self.significand, reset_less=True)
             scale = Signal.like(self.scale, reset_less=True)
-            m.d.sync += [
-                significand.eq(self.significand),
-                scale.eq(self.scale),
-                product.eq(significand * scale),
-            ]
+            m.d.sync += [significand.eq(self.significand), scale.eq(self.scale)]
+        if self.target == "ice40":
+            upper = Signal(signed(SCALE_BITS + 2), reset_less=True)
+            m.d.sync += upper.eq(significand[SCALE_BITS:].as_signed() * scale)
+            lower = multiply_16x16(m, "scale", significand[:SCALE_BITS], scale)
+            m.d.comb += self.product.eq(lower + (upper << SCALE_BITS))
+        else:
+            product = Signal.like(self.product, reset_less=True)
+            m.d.comb += self.product.eq(product)
+            m.d.sync += product.eq(significand * scale)
         return m

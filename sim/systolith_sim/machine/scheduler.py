@@ -113,10 +113,12 @@ class Scheduler:
     def _issue(self, job: Job) -> bool:
         """Return whether the sequencer is done with ``job``."""
         if job.unit != Unit.SEQUENCER:
-            queue = self._workers[job.unit].queue
-            if len(queue) == self._depth:
+            worker = self._workers[job.unit]
+            # With a depth of 1 an instruction stands in the queue for as long as it runs.
+            stands = self._depth == 1 and worker.job is not None
+            if len(worker.queue) + stands == self._depth:
                 return False
-            queue.append(job)
+            worker.queue.append(job)
             return True
         if not all(worker.idle for worker in self._workers.values()):
             return False
