@@ -24,12 +24,12 @@ class Fifo(wiring.Component):
     Latency     a word accepted in cycle t is offered in cycle t + 2, with
                 ``output_register`` t + 3 (:attr:`latency`; t + 1 for
                 depth 1)
-    Throughput  1 word per cycle from depth 3 on, with ``output_register``
-                4; else 1 in 2 cycles
+    Throughput  1 word per cycle from depth 4 on, with ``output_register``
+                5; below that 2 in 3 cycles, then 1 in 3 (1 in 2 for depth 1)
     Stall       ``i.ready``, ``o.valid``, ``empty`` and ``level`` come from
                 registers: no combinational path leads through the queue.
-                ``i.ready`` may be zero for a cycle while the last word
-                but one moves to the output
+                ``i.ready`` may be zero for up to 2 cycles while the last
+                word but one moves to the output
     =========== ==========================================================
 
     Parameters
@@ -129,14 +129,19 @@ class Fifo(wiring.Component):
         free = Signal()
         m.d.comb += [
             stored.eq(write.addr != read.addr),
-            self.i.ready.eq(self._after(write.addr) != read.addr),
             self.empty.eq(~(stored | valid | self.o.valid)),
             write.en.eq(1),
             write.data.eq(self.i.payload),
             read.en.eq(free),  # also when nothing is stored: what it reads then is not valid
         ]
+        # Whoever writes has gates of its own behind `ready`, so that is a register; a place that
+        # is read now counts as free a cycle later.
+        following = self._after(write.addr)
+        ready = Signal(init=1)
+        m.d.comb += self.i.ready.eq(ready)
+        m.d.sync += ready.eq(Mux(push, self._after(following), following) != read.addr)
         with m.If(push):
-            m.d.sync += write.addr.eq(self._after(write.addr))
+            m.d.sync += write.addr.eq(following)
         with m.If(free):
             m.d.sync += valid.eq(stored)
             with m.If(stored):
