@@ -140,9 +140,10 @@ class Core(wiring.Component):
         units = {
             Unit.ARRAY: array, Unit.VECTOR: vector, Unit.LOAD: load, Unit.STORE: store
         }  # fmt: skip
-        idle = self._connect_units(m, sequencer, semaphores, units)
+        units_idle = Signal()  # told from all over the core, so it has a cycle to itself
+        m.d.sync += units_idle.eq(self._connect_units(m, sequencer, semaphores, units))
         m.d.comb += [
-            sequencer.units_idle.eq(idle),
+            sequencer.units_idle.eq(units_idle),
             sequencer.start.eq(self.start),
             sequencer.program_write.eq(self.program_write),
             semaphores.clear.eq(self.start),
