@@ -142,11 +142,12 @@ class CounterBank(wiring.Component):
         slot = Signal(range(len(self.words)))  # the word whose halves are read
         visited = Signal(range(len(self.words)))  # the one before: its halves are written
         word = Array(self.words)[slot]
-        following, fresh = self._scan(m, high, slot, visited)
+        cleared = Signal()
+        following, fresh = self._scan(m, high, slot, visited, cleared)
         result = self._add(m, reader.data, high, slot, fresh, tally.count, watchdog)
-        chosen, writing = self._access(m, high, word, result, fresh)
+        chosen, writing = self._access(m, high, word, result, fresh, cleared)
 
-        m.d.sync += tally.clear.eq(self.clear)  # late, since it reaches many flip-flops
+        m.d.sync += cleared.eq(self.clear)  # late, since it comes from far and reaches much
         back = Mux(writing & chosen, self.data[:HALF], result)
         limit_too = watchdog.reload & (slot == self._slot(COUNTDOWN))
         m.d.comb += [
@@ -156,6 +157,7 @@ class CounterBank(wiring.Component):
             writer.en.eq(
                 (visited < self.counters) | (visited == self._slot(COUNTDOWN)) | (writing & chosen)
             ),
+            tally.clear.eq(cleared),
             tally.events.eq(self.events),
             tally.enable.eq(self.enable),
             tally.index.eq(following),
@@ -177,7 +179,9 @@ class CounterBank(wiring.Component):
         """Return the place of a word in the scan."""
         return self.words.index(word)
 
-    def _scan(self, m: Module, high: Signal, slot: Signal, visited: Signal) -> tuple[Value, Signal]:
+    def _scan(
+        self, m: Module, high: Signal, slot: Signal, visited: Signal, cleared: Signal
+    ) -> tuple[Value, Signal]:
         """Visit the words in turn; return the next one, and whether counters become zero."""
         fresh = Signal(init=1)
         following = Array([*range(1, len(self.words)), 0])[slot]
@@ -186,7 +190,7 @@ class CounterBank(wiring.Component):
             m.d.sync += [slot.eq(following), visited.eq(slot)]
             with m.If(slot == self.counters - 1):
                 m.d.sync += fresh.eq(0)
-        with m.If(self.clear):
+        with m.If(cleared):
             m.d.sync += [high.eq(0), slot.eq(self.counters), fresh.eq(1)]
         return following, fresh
 
@@ -219,7 +223,7 @@ class CounterBank(wiring.Component):
         return result
 
     def _access(
-        self, m: Module, high: Value, word: Value, result: Value, fresh: Value
+        self, m: Module, high: Value, word: Value, result: Value, fresh: Value, cleared: Value
     ) -> tuple[Signal, Signal]:
         """Read and write when the scan comes by.
 
@@ -236,7 +240,7 @@ class CounterBank(wiring.Component):
         chosen = Signal()
         write_here = self.write & self.stored & (self.number < COUNTER_BASE // 4)
         last = high & chosen
-        with m.If(self.clear):
+        with m.If(cleared):
             m.d.sync += [
                 waiting.eq(waiting | found | (chosen & ~high)), found.eq(0), chosen.eq(0)
             ]  # fmt: skip
@@ -254,6 +258,6 @@ class CounterBank(wiring.Component):
         half = Mux(self.stored, result, self.elsewhere.word_select(high, HALF))
         with m.If(self.write):
             m.d.sync += self.data.eq(self.write_data)
-        with m.Elif(chosen & (high | ~self.clear)):
+        with m.Elif(chosen & (high | ~cleared)):
             m.d.sync += self.data.eq(Cat(self.data[HALF:], Mux(self.error, 0, half)))
         return chosen, writing
