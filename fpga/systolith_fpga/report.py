@@ -1,6 +1,7 @@
 """Synthesise and place a core, and say what it takes and how fast it is."""
 
 import json
+import re
 import shlex
 import typing
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from amaranth.lib import wiring
 from systolith_hw.budget import check_budget, device
 from systolith_hw.config import Config
 from systolith_hw.verilog import component_verilog
+from systolith_sim.verilator import ToolError
 
 from .netlist import count_cells, count_units
-from .parts import PARTS
+from .parts import PARTS, Part
 from .tools import run_tool
 from .units import UNITS
 from .wrapper import RegisterWrapper
@@ -139,7 +141,10 @@ def measure(
         "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
         *(["--router", router] if router else []),
     ]  # fmt: skip
-    run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
+    try:
+        run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
+    except ToolError as error:
+        raise ToolError(_overfull((folder / "nextpnr.log").read_text(), part) or error) from None
 
     placed = json.loads((folder / "report.json").read_text())
     modules = json.loads((folder / "stat.json").read_text())["modules"]
@@ -163,6 +168,14 @@ def _sites(placed: dict[str, typing.Any], wrapped: dict[str, int]) -> int:
     if "ICESTORM_LC" in usage:
         return usage["ICESTORM_LC"]["used"] - wrapped["ff"]
     return usage["TRELLIS_COMB"]["used"] - wrapped["lut"]
+
+
+def _overfull(log: str, part: Part) -> str:
+    """Return a sentence about what the device has too little of, or nothing."""
+    used = re.findall(r"(\w+): +(\d+)/ +(\d+) +\d+%", log)
+    over = {name: f"{taken} {name} of {there}" for name, taken, there in used
+            if int(taken) > int(there)}  # fmt: skip
+    return f"the {part.part} is too small: it takes {', '.join(over.values())}" if over else ""
 
 
 def _paths(placed: dict[str, typing.Any]) -> list[list[dict[str, typing.Any]]]:

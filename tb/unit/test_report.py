@@ -1,7 +1,7 @@
 """The report flow on a core whose size is known: what it counts, and what it leaves out."""
 
 import pytest
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,6 +45,24 @@ class Small(wiring.Component):
         return m
 
 
+class Many(wiring.Component):
+    """One multiplier more than an iCE40UP5K has."""
+
+    a: Signal
+    o: Signal
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(16), "o": Out(32)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        total: Value = Const(0, 32)
+        for index in range(9):
+            total ^= multiply_16x16(m, f"{index}", self.a, self.a ^ index)
+        m.d.comb += self.o.eq(total)
+        return m
+
+
 @pytest.mark.parametrize("device, dsp", [("ecp5-25k", 1), ("ice40-up5k", 1)])
 def test_counts_the_core_alone(device, dsp, tmp_path):
     stages: list[str] = []
@@ -77,6 +95,13 @@ def test_same_seed_same_report(tmp_path):
 def test_broken_verilog_names_the_tool_and_the_log(tmp_path):
     with pytest.raises(ToolError, match=r"yosys failed: core.v:1: ERROR: .* \(see .*yosys.log\)"):
         measure("module systolith(;", wiring.Signature({"o": Out(1)}), "ecp5-25k", tmp_path)
+
+
+def test_a_device_that_is_too_small_is_named(tmp_path):
+    core = Many()
+    text = component_verilog(core, name="systolith")
+    with pytest.raises(ToolError, match="iCE40UP5K .* too small: it takes 9 ICESTORM_DSP of 8"):
+        measure(text, core.signature, "ice40-up5k", tmp_path)
 
 
 def test_a_missing_tool_says_how_to_install_it(tmp_path):
