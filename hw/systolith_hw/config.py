@@ -78,7 +78,7 @@ class ArrayConfig:
     max_k : int
         Longest reduction, in elements. Sizes the accumulators.
     output_depth : int
-        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 10``,
+        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 10`` and 13,
         which hides the way through the array for reductions of a single step.
     """
 
@@ -95,7 +95,8 @@ class ArrayConfig:
         _require_range("array.mantissa_bits", self.mantissa_bits, 8, 16)
         _require_range("array.window", self.window, 1, 24)
         _require_range("array.max_k", self.max_k, self.rows, 65536)
-        _require_range("array.output_depth", self.output_depth, self.rows + 10, 256)
+        least = max(self.rows + 10, 13)
+        _require_range("array.output_depth", self.output_depth, least, 256)
         _require(
             self.accumulator_bits <= 52,
             f"array.window {self.window} with array.max_k {self.max_k} and array.mantissa_bits "
@@ -202,7 +203,7 @@ class BusConfig:
     burst_beats : int
         Longest burst. Power of two, 1 to 256.
     outstanding : int
-        Read bursts that may be under way at once, 1 to 16.
+        Bursts that may be under way at once, for reads and for writes each, 1 to 16.
     """
 
     data_bytes: int = 8
@@ -244,6 +245,11 @@ class SequencerConfig:
     semaphore_bits: int = 10
     loop_depth: int = 4
 
+    @property
+    def instructions_stand(self) -> bool:
+        """Whether an instruction stays where it waited for as long as its unit works on it."""
+        return self.queue_depth == 1
+
     def __post_init__(self) -> None:
         _require_range("sequencer.queue_depth", self.queue_depth, 1, 16)
         _require_range("sequencer.semaphores", self.semaphores, 1, 16)
@@ -275,7 +281,9 @@ class Config:
         The parts; see their classes.
     short_pipelines : bool
         Fewer register stages in the arithmetic, for devices whose clock is slow anyway and whose
-        flip-flops are dear (iCE40). Numbers are the same, latencies are not.
+        flip-flops are dear (iCE40). Numbers are the same, latencies are not: the vector unit takes
+        5 cycles for each beat, so that the array waits for it in reductions of less than
+        5 * rows * columns / lanes elements.
     device : str
         The part that the memory budget is held against: a key of
         :data:`systolith_hw.budget.DEVICES`, or "" for none.

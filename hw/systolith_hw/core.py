@@ -13,8 +13,9 @@ from .control.tally import event_layout
 from .dma.load import LoadUnit
 from .dma.store import StoreUnit
 from .interfaces import Fault, ReadPort, WritePort
-from .isa import Opcode, Unit
+from .isa import Unit
 from .memory.wide import WideMemory
+from .sequencer.issue import QUEUES
 from .sequencer.queue import InstructionQueue
 from .sequencer.semaphores import SemaphoreFile
 from .sequencer.sequencer import Sequencer
@@ -22,14 +23,6 @@ from .sequencer.take import TakeStage
 from .vector.unit import VectorUnit
 
 __all__ = ["Core"]
-
-OPCODES = {
-    Unit.ARRAY: Opcode.MATMUL,
-    Unit.VECTOR: Opcode.DRAIN,
-    Unit.LOAD: Opcode.LOAD,
-    Unit.STORE: Opcode.STORE,
-}
-"""The instruction that each queue carries."""
 
 
 class Core(wiring.Component):
@@ -163,7 +156,7 @@ class Core(wiring.Component):
         idle = Const(1)
         for index, (unit, part) in enumerate(units.items()):
             name = unit.name.lower()
-            queue = InstructionQueue(self.config, OPCODES[unit])
+            queue = InstructionQueue(self.config, QUEUES[unit])
             self._add(m, f"{name}_queue", queue)
             connect(m, getattr(sequencer, name), queue.i)
             connect(m, queue.o, part.instruction)

@@ -21,7 +21,6 @@ __all__ = [
     "descriptor",
     "read_beat",
     "request",
-    "result",
     "result_beat",
     "row_write",
     "scale_entry",
@@ -195,11 +194,6 @@ def activation_word(config: Config) -> data.StructLayout:
         "mantissas": data.ArrayLayout(signed(config.array.mantissa_bits), config.array.rows),
         "exponent": config.array.exponent_bits,
     })
-
-
-def result(config: Config) -> data.ArrayLayout:
-    """Return the shape of what the array computes for one token and output tile: C sums."""
-    return data.ArrayLayout(signed(config.array.accumulator_bits), config.array.columns)
 
 
 def result_beat(config: Config) -> data.ArrayLayout:

@@ -11,7 +11,7 @@ from ..interfaces import unit_ports
 from ..isa import Opcode
 from ..stream.spare import Spare
 from .access import control_word
-from .job import keeps_instruction, token
+from .job import token
 from .token_loop import TokenLoop
 from .word_loop import WordLoop
 
@@ -44,7 +44,7 @@ class Feeder(wiring.Component):
                 semaphores let it; a one-word token that waits for two
                 semaphores, or a one-word instruction, takes 2 cycles;
                 where instructions stay in their queue
-                (:func:`.job.keeps_instruction`) some cycles between two
+                (``sequencer.instructions_stand``) some cycles between two
     Stall       as :class:`TokenLoop` and :class:`WordLoop` say
     =========== ==========================================================
 
@@ -105,7 +105,7 @@ class Feeder(wiring.Component):
         wiring.connect(m, wiring.flipped(self.instruction), tokens.instruction)
         wiring.connect(m, tokens.wait, wiring.flipped(self.wait))
         wiring.connect(m, words.fault, wiring.flipped(self.fault))
-        if self.config.short_pipelines and keeps_instruction(self.config):
+        if self.config.short_pipelines and self.config.sequencer.instructions_stand:
             wiring.connect(m, tokens.o, words.i)
         else:
             m.submodules.spare = spare = Spare(token(self.config))

@@ -10,15 +10,7 @@ from ..interfaces import PC_BITS
 from ..isa import SLOT_BITS
 from ..sequencer.permit import semaphore
 
-__all__ = ["job", "job_of", "keeps_instruction", "steps_limit", "token"]
-
-
-def keeps_instruction(config: Config) -> bool:
-    """Return whether an instruction stays in its queue for as long as it is executed.
-
-    Where nothing waits behind it, that costs nothing but a few cycles, and saves a copy.
-    """
-    return config.sequencer.queue_depth == 1
+__all__ = ["job", "job_of", "steps_limit", "token"]
 
 
 def steps_limit(config: Config) -> int:

@@ -10,7 +10,7 @@ from ..config import Config
 from ..interfaces import SemaphoreWait, descriptor
 from ..isa import Opcode
 from ..sequencer.permit import Permit
-from .job import job, job_of, keeps_instruction, steps_limit, token
+from .job import job, job_of, steps_limit, token
 
 __all__ = ["TokenLoop"]
 
@@ -33,7 +33,7 @@ class TokenLoop(wiring.Component):
     =========== ==========================================================
 
     An instruction is accepted as it begins. Where it stays in its queue
-    (:func:`.job.keeps_instruction`), it is accepted 1 cycle after ``drained`` at its end, and
+    (``sequencer.instructions_stand``), it is accepted 1 cycle after ``drained`` at its end, and
     the next begins 2 cycles later.
 
     Parameters
@@ -127,7 +127,7 @@ class TokenLoop(wiring.Component):
         coming: Any = Signal(job(self.config))
         m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready & ~begin)
         m.d.comb += coming.as_value().eq(job_of(self.config, self.instruction.payload))
-        if keeps_instruction(self.config):
+        if self.config.sequencer.instructions_stand:
             begun = Signal()
             m.d.comb += [
                 begin.eq(checked & ~begun & ~self.halt),

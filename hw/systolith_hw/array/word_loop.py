@@ -10,7 +10,7 @@ from ..config import Config
 from ..interfaces import Fault, SemaphorePost
 from ..isa import ErrorCode
 from .access import control_word
-from .job import job, keeps_instruction, token
+from .job import job, token
 
 __all__ = ["WordLoop"]
 
@@ -140,7 +140,7 @@ class WordLoop(wiring.Component):
             self.post_outer.valid.eq(finish & work.group_end & now.post_outer.present),
         ]
         # An instruction that stays is there for one more cycle.
-        with_post = m.d.comb if keeps_instruction(self.config) else m.d.sync
+        with_post = m.d.comb if self.config.sequencer.instructions_stand else m.d.sync
         with_post += [
             self.post_inner.id.eq(now.post_inner.id), self.post_outer.id.eq(now.post_outer.id)
         ]  # fmt: skip
@@ -153,7 +153,7 @@ class WordLoop(wiring.Component):
 
     def _job(self, m: Module) -> Any:
         """Return the job of the token under way."""
-        if keeps_instruction(self.config):
+        if self.config.sequencer.instructions_stand:
             return self.job
         now = Signal.like(self.job, reset_less=True)
         with m.If(self.i.ready & self.i.payload.start):

@@ -89,7 +89,7 @@ class Answers(wiring.Component):
         m = Module()
         current = Signal(range(self.config.bus.outstanding + 2))
         m.d.comb += self.failed.eq(self.response.valid & self.response.payload)
-        if self.config.sequencer.queue_depth == 1:
+        if self.config.sequencer.instructions_stand:
             self._elaborate_one(m, current)
         else:
             self._elaborate_two(m, current)

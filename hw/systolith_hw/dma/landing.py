@@ -162,7 +162,7 @@ class Landing(wiring.Component):
 
     def _elaborate_posts(self, m: Module) -> None:
         """Keep what to post beside the element, where the next transfer may have begun."""
-        held = self.config.sequencer.queue_depth == 1
+        held = self.config.sequencer.instructions_stand
         for post, give in (
             (self.post_inner, self.posted_inner), (self.post_outer, self.posted_outer),
         ):  # fmt: skip

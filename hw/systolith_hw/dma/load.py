@@ -162,7 +162,7 @@ class LoadUnit(wiring.Component):
 
         Without a queue, an instruction that fails stays where it is.
         """
-        held = self.config.sequencer.queue_depth == 1
+        held = self.config.sequencer.instructions_stand
         reasons: Any = Signal(failures())
         ours = Signal()
         m.d.comb += ours.eq(reasons.as_value().any())

@@ -49,8 +49,8 @@ class StoreUnit(wiring.Component):
                 request: n + 5 cycles where a word is two beats; its data 2
                 cycles after the request is accepted
     Throughput  1 beat per cycle; 1 cycle is lost between runs
-    Stall       a slow bus holds up ``stream`` when two pages and two
-                bursts are full
+    Stall       a slow bus holds up ``stream`` when the burst buffer is full
+                (two bursts and a page)
     Golden      :func:`systolith_sim.dma.pages.pack_pages`
     =========== ==========================================================
 
@@ -226,7 +226,7 @@ class StoreUnit(wiring.Component):
 
         Without a queue, an instruction that fails stays where it is.
         """
-        held = self.config.sequencer.queue_depth == 1
+        held = self.config.sequencer.instructions_stand
         if held:
             m.d.comb += self.fault.pc.eq(self.instruction.p.pc)
         with m.If(~self.fault.valid):

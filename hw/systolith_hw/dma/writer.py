@@ -159,7 +159,7 @@ class Writer(wiring.Component):
             self.starving.eq(self.i.valid & ~valid),
         ]
         self._elaborate_element(m, counter, ring, landing, piece)
-        if self.config.sequencer.queue_depth > 1:
+        if not self.config.sequencer.instructions_stand:
             m.d.comb += self.i.ready.eq(finish)
         else:
             # The instruction stays while something of it may fail or post.

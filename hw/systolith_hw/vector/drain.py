@@ -169,7 +169,7 @@ class DrainLoop(wiring.Component):
     def _elaborate_order(self, m: Module, free: Value, done: Value) -> Any:
         """Accept an instruction; return its fields, which stay from the check to the last beat."""
         order: Any = Signal(drain_order(self.config), reset_less=True)
-        stands = self.config.sequencer.queue_depth == 1
+        stands = self.config.sequencer.instructions_stand
         m.d.comb += self.instruction.ready.eq(done if stands else free)
         fields = order_of(self.config, self.instruction.payload)
         if stands:

@@ -11,6 +11,7 @@ from ..interfaces import activation_word
 from ..memory.scale import ScaleMemory
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
+from ..stream.spare import Spare
 from .datapath import datapath_ports
 from .head import Head
 from .normalizer import Normalizer
@@ -111,11 +112,14 @@ class BeatPipeline(wiring.Component):
         connect(m, flipped(self.results), head.results)
         connect(m, flipped(self.scale_writes), scales.write)
         connect(m, flipped(self.beats), head.beats)
-        connect(m, queue.o, flipped(self.stream))
+        # What STORE does with a word is decided far from here, and late.
+        m.submodules.spare = spare = Spare(activation_word(config))
+        connect(m, queue.o, spare.i)
+        connect(m, spare.o, flipped(self.stream))
         m.d.comb += [
             head.halt.eq(self.halt),
             head.waiting.eq(self.waiting),
-            head.freed.eq(queue.o.valid & queue.o.ready),
+            head.freed.eq(spare.o.valid & spare.o.ready),
             self.events.eq(head.events),
             requantizer.x.eq(head.sums),
             requantizer.factors.eq(scales.factors),
