@@ -15,7 +15,7 @@ __all__ = ["PRESETS", "preset"]
 
 PRESETS = {
     # The fast test shape, laid out for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in
-    # the four SPRAM. It takes more logic and block RAM than that has, so it names a larger device.
+    # the four SPRAM. It takes more logic than that has, so it names a larger device.
     "tiny": Config(
         array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=16),
         vector=VectorConfig(lanes=1),
