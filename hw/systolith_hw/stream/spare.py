@@ -43,15 +43,15 @@ class Spare(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
 
-        spare = Signal(self.shape, reset_less=True)
+        held = Signal(self.shape, reset_less=True)
         waits = Signal()
         m.d.comb += [
             self.i.ready.eq(~waits),
             self.o.valid.eq(waits | self.i.valid),
-            self.o.payload.eq(Mux(waits, spare, self.i.payload)),
+            self.o.payload.eq(Mux(waits, held, self.i.payload)),
         ]
         m.d.sync += waits.eq(self.o.valid & ~self.o.ready)
         with m.If(~waits):
-            m.d.sync += spare.eq(self.i.payload)
+            m.d.sync += held.eq(self.i.payload)
 
         return m
