@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import ReadPort, read_beat
+from ..stream.skid import Skid
 from .axi import ID_BITS, Axi4Read, drive_burst
-from .skid import Skid
 
 __all__ = ["AxiReader"]
 

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import WritePort, write_beat
+from ..stream.skid import Skid
 from .axi import Axi4Write, drive_burst
-from .skid import Skid
 
 __all__ = ["AxiWriter"]
 

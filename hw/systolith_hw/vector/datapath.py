@@ -1,5 +1,8 @@
-"""The ports of what is behind the loops of DRAIN, however it is built."""
+"""What is behind the loops of DRAIN, however it is built."""
 
+from typing import Any
+
+from amaranth.hdl import Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +17,7 @@ from ..interfaces import (
 )
 from .drain import drain_beat
 
-__all__ = ["EVENTS", "datapath_ports"]
+__all__ = ["EVENTS", "Datapath", "datapath_ports"]
 
 EVENTS = data.StructLayout({"busy": 1, "wait_semaphore": 1, "wait_result": 1, "wait_store": 1})
 """The vector unit's strobes for the counters."""
@@ -67,3 +70,39 @@ def datapath_ports(config: Config) -> dict[str, wiring.Member]:
         "saturations": Out(range(many + 1)),
         "flushes": Out(1),
     }
+
+
+class Datapath(wiring.Component):
+    """What the two datapaths have in common: their ports.
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+    target : str
+        "generic", "ecp5" or "ice40": for the multipliers.
+
+    Members
+    -------
+    As in :func:`datapath_ports`.
+    """
+
+    beats: stream.Interface
+    results: stream.Interface
+    scale_writes: stream.Interface
+    words: stream.Interface
+    wide: stream.Interface
+    stream: stream.Interface
+    post_inner: Any
+    post_outer: Any
+    halt: Signal
+    waiting: Signal
+    empty: Signal
+    events: data.View
+    saturations: Signal
+    flushes: Signal
+
+    def __init__(self, config: Config, target: str = "generic") -> None:
+        self.config = config
+        self.target = target
+        super().__init__(datapath_ports(config))

@@ -6,11 +6,11 @@ from amaranth import *
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.skid import Skid
 from ..config import Config
 from ..interfaces import Fault, SemaphoreWait, descriptor
 from ..isa import ErrorCode, Opcode
 from ..sequencer.permit import Permit, semaphore
+from ..stream.skid import Skid
 from .address_counter import AddressCounter
 from .block_exponent import BASE_BITS
 from .loop_counter import LoopCounter

@@ -19,7 +19,7 @@ class Head(wiring.Component):
 
     Nothing behind the head ever stalls, and words leave in the order of their beats, since
 
-    * a beat of WIDE waits until all activation words before it are out: R / L + 8 cycles;
+    * a beat of WIDE waits until all activation words before it are out: ``playback`` cycles;
     * a word's last beat waits until the word before it has been played back by the normaliser,
       which only a word that ends early after a longer one would notice: less than R / L cycles;
     * a word's last beat waits for a credit if the word goes into the stream.
@@ -36,6 +36,8 @@ class Head(wiring.Component):
         Shapes.
     credits : int
         Words that the stream's FIFO holds.
+    playback : int
+        Cycles from a full word's last beat in the normaliser to the word.
 
     Members
     -------
@@ -69,9 +71,10 @@ class Head(wiring.Component):
     empty: Signal
     events: data.View
 
-    def __init__(self, config: Config, credits: int) -> None:
+    def __init__(self, config: Config, credits: int, playback: int) -> None:
         self.config = config
         self.credits = credits
+        self.playback = playback
         super().__init__({
             "beats": In(stream.Signature(drain_beat(config))),
             "results": In(stream.Signature(result_beat(config))),
@@ -115,9 +118,9 @@ class Head(wiring.Component):
         """Return whether the words of this beat and of those before keep their order."""
         beat = self.beats.payload
         beats = self.config.array.rows // self.config.vector.lanes
-        under_way = Signal(range(beats + 9))
+        under_way = Signal(range(self.playback + 1))
         with m.If(self.take & word_end):
-            m.d.sync += under_way.eq(beats + 8)
+            m.d.sync += under_way.eq(self.playback)
         with m.Elif(under_way.any()):
             m.d.sync += under_way.eq(under_way - 1)
         in_order = ~(beat.wide & under_way.any())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import connect, flipped
 
 from ..config import Config
@@ -12,7 +12,7 @@ from ..memory.scale import ScaleMemory
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from ..stream.spare import Spare
-from .datapath import datapath_ports
+from .datapath import Datapath
 from .head import Head
 from .normalizer import Normalizer
 from .order import address_bits
@@ -34,7 +34,7 @@ def drain_write(config: Config) -> data.StructLayout:
     })
 
 
-class BeatPipeline(wiring.Component):
+class BeatPipeline(Datapath):
     """Requantise the sums of a beat in each cycle, and write them.
 
     ::
@@ -57,37 +57,8 @@ class BeatPipeline(wiring.Component):
                 :func:`systolith_sim.vector.normalizer.normalize`
     =========== ====================================================
 
-    Parameters
-    ----------
-    config : Config
-        The one description.
-    target : str
-        "generic", "ecp5" or "ice40": for the multipliers.
-
-    Members
-    -------
-    As in :func:`~systolith_hw.vector.datapath.datapath_ports`.
+    Parameters and members are those of :class:`~systolith_hw.vector.datapath.Datapath`.
     """
-
-    beats: stream.Interface
-    results: stream.Interface
-    scale_writes: stream.Interface
-    words: stream.Interface
-    wide: stream.Interface
-    stream: stream.Interface
-    post_inner: Any
-    post_outer: Any
-    halt: Signal
-    waiting: Signal
-    empty: Signal
-    events: data.View
-    saturations: Signal
-    flushes: Signal
-
-    def __init__(self, config: Config, target: str = "generic") -> None:
-        self.config = config
-        self.target = target
-        super().__init__(datapath_ports(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -108,7 +79,7 @@ class BeatPipeline(wiring.Component):
         credits = self._stream_credits(flight + 3)
         # With its last place free a queue may still be unready for a cycle, and nobody waits.
         m.submodules.queue = queue = Fifo(activation_word(config), credits + 1)
-        m.submodules.head = head = Head(config, credits)
+        m.submodules.head = head = Head(config, credits, normalizer.latency)
         connect(m, flipped(self.results), head.results)
         connect(m, flipped(self.scale_writes), scales.write)
         connect(m, flipped(self.beats), head.beats)

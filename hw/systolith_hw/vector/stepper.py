@@ -1,21 +1,18 @@
 """The vector unit's arithmetic for small devices: one beat at a time."""
 
-from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
-from ..config import Config
 from ..memory.scale import ScaleMemory
-from .datapath import datapath_ports
+from .datapath import Datapath
 from .requantizer import Requantizer
 from .serial_normalizer import SerialNormalizer
 
 __all__ = ["BeatStepper"]
 
 
-class BeatStepper(wiring.Component):
+class BeatStepper(Datapath):
     """Requantise the sums of one beat and write them, then take the next beat.
 
     A beat stands at ``beats`` until it is written, the last of an activation word until the word
@@ -35,37 +32,8 @@ class BeatStepper(wiring.Component):
                 :func:`systolith_sim.vector.normalizer.normalize`
     =========== ====================================================
 
-    Parameters
-    ----------
-    config : Config
-        The one description.
-    target : str
-        "generic", "ecp5" or "ice40": for the multipliers.
-
-    Members
-    -------
-    As in :func:`~systolith_hw.vector.datapath.datapath_ports`.
+    Parameters and members are those of :class:`~systolith_hw.vector.datapath.Datapath`.
     """
-
-    beats: stream.Interface
-    results: stream.Interface
-    scale_writes: stream.Interface
-    words: stream.Interface
-    wide: stream.Interface
-    stream: stream.Interface
-    post_inner: Any
-    post_outer: Any
-    halt: Signal
-    waiting: Signal
-    empty: Signal
-    events: data.View
-    saturations: Signal
-    flushes: Signal
-
-    def __init__(self, config: Config, target: str = "generic") -> None:
-        self.config = config
-        self.target = target
-        super().__init__(datapath_ports(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()
