@@ -45,11 +45,13 @@ def drain_beat(config: Config) -> data.StructLayout:
 
 
 class State(enum.Enum, shape=2):
-    """What the loop does: nothing, check the instruction that has come, make beats."""
+    """What the loop does: nothing, check the instruction that has come, make beats, let those
+    before an error go."""
 
     IDLE = 0
     CHECK = 1
     RUN = 2
+    REFUSE = 3
 
 
 class DrainLoop(wiring.Component):
@@ -67,7 +69,8 @@ class DrainLoop(wiring.Component):
 
     Counters go on when the semaphores before a beat have been taken, so these cost nothing while
     an earlier beat still waits in the skid. A beat that has an address outside its memory is never
-    offered: once those before it are taken it becomes a fault.
+    offered: once those before it are taken it becomes a fault, and so does an instruction that is
+    refused whole.
 
     With short pipelines ``o`` comes right from the counters. With a queue of one instruction, that
     stands at ``instruction`` until the counters are through; otherwise it is copied, and the next
@@ -137,18 +140,16 @@ class DrainLoop(wiring.Component):
             load.eq(free & self.instruction.valid),
             check.eq(state == State.CHECK),
             made.eq((state == State.RUN) & permitted),
-            last.eq(advance & loops.drain_end),
+            last.eq(advance & loops.drain_end & ~addresses.outside),
             self.idle.eq((state == State.IDLE) & ~self.o.valid),
             self.waiting.eq((state == State.RUN) & ~permitted & ~self.o.valid),
         ]
         order = self._elaborate_order(m, free, last)
-        wrong = order.illegal | loops.zero
-        with m.If(load):
-            m.d.sync += state.eq(State.CHECK)
-        with m.Elif(check):
-            m.d.sync += state.eq(Mux(wrong, State.IDLE, State.RUN))
-        with m.Elif(last):
-            m.d.sync += state.eq(State.IDLE)
+        # Not even a beat outside keeps the counters from going on: that would be the slowest path.
+        with m.If(check & (order.illegal | loops.zero) | (made & addresses.outside)):
+            m.d.sync += state.eq(State.REFUSE)
+        with m.Elif(load | check | last):
+            m.d.sync += state.eq(Mux(load, State.CHECK, Mux(check, State.RUN, State.IDLE)))
 
         for part in (loops, addresses):
             m.d.comb += [part.order.eq(order), part.check.eq(check), part.advance.eq(advance)]
@@ -162,8 +163,8 @@ class DrainLoop(wiring.Component):
         ]
         self._elaborate_permit(m, check | advance, permitted, order, loops)
         beat = self._beat(m, order, loops, addresses)
-        self._elaborate_offer(m, made & ~addresses.outside, beat, advance)
-        self._elaborate_fault(m, made & addresses.outside & ~self.o.valid, check & wrong, order)
+        self._elaborate_offer(m, made, addresses.outside, beat, advance)
+        self._elaborate_fault(m, (state == State.REFUSE) & ~self.o.valid, order, loops.zero)
         return m
 
     def _elaborate_order(self, m: Module, free: Value, done: Value) -> Any:
@@ -210,7 +211,9 @@ class DrainLoop(wiring.Component):
         ]
         return beat
 
-    def _elaborate_offer(self, m: Module, made: Value, beat: Any, advance: Signal) -> None:
+    def _elaborate_offer(
+        self, m: Module, made: Value, outside: Value, beat: Any, advance: Signal
+    ) -> None:
         """Offer the beats that the counters make; ``advance`` to the next."""
         sink: Any = self.o
         if not self.config.short_pipelines:
@@ -218,21 +221,19 @@ class DrainLoop(wiring.Component):
             connect(m, skid.o, flipped(self.o))
             sink = skid.i
         m.d.comb += [
-            sink.valid.eq(made),
+            sink.valid.eq(made & ~outside),
             sink.payload.eq(beat),
             advance.eq(made & sink.ready),
         ]
 
-    def _elaborate_fault(self, m: Module, outside: Value, wrong: Value, order: Any) -> None:
-        """Latch the first error; its instruction stays, since none comes after it."""
+    def _elaborate_fault(self, m: Module, refused: Value, order: Any, zero: Value) -> None:
+        """Tell of the error; its instruction stays, since none comes after it."""
         m.d.comb += self.fault.pc.eq(order.pc)
-        with m.If(~self.fault.valid):
-            with m.If(outside):
-                m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(ErrorCode.ADDRESS_RANGE)]
-            with m.Elif(wrong):
-                m.d.sync += [
-                    self.fault.valid.eq(1),
-                    self.fault.code.eq(
-                        Mux(order.illegal, ErrorCode.ILLEGAL_INSTRUCTION, ErrorCode.ZERO_COUNT)
-                    ),
-                ]
+        with m.If(refused):
+            m.d.sync += [
+                self.fault.valid.eq(1),
+                self.fault.code.eq(
+                    Mux(order.illegal, ErrorCode.ILLEGAL_INSTRUCTION,
+                    Mux(zero, ErrorCode.ZERO_COUNT, ErrorCode.ADDRESS_RANGE))
+                ),
+            ]  # fmt: skip
