@@ -110,14 +110,16 @@ class StoreSource(wiring.Component):
         step = Signal()
         run_end = Signal()
         last_row = Signal()
-        # Both stand at zero between transfers, and are compared then, too.
+        # Both stand at zero between transfers, and are compared then, too. Afterwards `element` is
+        # one ahead, so that the end of a run is known from a register.
         row = Signal(SLOT_BITS)
         element = Signal(SLOT_BITS)
+        enough = Signal()
         ending = Signal()
         m.d.comb += [
-            run_end.eq(element == fields.elements),
+            enough.eq(element == fields.elements),
             last_row.eq(row == fields.rows),
-            self.none.eq(run_end | last_row),
+            self.none.eq(enough | last_row),
             permit.outer.eq(Mux(begin, fields.wait_outer, 0)),
             permit.inner.eq(fields.wait_inner),
         ]
@@ -138,22 +140,26 @@ class StoreSource(wiring.Component):
             with m.State("IDLE"):
                 with m.If(self.i.valid & ~self.stop):
                     m.d.comb += [begin.eq(1), permit.begin.eq(1)]
-                    m.d.sync += row.eq(1)
+                    m.d.sync += [row.eq(1), element.eq(1)]
                     m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.sync += element.eq(1)
+                m.d.sync += run_end.eq(enough)
                 with m.If(permit.granted & ~self.runs.valid):
-                    m.d.sync += [self.runs.valid.eq(1), self.runs.payload.eq(last_row)]
+                    m.d.sync += [
+                        self.runs.valid.eq(1), self.runs.payload.eq(last_row), element.eq(2)
+                    ]  # fmt: skip
                     m.next = "RUN"
             with m.State("RUN"):
+                last = self.runs.payload  # it has been taken, perhaps, but stays
                 m.d.comb += running.eq(~self.stop)
-                m.d.sync += element.eq(element + step)
+                with m.If(step):
+                    m.d.sync += [run_end.eq(enough), element.eq(element + 1)]
                 with m.If(step & run_end):
-                    m.d.comb += [self.i.ready.eq(last_row), permit.begin.eq(~last_row)]
-                    m.d.sync += [row.eq(row + 1), element.eq(0)]
+                    m.d.comb += [self.i.ready.eq(last), permit.begin.eq(~last)]
+                    m.d.sync += [row.eq(row + 1), element.eq(1)]
                     m.next = "WAIT"
-                    with m.If(last_row):
-                        m.d.sync += row.eq(0)
+                    with m.If(last):
+                        m.d.sync += [row.eq(0), element.eq(0)]
                         m.next = "IDLE"
 
         return m
