@@ -121,6 +121,8 @@ def test_limit_holds_the_request_back(short):
         ctx.set(dut.axi.bvalid, 1)
         await ctx.tick()
         ctx.set(dut.axi.bvalid, 0)
+        for _ in range(dut.latency):
+            await ctx.tick()
         assert ctx.get(dut.client.request.ready)
 
     simulate(dut, bench)

@@ -34,9 +34,9 @@ class AxiReader(wiring.Component):
 
     =========== ==========================================================
     Latency     1 cycle from request to AR, :attr:`latency` from R to data
-    Throughput  1 beat per cycle; 1 request per cycle
-    Stall       RREADY is a register; ``request.ready`` depends combinationally
-                on ARREADY, client_1's also on ``client_0.request.valid``
+    Throughput  1 beat per cycle; 1 request in 2 cycles
+    Stall       RREADY is a register; ``request.ready`` comes from registers,
+                client_1's also from ``client_0.request.valid``
     Error       any RRESP but OKAY sets ``error`` of that beat
     =========== ==========================================================
 
@@ -86,22 +86,21 @@ class AxiReader(wiring.Component):
         drive_burst(m, axi, "ar", self.config)
         last = self._elaborate_beats(m)
 
-        free = Signal()
-        m.d.comb += free.eq(~axi.arvalid | axi.arready)
-        with m.If(free):
+        with m.If(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
 
         limits = (FETCH_OUTSTANDING, self.config.bus.outstanding)
         quiet = []
-        taken: Value = Const(0)
+        free: Value = ~axi.arvalid
         for number, (client, limit) in enumerate(zip(self._clients, limits, strict=True)):
             level = Signal(range(limit + 1), name=f"level_{number}")
-            bids = Signal(name=f"bids_{number}")
+            room = Signal(name=f"room_{number}", init=1)
+            accepted = Signal(name=f"accepted_{number}")
             m.d.comb += [
-                bids.eq(client.request.valid & (level != limit)),
-                client.request.ready.eq(free & (level != limit) & ~taken),
+                client.request.ready.eq(free & room),
+                accepted.eq(client.request.valid & client.request.ready),
             ]
-            with m.If(free & bids & ~taken):
+            with m.If(accepted):
                 m.d.sync += [
                     axi.arvalid.eq(1),
                     axi.arid.eq(number),
@@ -109,9 +108,12 @@ class AxiReader(wiring.Component):
                     axi.arlen.eq(client.request.p.last),
                 ]
             ends = client.data.valid & client.data.ready & last
-            m.d.sync += level.eq(level + (free & bids & ~taken) - ends)
+            m.d.sync += [
+                level.eq(level + accepted - ends),
+                room.eq(level != limit),  # late by a cycle, but so is the next request
+            ]
             quiet.append((level == 0) & ~client.request.valid)
-            taken = taken | bids
+            free = free & ~(client.request.valid & room)
         m.d.comb += self.idle.eq(Cat(quiet).all())
 
         return m

@@ -28,14 +28,14 @@ class AxiWriter(wiring.Component):
 
     =========== ==========================================================
     Latency     :attr:`latency` on AW and W, 1 cycle on B
-    Throughput  1 beat per cycle; 1 request per cycle
-    Stall       ``data.ready`` is a register; ``request.ready`` depends
-                combinationally on AWREADY; BREADY is constant one
+    Throughput  1 beat per cycle; 1 request in 2 cycles
+    Stall       ``data.ready`` is a register, and ``request.ready`` comes from
+                two; BREADY is constant one
     Error       any BRESP but OKAY sets ``response``
     =========== ==========================================================
 
     With short pipelines the client drives AW and W itself, which it may: its payloads stay as
-    long as they are offered.
+    long as they are offered. Then it sees AWREADY and WREADY in the same cycle.
 
     Parameters
     ----------
@@ -75,10 +75,9 @@ class AxiWriter(wiring.Component):
 
         limit = self.config.bus.outstanding
         level = Signal(range(limit + 1))
-        free = Signal()
+        room = Signal(init=1)
         begins = Signal()
         m.d.comb += [
-            client.request.ready.eq(free & (level != limit)),
             begins.eq(client.request.valid & client.request.ready),
             axi.bready.eq(1),
         ]
@@ -90,8 +89,9 @@ class AxiWriter(wiring.Component):
         beats = client.data
         if self.latency == 0:
             m.d.comb += [
-                free.eq(axi.awready),
-                axi.awvalid.eq(client.request.valid & (level != limit)),
+                room.eq(level != limit),
+                client.request.ready.eq(axi.awready & room),
+                axi.awvalid.eq(client.request.valid & room),
                 axi.awaddr.eq(client.request.p.address),
                 axi.awlen.eq(client.request.p.last),
             ]
@@ -99,13 +99,13 @@ class AxiWriter(wiring.Component):
             m.submodules.beats = skid = Skid(write_beat(self.config))
             wiring.connect(m, wiring.flipped(client.data), skid.i)
             beats = skid.o
-            m.d.comb += free.eq(~axi.awvalid | axi.awready)
-            with m.If(free):
+            m.d.comb += client.request.ready.eq(room & ~axi.awvalid)
+            m.d.sync += room.eq(level != limit)  # late by a cycle, but so is the next request
+            with m.If(~axi.awvalid):
                 m.d.sync += [
-                    axi.awvalid.eq(begins),
-                    axi.awaddr.eq(client.request.p.address),
-                    axi.awlen.eq(client.request.p.last),
-                ]
+                    axi.awaddr.eq(client.request.p.address), axi.awlen.eq(client.request.p.last)
+                ]  # fmt: skip
+            m.d.sync += axi.awvalid.eq(begins | (axi.awvalid & ~axi.awready))
         m.d.comb += [
             axi.wdata.eq(beats.p.data),
             axi.wstrb.eq(beats.p.strobe),

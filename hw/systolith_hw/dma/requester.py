@@ -61,7 +61,7 @@ class Requester(wiring.Component):
 
     =========== ==========================================================
     Latency     2 cycles from ``i.valid`` to ``o.valid``
-    Throughput  1 burst per cycle inside a run, 1 run in 2 cycles
+    Throughput  1 burst in 2 cycles
     Stall       ``i`` is looked at while it waits, and taken with its last
                 burst: ``i.ready`` depends combinationally on ``o.ready``
     =========== ==========================================================
@@ -125,16 +125,20 @@ class Requester(wiring.Component):
         closing = Signal()
         offering = Signal()
         accepted = Signal()
-        final, over = self._elaborate_burst(m, row, accepted)
+        settled = Signal()  # what is known of the burst is true of this one
+        final = Signal()
+        over = Signal()
+        m.d.sync += settled.eq(~accepted)
         m.d.comb += [
             total.eq(row[:-1] + fields.stride),
-            self.o.valid.eq(offering & ~over),
+            self.o.valid.eq(offering & settled & ~over),
             self.o.p.mark.run_end.eq(final),
             self.o.p.mark.last_run.eq(closing),
             accepted.eq(self.o.valid & self.o.ready),
             self.i.ready.eq(accepted & final & closing),
             self.ask.eq(self.ask_first | (self.take & ~self.last_row)),
         ]
+        self._elaborate_burst(m, row, offering, accepted, final, over)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -150,7 +154,7 @@ class Requester(wiring.Component):
                     m.d.sync += closing.eq(self.last_row)
                     m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += [offering.eq(1), self.beyond.eq(over)]
+                m.d.comb += [offering.eq(1), self.beyond.eq(settled & over)]
                 with m.If(accepted & final):
                     m.d.sync += row.eq(Cat(total[:-1], total[-1] | fields.far))
                     m.next = "PREPARE"
@@ -161,30 +165,35 @@ class Requester(wiring.Component):
 
         return m
 
-    def _elaborate_burst(self, m: Module, row: Value, accepted: Value) -> tuple[Value, Value]:
-        """Add the burst of the run at ``row``; return "last of its run" and "beyond"."""
+    def _elaborate_burst(
+        self, m: Module, row: Value, offering: Value, accepted: Value, final: Signal, over: Signal
+    ) -> None:
+        """Add the burst of the run at ``row``, and registers for "last of its run" and "beyond"."""
         split = (self.config.bus.burst_beats - 1).bit_length()
         offset, start = row[:split], row[split:-1]
 
-        top = Signal(SLOT_BITS + 1)
+        last = Signal(SLOT_BITS + 1)
+        top = Signal.like(last)
         number = Signal(len(top) - split)
         aligned = Signal()  # at a boundary: not the first of its run
         block = Signal(max(len(start), len(number)) + 1)
         begin = Signal(split)
-        final = Signal()
-        # Before a run is taken it stands still for a cycle, in which all of this settles.
+        # Before a run is taken it stands still for a cycle, in which all of this settles. Between
+        # two bursts there is a cycle for that, too.
+        run_end = accepted & final
         m.d.sync += [
-            top.eq((offset - 1) + self.i.p.beats),
-            number.eq(Mux(self.take, 0, number + accepted)),
-            aligned.eq(~self.take & (aligned | accepted)),
+            top.eq(last),
+            number.eq(Mux(run_end, 0, number + accepted)),
+            aligned.eq(~run_end & (aligned | accepted)),
+            final.eq(Mux(offering, number == top[split:], ~last[split:].any())),
+            over.eq(block[len(start)]),
         ]
         m.d.comb += [
+            last.eq((offset - 1) + self.i.p.beats),
             block.eq(start + number),
             begin.eq(Mux(aligned, 0, offset)),
-            final.eq(number == top[split:]),
             self.o.p.address.eq(
                 Cat(Const(0, _low_bits(self.config)), begin, block[: len(start)])
             ),
             self.o.p.mark.last.eq(Mux(final, top[:split], ~Const(0, split)) - begin),
         ]
-        return final, block[len(start)]
