@@ -17,7 +17,7 @@ async def adds_up(dut, p_valid):
 
 
 CONFIGS = {
-    "tiny": small_config(2, 2, window=16, max_k=16, short=True),
+    "tiny": small_config(2, 2, window=16, max_k=16),
     "small": small_config(4, 4, window=24, max_k=16),
 }
 

@@ -19,7 +19,7 @@ from .dma.page_shape import PageShape
 from .registers import REGISTER_SPACE
 
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
-           "memory_budget", "multiplier_budget"]  # fmt: skip
+           "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
 
 LIMIT_PERCENT = 92
 """Most of a device's blocks that a core may take; a full device does not route."""
@@ -172,13 +172,33 @@ def multiplier_budget(config: Config, name: str | None = None) -> int:
     """Return the hardware multipliers that array and vector unit take.
 
     An ECP5 multiplier does one product of the array, or one lane's scaling. An SB_MAC16 does two
-    products of the array while mantissas have 8 bits; scaling takes one for each lane.
+    products of the array while mantissas have 8 bits; scaling takes one for each lane, and there
+    are :func:`sum_shifters`.
     """
     part = device(name or config.device or "ecp5-85k")
     products = config.array.rows * config.array.columns
-    if part.family == "ice40" and config.array.mantissa_bits == 8:
-        products = -(-products // 2)
-    return products + config.vector.lanes
+    if part.family != "ice40":
+        return products + config.vector.lanes
+    return _ice40_products(config) + config.vector.lanes + sum_shifters(config)
+
+
+def _ice40_products(config: Config) -> int:
+    """Return the SB_MAC16 that multiply in the array."""
+    products = config.array.rows * config.array.columns
+    return products // 2 if config.array.mantissa_bits == 8 else products
+
+
+def sum_shifters(config: Config) -> int:
+    """Return the SB_MAC16 that shift sums on iCE40: one for each column, or none.
+
+    Short pipelines have them, if sums and shifts fit the multiplier's widths, and if those of an
+    iCE40UP5K are enough.
+    """
+    array, lanes = config.array, config.vector.lanes
+    fits = array.window < 16 and array.psum_bits <= 18 and config.beats_per_result <= 2
+    count = _ice40_products(config) + lanes + array.columns
+    few = count <= DEVICES["ice40-up5k"].multipliers
+    return array.columns if config.short_pipelines and fits and few else 0
 
 
 def _memories(config: Config) -> list[_Memory]:

@@ -54,12 +54,6 @@ def test_random(columns, window, p_valid):
     check(small_config(columns, columns, window=window, max_k=16), p_valid)
 
 
-@pytest.mark.parametrize("p_valid", [1.0, 0.5])
-@pytest.mark.parametrize("window", [1, 2, 16, 24])
-def test_short(window, p_valid):
-    check(small_config(2, 2, window=window, max_k=16, short=True), p_valid)
-
-
 def check(config, p_valid):
     """Accumulate random sums."""
     columns, window = config.array.columns, config.array.window

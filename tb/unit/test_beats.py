@@ -1,20 +1,21 @@
-"""BeatAccumulator against the golden model."""
+"""BeatAccumulator and ShortAccumulator against the golden model."""
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
 from systolith_hw.array.beats import BeatAccumulator
+from systolith_hw.array.short_accumulator import ShortAccumulator
 from systolith_sim.array.accumulator import accumulate
 
 from .array_bench import small_config
 
 
-@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("kind", [BeatAccumulator, ShortAccumulator])
 @pytest.mark.parametrize("lanes", [1, 2, 4])
-def test_beats_follow_one_another(lanes, short):
-    config = small_config(4, 4, lanes=lanes, max_k=32, short=short)
-    dut = BeatAccumulator(config)
+def test_beats_follow_one_another(lanes, kind):
+    config = small_config(4, 4, lanes=lanes, max_k=32)
+    dut = kind(config)
     rng = np.random.default_rng(lanes)
     beats, columns = config.beats_per_result, config.array.columns
     limit = 1 << config.array.psum_bits - 2

@@ -54,7 +54,7 @@ def test_known_numbers():
     tiny = {use.memory: use for use in memory_budget(preset("tiny"), "ice40-up5k")}
     assert (tiny["operand"].kind, tiny["operand"].blocks) == ("large", 4)
     assert tiny["scale"].blocks == 2  # 256 x 23
-    assert multiplier_budget(preset("tiny"), "ice40-up5k") == 4 + 1
+    assert multiplier_budget(preset("tiny"), "ice40-up5k") == 4 + 1 + 2
     assert multiplier_budget(preset("ulx3s")) == 128 + 8
 
 

@@ -308,7 +308,7 @@ SHAPES = [
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(
     "rows, short, latency",
-    [(2, False, 12), (4, False, 13), (8, False, 15), (2, True, 6), (8, True, 7)],
+    [(2, False, 12), (4, False, 13), (8, False, 15), (2, True, 7), (8, True, 8)],
 )
 def test_latency_and_throughput(rows, short, latency, shape):
     """One word per cycle with the smallest output FIFO, and the result ``latency`` later."""

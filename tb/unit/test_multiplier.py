@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from systolith_hw.array.multiplier import MultiplierRow, products_latency
+from systolith_hw.array.sum_shifter import SumShifter
 from systolith_hw.vector.multiplier import Multiplier
 from systolith_hw.verilog import component_verilog
 
@@ -166,3 +167,14 @@ def test_vendor_scaling_equals_portable(tmp_path, target, short):
         tmp_path, Multiplier(short=short), Multiplier(target, short=short), target,
         "significand", "scale", "product", lowest=1 << 17,
     )  # fmt: skip
+
+
+@needs_icarus
+@pytest.mark.parametrize("rows, lanes, window", [(4, 1, 15), (2, 1, 9), (4, 2, 15), (8, 1, 15)])
+def test_vendor_shift_of_sums_equals_portable(tmp_path, rows, lanes, window):
+    config = small_config(rows, 2, lanes=lanes, window=window, short=True)
+    uses_cells = compare(
+        tmp_path, SumShifter(config), SumShifter(config, "ice40"), "ice40",
+        "exponent", "sums", "shifted", lowest=window,
+    )  # fmt: skip
+    assert uses_cells == (rows <= 4)

@@ -33,10 +33,6 @@ class Accumulator(wiring.Component):
 
     ``total`` is cleared as a result leaves, which costs a flip-flop nothing.
 
-    With ``short_pipelines`` there is one shifter, and ``result`` is ``total``: on iCE40 a sum that
-    is registered and used besides takes two logic cells for each bit, while the choice between
-    ``total`` and nothing fits the adder's own.
-
     =========== ==========================================================
     Latency     2 cycles (:attr:`latency`) from the last sums to ``result``
     Throughput  one word per cycle, results without a gap between them
@@ -86,33 +82,6 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        if self.config.short_pipelines:
-            self._elaborate_short(m)
-        else:
-            self._elaborate_stages(m)
-        return m
-
-    def _elaborate_short(self, m: Module) -> None:
-        """Shift in one stage, then add."""
-        array = self.config.array
-        valid = Signal()
-        last = Signal(reset_less=True)
-        first = Signal(init=1)
-        m.d.sync += [valid.eq(self.valid), last.eq(self.last), self.done.eq(valid & last)]
-        with m.If(valid):
-            m.d.sync += first.eq(last)
-        for column, sum_ in enumerate(self.sums):
-            far = Signal(
-                signed(array.psum_bits + array.window), name=f"far_{column}", reset_less=True
-            )
-            total = Signal(signed(array.accumulator_bits), name=f"total_{column}", reset_less=True)
-            m.d.sync += far.eq(sum_ << self.exponent)
-            m.d.comb += self.result[column].eq(total)
-            with m.If(valid):
-                m.d.sync += total.eq(Mux(first, far, total + far))
-
-    def _elaborate_stages(self, m: Module) -> None:
-        """Shift in two stages, then add."""
         valid = Signal()
         last = Signal(reset_less=True)
         m.d.sync += [
@@ -122,6 +91,7 @@ class Accumulator(wiring.Component):
         ]
         for column in range(self.config.vector.lanes):
             self._elaborate_column(m, column, valid)
+        return m
 
     def _elaborate_column(self, m: Module, column: int, valid: Value) -> None:
         """Add the two shifters and the adder of one column."""

@@ -16,6 +16,7 @@ from .entry import Entry, entry_latency
 from .exponent import ExponentRow
 from .feeder import EVENTS, Feeder
 from .row import ArrayRow, sums_latency
+from .short_accumulator import ShortAccumulator
 
 __all__ = ["MatrixEngine"]
 
@@ -119,8 +120,9 @@ class MatrixEngine(wiring.Component):
         """Cycles from the entering of a result's last control word to its first beat's offer."""
         config = self.config
         array = entry_latency(config) + stages(config) - 1 + sums_latency(config)
-        output = 2 if config.short_pipelines else 3
-        return array + BeatAccumulator.latency + output
+        if config.short_pipelines:
+            return array + ShortAccumulator.latency + 2
+        return array + BeatAccumulator.latency + 3
 
     def elaborate(self, platform) -> Module:
         config = self.config
@@ -129,7 +131,7 @@ class MatrixEngine(wiring.Component):
         m.submodules.feeder = feeder = Feeder(config)
         m.submodules.entry = entry = Entry(config)
         m.submodules.exponents = exponents = ExponentRow(config, self.target)
-        m.submodules.accumulator = accumulator = BeatAccumulator(config)
+        m.submodules.accumulator = accumulator = self._accumulator()
         m.submodules.output = output = self._output()
 
         for name in ("instruction", "wait", "post_inner", "post_outer", "fault"):
@@ -157,6 +159,12 @@ class MatrixEngine(wiring.Component):
         ]
 
         return m
+
+    def _accumulator(self) -> BeatAccumulator | ShortAccumulator:
+        """Return what adds up the sums of all columns."""
+        if self.config.short_pipelines:
+            return ShortAccumulator(self.config, self.target)
+        return BeatAccumulator(self.config)
 
     def _output(self) -> Fifo:
         """Return the queue of beats.

@@ -10,7 +10,10 @@ from typing import Any
 from amaranth import *
 from amaranth.lib import data
 
-__all__ = ["multiply_16x16", "multiply_8x8_twice"]
+__all__ = ["HALF_BITS", "multiply_16x16", "multiply_8x8_twice", "multiply_add_16x16"]
+
+HALF_BITS = 16
+"""Width of an operand, and half of an output's."""
 
 
 def multiply_8x8_twice(
@@ -53,6 +56,32 @@ def multiply_16x16(m: Module, name: str, a: Value, b: Value) -> Signal:
         **_ports(a, b, product, c=C(0, 16), d=C(0, 16)),
     )
     return product
+
+
+def multiply_add_16x16(
+    m: Module, name: str, a: Value, b: Value, addend: Value, *, product_register: bool
+) -> Signal:
+    """Add SB_MAC16 as an unsigned multiplier with an adder; return the sum of 32 bits.
+
+    There is a register behind the operands, and behind the upper half of ``addend``, one behind
+    the product, if that is wanted, and one behind the sum. ``addend``'s lower half is zero.
+    """
+    total = Signal(2 * HALF_BITS, name=f"total_{name}")
+    m.submodules[f"multiplier_{name}"] = Instance(
+        "SB_MAC16",
+        p_A_REG=C(1, 1),
+        p_B_REG=C(1, 1),
+        p_C_REG=C(1, 1),
+        p_PIPELINE_16x16_MULT_REG2=C(product_register, 1),
+        p_TOPADDSUB_UPPERINPUT=C(1, 1),  # C plus
+        p_TOPADDSUB_LOWERINPUT=C(2, 2),  # the product's upper half
+        p_BOTADDSUB_UPPERINPUT=C(1, 1),  # D, zero, plus
+        p_BOTADDSUB_LOWERINPUT=C(2, 2),  # its lower half
+        p_TOPOUTPUT_SELECT=C(1, 2),  # the registers behind the adders
+        p_BOTOUTPUT_SELECT=C(1, 2),
+        **_ports(a, b, total, c=addend[HALF_BITS:], d=addend[:HALF_BITS]),
+    )
+    return total
 
 
 def _ports(a: Value, b: Value, o: Value, *, c: Value, d: Value) -> dict[str, Value]:
