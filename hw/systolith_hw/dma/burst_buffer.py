@@ -97,14 +97,19 @@ class BurstBuffer(wiring.Component):
         m = Module()
         # What is decided here is true of registers: of a burst that has been on offer for a cycle,
         # and of the limit of the cycle before.
-        burst: Any = Signal.like(self.bursts.p.mark)
+        burst: Any = self.bursts.p.mark
+        run_end = Signal()
+        last_run = Signal()
+        minus = Signal(signed(len(burst.last) + 1))  # the burst's beats: to add it is to subtract
         seen = Signal()
         ready = Signal.like(self.limit)
         spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
         over = Signal()
         gathered = Signal.like(self.limit)
         m.d.sync += [
-            burst.eq(self.bursts.p.mark),
+            minus.eq(Cat(~burst.last, 1)),
+            run_end.eq(burst.run_end),
+            last_run.eq(burst.last_run),
             seen.eq(self.bursts.valid & ~self.bursts.ready),
             ready.eq(self.limit - gathered),
             over.eq(self.ended & ~self.end_taken),
@@ -117,23 +122,23 @@ class BurstBuffer(wiring.Component):
         offered = Signal()
         padding = Signal()
         m.d.comb += [
-            spare.eq(ready - burst.last - 1),
+            spare.eq(ready + minus),
             exact.eq(over & (spare == 0)),
             looking.eq(seen & ~offered & ~padding & ~self.stop),
             gather.eq(
-                looking & ~(self.hold & burst.run_end & burst.last_run)
-                & ((over & short) | exact | ~(short | burst.run_end))
+                looking & ~(self.hold & run_end & last_run)
+                & ((over & short) | exact | ~(short | run_end))
             ),
-            self.end_taken.eq(gather & burst.run_end),
+            self.end_taken.eq(gather & run_end),
         ]  # fmt: skip
-        m.d.sync += self.overrun.eq(looking & burst.run_end & ~short & ~exact)
+        m.d.sync += self.overrun.eq(looking & run_end & ~short & ~exact)
         busy = self._elaborate_send(m, gathered, offered)
         # What a padded burst finds in the memory ends with its own beats, so nothing may follow.
         with m.If(gather):
             m.d.sync += [
                 offered.eq(1),
                 padding.eq(short),
-                gathered.eq(Mux(short, self.limit, gathered + burst.last + 1)),
+                gathered.eq(Mux(short, self.limit, gathered - minus)),
             ]
         with m.Elif(~busy):
             m.d.sync += padding.eq(0)

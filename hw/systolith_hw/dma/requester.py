@@ -125,10 +125,9 @@ class Requester(wiring.Component):
         closing = Signal()
         offering = Signal()
         accepted = Signal()
-        settled = Signal()  # what is known of the burst is true of this one
-        final = Signal()
-        over = Signal()
+        settled = Signal()  # `over` is of this burst
         m.d.sync += settled.eq(~accepted)
+        final, over = self._elaborate_burst(m, row, accepted)
         m.d.comb += [
             total.eq(row[:-1] + fields.stride),
             self.o.valid.eq(offering & settled & ~over),
@@ -138,7 +137,6 @@ class Requester(wiring.Component):
             self.i.ready.eq(accepted & final & closing),
             self.ask.eq(self.ask_first | (self.take & ~self.last_row)),
         ]
-        self._elaborate_burst(m, row, offering, accepted, final, over)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -165,35 +163,37 @@ class Requester(wiring.Component):
 
         return m
 
-    def _elaborate_burst(
-        self, m: Module, row: Value, offering: Value, accepted: Value, final: Signal, over: Signal
-    ) -> None:
-        """Add the burst of the run at ``row``, and registers for "last of its run" and "beyond"."""
+    def _elaborate_burst(self, m: Module, row: Value, accepted: Value) -> tuple[Value, Value]:
+        """Add the burst of the run at ``row``; return "last of its run" and "beyond".
+
+        The latter is of the cycle before: a run stands still for a cycle before it is taken, and
+        there is one between two bursts.
+        """
         split = (self.config.bus.burst_beats - 1).bit_length()
         offset, start = row[:split], row[split:-1]
 
-        last = Signal(SLOT_BITS + 1)
-        top = Signal.like(last)
+        top = Signal(SLOT_BITS + 1)
         number = Signal(len(top) - split)
         aligned = Signal()  # at a boundary: not the first of its run
         block = Signal(max(len(start), len(number)) + 1)
         begin = Signal(split)
-        # Before a run is taken it stands still for a cycle, in which all of this settles. Between
-        # two bursts there is a cycle for that, too.
+        final = Signal()
+        over = Signal()
         run_end = accepted & final
         m.d.sync += [
-            top.eq(last),
+            top.eq((offset - 1) + self.i.p.beats),
             number.eq(Mux(run_end, 0, number + accepted)),
             aligned.eq(~run_end & (aligned | accepted)),
-            final.eq(Mux(offering, number == top[split:], ~last[split:].any())),
             over.eq(block[len(start)]),
         ]
         m.d.comb += [
-            last.eq((offset - 1) + self.i.p.beats),
             block.eq(start + number),
             begin.eq(Mux(aligned, 0, offset)),
+            final.eq(number == top[split:]),
             self.o.p.address.eq(
                 Cat(Const(0, _low_bits(self.config)), begin, block[: len(start)])
             ),
-            self.o.p.mark.last.eq(Mux(final, top[:split], ~Const(0, split)) - begin),
+            # Chosen late, as `final` is.
+            self.o.p.mark.last.eq(Mux(final, top[:split] - begin, ~begin)),
         ]
+        return final, over
