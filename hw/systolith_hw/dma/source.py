@@ -106,12 +106,13 @@ class StoreSource(wiring.Component):
         fields = self.i.payload
 
         begin = Signal()
+        chosen = Signal()  # a run begins in the next cycle
         running = Signal()
         step = Signal()
         run_end = Signal()
         last_row = Signal()
-        # Both stand at zero between transfers, and are compared then, too. Afterwards `element` is
-        # one ahead, so that the end of a run is known from a register.
+        # Both stand at zero between transfers, and are compared then, too. Within one they are a
+        # run and an element ahead, so that what ends is known from a register.
         row = Signal(SLOT_BITS)
         element = Signal(SLOT_BITS)
         enough = Signal()
@@ -124,7 +125,7 @@ class StoreSource(wiring.Component):
             permit.inner.eq(fields.wait_inner),
         ]
         self._elaborate_words(m, running & ~(run_end & ending), step, run_end)
-        self._elaborate_address(m, begin, running, step, run_end)
+        self._elaborate_address(m, begin, chosen, running)
         with m.If(self.end_taken):
             m.d.sync += ending.eq(0)
         with m.If(step & run_end):
@@ -143,23 +144,26 @@ class StoreSource(wiring.Component):
                     m.d.sync += [row.eq(1), element.eq(1)]
                     m.next = "WAIT"
             with m.State("WAIT"):
+                m.d.comb += chosen.eq(permit.granted & ~self.runs.valid)
                 m.d.sync += run_end.eq(enough)
-                with m.If(permit.granted & ~self.runs.valid):
+                with m.If(chosen):
                     m.d.sync += [
-                        self.runs.valid.eq(1), self.runs.payload.eq(last_row), element.eq(2)
+                        self.runs.valid.eq(1), self.runs.payload.eq(last_row),
+                        row.eq(Mux(last_row, 0, row + 1)),
+                        element.eq(Mux(enough, ~last_row, 2)),
                     ]  # fmt: skip
                     m.next = "RUN"
             with m.State("RUN"):
                 last = self.runs.payload  # it has been taken, perhaps, but stays
                 m.d.comb += running.eq(~self.stop)
-                with m.If(step):
-                    m.d.sync += [run_end.eq(enough), element.eq(element + 1)]
-                with m.If(step & run_end):
+                with m.If(step & ~run_end):
+                    m.d.sync += [
+                        run_end.eq(enough), element.eq(Mux(enough, ~last, element + 1))
+                    ]  # fmt: skip
+                with m.Elif(step):
                     m.d.comb += [self.i.ready.eq(last), permit.begin.eq(~last)]
-                    m.d.sync += [row.eq(row + 1), element.eq(1)]
                     m.next = "WAIT"
                     with m.If(last):
-                        m.d.sync += [row.eq(0), element.eq(0)]
                         m.next = "IDLE"
 
         return m
@@ -193,9 +197,7 @@ class StoreSource(wiring.Component):
             self.words.p.last.eq(Mux(wide, latest[-1], run_end)),
         ]
 
-    def _elaborate_address(
-        self, m: Module, begin: Value, running: Value, step: Value, run_end: Value
-    ) -> None:
+    def _elaborate_address(self, m: Module, begin: Value, chosen: Value, running: Value) -> None:
         """Add the address of the next wide word, one bit wider than any that exists."""
         depth = self.config.memory.wide_words
         bits = depth.bit_length()
@@ -208,11 +210,11 @@ class StoreSource(wiring.Component):
             self.wide.address.eq(address),
             total.eq(start[:bits] + fields.local_stride[:bits]),
         ]
-        # Between runs there is a cycle of waiting, in which the address follows the start.
+        # Until a run begins its address is the start, which then goes on to the next run's.
         m.d.sync += address.eq(Mux(running, address + self.wide.enable, start))
         with m.If(begin):
             m.d.sync += start.eq(fields.local)
-        with m.Elif(step & run_end):
+        with m.Elif(chosen):
             m.d.sync += start.eq(
                 Cat(total[:bits], total[bits] | fields.local_stride[bits:].any())
             )
