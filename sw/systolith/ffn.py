@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.config import Config
+from systolith_sim.transformer.reference import mix
 
 from .bench import Measurement, run_product
 from .compiler.matmul import plan_matmul
@@ -16,7 +17,6 @@ from .progress import Progress
 __all__ = ["FeedForward", "run_ffn"]
 
 LAYER = 0
-MATRIX = "intermediate.dense"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +62,11 @@ def run_ffn(
     progress = progress or Progress()
     progress("embedding and attention in float")
     tokens = model.tokenize(text)
-    x = model.attend(LAYER, model.embedding(tokens))
-    weights, bias = model.linear(LAYER, MATRIX)
-    exact = x @ weights + bias
+    layer = model.layer(LAYER)
+    x = model.embedding(tokens)
+    x = layer.attention_norm(x + layer.output(mix(layer, x)))
+    weights, bias = layer.up.weights, layer.up.bias
+    exact = layer.up(x)
 
     product = Product.quantize(config, x, weights, bias)
     k, n = weights.shape

@@ -9,6 +9,7 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from systolith.models.minilm import MAX_TOKENS, MiniLM
+from systolith_sim.transformer.reference import encode
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,10 @@ def test_long_text_is_cut(model):
 
 
 def test_feed_forward_shapes(model):
-    weights, bias = model.linear(0, "intermediate.dense")
-    x = model.attend(0, model.embedding(model.tokenize("A sentence.")))
-    assert (weights.shape, bias.shape, x.shape) == ((384, 1536), (1536,), (5, 384))
-    assert x.dtype == weights.dtype == np.float32
+    up = model.layer(0).up
+    x = encode(model.layer(0), model.embedding(model.tokenize("A sentence.")))
+    assert (up.weights.shape, up.bias.shape, x.shape) == ((384, 1536), (1536,), (5, 384))
+    assert x.dtype == up.weights.dtype == np.float32
 
 
 def test_embedding_is_normalised(model):

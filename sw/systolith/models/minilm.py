@@ -1,13 +1,15 @@
 """all-MiniLM-L6-v2 in float32 numpy: what the hardware's results are measured against."""
 
 import json
-import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 from tokenizers import Tokenizer
+
+from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, encode
 
 from ..progress import Progress
 from .errors import TextError
@@ -19,8 +21,6 @@ MAX_TOKENS = 256
 """Longest input that the model was trained for; longer text is cut."""
 
 Floats = NDArray[np.float32]
-
-_erf = np.vectorize(math.erf, otypes=[np.float32])
 
 
 def require_text(text: str) -> None:
@@ -64,56 +64,56 @@ class MiniLM:
         require_text(text)
         return list(self._tokenizer.encode(text).ids)
 
-    def linear(self, layer: int, name: str) -> tuple[Floats, Floats]:
-        """Return weights (inputs, outputs) and bias of one dense layer of encoder ``layer``."""
-        prefix = f"encoder.layer.{layer}.{name}"
-        return self._tensor(f"{prefix}.weight").T, self._tensor(f"{prefix}.bias")
-
-    def embedding(self, tokens: list[int]) -> Floats:
-        """Return the input of layer 0, (tokens, features)."""
-        words = self._tensor("embeddings.word_embeddings.weight")[tokens]
-        positions = self._tensor("embeddings.position_embeddings.weight")[: len(tokens)]
-        kind = self._tensor("embeddings.token_type_embeddings.weight")[0]
-        return self._norm("embeddings.LayerNorm", words + positions + kind)
-
-    def attend(self, layer: int, x: Floats) -> Floats:
-        """Return ``x`` after the attention block of ``layer``: the feed-forward's input."""
-        query, key, value = (
-            self._dense(layer, f"attention.self.{name}", x)
-            .reshape(len(x), self.heads, -1)
-            .transpose(1, 0, 2)
-            for name in ("query", "key", "value")
+    def layer(self, number: int) -> FloatLayer:
+        """Return the parameters of one encoder layer."""
+        prefix = f"encoder.layer.{number}"
+        return FloatLayer(
+            heads=self.heads,
+            query=self._linear(f"{prefix}.attention.self.query"),
+            key=self._linear(f"{prefix}.attention.self.key"),
+            value=self._linear(f"{prefix}.attention.self.value"),
+            output=self._linear(f"{prefix}.attention.output.dense"),
+            up=self._linear(f"{prefix}.intermediate.dense"),
+            down=self._linear(f"{prefix}.output.dense"),
+            attention_norm=self._norm(f"{prefix}.attention.output.LayerNorm"),
+            output_norm=self._norm(f"{prefix}.output.LayerNorm"),
         )
-        scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        weights /= weights.sum(-1, keepdims=True)
-        mixed = (weights @ value).transpose(1, 0, 2).reshape(len(x), -1)
-        mixed = self._dense(layer, "attention.output.dense", mixed)
-        return self._norm(f"encoder.layer.{layer}.attention.output.LayerNorm", x + mixed)
 
-    def feed_forward(self, layer: int, x: Floats) -> Floats:
-        """Return ``x`` after the feed-forward block of ``layer``."""
-        hidden = self._dense(layer, "intermediate.dense", x)
-        hidden = hidden * (1 + _erf(hidden / math.sqrt(2))) / 2
-        x = x + self._dense(layer, "output.dense", hidden)
-        return self._norm(f"encoder.layer.{layer}.output.LayerNorm", x)
+    @property
+    def words(self) -> Floats:
+        """Embeddings of the vocabulary, (tokens, features)."""
+        return self._tensor("embeddings.word_embeddings.weight")
+
+    @property
+    def positions(self) -> Floats:
+        """Embeddings of positions, with that of the sentence type, (positions, features)."""
+        kind = self._tensor("embeddings.token_type_embeddings.weight")[0]
+        return self._tensor("embeddings.position_embeddings.weight") + kind
+
+    @property
+    def embedding_norm(self) -> FloatNorm:
+        """The norm of the sum of both embeddings."""
+        return self._norm("embeddings.LayerNorm")
+
+    def embedding(self, tokens: Sequence[int]) -> Floats:
+        """Return the input of layer 0, (tokens, features)."""
+        return self.embedding_norm(self.words[list(tokens)] + self.positions[: len(tokens)])
 
     def embed(self, text: str) -> Floats:
         """Return the sentence's unit vector: the mean of the last layer's tokens."""
         x = self.embedding(self.tokenize(text))
-        for layer in range(self.layers):
-            x = self.feed_forward(layer, self.attend(layer, x))
+        for number in range(self.layers):
+            x = encode(self.layer(number), x)
         mean = x.mean(0)
         return mean / np.linalg.norm(mean)
 
+    def _linear(self, name: str) -> FloatLinear:
+        return FloatLinear(self._tensor(f"{name}.weight").T, self._tensor(f"{name}.bias"))
+
+    def _norm(self, name: str) -> FloatNorm:
+        return FloatNorm(
+            self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"), self.epsilon
+        )
+
     def _tensor(self, name: str) -> Floats:
         return self._tensors.get_tensor(name)
-
-    def _dense(self, layer: int, name: str, x: Floats) -> Floats:
-        weights, bias = self.linear(layer, name)
-        return x @ weights + bias
-
-    def _norm(self, name: str, x: Floats) -> Floats:
-        centred = x - x.mean(-1, keepdims=True)
-        deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + self.epsilon)
-        return centred / deviation * self._tensor(f"{name}.weight") + self._tensor(f"{name}.bias")

@@ -1,0 +1,1 @@
+"""A Transformer encoder layer twice: in float, and in the integers of the hardware."""

@@ -1,0 +1,196 @@
+"""One encoder layer in the integers of the hardware, from the golden models of its units.
+
+Fixed point is int32 with LSB 2**-16 everywhere; *words* are int8 mantissas with an exponent for
+each R of them. The functions of :mod:`systolith_sim.vector` say how each step rounds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import ArrayConfig
+from systolith_hw.tables import Function
+
+from ..vector.exponential import exponentiate, reference
+from ..vector.function import rectify
+from ..vector.normalizer import normalize
+from ..vector.requantizer import requantize
+from ..vector.row import Factor, normal_factor, reciprocal_factor, row_sums, scale_row
+
+__all__ = [
+    "VALUE_BASE",
+    "VALUE_WINDOW",
+    "EncoderLayer",
+    "Linear",
+    "Norm",
+    "Words",
+    "attend",
+    "encode",
+    "to_words",
+]
+
+Integers = NDArray[np.int64]
+
+VALUE_WINDOW = 15
+"""Largest block exponent of V, which the exponential folds into the probabilities."""
+
+VALUE_BASE = 3
+"""Fixed-point bits below V's exponent 0: V may be as large as 2**9, its LSB no less than 2**-13."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A matrix with its channels' scale entries.
+
+    Parameters
+    ----------
+    weights : (K, N) int8
+    scale, shift, bias : (N,) int64
+        From products of weights and words' values to fixed point.
+    """
+
+    weights: Integers
+    scale: Integers
+    shift: Integers
+    bias: Integers
+
+    def __call__(self, x: "Words") -> Integers:
+        """Return fixed point (S, N) from words of (S, K)."""
+        return requantize(x.times(self.weights), self.scale, self.shift, self.bias)[0]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """LayerNorm: gamma and beta as scale entries, and two constants of the row.
+
+    Parameters
+    ----------
+    scale, shift, bias : (N,) int64
+    negative : (N,) bool
+    inverse : Factor
+        1 / N.
+    epsilon : int
+        LSB 2**-32.
+    """
+
+    scale: Integers
+    negative: NDArray[np.bool]
+    shift: Integers
+    bias: Integers
+    inverse: Factor
+    epsilon: int
+
+    def __call__(self, array: ArrayConfig, z: Integers, base: int) -> Integers:
+        """Return fixed point (S, N); the statistics are those of z's words with that base."""
+        words = to_words(array, z, base)
+        rows = []
+        for row, moments in zip(z, row_sums(words.mantissas, words.exponents), strict=True):
+            mean, factor = normal_factor(
+                moments, self.inverse, base=base, epsilon=self.epsilon, centre=True
+            )
+            rows.append(scale_row(row, mean, factor, scale=self.scale, negative=self.negative,
+                                  shift=self.shift, bias=self.bias))  # fmt: skip
+        return np.stack(rows)
+
+
+@dataclass(frozen=True)
+class EncoderLayer:
+    """The parameters of one layer.
+
+    Parameters
+    ----------
+    heads : int
+        H; each has D = N / H features.
+    query, key, value, output, up, down : Linear
+    attention_norm, output_norm : Norm
+    score : Factor
+        From products of the mantissas of a query's words and a key to scores in powers of two,
+        for a key of exponent 0: log2(e) / sqrt(D), and the LSBs.
+    base : int
+        Fixed-point bits below exponent 0 of all words but V's.
+    """
+
+    heads: int
+    query: Linear
+    key: Linear
+    value: Linear
+    output: Linear
+    up: Linear
+    down: Linear
+    attention_norm: Norm
+    output_norm: Norm
+    score: Factor
+    base: int
+
+
+@dataclass(frozen=True)
+class Words:
+    """Activation words.
+
+    Parameters
+    ----------
+    mantissas : (..., words, R) int64
+    exponents : (..., words) int64
+    """
+
+    mantissas: Integers
+    exponents: Integers
+
+    def times(self, operands: Integers) -> Integers:
+        """Return exact products with (K, N) integers; words beyond K are multiplied by nothing."""
+        values = self.mantissas << self.exponents[..., None]
+        values = values.reshape(*values.shape[:-2], -1)[..., : len(operands)]
+        # At most 52 bits (ArrayConfig), so float64 is exact, and fast.
+        return (values.astype(np.float64) @ operands.astype(np.float64)).astype(np.int64)
+
+
+def to_words(array: ArrayConfig, z: Integers, base: int) -> Words:
+    """Return fixed point (..., K) as words, the tail zero."""
+    z = np.pad(z, [(0, 0)] * (z.ndim - 1) + [(0, -z.shape[-1] % array.rows)])
+    mantissas, exponents, _, _ = normalize(
+        z.reshape(*z.shape[:-1], -1, array.rows), base,
+        mantissa_bits=array.mantissa_bits, window=array.window,
+    )  # fmt: skip
+    return Words(mantissas, exponents)
+
+
+def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
+    """Return the context of all heads, fixed point (S, N), of one sentence's words (S, N)."""
+    split = (len(x.exponents), layer.heads, -1)
+    query = layer.query(x).reshape(split)  # (S, H, D)
+    keys, key_exponents, _, _ = normalize(  # (S, H, D), (S, H)
+        layer.key(x).reshape(split), layer.base, mantissa_bits=8, window=array.window
+    )
+    values, value_exponents, _, _ = normalize(
+        layer.value(x).reshape(split), VALUE_BASE, mantissa_bits=8,
+        window=min(array.window, VALUE_WINDOW),
+    )  # fmt: skip
+
+    # The largest exponent must still hold a probability of 31 bits.
+    power_base = max(0, 31 - array.window - (array.mantissa_bits - 1))
+    context = np.empty_like(query)
+    for head in range(layer.heads):
+        queries = to_words(array, query[:, head], layer.base)
+        products = queries.times(keys[:, head].T)  # (S, S): a row for each query
+        shift = layer.score.shift - key_exponents[:, head]
+        scores, _ = requantize(products, layer.score.scale, shift, 0)
+        powers, summands = exponentiate(
+            scores, reference(scores), np.broadcast_to(value_exponents[:, head], scores.shape)
+        )
+        products = to_words(array, powers, power_base).times(values[:, head])  # (S, D)
+        for row, total in enumerate(summands.sum(axis=-1)):
+            factor = reciprocal_factor(int(total))
+            context[row, head], _ = requantize(
+                products[row], factor.scale, factor.shift - VALUE_BASE - power_base, 0
+            )
+    return context.reshape(len(context), -1)
+
+
+def encode(array: ArrayConfig, layer: EncoderLayer, x: Integers) -> Integers:
+    """Return one sentence, fixed point (S, N), after ``layer``."""
+    context = to_words(array, attend(array, layer, to_words(array, x, layer.base)), layer.base)
+    x = layer.attention_norm(array, x + layer.output(context), layer.base)
+    hidden = rectify(layer.up(to_words(array, x, layer.base)), Function.GELU)  # (S, F)
+    x = x + layer.down(to_words(array, hidden, layer.base))
+    return layer.output_norm(array, x, layer.base)

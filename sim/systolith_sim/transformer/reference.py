@@ -1,0 +1,99 @@
+"""One encoder layer in floating point, from the equations."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FloatLayer", "FloatLinear", "FloatNorm", "encode", "gelu", "mix"]
+
+Floats = NDArray[np.floating]
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+@dataclass(frozen=True)
+class FloatLinear:
+    """``x @ weights + bias``.
+
+    Parameters
+    ----------
+    weights : (K, N) floats
+    bias : (N,) floats
+    """
+
+    weights: Floats
+    bias: Floats
+
+    def __call__(self, x: Floats) -> Floats:
+        """Return (S, N) from (S, K)."""
+        return x @ self.weights + self.bias
+
+
+@dataclass(frozen=True)
+class FloatNorm:
+    """LayerNorm over the last axis.
+
+    Parameters
+    ----------
+    gamma, beta : (N,) floats
+    epsilon : float
+    """
+
+    gamma: Floats
+    beta: Floats
+    epsilon: float
+
+    def __call__(self, x: Floats) -> Floats:
+        """Return (S, N) from (S, N)."""
+        centred = x - x.mean(-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + self.epsilon)
+        return centred / deviation * self.gamma + self.beta
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """The parameters of one layer: BERT's, whose norms come after the residual sums.
+
+    Parameters
+    ----------
+    heads : int
+        H; each has N / H features.
+    query, key, value, output, up, down : FloatLinear
+    attention_norm, output_norm : FloatNorm
+    """
+
+    heads: int
+    query: FloatLinear
+    key: FloatLinear
+    value: FloatLinear
+    output: FloatLinear
+    up: FloatLinear
+    down: FloatLinear
+    attention_norm: FloatNorm
+    output_norm: FloatNorm
+
+
+def mix(layer: FloatLayer, x: Floats) -> Floats:
+    """Return the context of all heads (S, N) of one sentence (S, N)."""
+    split = (len(x), layer.heads, -1)
+    query = layer.query(x).reshape(split)  # (S, H, D)
+    key = layer.key(x).reshape(split)
+    value = layer.value(x).reshape(split)
+
+    scores = np.einsum("qhd,khd->hqk", query, key) / math.sqrt(query.shape[-1])
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    weights = powers / powers.sum(-1, keepdims=True)  # (H, S, S)
+    return np.einsum("hqk,khd->qhd", weights, value).reshape(x.shape)
+
+
+def gelu(x: Floats) -> Floats:
+    """Return ``x`` times the normal distribution's cumulative probability."""
+    return (x * (1 + _erf(x / math.sqrt(2))) / 2).astype(x.dtype)
+
+
+def encode(layer: FloatLayer, x: Floats) -> Floats:
+    """Return one sentence (S, N) after ``layer``."""
+    x = layer.attention_norm(x + layer.output(mix(layer, x)))
+    return layer.output_norm(x + layer.down(gelu(layer.up(x))))

@@ -1,0 +1,42 @@
+"""Golden model of the vector unit's activation functions."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from systolith_hw.tables import FRACTION, FUNCTION_RANGE_BITS, SEGMENT_BITS, TABLES, Function
+
+__all__ = ["interpolate", "rectify"]
+
+REST_BITS = FRACTION + FUNCTION_RANGE_BITS - SEGMENT_BITS
+
+
+def interpolate(
+    function: Function, segment: NDArray[np.int64], rest: NDArray[np.int64], rest_bits: int
+) -> NDArray[np.int64]:
+    """Return a table's line at ``rest / 2**rest_bits`` of a segment, rounded half up."""
+    table = TABLES[function]
+    rise = np.array(table.rises)[segment] * rest
+    return np.array(table.values)[segment] + (rise + (1 << rest_bits - 1) >> rest_bits)
+
+
+def rectify(z: ArrayLike, function: Function) -> NDArray[np.int64]:
+    """Return GELU or SiLU of fixed-point values.
+
+    ``max(z, 0) - t(|z|)``, t being the table's function, and zero from 8 on. The error against
+    float64 is at most 2.3e-4 for GELU and, for magnitudes below 8, 1.4e-4 for SiLU, whose t is
+    2.7e-3 where it is cut off.
+
+    Parameters
+    ----------
+    z : integers of 32 bits
+        LSB 2**-16.
+    function : Function
+        GELU or SILU.
+    """
+    z = np.asarray(z, np.int64)
+    magnitude = np.abs(z)
+    inside = magnitude < 1 << FRACTION + FUNCTION_RANGE_BITS
+    magnitude = np.where(inside, magnitude, 0)
+    segment, rest = magnitude >> REST_BITS, magnitude & (1 << REST_BITS) - 1
+    below = np.maximum(interpolate(function, segment, rest, REST_BITS), 0)
+    return np.maximum(z, 0) - np.where(inside, below, 0)

@@ -1,0 +1,164 @@
+"""Golden model of what the vector unit knows of a whole row: its sums, and the factor they make.
+
+Everything is exact in integers but for the roundings that the functions name. A *factor* has the
+form of a scale entry: ``scale * 2**-shift``, scale of 16 bits with bit 15 set.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from systolith_hw.config import NORMAL_BITS
+
+from .requantizer import normalize_significand, requantize, round_half_even
+
+__all__ = [
+    "Factor",
+    "Moments",
+    "invert",
+    "normal_factor",
+    "reciprocal_factor",
+    "row_sums",
+    "scale_row",
+]
+
+CENTRED_BITS = 18
+"""A normalised value, before gamma, has 18 bits, LSB 2**-12: magnitudes up to 32."""
+
+CENTRED_FRACTION = 12
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A number of one row that multiplies all its values: ``scale * 2**-shift``."""
+
+    scale: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the mantissas of a row's words, each at its word's exponent.
+
+    Parameters
+    ----------
+    total : int
+        Sum of ``m << e``.
+    squares : int
+        Sum of ``m**2 << 2 * e``.
+    """
+
+    total: int
+    squares: int
+
+
+def row_sums(mantissas: ArrayLike, exponents: ArrayLike) -> list[Moments]:
+    """Return the sums of rows of activation words (rows, words, R), exactly."""
+    mantissas = np.asarray(mantissas, np.int64)
+    shift = np.asarray(exponents, np.int64)
+    totals = (mantissas.sum(axis=-1) << shift).sum(axis=-1)
+    # Beyond 64 bits: Python's integers.
+    squares = ((mantissas**2).sum(axis=-1).astype(object) << (2 * shift).astype(object)).sum(-1)
+    return [Moments(int(total), int(square)) for total, square in zip(totals, squares, strict=True)]
+
+
+def invert(significand: int) -> int:
+    """Return ``(2**33 - 1) // significand``, 16 bits, for a significand in 2**17..2**18 - 1."""
+    return ((1 << 33) - 1) // significand
+
+
+def reciprocal_factor(total: int) -> Factor:
+    """Return 1 / total, its relative error below 2**-14.4.
+
+    Rounded twice, down: total to 18 bits, and the quotient.
+
+    Parameters
+    ----------
+    total : int
+        Sum of a row's summands, at least 2**15: the largest of them is.
+    """
+    length = total.bit_length()
+    significand = total >> length - NORMAL_BITS if length > NORMAL_BITS else (
+        total << NORMAL_BITS - length)  # fmt: skip
+    return Factor(invert(significand), 33 - NORMAL_BITS + length)
+
+
+def normal_factor(
+    moments: Moments, inverse: Factor, *, base: int, epsilon: int, centre: bool
+) -> tuple[int, Factor]:
+    """Return the mean of a row, and 1 / its standard deviation.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of the row's words.
+    inverse : Factor
+        1 / the row's length.
+    base : int
+        Fixed-point bits below exponent 0 of the words.
+    epsilon : int
+        Added to the variance, LSB that of squares of fixed-point values; at least 1, so that a row
+        of zeros stays one.
+    centre : bool
+        Take the mean off (LayerNorm), or leave it, as if it were zero (RMSNorm).
+
+    Returns
+    -------
+    mean : int
+        Fixed point, 32 bits; 0 without ``centre``.
+    factor : Factor
+        1 / sqrt(variance + epsilon) for fixed-point values.
+    """
+    mean = 0
+    if centre:
+        values, _ = requantize(moments.total, inverse.scale, inverse.shift - base, 0)
+        mean = int(values)
+    significand = _significand(moments.squares)
+    mean_square = _shift(significand.scale * inverse.scale,
+                         significand.shift + inverse.shift - 2 * base)  # fmt: skip
+    short, exponent = (int(part) for part in normalize_significand(mean))
+    variance = max(mean_square - _shift(short * short, -2 * exponent), 0) + epsilon
+    # An even shift leaves 31 or 32 bits, whose root has 16.
+    halves = variance.bit_length() + 1 - 32 >> 1
+    root = math.isqrt(_shift(variance, 2 * halves))
+    return mean, Factor(invert(root << NORMAL_BITS - 16), 31 + halves)
+
+
+def scale_row(
+    z: ArrayLike, mean: int, factor: Factor, *,
+    scale: ArrayLike, negative: ArrayLike, shift: ArrayLike, bias: ArrayLike,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Return ``(z - mean) * factor * gamma + beta`` in fixed point.
+
+    The normalised value is rounded to :data:`CENTRED_BITS`, saturated; its product with gamma's
+    magnitude is rounded half to even.
+
+    Parameters
+    ----------
+    z : (N,) integers of 32 bits
+        The row.
+    mean, factor : int, Factor
+        From :func:`normal_factor`.
+    scale, negative, shift, bias : (N,) integers
+        Gamma, ``scale * 2**-shift``, to be negated where ``negative``, and beta.
+    """
+    limit = 1 << CENTRED_BITS - 1
+    normal, _ = requantize(
+        np.asarray(z, np.int64) - mean, factor.scale, factor.shift - CENTRED_FRACTION, 0
+    )
+    product = np.clip(normal, -limit, limit - 1) * np.asarray(scale, np.int64)
+    y = round_half_even(product, np.minimum(shift, 40))
+    y = np.where(negative, -y, y) + np.asarray(bias, np.int64)
+    return np.clip(y, -(1 << 31), (1 << 31) - 1)
+
+
+def _significand(value: int) -> Factor:
+    """Return ``value`` rounded down to 18 bits, as a factor."""
+    right = max(value.bit_length() - NORMAL_BITS, 0)
+    return Factor(value >> right, -right)
+
+
+def _shift(value: int, right: int) -> int:
+    return value >> right if right >= 0 else value << -right

@@ -1,0 +1,116 @@
+"""From the floats of an encoder to the integers of :mod:`systolith_sim.transformer.encoder`."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from systolith_hw.config import SCALE_BITS, Config
+from systolith_hw.tables import FRACTION
+from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm
+from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, gelu, mix
+from systolith_sim.vector.row import CENTRED_FRACTION, Factor
+
+from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
+from .rounding import round_weights
+
+__all__ = ["Grams", "factor", "measure_grams", "quantize_layer", "quantize_norm", "word_base"]
+
+LARGEST = 2.0**10
+"""Activations up to this magnitude fit a word, where the config's window does not reach further."""
+
+
+@dataclass
+class Grams:
+    """``x.T @ x`` of the inputs of a layer's matrices, added up over sentences.
+
+    Parameters
+    ----------
+    attention, output, up, down : (K, K) floats
+        Of query, key and value; of the other three.
+    """
+
+    attention: NDArray[np.float64]
+    output: NDArray[np.float64]
+    up: NDArray[np.float64]
+    down: NDArray[np.float64]
+
+
+def word_base(config: Config) -> int:
+    """Return the fixed-point bits below block exponent 0 with which :data:`LARGEST` fits a word."""
+    array = config.array
+    largest = FRACTION + int(math.log2(LARGEST))
+    return max(0, largest - array.window - (array.mantissa_bits - 1))
+
+
+def factor(value: float) -> Factor:
+    """Return a positive number as ``scale * 2**-shift``."""
+    significand, exponent = math.frexp(value)
+    scale = round(significand * (1 << SCALE_BITS))
+    shift = SCALE_BITS - exponent
+    return Factor(scale >> 1, shift - 1) if scale >> SCALE_BITS else Factor(scale, shift)
+
+
+def measure_grams(
+    layers: Sequence[FloatLayer], sentences: Sequence[NDArray[np.floating]]
+) -> list[Grams]:
+    """Return each layer's :class:`Grams` over ``sentences``, inputs of layer 0, (S, N) each."""
+    result = []
+    for layer in layers:
+        sums: dict[str, NDArray[np.float64]] = {}
+        after = []
+        for x in sentences:
+            context = mix(layer, x)
+            middle = layer.attention_norm(x + layer.output(context))
+            hidden = gelu(layer.up(middle))
+            after.append(layer.output_norm(middle + layer.down(hidden)))
+            inputs = {"attention": x, "output": context, "up": middle, "down": hidden}
+            for name, value in inputs.items():
+                gram = value.T.astype(np.float64) @ value
+                sums[name] = sums[name] + gram if name in sums else gram
+        sentences = after
+        result.append(Grams(**sums))
+    return result
+
+
+def quantize_norm(norm: FloatNorm) -> Norm:
+    """Return a norm's gamma and beta as scale entries."""
+    gamma = np.asarray(norm.gamma, np.float64)
+    scales = scale_entries(
+        np.abs(gamma), ActivationFormat(CENTRED_FRACTION, 0), FRACTION, norm.beta
+    )
+    return Norm(
+        scales.scale, gamma < 0, scales.shift, scales.bias, factor(1 / len(gamma)),
+        epsilon=max(1, round(math.ldexp(norm.epsilon, 2 * FRACTION))),
+    )  # fmt: skip
+
+
+def quantize_linear(linear: FloatLinear, gram: ArrayLike, base: int) -> Linear:
+    """Return a matrix for words of that base, and fixed-point results."""
+    _, step = quantize_weights(linear.weights)
+    weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT)
+    scales = scale_entries(step, ActivationFormat(FRACTION, base), FRACTION, linear.bias)
+    return Linear(weights, scales.scale, scales.shift, scales.bias)
+
+
+def quantize_layer(config: Config, layer: FloatLayer, grams: Grams) -> EncoderLayer:
+    """Return a layer in integers."""
+    base = word_base(config)
+    features = layer.query.weights.shape[1] // layer.heads
+    # Scores in powers of two; the mantissas of queries and of keys have LSB 2**(base - 16).
+    score = math.log2(math.e) / math.sqrt(features) * 2.0 ** (2 * base - FRACTION)
+    inputs = {
+        "query": grams.attention, "key": grams.attention, "value": grams.attention,
+        "output": grams.output, "up": grams.up, "down": grams.down,
+    }  # fmt: skip
+    return EncoderLayer(
+        heads=layer.heads,
+        **{name: quantize_linear(getattr(layer, name), gram, base)
+           for name, gram in inputs.items()},
+        attention_norm=quantize_norm(layer.attention_norm),
+        output_norm=quantize_norm(layer.output_norm),
+        score=factor(score),
+        base=base,
+    )  # fmt: skip
