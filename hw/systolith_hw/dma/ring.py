@@ -38,8 +38,8 @@ class Ring(wiring.Component):
 
     =========== ==========================================================
     Latency     1 cycle from ``step`` to ``address``
-    Throughput  1 element per cycle, 1 run in 2 cycles
-    Stall       ``step`` with ``first`` only while ``ready``
+    Throughput  1 element per cycle, 1 run in 2 cycles: no ``first`` right behind
+                another of its transfer that may ``advance``
     =========== ==========================================================
 
     Parameters
@@ -61,8 +61,6 @@ class Ring(wiring.Component):
         With ``first``: the run after this one starts ``local_stride`` further on.
     hold : In(1)
         Without ``first``: stay at the address.
-    ready : Out(1)
-        The start of the next run is known.
     address : Out(address_bits)
         Of the element that the last ``step`` moved to.
     illegal : Out(1)
@@ -75,7 +73,6 @@ class Ring(wiring.Component):
     first: Signal
     advance: Signal
     hold: Signal
-    ready: Signal
     address: Signal
     illegal: Signal
 
@@ -88,7 +85,6 @@ class Ring(wiring.Component):
             "first": In(1),
             "advance": In(1),
             "hold": In(1),
-            "ready": Out(1),
             "address": Out(address_bits(config)),
             "illegal": Out(1),
         })
@@ -120,7 +116,6 @@ class Ring(wiring.Component):
             begin.eq(Mux(self.fresh, self.fields.local, start)),
             past.eq(begin >= end),
             move.eq(self.step & self.first & self.advance),
-            self.ready.eq(~added | self.fresh),
             self.illegal.eq(
                 (self.fresh & (past | ~difference[-1])) | (known & ~excess[-1])
             ),

@@ -149,9 +149,12 @@ class Writer(wiring.Component):
         ready = Signal()
         finish = Signal()
         valid = self._elaborate_pieces(m, ready, counter, landing, piece)
-        placed = ring.ready | ~counter.first | ~counter.complete
+        # A run of a single piece waits until the ring knows where the next one starts.
+        single = counter.first & piece.mark.run_end & ~self.i.p.runs.last_slot.any()
+        settling = Signal()
+        m.d.sync += settling.eq(counter.accept & single & ~piece.mark.last_run)
         m.d.comb += [
-            ready.eq(self.i.valid & landing.free & ~self.stop & placed),
+            ready.eq(self.i.valid & landing.free & ~self.stop & ~settling),
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
