@@ -24,7 +24,8 @@ STALLS = {
 async def issues_as_golden(dut, stalls):
     """With stalls of the memory behind the fetch, and of the queues."""
     config, rng = config_from_env(), random.Random(f"{stalls} {random.random()}")
-    program = random_program(rng, 36, config)
+    size = 8 if config.sequencer.instructions_stand else 36
+    program = random_program(rng, size, config)
     registers = {1: rng.randrange(4), 2: rng.randrange(2)}
     seed = rng.randrange(1000)
     await on_verilog(dut, Sequencer, compare, config, program, registers, seed=seed,

@@ -16,6 +16,7 @@ from .config import (
     ConfigError,
 )
 from .dma.page_shape import PageShape
+from .isa import SLOT_BITS
 from .registers import REGISTER_SPACE
 
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
@@ -201,15 +202,36 @@ def sum_shifters(config: Config) -> int:
     return array.columns if config.short_pipelines and fits and few else 0
 
 
+def _sequencer(config: Config) -> list[_Memory]:
+    """List the memories of sequencer and queues."""
+    stands = config.sequencer.instructions_stand
+    part = min(8 * config.bus.data_bytes, PROGRAM_BITS)
+    width = max(part, SLOT_BITS) if stands else PROGRAM_BITS
+    words = config.memory.program_instructions * INSTRUCTION_BYTES * 8 // width
+    program = _Memory(memory="program", words=words, width=width, granule=part,
+                      setting="memory.program_instructions")  # fmt: skip
+    if stands:
+        return [
+            program,
+            _Memory(memory="registers", words=256, width=SLOT_BITS, setting="sequencer.loop_depth"),
+            _Memory(memory="microprogram", words=256, width=32, setting="sequencer.queue_depth"),
+        ]
+    loop_bits = (config.sequencer.loop_depth - 1).bit_length()
+    queued = (config.sequencer.queue_depth - 1) * INSTRUCTION_BYTES * 8 // PROGRAM_BITS
+    return [
+        program,
+        _Memory(memory="registers", words=2 << max(4, 2 + loop_bits), width=32,
+                setting="sequencer.loop_depth"),
+        _Memory(memory="queues", words=queued, width=PROGRAM_BITS, copies=4,
+                setting="sequencer.queue_depth"),
+    ]  # fmt: skip
+
+
 def _memories(config: Config) -> list[_Memory]:
     """List the memories of the core, as the units build them."""
     array, memory, bus = config.array, config.memory, config.bus
     rows, lanes = array.rows, config.vector.lanes
     distributed = memory.activation_distributed
-    instruction_words = INSTRUCTION_BYTES * 8 // PROGRAM_BITS
-    program_words = memory.program_instructions * instruction_words
-    loop_bits = (config.sequencer.loop_depth - 1).bit_length()
-    queued = (config.sequencer.queue_depth - 1) * instruction_words
     return [
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
                 copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",
@@ -224,13 +246,7 @@ def _memories(config: Config) -> list[_Memory]:
                 width=(SCALE_BITS + SHIFT_BITS) * lanes, setting="memory.scale_words"),
         _Memory(memory="bias", words=memory.scale_words, width=FIXED_BITS * lanes,
                 setting="memory.scale_words"),
-        _Memory(memory="program", words=program_words, width=PROGRAM_BITS,
-                granule=min(8 * bus.data_bytes, PROGRAM_BITS),
-                setting="memory.program_instructions"),
-        _Memory(memory="registers", words=2 << max(4, 2 + loop_bits), width=32,
-                setting="sequencer.loop_depth"),
-        _Memory(memory="queues", words=queued, width=PROGRAM_BITS, copies=4,
-                setting="sequencer.queue_depth"),
+        *_sequencer(config),
         _Memory(memory="results",
                 words=array.output_depth * config.beats_per_result + (not config.short_pipelines),
                 width=array.accumulator_bits * lanes, setting="array.output_depth",

@@ -19,6 +19,7 @@ from .sequencer.issue import QUEUES
 from .sequencer.queue import InstructionQueue
 from .sequencer.semaphores import SemaphoreFile
 from .sequencer.sequencer import Sequencer
+from .sequencer.serial.standing import StandingInstruction
 from .sequencer.take import TakeStage
 from .vector.unit import VectorUnit
 
@@ -64,7 +65,10 @@ class Core(wiring.Component):
     done : Out(1)
         END has completed, for one cycle.
     faults : Out(Fault) for each :class:`~systolith_hw.isa.Unit`
-        As ``fault_sequencer``, ``fault_array``, and so on.
+        As ``fault_sequencer``, ``fault_array``, and so on. Where instructions stand, all have the
+        ``pc`` of the instruction that ``inspect`` asks for, from two cycles after ``halt`` on.
+    inspect : In(3)
+        The unit whose ``pc`` to tell.
     semaphore_misuse : Out(1), semaphore_unit : Out(3)
         A semaphore was misused, and by which unit.
     events : Out(event_layout)
@@ -80,6 +84,7 @@ class Core(wiring.Component):
     program_write: Signal
     settings: Any
     done: Signal
+    inspect: Signal
     semaphore_misuse: Signal
     semaphore_unit: Signal
     events: data.View
@@ -98,6 +103,7 @@ class Core(wiring.Component):
             "settings": In(Settings()),
             "done": Out(1),
             **{f"fault_{unit.name.lower()}": Out(Fault()) for unit in Unit},
+            "inspect": In(range(len(Unit))),
             "semaphore_misuse": Out(1),
             "semaphore_unit": Out(range(len(Unit))),
             "events": Out(event_layout(config)),
@@ -137,6 +143,7 @@ class Core(wiring.Component):
         m.d.sync += units_idle.eq(self._connect_units(m, sequencer, semaphores, units))
         m.d.comb += [
             sequencer.units_idle.eq(units_idle),
+            sequencer.inspect.eq(self.inspect),
             sequencer.start.eq(self.start),
             sequencer.program_write.eq(self.program_write),
             semaphores.clear.eq(self.start),
@@ -154,9 +161,11 @@ class Core(wiring.Component):
     def _connect_units(self, m, sequencer, semaphores, units) -> Value:
         """Give every unit its queue, semaphores, fault and halt; return "all idle"."""
         idle = Const(1)
+        stands = self.config.sequencer.instructions_stand
+        queue_of: Any = StandingInstruction if stands else InstructionQueue
         for index, (unit, part) in enumerate(units.items()):
             name = unit.name.lower()
-            queue = InstructionQueue(self.config, QUEUES[unit])
+            queue = queue_of(self.config, QUEUES[unit])
             self._add(m, f"{name}_queue", queue)
             connect(m, getattr(sequencer, name), queue.i)
             connect(m, queue.o, part.instruction)
@@ -168,8 +177,13 @@ class Core(wiring.Component):
             connect(m, part.post_outer, getattr(semaphores, f"post_{2 * index + 1}"))
             idle = idle & part.idle & queue.empty
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
-            connect(m, part.fault, flipped(getattr(self, f"fault_{unit.name.lower()}")))
-            m.d.comb += part.halt.eq(self.halt)
+            fault = getattr(self, f"fault_{unit.name.lower()}")
+            m.d.comb += [
+                fault.valid.eq(part.fault.valid),
+                fault.code.eq(part.fault.code),
+                fault.pc.eq((sequencer if stands else part).fault.pc),
+                part.halt.eq(self.halt),
+            ]
         m.d.comb += [
             self.semaphore_misuse.eq(semaphores.misuse),
             self.semaphore_unit.eq(Array(units)[semaphores.misuse_unit]),

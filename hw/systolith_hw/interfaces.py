@@ -5,11 +5,12 @@ Everything that a single unit uses alone stays in that unit's file.
 """
 
 from amaranth import signed, unsigned
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, WEIGHT_BITS, Config
-from .isa import INSTRUCTIONS, Opcode
+from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, WORD_BITS, Opcode
 
 __all__ = [
     "Fault",
@@ -19,6 +20,7 @@ __all__ = [
     "WritePort",
     "activation_word",
     "descriptor",
+    "issue_word",
     "read_beat",
     "request",
     "result_beat",
@@ -48,6 +50,17 @@ def descriptor(opcode: Opcode) -> data.FlexibleLayout:
     }
     fields["pc"] = data.Field(unsigned(PC_BITS), 32)
     return data.FlexibleLayout(256, fields)
+
+
+def issue_word(config: Config) -> ShapeLike:
+    """Return the shape of what the sequencer issues in a cycle.
+
+    It is one of an instruction's four words, or where instructions stand, ``data`` of one of its
+    sixteen slots, and which.
+    """
+    if config.sequencer.instructions_stand:
+        return data.StructLayout({"data": SLOT_BITS, "slot": range(SLOTS)})
+    return unsigned(WORD_BITS)
 
 
 def request(config: Config) -> data.StructLayout:

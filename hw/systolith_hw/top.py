@@ -81,6 +81,7 @@ class Systolith(wiring.Component):
             core.reset.eq(buses_reset),
             core.start.eq(control.start),
             core.halt.eq(control.halt),
+            core.inspect.eq(control.inspect),
             core.program_write.eq(control.program_write),
             control.done.eq(core.done),
             control.semaphore_misuse.eq(core.semaphore_misuse),

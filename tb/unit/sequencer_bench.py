@@ -3,11 +3,13 @@
 import random
 from collections import deque
 
+from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
 from systolith_hw.config import BusConfig, Config, MemoryConfig, SequencerConfig
 from systolith_hw.isa import Opcode, encode
 from systolith_hw.sequencer.issue import QUEUES
+from systolith_hw.sequencer.program_memory import read_bits
 from systolith_hw.sequencer.sequencer import Sequencer
 
 ISSUED = tuple(QUEUES.values())
@@ -183,7 +185,7 @@ class Bench:
         self.memory = Memory(config, self.rng, pace=pace, delay=delay)
         self.teller = Teller(self.dut.settings)
         self.p_ready = p_ready
-        self.limit = limit
+        self.limit = limit * (10 if config.sequencer.instructions_stand else 1)
         self.issued: list[bytes] = []
         self.cycles: list[int] = []
         self.cycle = 0
@@ -194,6 +196,7 @@ class Bench:
     async def queues(self, ctx):
         """Take words, and check that an offer holds until it is taken."""
         streams = {opcode: getattr(self.dut, name) for opcode, name in NAMES.items()}
+        bits = read_bits(self.config)
         words: list[int] = []
         offer = None
         while True:
@@ -204,7 +207,7 @@ class Bench:
             ctx.set(self.dut.units_idle, self.units_busy == 0)
             state = []
             for queue in streams.values():
-                state += [queue.valid, queue.ready, queue.payload]
+                state += [queue.valid, queue.ready, Value.cast(queue.payload)]
             events = [self.dut.events[name] for name in self.counts]
             _, _, halt, *values = await ctx.tick().sample(self.dut.halt, *events, *state)
             state = values[len(events) :]
@@ -226,11 +229,14 @@ class Bench:
                 if not ready:
                     offer = opcode, payload
                     continue
-                words.append(payload)
+                words.append(payload & (1 << bits) - 1)
+                assert payload >> bits in (0, len(words) - 1), "not the next slot"
                 self.units_busy = self.rng.randrange(1, 12)
                 assert words[0] & 0xFF == opcode, "words of an instruction in another queue"
-                if len(words) == 4:
-                    self.issued.append(b"".join(word.to_bytes(8, "little") for word in words))
+                if len(words) == 256 // bits:
+                    self.issued.append(
+                        b"".join(word.to_bytes(bits // 8, "little") for word in words)
+                    )
                     words.clear()
 
     async def write_program(self, ctx, address: int):

@@ -75,7 +75,7 @@ def whole(words):
 
 
 @pytest.mark.parametrize("p_valid, p_ready", [(1.0, 1.0), (0.5, 1.0), (1.0, 0.1), (0.6, 0.3)])
-@pytest.mark.parametrize("depth", [1, 2, 3, 16])
+@pytest.mark.parametrize("depth", [2, 3, 16])
 def test_order_with_stalls(depth, p_valid, p_ready):
     rng = random.Random(depth)
     words = [rng.getrandbits(64) for _ in range(4 * 25)]
@@ -83,16 +83,16 @@ def test_order_with_stalls(depth, p_valid, p_ready):
     assert received == whole(words)
 
 
-@pytest.mark.parametrize("depth, latency", [(1, 1), (4, 3)])
-def test_latency_and_throughput(depth, latency):
+@pytest.mark.parametrize("depth", [2, 4])
+def test_latency_and_throughput(depth):
     rng = random.Random(1)
     words = [rng.getrandbits(64) for _ in range(40)]
     _, accepted, offered = run(make(depth), words, rng=rng)
-    assert offered[0] - accepted[3] == latency
+    assert offered[0] - accepted[3] == 3
     assert {b - a for a, b in zip(offered, offered[1:], strict=False)} == {5}
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("depth", [2, 4])
 def test_holds_as_many_instructions_as_it_says(depth):
     dut = make(depth)
 
@@ -111,7 +111,7 @@ def test_holds_as_many_instructions_as_it_says(depth):
     sim.run()
 
 
-@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize("depth", [2, 4])
 def test_part_of_an_instruction_is_not_empty(depth):
     dut = make(depth)
 
@@ -133,7 +133,7 @@ def test_part_of_an_instruction_is_not_empty(depth):
 
 @pytest.mark.parametrize("opcode", OPCODES)
 def test_fields(opcode):
-    dut = make(1, opcode)
+    dut = make(2, opcode)
     bits = random.Random(3).getrandbits(256)
     fields = [field for field in INSTRUCTIONS[opcode].all_fields if "patch" not in field.name]
 
@@ -142,6 +142,8 @@ def test_fields(opcode):
             ctx.set(dut.i.payload, bits >> 64 * part & (1 << 64) - 1)
             ctx.set(dut.i.valid, 1)
             await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick().repeat(2)
         assert ctx.get(dut.o.payload.pc) == bits >> 32 & 0xFFFF
         for field in fields:
             value = bits >> field.offset & (1 << field.width) - 1

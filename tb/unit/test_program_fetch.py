@@ -37,9 +37,8 @@ class Bench:
                 dut.write_enable, dut.write_address, dut.write_data, dut.beat
             )
             self.beats += beat
-            for byte in range(8):
-                if enable >> byte // part & 1:
-                    self.stored[address * 8 + byte] = value >> 8 * byte & 0xFF
+            for byte in range(part if enable else 0):
+                self.stored[address * part + byte] = value >> 8 * byte & 0xFF
 
     def slot(self, index):
         """Return the bytes of an instruction's slot."""

@@ -67,6 +67,8 @@ class ControlBlock(wiring.Component):
         What stands in LENGTH, POSITION and PROGRAM.
     halt : Out(1)
         To all units.
+    inspect : Out(range(5))
+        Whose instruction was at fault; some cores tell only this one.
     soft_reset : Out(1)
         Reset everything but this block, the host's adapter and memories.
     fault_sequencer ... fault_store : In(Fault), one for each :class:`~systolith_hw.isa.Unit`
@@ -87,6 +89,7 @@ class ControlBlock(wiring.Component):
     program_write: Signal
     settings: Any
     halt: Signal
+    inspect: Signal
     soft_reset: Signal
     fault_sequencer: Any
     fault_array: Any
@@ -108,6 +111,7 @@ class ControlBlock(wiring.Component):
             "program_write": Out(1),
             "settings": Out(Settings()),
             "halt": Out(1),
+            "inspect": Out(range(len(Unit))),
             "soft_reset": Out(1),
             **{f"fault_{unit.name.lower()}": In(Fault()) for unit in Unit},
             "semaphore_misuse": In(1),
@@ -185,6 +189,7 @@ class ControlBlock(wiring.Component):
             errors.watchdog.eq(watchdog & lifecycle.running),
             errors.listen.eq(~lifecycle.halt),
             errors.clear.eq(lifecycle.soft_reset),
+            self.inspect.eq(errors.inspect),
         ]
 
     def _connect_bank(self, m: Module, lifecycle, bank: CounterBank) -> None:

@@ -43,6 +43,8 @@ class ErrorLatch(wiring.Component):
         There is an error.
     code : Out(8), unit : Out(range(5)), pc : Out(16)
         Its code, unit and instruction; zero without one.
+    inspect : Out(range(5))
+        The unit whose instruction that is.
     """
 
     fault_sequencer: Any
@@ -60,6 +62,7 @@ class ErrorLatch(wiring.Component):
     code: Signal
     unit: Signal
     pc: Signal
+    inspect: Signal
 
     def __init__(self) -> None:
         super().__init__({
@@ -74,6 +77,7 @@ class ErrorLatch(wiring.Component):
             "code": Out(8),
             "unit": Out(range(len(Unit))),
             "pc": Out(PC_BITS),
+            "inspect": Out(range(len(Unit))),
         })
 
     def elaborate(self, platform) -> Module:
@@ -92,6 +96,7 @@ class ErrorLatch(wiring.Component):
             ),
             self.code.eq(Mux(faulty, _select(source, [fault.code for fault in faults]), code)),
             self.pc.eq(_select(source, [fault.pc for fault in faults])),
+            self.inspect.eq(_select(source, [Const(unit, 3) for unit in Unit])),
         ]
         with m.If(self.caught):
             m.d.sync += [

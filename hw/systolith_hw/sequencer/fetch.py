@@ -12,6 +12,7 @@ from ..config import INSTRUCTION_BYTES, Config
 from ..control.settings import Settings
 from ..interfaces import ReadPort
 from ..isa import WORD_BITS, WORDS, Opcode
+from .program_memory import part_bits
 from .splitter import BeatSplitter
 
 __all__ = ["FetchShape", "ProgramFetch"]
@@ -131,7 +132,7 @@ class ProgramFetch(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.shape = FetchShape(config)
-        part_bytes = min(config.bus.data_bytes, WORD_BYTES)
+        size = config.memory.program_instructions * INSTRUCTION_BYTES * 8
         super().__init__({
             "bus": Out(ReadPort(config)),
             "settings": In(Settings()),
@@ -144,9 +145,9 @@ class ProgramFetch(wiring.Component):
             "failed": Out(1),
             "idle": Out(1),
             "beat": Out(1),
-            "write_address": Out(exact_log2(config.memory.program_instructions * WORDS)),
-            "write_data": Out(WORD_BITS),
-            "write_enable": Out(WORD_BYTES // part_bytes),
+            "write_address": Out(exact_log2(size // part_bits(config))),
+            "write_data": Out(part_bits(config)),
+            "write_enable": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -301,13 +302,12 @@ class ProgramFetch(wiring.Component):
             with m.If(strobe):
                 m.d.sync += written.eq(written + 1)
 
-        part_bits = exact_log2(parts)
-        per_instruction = part_bits + exact_log2(WORDS)
+        per_instruction = exact_log2(parts * WORDS)
         good = strobe & ~error
         m.d.comb += [
-            self.write_address.eq(written >> part_bits),
-            self.write_data.eq(incoming.replicate(parts)),
-            self.write_enable.eq(good << written[:part_bits] if part_bits else good),
+            self.write_address.eq(written),
+            self.write_data.eq(incoming),
+            self.write_enable.eq(good),
         ]
         with m.If(strobe & error):
             m.d.sync += self.failed.eq(1)

@@ -19,13 +19,13 @@ class InstructionQueue(wiring.Component):
 
     ::
 
-        i ──►[ Fifo of words, if depth > 1 ]──►[ assembly register of 4 words ]──► o
+        i ──►[ Fifo of words ]──►[ assembly register of 4 words ]──► o
 
     The assembly register counts as one of the instructions. Bits that the unit doesn't look at
     cost nothing there.
 
     =========== ==========================================================
-    Latency     1 cycle from the last word to ``o.valid``, 2 more with a Fifo
+    Latency     3 cycles from the last word to ``o.valid``
     Throughput  an instruction in 5 cycles
     Stall       ``i.ready`` and ``o.valid`` come from registers
     =========== ==========================================================
@@ -33,7 +33,7 @@ class InstructionQueue(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``sequencer.queue_depth``.
+        Uses ``sequencer.queue_depth``, at least 2.
     opcode : Opcode
         The unit's instruction.
 
@@ -63,17 +63,10 @@ class InstructionQueue(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
 
-        words = stream.Signature(WORD_BITS).flip().create()
-        waiting = Signal()
         depth = self.config.sequencer.queue_depth
-        if depth > 1:
-            m.submodules.fifo = fifo = Fifo(WORD_BITS, (depth - 1) * WORDS)
-            connect(m, flipped(self.i), fifo.i)
-            connect(m, fifo.o, words)
-            m.d.comb += waiting.eq(~fifo.empty)
-        else:
-            connect(m, flipped(self.i), words)
-
+        m.submodules.fifo = fifo = Fifo(WORD_BITS, (depth - 1) * WORDS)
+        connect(m, flipped(self.i), fifo.i)
+        words = fifo.o
         full = Signal()
         index = Signal(range(WORDS))
         instruction = Signal(WORDS * WORD_BITS, reset_less=True)
@@ -81,7 +74,7 @@ class InstructionQueue(wiring.Component):
             words.ready.eq(~full),
             self.o.valid.eq(full),
             self.o.payload.eq(instruction),
-            self.empty.eq(~full & (index == 0) & ~waiting),
+            self.empty.eq(~full & (index == 0) & fifo.empty),
         ]
         with m.If(words.valid & words.ready):
             m.d.sync += [

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
 from ..control.settings import Settings
-from ..interfaces import PC_BITS, Fault, ReadPort
-from ..isa import WORD_BITS
+from ..interfaces import PC_BITS, Fault, ReadPort, issue_word
+from ..isa import Unit
 from .fetch import ProgramFetch
 from .issue import QUEUES, Issue
 from .program_memory import ProgramMemory
+from .serial.issue import SerialIssue
 
 __all__ = ["EVENTS", "Sequencer"]
 
@@ -33,7 +34,8 @@ class Sequencer(wiring.Component):
     Latency     8 cycles from ``start`` to the first word of a queue, when the
                 program is on chip and POSITION comes by from 2 cycles after
                 ``start`` on
-    Throughput  see :class:`Issue`
+    Throughput  see :class:`Issue`, or where instructions stand, as they do in small cores,
+                :class:`~.serial.issue.SerialIssue`
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
 
@@ -56,14 +58,17 @@ class Sequencer(wiring.Component):
         Stop at once. The program is lost.
     units_idle : In(1)
         All queues are empty and all units idle.
-    array, vector, load, store : Out(stream of 64 bits)
-        Instructions for the queues, four words each.
+    array, vector, load, store : Out(stream of issue_word)
+        Instructions for the queues.
     done : Out(1)
         END has completed, for one cycle.
     busy : Out(1)
         A program runs.
     idle : Out(1)
         No read is outstanding.
+    inspect : In(3)
+        In a halt, and only where instructions stand: whose program address ``pc`` is, from two
+        cycles later on.
     pc : Out(16)
         The instruction under work; kept by a halt.
     fault : Out(Fault)
@@ -85,6 +90,7 @@ class Sequencer(wiring.Component):
     done: Signal
     busy: Signal
     idle: Signal
+    inspect: Signal
     pc: Signal
     fault: Any
     events: Any
@@ -98,10 +104,11 @@ class Sequencer(wiring.Component):
             "start": In(1),
             "halt": In(1),
             "units_idle": In(1),
-            **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in QUEUES},
+            **{unit.name.lower(): Out(stream.Signature(issue_word(config))) for unit in QUEUES},
             "done": Out(1),
             "busy": Out(1),
             "idle": Out(1),
+            "inspect": In(range(len(Unit))),
             "pc": Out(PC_BITS),
             "fault": Out(Fault()),
             "events": Out(EVENTS),
@@ -110,7 +117,12 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         fetch = ProgramFetch(self.config)
-        issue = Issue(self.config)
+        issue: Any
+        if self.config.sequencer.instructions_stand:
+            issue = SerialIssue(self.config)
+            m.d.comb += issue.inspect.eq(self.inspect)
+        else:
+            issue = Issue(self.config)
         m.submodules.fetch = fetch
         m.submodules.memory = memory = ProgramMemory(self.config)
         # A halt is a reset of the state machine; the fault that caused it is kept here.

@@ -1,0 +1,1 @@
+"""Issue from a microprogram, for cores whose logic cells are dear."""

@@ -1,0 +1,102 @@
+"""Everything that the microprogram keeps, in one small memory."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...config import Config
+from ...isa import SLOT_BITS
+from .microcode import LAYOUT, Mode, Scalar
+
+__all__ = ["SerialRegisters"]
+
+ADDRESS_BITS = 8
+
+
+class SerialRegisters(wiring.Component):
+    """Runtime registers, loop frames, the instruction under work, and more, 16 bits each.
+
+    ::
+
+        000rrrrh   half h of runtime register r
+        001kkkkk   scalar k; the upper half of these are the slots of the instruction
+        1lllkkkk   word k of the frame of the loop at level l
+
+    =========== ==========================================================
+    Latency     1 cycle from an address to ``read_data``, which stays while ``write``
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``memory.program_instructions``.
+
+    Members
+    -------
+    mode : In(2), offset : In(5)
+        What to read, or to write: a :class:`~.microcode.Mode` and the number of a word.
+    register : In(4), level : In(3), slot : In(4)
+        The runtime register, loop and slot in work.
+    inspect : In(3)
+        Added to the number of scalar 0 when it is read.
+    write : In(1), write_data : In(16)
+    read_data : Out(16)
+    """
+
+    mode: Signal
+    offset: Signal
+    register: Signal
+    level: Signal
+    slot: Signal
+    inspect: Signal
+    write: Signal
+    write_data: Signal
+    read_data: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "mode": In(LAYOUT["mode"]),
+            "offset": In(LAYOUT["offset"]),
+            "register": In(4),
+            "level": In(3),
+            "slot": In(4),
+            "inspect": In(3),
+            "write": In(1),
+            "write_data": In(SLOT_BITS),
+            "read_data": Out(SLOT_BITS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        init = [0] * (1 << ADDRESS_BITS)
+        init[1 << 5 | Scalar.LONGEST_BODY] = self.config.memory.program_instructions - 1
+        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
+        store: memory.Memory = memory.Memory(
+            shape=unsigned(SLOT_BITS), depth=len(init), init=init, attrs=attrs
+        )
+        m.submodules.store = store
+        write, read = store.write_port(), store.read_port()
+
+        address = Signal(ADDRESS_BITS)
+        inspect = Mux(self.write, 0, self.inspect)
+        with m.Switch(self.mode):
+            with m.Case(Mode.SCALAR):
+                m.d.comb += address.eq(Cat(self.offset | inspect, C(1, 1)))
+            with m.Case(Mode.FRAME):
+                m.d.comb += address.eq(Cat(self.offset[:4], self.level, C(1, 1)))
+            with m.Case(Mode.REGISTER):
+                m.d.comb += address.eq(Cat(self.offset[0], self.register))
+            with m.Case(Mode.SLOT):
+                m.d.comb += address.eq(Cat(self.slot, C(0b11, 2)))
+        m.d.comb += [
+            write.addr.eq(address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write),
+            read.addr.eq(address),
+            read.en.eq(~self.write),
+            self.read_data.eq(read.data),
+        ]
+        return m
