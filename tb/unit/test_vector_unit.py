@@ -494,8 +494,8 @@ def test_halt_lets_nothing_new_in():
     config = SHAPES["ulx3s"]
     bench, _ = run_plain(config, [fields_of(DrainKind.WIDE, tokens=50)] * 2, halt_at=20,
                          deadline=120)  # fmt: skip
-    assert bench.taken[-1] == 19 and len(bench.accepted) == 1
-    assert bench.cycles[-1] == 30 and bench.counts["busy"] == len(bench.writes)
+    assert bench.taken[-1] == 20 and len(bench.accepted) == 1
+    assert bench.cycles[-1] == 31 and bench.counts["busy"] == len(bench.writes)
     bench, _ = run_plain(config, [fields_of(DrainKind.WIDE)], halt_at=0, deadline=40)
     assert not bench.accepted and not bench.taken
 

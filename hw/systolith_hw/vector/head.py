@@ -46,7 +46,7 @@ class Head(wiring.Component):
     results : In(stream of result_beat(config))
         Their sums.
     halt : In(1)
-        Take nothing.
+        Take nothing, from the next cycle on.
     freed : In(1)
         A word has left the stream's FIFO.
     waiting : In(1)
@@ -92,11 +92,14 @@ class Head(wiring.Component):
         beat = self.beats.payload
         word_end = beat.end & ~beat.wide
 
+        # Results wait far from here, so what decides about them are few registers.
+        halted = Signal()
         credits = Signal(range(self.credits + 1), init=self.credits)
+        credit = Signal(init=1)  # there is one
         room, clear = Signal(), Signal()
         m.d.comb += [
-            room.eq(~(beat.stream & beat.end) | credits.any()),
-            clear.eq(room & self._in_order(m, word_end) & ~self.halt),
+            room.eq(~(beat.stream & beat.end) | credit),
+            clear.eq(room & self._in_order(m, word_end) & ~halted),
             self.beats.ready.eq(clear & self.results.valid),
             self.take.eq(self.beats.valid & self.beats.ready),
             self.results.ready.eq(clear & self.beats.valid),
@@ -107,7 +110,11 @@ class Head(wiring.Component):
             self.events.wait_store.eq(self.beats.valid & self.results.valid & ~room),
         ]
         spent = self.take & beat.end & beat.stream
-        m.d.sync += credits.eq(credits - spent + self.freed)
+        m.d.sync += [
+            halted.eq(self.halt),
+            credits.eq(credits - spent + self.freed),
+            credit.eq(credits[1:].any() | (credits[0] & ~spent) | self.freed),
+        ]
 
         sums: Any = Signal(self.sums.shape(), reset_less=True)
         m.d.sync += sums.eq(self.results.payload)
@@ -117,19 +124,17 @@ class Head(wiring.Component):
     def _in_order(self, m: Module, word_end: Value) -> Value:
         """Return whether the words of this beat and of those before keep their order."""
         beat = self.beats.payload
-        beats = self.config.array.rows // self.config.vector.lanes
-        under_way = Signal(range(self.playback + 1))
-        with m.If(self.take & word_end):
-            m.d.sync += under_way.eq(self.playback)
-        with m.Elif(under_way.any()):
-            m.d.sync += under_way.eq(under_way - 1)
-        in_order = ~(beat.wide & under_way.any())
-
+        in_order = ~(beat.wide & self._count_down(m, word_end, Const(self.playback)))
         if self.config.tiles_per_group > 1:  # only then can a word end early
-            played = Signal(range(beats))
-            with m.If(self.take & word_end):
-                m.d.sync += played.eq(beat.index)
-            with m.Elif(played.any()):
-                m.d.sync += played.eq(played - 1)
-            in_order &= ~(word_end & played.any())
+            in_order &= ~(word_end & self._count_down(m, word_end, beat.index))
         return in_order
+
+    def _count_down(self, m: Module, word_end: Value, cycles: Value) -> Signal:
+        """Return whether so many ``cycles`` have not yet passed since a word's last beat."""
+        left = Signal.like(cycles)
+        some = Signal()
+        with m.If(self.take & word_end):
+            m.d.sync += [left.eq(cycles), some.eq(cycles.any())]
+        with m.Else():
+            m.d.sync += [left.eq(left - left.any()), some.eq(left[1:].any())]
+        return some
