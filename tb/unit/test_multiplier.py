@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -15,6 +15,7 @@ from amaranth.sim import Simulator
 from systolith_hw.array.multiplier import MultiplierRow, products_latency
 from systolith_hw.array.sum_shifter import SumShifter
 from systolith_hw.vector.multiplier import Multiplier
+from systolith_hw.vector.multiply_add import MultiplyAdd
 from systolith_hw.verilog import component_verilog
 
 from .array_bench import small_config
@@ -161,11 +162,41 @@ def test_vendor_rows_equal_portable(tmp_path, target, columns, mantissa_bits, sh
 
 
 @needs_icarus
-@pytest.mark.parametrize("target, short", [("ecp5", False), ("ice40", False), ("ice40", True)])
-def test_vendor_scaling_equals_portable(tmp_path, target, short):
+@pytest.mark.parametrize("target", ["ecp5", "ice40"])
+def test_vendor_scaling_equals_portable(tmp_path, target):
     assert compare(
-        tmp_path, Multiplier(short=short), Multiplier(target, short=short), target,
-        "significand", "scale", "product", lowest=1 << 17,
+        tmp_path, Multiplier(), Multiplier(target), target, "significand", "scale", "product",
+        lowest=1 << 17,
+    )  # fmt: skip
+
+
+class MultiplyOrPass(wiring.Component):
+    """A MultiplyAdd that is given factors or an addend, or is not enabled."""
+
+    choice: Signal
+    operands: Signal
+    total: Signal
+
+    def __init__(self, target="generic"):
+        self.target = target
+        super().__init__({"choice": In(2), "operands": In(34), "total": Out(34)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit = unit = MultiplyAdd(self.target)
+        m.d.comb += [unit.enable.eq(self.choice.any()), self.total.eq(unit.total)]
+        with m.If(self.choice == 1):
+            m.d.comb += unit.addend.eq(self.operands)
+        with m.Else():
+            m.d.comb += Cat(unit.scale, unit.significand).eq(self.operands)
+        return m
+
+
+@needs_icarus
+def test_vendor_multiply_add_equals_portable(tmp_path):
+    assert compare(
+        tmp_path, MultiplyOrPass(), MultiplyOrPass("ice40"), "ice40", "choice", "operands", "total",
+        lowest=2,
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from amaranth.sim import Simulator
 
 from systolith_hw.config import ArrayConfig, Config, VectorConfig
 from systolith_hw.vector.normalizer import Normalizer
-from systolith_hw.vector.serial_normalizer import SerialNormalizer
 from systolith_sim.vector.normalizer import normalize
 
 FIXED_MIN, FIXED_MAX = -(2**31), 2**31 - 1
@@ -138,78 +137,3 @@ def test_every_bit_length_and_base():
         totals += some
         assert (mantissas, exponent) == (wanted.tolist(), e), (word, base)
     assert counts == totals.tolist()
-
-
-def run_serially(config, words, lengths, bases, rng):
-    """Send words one after the other; return words, how long they took, and counts."""
-    dut = SerialNormalizer(config)
-    lanes = config.vector.lanes
-    got: list[tuple] = []
-    counts = [0, 0]
-
-    async def bench(ctx):
-        async def tick():
-            counts[0] += ctx.get(dut.saturated).bit_count()
-            counts[1] += ctx.get(dut.flushed)
-            await ctx.tick()
-
-        for word, length, base in zip(words, lengths, bases, strict=True):
-            for beat in range(length):
-                ctx.set(dut.i.valid, 0)
-                for _ in range(int(rng.choice([0, 0, 2]))):
-                    await tick()
-                ctx.set(dut.i.valid, 1)
-                ctx.set(dut.index, beat)
-                values = word[beat * lanes : (beat + 1) * lanes].tolist()
-                ctx.set(dut.i.payload, {"data": values, "end": beat == length - 1, "base": base})
-                assert not ctx.get(dut.o.valid) and not ctx.get(dut.saturated)
-                await tick()
-            ctx.set(dut.i.valid, 0)
-            ctx.set(dut.o.ready, 0)
-            cycles, ready = 1, 0
-            while not ctx.get(dut.o.valid):
-                assert cycles < 100
-                cycles += 1
-                await tick()
-            while not ready:
-                payload = ctx.get(dut.o.payload)
-                assert ctx.get(dut.o.valid)
-                ready = int(rng.integers(2))
-                ctx.set(dut.o.ready, ready)
-                await tick()
-            mantissas = [payload.mantissas[row] for row in range(config.array.rows)]
-            got.append((cycles, mantissas, payload.exponent))
-
-    sim = Simulator(dut)
-    sim.add_clock(10e-9)
-    sim.add_testbench(bench)
-    sim.run()
-    return got, counts, dut.latency
-
-
-@pytest.mark.parametrize("rows, lanes", SHAPES)
-def test_serial_matches_golden(rows, lanes):
-    mantissa_bits, window = {4: (8, 24), 8: (8, 9), 16: (12, 7)}.get(rows, (16, 16))
-    config = make(rows, lanes, mantissa_bits, window)
-    rng = np.random.default_rng(rows + lanes)
-    words = some_words(rng, 150, rows, mantissa_bits)
-    for index in range(20, 40):  # what looks shorter than it is, and ties that round up
-        words[index] = rng.choice([-1, -(1 << mantissa_bits - 1), -(1 << mantissa_bits)], rows)
-        if index % 2:
-            words[index, 0] = -((1 << mantissa_bits) - 1) << rng.integers(0, 8)
-    lengths = rng.integers(1, rows // lanes + 1, len(words))
-    bases = rng.integers(0, 32, len(words)) * (rng.random(len(words)) < 0.7)
-    got, counts, latency = run_serially(config, words, lengths.tolist(), bases.tolist(), rng)
-    totals = np.zeros(2, int)
-    passes = set()
-    for index, (cycles, mantissas, exponent) in enumerate(got):
-        z = words[index].copy()
-        z[lengths[index] * lanes :] = 0
-        wanted, e, *some = normalize(
-            z, int(bases[index]), mantissa_bits=mantissa_bits, window=window
-        )
-        totals += some
-        assert (mantissas, exponent) == (wanted.tolist(), e), index
-        passes.add(cycles - latency)
-    assert counts == totals.tolist()
-    assert passes == {0, rows // lanes + 2}

@@ -41,10 +41,10 @@ def corners(bits):
 
 
 @pytest.mark.parametrize("bits", [18, 19, 22, 33, 42, 52])
-def test_significand(bits, short=False):
+def test_significand(bits):
     rng = np.random.default_rng(bits)
     xs = [*corners(bits), *map(int, rng.integers(-(1 << bits - 1), 1 << bits - 1, 50))]
-    dut = Significand(bits, short=short)
+    dut = Significand(bits)
     seen = stream_through(dut, [(dut.x, xs)], [dut.m, dut.exponent], len(xs) + dut.latency)
     m, s = normalize_significand(xs)
     result = np.array(seen[dut.latency :])
@@ -54,7 +54,7 @@ def test_significand(bits, short=False):
 
 
 @pytest.mark.parametrize("shape", [(34, 6, 32), (32, 5, 8), (32, 5, 16)])
-def test_rounding_shifter(shape, short=False):
+def test_rounding_shifter(shape):
     value_bits, shift_bits, result_bits = shape
     rng = np.random.default_rng(result_bits)
     values = np.array([
@@ -69,7 +69,7 @@ def test_rounding_shifter(shape, short=False):
         values = np.concatenate([values, near, -near])
         shifts = np.concatenate([shifts, np.full(10, shift)])
     infinite = (rng.random(len(values)) < 0.05) & (shifts < 4)
-    dut = RoundingShifter(*shape, short=short)
+    dut = RoundingShifter(*shape)
     seen = stream_through(
         dut,
         [(dut.value, values.tolist()), (dut.shift, shifts.tolist()),
@@ -83,16 +83,6 @@ def test_rounding_shifter(shape, short=False):
     np.testing.assert_array_equal(floor + up, wanted)
     below = ~infinite & (values >> shifts < -edge - 1)
     np.testing.assert_array_equal(clipped, (wanted != exact) | below)
-
-
-@pytest.mark.parametrize("bits", [18, 42])
-def test_short_significand(bits):
-    test_significand(bits, short=True)
-
-
-@pytest.mark.parametrize("shape", [(34, 6, 32), (32, 5, 8)])
-def test_short_rounding_shifter(shape):
-    test_rounding_shifter(shape, short=True)
 
 
 def run_requantizer(config, x, scale, shift, bias, keep, latency=None):
@@ -126,9 +116,8 @@ def run_requantizer(config, x, scale, shift, bias, keep, latency=None):
 @pytest.mark.parametrize(
     "lanes, mantissa_bits, max_k, window", [(1, 8, 2, 1), (2, 8, 1024, 16), (4, 8, 4096, 24)]
 )
-def test_requantizer(lanes, mantissa_bits, max_k, window, short=False):
+def test_requantizer(lanes, mantissa_bits, max_k, window):
     config = Config(
-        short_pipelines=short,
         array=ArrayConfig(rows=2 if lanes == 1 else 4, columns=4, mantissa_bits=mantissa_bits,
                           max_k=max(max_k, lanes), window=window, output_depth=16),
         vector=VectorConfig(lanes=lanes),
@@ -157,18 +146,12 @@ def test_requantizer(lanes, mantissa_bits, max_k, window, short=False):
         assert saturated[index] == (count and keep[index]), index
 
 
-@pytest.mark.parametrize("lanes, max_k", [(1, 2), (2, 1024)])
-def test_short_requantizer(lanes, max_k):
-    test_requantizer(lanes, 8, max_k, 16, short=True)
-
-
-@pytest.mark.parametrize("short, latency", [(False, 10), (True, 4)])
-def test_latency(short, latency):
-    """A single value among zeros comes out exactly ``latency`` cycles later, and for one cycle."""
-    config = Config(short_pipelines=short, array=ArrayConfig(rows=2, columns=2, output_depth=16),
+def test_latency():
+    """A single value among zeros comes out 10 cycles later, and for one cycle."""
+    config = Config(array=ArrayConfig(rows=2, columns=2, output_depth=16),
                     vector=VectorConfig(lanes=1))  # fmt: skip
     x = np.zeros((8, 1), np.int64)
     x[3] = 1000
     ones = np.ones_like(x)
-    z, _ = run_requantizer(config, x, ones * 0x8000, ones * 15, ones * 0, ones, latency)
+    z, _ = run_requantizer(config, x, ones * 0x8000, ones * 15, ones * 0, ones, latency=10)
     assert z[:, 0].tolist() == [0, 0, 0, 1000, 0, 0, 0, 0]

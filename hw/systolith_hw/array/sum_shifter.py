@@ -105,7 +105,7 @@ class SumShifter(wiring.Component):
                 upper = _later(m, upper, f"upper_{column}_0")
             shifted = multiply_add_16x16(
                 m, str(column), sum_[:HALF_BITS], power, Cat(C(0, HALF_BITS), upper),
-                product_register=late,
+                operand_registers=True, product_register=late,
             )  # fmt: skip
             for age in range(self.latency + late):
                 sign = _later(m, sign, f"sign_{column}_{age}")

@@ -14,20 +14,18 @@ PRODUCT_BITS = NORMAL_BITS + SCALE_BITS
 
 
 class Multiplier(wiring.Component):
-    """Compute ``product = significand * scale``, registered before and behind, or only behind.
+    """Compute ``product = significand * scale``, registered before and behind.
 
     =========== ====================================================
-    Latency     2 cycles (:attr:`latency`), on every target; 1 if ``short``
+    Latency     2 cycles (:attr:`latency`), on every target
     Throughput  1 product per cycle
     =========== ====================================================
 
     Parameters
     ----------
     target : str
-        "ecp5" takes one MULT18X18D, if not ``short``; "ice40" takes one SB_MAC16 and adds the
-        significand's two upper bits; otherwise synthesis maps a plain product.
-    short : bool
-        Leave out the registers before the product.
+        "ecp5" takes one MULT18X18D; "ice40" takes one SB_MAC16 and adds the significand's two
+        upper bits; otherwise synthesis maps a plain product.
 
     Members
     -------
@@ -36,40 +34,29 @@ class Multiplier(wiring.Component):
     product : Out(signed(34))
     """
 
+    latency = 2
+
     significand: Signal
     scale: Signal
     product: Signal
 
-    def __init__(self, target: str = "generic", *, short: bool = False) -> None:
+    def __init__(self, target: str = "generic") -> None:
         self.target = target
-        self.short = short
         super().__init__({
             "significand": In(signed(NORMAL_BITS)),
             "scale": In(SCALE_BITS),
             "product": Out(signed(PRODUCT_BITS)),
         })
 
-    @staticmethod
-    def cycles(short: bool) -> int:
-        """Return the latency of a short one, or of any other."""
-        return 1 if short else 2
-
-    @property
-    def latency(self) -> int:
-        """Cycles from factors to product."""
-        return self.cycles(self.short)
-
     def elaborate(self, platform) -> Module:
         m = Module()
-        if self.target == "ecp5" and not self.short:
+        if self.target == "ecp5":
             unsigned = Cat(self.scale, C(0, PORT_BITS - SCALE_BITS))
             m.d.comb += self.product.eq(mult18x18d(m, "scale", self.significand, unsigned))
             return m
-        significand, scale = self.significand, self.scale
-        if not self.short:
-            significand = Signal.like(self.significand, reset_less=True)
-            scale = Signal.like(self.scale, reset_less=True)
-            m.d.sync += [significand.eq(self.significand), scale.eq(self.scale)]
+        significand = Signal.like(self.significand, reset_less=True)
+        scale = Signal.like(self.scale, reset_less=True)
+        m.d.sync += [significand.eq(self.significand), scale.eq(self.scale)]
         if self.target == "ice40":
             upper = Signal(signed(SCALE_BITS + 2), reset_less=True)
             m.d.sync += upper.eq(significand[SCALE_BITS:].as_signed() * scale)

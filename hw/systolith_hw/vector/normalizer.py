@@ -18,10 +18,12 @@ class Normalizer(wiring.Component):
     """Give R fixed-point values one exponent and round them to mantissas.
 
     ``docs/numerics.md``, "Block normalise", has the exact integers. A word's beats wait in a ring
-    until its exponent is known, and are then played back through one shifter per lane. ::
+    until its exponent is known, and are then played back through one shifter per lane. If a
+    mantissa does not fit once it is rounded, the whole word wants the next exponent: so a word
+    is gathered before rounding, with what it takes to round it at either exponent. ::
 
-        i ──┬──►[ ring of beats ]───────────►[ >> base + exponent ]──►[ word ]──► o
-            └──►[ BlockExponent ]── distance ────────┘
+        i ──┬──►[ ring of beats ]──►[ >> base + exponent ]──►[ word ]──►[ >> 1? + up ]──► o
+            └──►[ BlockExponent ]── distance ──┘   └─ one too large? ───────┘
 
     =========== ====================================================
     Latency     beats of the word + 8 cycles from its last beat to ``o``
@@ -97,30 +99,30 @@ class Normalizer(wiring.Component):
         beat = self._elaborate_ring(m, reading)
 
         # One bit for each cycle between reading a beat and having its mantissas.
-        steps = RoundingShifter.cycles(False) + 1
+        steps = RoundingShifter.latency + 1
         shifted, ending = Signal(steps), Signal(steps)
-        exponents = [exponent.exponent]
-        zeros = [exponent.zero]
         m.d.sync += [shifted.eq(Cat(reading, shifted)), ending.eq(Cat(last, ending))]
-        for step in range(steps):
+        exponents, zeros = [exponent.exponent], [exponent.zero]
+        for step in range(steps + 1):
             exponents.append(Signal.like(exponents[0], name=f"exponent_{step}", reset_less=True))
             zeros.append(Signal.like(zeros[0], name=f"zero_{step}", reset_less=True))
             m.d.sync += [exponents[-1].eq(exponents[-2]), zeros[-1].eq(zeros[-2])]
-        m.d.comb += [
-            self.coming.eq(shifted[-1] & ending[-1]),
-            self.o.payload.exponent.eq(exponents[-1]),
-        ]
-        self._elaborate_word(m, beat, exponent.distance, shifted[-1])
+        largest = Signal(reset_less=True)
+        m.d.sync += largest.eq(exponents[steps - 2] == self.config.array.window)
+        valid = shifted[-1]
+        again = self._elaborate_word(m, beat, exponent.distance, valid, ending[-1], largest)
         m.d.sync += [
+            self.coming.eq(valid & ending[-1]),
             self.o.valid.eq(self.coming),
+            self.o.payload.exponent.eq(exponents[steps] + again),
             self.flushed.eq(self.o.valid & ~zeros[-1] & ~self.o.payload.mantissas.as_value().any()),
         ]
         return m
 
     def _elaborate_ring(self, m: Module, reading: Value) -> Any:
         """Add the ring of beats; return the beat that was read one cycle ago."""
-        # Written while the exponent is found (5 cycles) and while a full word is played back.
-        depth = 1 << (self.beats + 5 - 1).bit_length()
+        # Written while the exponent is found (4 cycles) and while a full word is played back.
+        depth = 1 << (self.beats + BlockExponent.latency - 1).bit_length()
         values = self.i.payload.data
         attrs: dict[str, Any] = {"no_rw_check": 1}
         ring: memory.Memory = memory.Memory(
@@ -139,35 +141,47 @@ class Normalizer(wiring.Component):
         ]
         return read.data
 
-    def _elaborate_word(self, m: Module, beat: Any, distance: Value, valid: Value) -> None:
-        """Add the shifters, and the registers where mantissas meet."""
+    def _elaborate_word(
+        self, m: Module, beat: Any, distance: Value, valid: Value, last: Value, largest: Value
+    ) -> Value:
+        """Add the shifters, and the registers where mantissas meet.
+
+        Return whether the word that is complete takes the next exponent. That never happens twice:
+        halved, what was too large by one is far from the limit.
+        """
         bits, lanes = self.config.array.mantissa_bits, self.config.vector.lanes
         place = Signal(range(self.beats))
         first = Signal()
-        mine = Signal(self.beats)
+        too_large = Signal(lanes)
+        again = Signal()
         m.d.comb += first.eq(valid & (place == 0))
-        m.d.comb += [mine[index].eq(valid & (place == index)) for index in range(self.beats)]
         with m.If(valid):
-            m.d.sync += place.eq(Mux(self.coming, 0, place + 1))
+            m.d.sync += [
+                place.eq(Mux(last, 0, place + 1)),
+                again.eq((again & ~first) | (too_large.any() & ~largest)),
+            ]
+        m.d.sync += self.saturated.eq(too_large & (valid & largest).replicate(lanes))
         for lane in range(lanes):
             shifter = RoundingShifter(FIXED_BITS, BASE_BITS, bits)
             m.submodules[f"shifter_{lane}"] = shifter
             lowest = Signal(name=f"lowest_{lane}")
-            mantissa = Signal(signed(bits), name=f"mantissa_{lane}")
+            halved_up = shifter.floor[0] & (shifter.inexact | shifter.floor[1])
             m.d.comb += [
                 shifter.value.eq(beat[lane]),
                 shifter.shift.eq(distance),
                 # The range is symmetric: the one mantissa too low goes up like any other.
                 lowest.eq(shifter.floor == -(1 << bits - 1)),
-                mantissa.eq(shifter.floor + (shifter.up | lowest)),
+                too_large[lane].eq(shifter.clipped | (lowest & ~shifter.up)),
             ]
-            m.d.sync += self.saturated[lane].eq(
-                valid & (shifter.clipped | (lowest & ~shifter.up))
-            )
+            parts = Cat(shifter.floor, shifter.up | lowest, halved_up)
             for index in range(self.beats):
-                slot = Signal(signed(bits), name=f"slot_{index}_{lane}", reset_less=True)
-                m.d.comb += self.o.payload.mantissas[index * lanes + lane].eq(slot)
-                with m.If(mine[index]):
-                    m.d.sync += slot.eq(mantissa)
+                slot = Signal(bits + 2, name=f"slot_{index}_{lane}", reset_less=True)
+                with m.If(valid & (place == index)):
+                    m.d.sync += slot.eq(parts)
                 with m.Elif(first):
                     m.d.sync += slot.eq(0)
+                floor, up, halved = slot[:bits].as_signed(), slot[bits], slot[bits + 1]
+                mantissa = Signal(signed(bits), name=f"mantissa_{index}_{lane}", reset_less=True)
+                m.d.sync += mantissa.eq(Mux(again, floor >> 1, floor) + Mux(again, halved, up))
+                m.d.comb += self.o.payload.mantissas[index * lanes + lane].eq(mantissa)
+        return again

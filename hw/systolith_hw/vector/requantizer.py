@@ -22,12 +22,11 @@ class Requantizer(wiring.Component):
 
         x ──►[ significand ]──►[ × scale ]──►[ >> shift - exponent ]──►[ + bias ]──►[ clip ]──► z
                 cycles 0-2       cycles 3-4         cycles 5-7           cycle 8      cycle 9
-        short:  cycle 0          cycle 1            cycle 2              cycle 3
 
     =========== ====================================================
-    Latency     10 cycles (:attr:`latency`) from ``x`` to ``z``, or 4 with short pipelines. The
-                constants of that x are wanted later than x itself: by :attr:`factor_delay`
-                and :attr:`bias_delay`; ``keep`` by :attr:`keep_delay`
+    Latency     10 cycles (:attr:`latency`) from ``x`` to ``z``. The constants of that x are wanted
+                later than x itself: by :attr:`factor_delay` and :attr:`bias_delay`; ``keep`` by
+                :attr:`keep_delay`
     Throughput  1 value per lane and cycle; never stalls
     Golden      :func:`systolith_sim.vector.requantizer.requantize`
     =========== ====================================================
@@ -55,6 +54,14 @@ class Requantizer(wiring.Component):
         Lanes of ``z`` that were clipped.
     """
 
+    factor_delay = Significand.latency
+    """Cycles from ``x`` to ``factors``."""
+    bias_delay = factor_delay + Multiplier.latency + RoundingShifter.latency
+    """Cycles from ``x`` to ``biases``."""
+    keep_delay = bias_delay + 1
+    """Cycles from ``x`` to ``keep``."""
+    latency = keep_delay + 1
+
     x: data.View
     factors: data.View
     biases: data.View
@@ -75,27 +82,6 @@ class Requantizer(wiring.Component):
             "saturated": Out(lanes),
         })
 
-    @property
-    def factor_delay(self) -> int:
-        """Cycles from ``x`` to ``factors``."""
-        return Significand.cycles(self.config.short_pipelines)
-
-    @property
-    def bias_delay(self) -> int:
-        """Cycles from ``x`` to ``biases``."""
-        short = self.config.short_pipelines
-        return self.factor_delay + Multiplier.cycles(short) + RoundingShifter.cycles(short)
-
-    @property
-    def keep_delay(self) -> int:
-        """Cycles from ``x`` to ``keep``."""
-        return self.bias_delay + 1
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``x`` to ``z``."""
-        return self.keep_delay + (0 if self.config.short_pipelines else 1)
-
     def elaborate(self, platform) -> Module:
         m = Module()
         for lane in range(self.config.vector.lanes):
@@ -104,10 +90,9 @@ class Requantizer(wiring.Component):
 
     def _elaborate_lane(self, m: Module, lane: int) -> None:
         """Add the pipeline of one lane."""
-        short = self.config.short_pipelines
-        significand = Significand(self.config.array.accumulator_bits, short=short)
-        multiplier = Multiplier(self.target, short=short)
-        shifter = RoundingShifter(PRODUCT_BITS, DISTANCE_BITS, FIXED_BITS, short=short)
+        significand = Significand(self.config.array.accumulator_bits)
+        multiplier = Multiplier(self.target)
+        shifter = RoundingShifter(PRODUCT_BITS, DISTANCE_BITS, FIXED_BITS)
         m.submodules[f"significand_{lane}"] = significand
         m.submodules[f"multiplier_{lane}"] = multiplier
         m.submodules[f"shifter_{lane}"] = shifter
@@ -161,10 +146,10 @@ class Requantizer(wiring.Component):
         ]
         with m.If(~self.keep[lane]):
             m.d.comb += [fixed.eq(0), saturated.eq(0)]
-        if not self.config.short_pipelines:
-            fixed = _later(m, fixed, f"fixed_then_{lane}")
-            saturated = _later(m, saturated, f"saturated_then_{lane}")
-        m.d.comb += [self.z[lane].eq(fixed), self.saturated[lane].eq(saturated)]
+        m.d.comb += [
+            self.z[lane].eq(_later(m, fixed, f"fixed_then_{lane}")),
+            self.saturated[lane].eq(_later(m, saturated, f"saturated_then_{lane}")),
+        ]
 
 
 def _later(m: Module, value: Value, name: str) -> Signal:

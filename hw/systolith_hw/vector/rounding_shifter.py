@@ -25,7 +25,7 @@ class RoundingShifter(wiring.Component):
         value ──►[ >> 16 ]──►[ >> 32, 8, 4 ]──►[ limit; >> 2, 1; up, clipped ]──► floor, up
 
     =========== ====================================================
-    Latency     3 cycles (:attr:`latency`), or 1 if ``short``
+    Latency     3 cycles (:attr:`latency`)
     Throughput  1 value per cycle; never stalls
     Golden      :func:`systolith_sim.vector.requantizer.round_half_even`
     =========== ====================================================
@@ -34,8 +34,6 @@ class RoundingShifter(wiring.Component):
     ----------
     value_bits, shift_bits, result_bits : int
         Width of the signed value, of the distance (5 or 6) and of the signed result, n.
-    short : bool
-        Leave out all registers but the last.
 
     Members
     -------
@@ -51,7 +49,11 @@ class RoundingShifter(wiring.Component):
         One must be added to it; never leaves the range.
     clipped : Out(1)
         The result did not fit, or not before it was rounded up.
+    inexact : Out(1)
+        The quotient is no integer.
     """
+
+    latency = len(GROUPS)
 
     value: Signal
     shift: Signal
@@ -59,11 +61,9 @@ class RoundingShifter(wiring.Component):
     floor: Signal
     up: Signal
     clipped: Signal
+    inexact: Signal
 
-    def __init__(
-        self, value_bits: int, shift_bits: int, result_bits: int, *, short: bool = False
-    ) -> None:
-        self.short = short
+    def __init__(self, value_bits: int, shift_bits: int, result_bits: int) -> None:
         super().__init__({
             "value": In(signed(value_bits)),
             "shift": In(shift_bits),
@@ -71,17 +71,8 @@ class RoundingShifter(wiring.Component):
             "floor": Out(signed(result_bits)),
             "up": Out(1),
             "clipped": Out(1),
+            "inexact": Out(1),
         })
-
-    @staticmethod
-    def cycles(short: bool) -> int:
-        """Return the latency of a short one, or of any other."""
-        return 1 if short else len(GROUPS)
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``value`` to ``floor``."""
-        return self.cycles(self.short)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -104,22 +95,28 @@ class RoundingShifter(wiring.Component):
                     by = shift[power.bit_length() - 1]
                     tail, word, spilled = _divide(m, negative, tail, word, by, power, bits + left)
                     beyond = beyond | spilled
-            if left and not self.short:
+            if left:
                 negative, tail, word, beyond, shift = _register(
                     m, left, negative, tail, word, beyond, shift
                 )
 
         sticky, guard = tail
         up, outside = Signal(reset_less=True), Signal(reset_less=True)
+        inexact = Signal(reset_less=True)
         rounded = Cat(word ^ negative.replicate(bits), negative)
         m.d.sync += [
             self.floor.eq(rounded.as_signed()),
             up.eq(guard & (sticky | rounded[0]) & ~beyond),
             outside.eq(beyond),
+            inexact.eq(guard | sticky),
         ]
         # The carry of the largest result would leave the range: that is clipping, too.
         full = self.floor[:-1].all() & ~self.floor[-1] & up
-        m.d.comb += [self.up.eq(up & ~full), self.clipped.eq(outside | full)]
+        m.d.comb += [
+            self.up.eq(up & ~full),
+            self.clipped.eq(outside | full),
+            self.inexact.eq(inexact),
+        ]
         return m
 
 

@@ -22,7 +22,7 @@ class Significand(wiring.Component):
         x ──►[ >> 32, 16 ]──►[ >> 8, 4 ]──►[ >> 2, 1; sticky ]──► m, exponent
 
     =========== ====================================================
-    Latency     3 cycles (:attr:`latency`), or 1 if ``short``
+    Latency     3 cycles (:attr:`latency`)
     Throughput  1 value per cycle; never stalls
     Golden      :func:`systolith_sim.vector.requantizer.normalize_significand`
     =========== ====================================================
@@ -31,8 +31,6 @@ class Significand(wiring.Component):
     ----------
     bits : int
         Width of x, 18 to 64.
-    short : bool
-        Leave out all registers but the last.
 
     Members
     -------
@@ -44,27 +42,18 @@ class Significand(wiring.Component):
         Its exponent.
     """
 
+    latency = len(GROUPS)
+
     x: Signal
     m: Signal
     exponent: Signal
 
-    def __init__(self, bits: int, *, short: bool = False) -> None:
-        self.short = short
+    def __init__(self, bits: int) -> None:
         super().__init__({
             "x": In(signed(bits)),
             "m": Out(signed(NORMAL_BITS)),
             "exponent": Out(range(bits - NORMAL_BITS + 1)),
         })
-
-    @staticmethod
-    def cycles(short: bool) -> int:
-        """Return the latency of a short one, or of any other."""
-        return 1 if short else len(GROUPS)
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``x`` to ``m``."""
-        return self.cycles(self.short)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -86,7 +75,7 @@ class Significand(wiring.Component):
                     before = long, power
                     word, lost = _shift(m, word, long, power)
                     sticky, exponent = sticky | lost, Cat(long, exponent)
-            if group != GROUPS[-1] and not self.short:
+            if group != GROUPS[-1]:
                 values = word, sticky, exponent
                 word, sticky, exponent = registers = [
                     Signal(len(value), name=f"register_{group[0]}_{index}", reset_less=True)

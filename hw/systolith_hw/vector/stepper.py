@@ -1,31 +1,89 @@
-"""The vector unit's arithmetic for small devices: one beat at a time."""
+"""The vector unit's arithmetic for small devices: one value at a time."""
 
+from typing import Any
 
 from amaranth import *
+from amaranth.lib import enum
 from amaranth.lib.wiring import connect, flipped
 
-from ..memory.scale import ScaleMemory
+from ..config import FIXED_BITS, NORMAL_BITS, Config
+from ..memory.scale import ScaleMemory, scale_factor
 from .datapath import Datapath
-from .requantizer import Requantizer
-from .serial_normalizer import SerialNormalizer
+from .multiply_add import MultiplyAdd
+from .shift_register import ShiftRegister
+from .value_store import ValueStore
+from .word_builder import WordBuilder
 
 __all__ = ["BeatStepper"]
 
 
+class State(enum.Enum, shape=3):
+    """What is done, in a cycle or until the shift register has settled."""
+
+    TAKE = 0
+    """Wait for a beat, and take its next value."""
+    FIT = 1
+    """Shift the value until it is a significand; then multiply that."""
+    LOAD = 2
+    """What was multiplied or fetched goes into the shift register."""
+    ROUND = 3
+    """Shift until it is a fixed-point value, to which the bias is added, or a mantissa."""
+    WRITE = 4
+    """Write the value, unless it must be clipped."""
+    FIND = 5
+    """All values of an activation word are there: find its exponent."""
+    FETCH = 6
+    """Pass on a value that was stored, or a limit in place of what must be clipped."""
+    OFFER = 7
+    """Offer the activation word."""
+
+
+class _Step:
+    """Registers and strobes that the methods of :class:`BeatStepper` share."""
+
+    def __init__(self, config: Config) -> None:
+        self.state = Signal(State)
+        self.lane = Signal(range(config.vector.lanes))
+        self.in_word = Signal()  # values are fetched, for mantissas
+        self.next = Signal(range(config.array.rows))  # the one to fetch next
+        self.plain = Signal()  # a limit, or a lane without a channel: nothing to shift or to add
+        self.rounded = Signal()
+        self.too_large = Signal()  # what was rounded
+        self.again = Signal()  # with the next exponent
+        self.clip = Signal()
+        self.write = Signal()
+        self.taken = Signal()  # the word
+
+    def at(self, *states: State) -> Value:
+        """Return whether the state is one of ``states``."""
+        return Cat(self.state == state for state in states).any()
+
+
 class BeatStepper(Datapath):
-    """Requantise the sums of one beat and write them, then take the next beat.
+    """Requantise values one by one, and then make a word of them.
+
+    One register shifts all that is shifted. What must be clipped goes through ROUND again as a
+    limit, and a word with a mantissa that is too large begins again with the next exponent. ::
+
+        results ──►[ ShiftRegister ]──►( + bias )──┬───────────────────► wide
+                     ▲     │     └──────────────── │ ──►[ WordBuilder ]──► words, stream
+                     │     ▼                       ▼
+        scales ──►[ MultiplyAdd ]◄───────────[ ValueStore ]
+
+        TAKE ──► FIT ──► LOAD ──► ROUND ──► WRITE ─┬─► TAKE
+                                                   └─► FIND ─┬─► FETCH ──► LOAD ──► ROUND ─┬─► OFFER
+                                                             └─────────────────────────────┘
 
     A beat stands at ``beats`` until it is written, the last of an activation word until the word
-    is, so that nothing has to be carried along. ::
-
-        beats, results ──►[ Requantizer ]──┬─────────────────────────► wide
-                             ▲ scales      └──►[ SerialNormalizer ]──► words, stream
+    is, so that nothing has to be carried along. A lane without a channel goes from TAKE to ROUND,
+    and mantissas without a value stay there.
 
     =========== ====================================================
-    Latency     from taking a beat: 4 cycles to ``wide``; from the last beat
-                of an activation word: R / L + 7 to ``words`` (:class:`SerialNormalizer`
-                says when it is R / L + 2 more)
-    Throughput  1 beat in 5 cycles
+    Latency     5 cycles and two shifts for each value; for each value of an activation word 3
+                cycles and a shift more, and for the word 2. A shift by n takes n // 4 + n % 4
+                cycles. Clipping takes 3 or 4 more, and a word that begins again up to the time
+                that it took
+    Throughput  1 value at a time
     Stall       ``results.ready`` depends combinationally on ``beats.valid``, and ``beats.ready`` on
                 ``stream.ready``
     Golden      :func:`systolith_sim.vector.requantizer.requantize`,
@@ -38,61 +96,191 @@ class BeatStepper(Datapath):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.scales = scales = ScaleMemory(self.config)
-        m.submodules.requantizer = requantizer = Requantizer(self.config, self.target)
-        m.submodules.normalizer = normalizer = SerialNormalizer(self.config)
+        m.submodules.shifter = shifter = ShiftRegister(self.config)
+        m.submodules.multiplier = multiplier = MultiplyAdd(self.target)
+        m.submodules.store = store = ValueStore(self.config)
+        m.submodules.word = word = WordBuilder(self.config)
         connect(m, flipped(self.scale_writes), scales.write)
-        beat = self.beats.payload
-        lanes = self.config.vector.lanes
 
-        busy, take, written = Signal(), Signal(), Signal()
-        age = Signal(requantizer.latency)  # of the beat, one bit each; the last says "z is here"
-        finished = age[-1]
+        step = _Step(self.config)
+        factor: Any = Signal(scale_factor())
+        bias = Signal(signed(FIXED_BITS))
         m.d.comb += [
-            self.results.ready.eq(self.beats.valid & ~busy & ~self.halt),
-            take.eq(self.results.valid & self.results.ready),
-            written.eq((finished & beat.wide) | (normalizer.o.valid & normalizer.o.ready)),
-            self.beats.ready.eq(written | (finished & ~beat.end)),
-            self.empty.eq(~busy),
+            scales.factor_address.eq(self.beats.payload.scale),
+            scales.bias_address.eq(self.beats.payload.scale),
+            factor.eq(_lane(scales.factors, step.lane)),
+            bias.eq(_lane(scales.biases, step.lane)),
+            shifter.value.eq(_lane(self.results.payload, step.lane)),
+            shifter.total.eq(multiplier.total),
+            shifter.fit.eq(step.at(State.FIT)),
+            shifter.round.eq(step.at(State.ROUND)),
+            # After LOAD the total is zero again: the word is, and nothing is fetched.
+            multiplier.enable.eq(
+                step.at(State.TAKE, State.FETCH, State.LOAD) | (shifter.fit & shifter.settled)
+            ),
+            multiplier.significand.eq(shifter.word[:NORMAL_BITS] | shifter.rest),
+            multiplier.scale.eq(factor.scale),
+            multiplier.addend.eq(store.o),
         ]
-        m.d.sync += [age.eq(Cat(take, age)), busy.eq((busy | take) & ~self.beats.ready)]
+        # The sum of the cycle before: of interest in WRITE.
+        total = Signal(signed(FIXED_BITS + 1), reset_less=True)
+        fixed = shifter.word[:FIXED_BITS].as_signed()
+        m.d.sync += total.eq(Mux(step.plain, fixed, fixed + bias + shifter.up))
 
-        m.d.comb += [
-            scales.factor_address.eq(beat.scale),
-            scales.bias_address.eq(beat.scale),
-            requantizer.x.eq(self.results.payload),
-            requantizer.factors.eq(scales.factors),
-            requantizer.biases.eq(scales.biases),
-            Cat(requantizer.keep).eq(Cat(lane < beat.lanes for lane in range(lanes))),
-            normalizer.i.valid.eq(finished & ~beat.wide),
-            normalizer.i.payload.data.eq(requantizer.z),
-            normalizer.i.payload.end.eq(beat.end),
-            normalizer.i.payload.base.eq(beat.base),
-            normalizer.index.eq(beat.index),
-            normalizer.o.ready.eq(~beat.stream | self.stream.ready),
-        ]
-        self._elaborate_outputs(m, finished, written, requantizer, normalizer)
+        self._elaborate_distance(m, step, shifter, factor.shift, word.word.exponent)
+        self._elaborate_clip(m, step, shifter, total, factor.scale[-1], word.highest)
+        self._elaborate_states(m, step, shifter)
+        self._elaborate_word(m, step, shifter, store, word, total)
+        self._elaborate_outputs(m, step, word, total)
         return m
 
-    def _elaborate_outputs(
-        self, m: Module, finished: Value, written: Value, requantizer: Requantizer,
-        normalizer: SerialNormalizer,
+    def _elaborate_distance(
+        self, m: Module, step: _Step, shifter: ShiftRegister, shift: Value, exponent: Value
+    ) -> None:
+        """Say how far to shift."""
+        with m.If(shifter.fit):
+            m.d.comb += shifter.add.eq(shift)
+        with m.Elif(step.in_word & ~step.plain):
+            with m.If(step.at(State.FETCH)):
+                m.d.comb += shifter.add.eq(self.beats.payload.base)
+            with m.If(step.at(State.LOAD)):
+                m.d.comb += shifter.add.eq(exponent)
+
+    def _elaborate_clip(
+        self, m: Module, step: _Step, shifter: ShiftRegister, total: Value, scaled: Value,
+        highest: Value,
     ) -> None:  # fmt: skip
-        """Write words, give semaphores, and count."""
-        beat = self.beats.payload
-        lanes = self.config.vector.lanes
-        # The two clip in different cycles.
-        clipped = (requantizer.saturated & finished.replicate(lanes)) | normalizer.saturated
+        """Find what does not fit, and count it; a value once, whatever was clipped of it."""
+        bits = self.config.array.mantissa_bits - 1
+        word, sign = shifter.word[: FIXED_BITS - 1], shifter.word[-1]
+        low, high = word[:bits], word[bits:]
+        full = low.all() & ~sign & shifter.up  # one more is too much
+        lowest = ~low.any() & sign & ~shifter.up  # the range of mantissas is symmetric
+        beyond = step.at(State.WRITE) & (total[-1] != total[-2])
+        saturated = Signal()
         m.d.comb += [
-            self.wide.valid.eq(finished & beat.wide),
+            step.rounded.eq(shifter.round & shifter.settled),
+            step.too_large.eq(
+                Mux(step.in_word, ~shifter.fits_mantissa | full | lowest,
+                    ~shifter.fits_fixed | (full & high.all()) | (shifter.before & scaled))
+            ),
+            step.again.eq(step.rounded & step.too_large & step.in_word & ~highest),
+            step.clip.eq((step.rounded & step.too_large & ~step.again) | beyond),
+            step.write.eq(step.at(State.WRITE) & ~beyond),
+            self.saturations.eq(Mux(step.in_word, step.clip, step.write & saturated)),
+        ]  # fmt: skip
+        with m.If(step.clip | step.write):
+            m.d.sync += saturated.eq(step.clip & ~step.in_word)
+
+    def _elaborate_states(self, m: Module, step: _Step, shifter: ShiftRegister) -> None:
+        """Go on: a value at a time, and when those of a word are there, with all of them again."""
+        beat, state = self.beats.payload, step.state
+        last_lane = step.lane == self.config.vector.lanes - 1
+        keep = step.lane < beat.lanes
+        ready = step.at(State.TAKE) & self.beats.valid & ~(self.halt & ~step.lane.any())
+        m.d.comb += [
+            self.results.ready.eq(ready & last_lane),
+            shifter.load.eq(ready & self.results.valid & keep),
+            step.taken.eq(step.at(State.OFFER) & (~beat.stream | self.stream.ready)),
+            self.beats.ready.eq((step.write & last_lane & (beat.wide | ~beat.end)) | step.taken),
+        ]
+        with m.Switch(state):
+            with m.Case(State.TAKE):
+                with m.If(ready & self.results.valid):
+                    m.d.sync += [state.eq(Mux(keep, State.FIT, State.ROUND)), step.plain.eq(~keep)]
+            with m.Case(State.FIT):
+                with m.If(shifter.settled):
+                    m.d.sync += state.eq(State.LOAD)
+            with m.Case(State.LOAD):
+                m.d.sync += state.eq(State.ROUND)
+                with m.If(step.in_word & ~step.plain):
+                    m.d.sync += step.next.eq(step.next + 1)  # of a power of two
+            with m.Case(State.ROUND):
+                self._elaborate_rounded(m, step)
+            with m.Case(State.WRITE):
+                m.d.sync += state.eq(State.TAKE)
+                with m.If(step.clip):
+                    m.d.sync += [state.eq(State.FETCH), step.plain.eq(1)]
+                with m.Else():
+                    m.d.sync += step.lane.eq(step.lane + 1)  # of a power of two
+                    with m.If(last_lane & beat.end & ~beat.wide):
+                        m.d.sync += [state.eq(State.FIND), step.in_word.eq(1)]
+            with m.Case(State.FIND):
+                m.d.sync += state.eq(State.FETCH)
+            with m.Case(State.FETCH):
+                m.d.sync += state.eq(State.LOAD)
+            with m.Case(State.OFFER):
+                with m.If(step.taken):
+                    m.d.sync += [state.eq(State.TAKE), step.in_word.eq(0)]
+
+    def _elaborate_rounded(self, m: Module, step: _Step) -> None:
+        """Go on from ROUND: write the value, or go to the next mantissa."""
+        state = step.state
+        with m.If(step.rounded):
+            m.d.sync += step.plain.eq(step.clip & step.in_word)
+            with m.If(step.again):
+                m.d.sync += [state.eq(State.FIND), step.next.eq(0)]
+            with m.Elif(step.clip):
+                m.d.sync += state.eq(State.FETCH)
+            with m.Elif(~step.in_word):
+                m.d.sync += state.eq(State.WRITE)
+            with m.Elif(~step.next.any()):
+                m.d.sync += state.eq(State.OFFER)
+            with m.Elif(step.next[len(step.lane) :] <= self.beats.payload.index):
+                m.d.sync += state.eq(State.FETCH)
+            with m.Else():
+                m.d.sync += step.next.eq(step.next + 1)
+
+    def _elaborate_word(
+        self, m: Module, step: _Step, shifter: ShiftRegister, store: ValueStore,
+        word: WordBuilder, total: Signal,
+    ) -> None:  # fmt: skip
+        """Keep values, give them or limits back, and gather mantissas."""
+        beat = self.beats.payload
+        mantissa = shifter.word[: self.config.array.mantissa_bits] + shifter.up
+        more = Signal()
+        m.d.sync += more.eq(step.again)
+        m.d.comb += [
+            store.write.eq(step.write),
+            store.place.eq(Cat(step.lane, beat.index)),
+            store.value.eq(total),
+            store.read.eq(step.in_word & step.at(State.FIND, State.ROUND) & ~step.clip),
+            store.next.eq(step.next),
+            store.limit.eq(step.clip),
+            store.mantissa.eq(step.in_word),
+            store.negative.eq(Mux(step.at(State.WRITE), total[-1], shifter.word[-1])),
+            word.valid.eq(step.write & ~beat.wide),
+            word.value.eq(total),
+            word.find.eq(step.at(State.FIND)),
+            word.base.eq(beat.base),
+            word.more.eq(more),
+            word.push.eq(step.rounded & step.in_word & ~step.too_large),
+            word.mantissa.eq(mantissa),
+            word.clear.eq(step.taken),
+        ]
+
+    def _elaborate_outputs(
+        self, m: Module, step: _Step, word: WordBuilder, total: Signal
+    ) -> None:
+        """Write, give semaphores, and count."""
+        beat = self.beats.payload
+        values = self.wide.payload.data.as_value()
+        earlier = Signal(len(values) - FIXED_BITS, reset_less=True)  # lanes' values
+        value = total[:FIXED_BITS]
+        with m.If(step.write):
+            m.d.sync += earlier.eq(Cat(earlier, value)[FIXED_BITS:])
+        written = self.beats.ready & beat.end
+        m.d.comb += [
+            self.empty.eq(step.at(State.TAKE) & ~step.lane.any()),
+            self.wide.valid.eq(self.beats.ready & beat.wide),
             self.wide.payload.address.eq(beat.address),
-            self.wide.payload.data.eq(requantizer.z),
-            self.words.valid.eq(normalizer.o.valid & ~beat.stream),
+            values.eq(Cat(earlier, value)),
+            self.words.valid.eq(step.at(State.OFFER) & ~beat.stream),
             self.words.payload.address.eq(beat.address),
-            self.words.payload.word.eq(normalizer.o.payload),
-            self.stream.valid.eq(normalizer.o.valid & beat.stream),
-            self.stream.payload.eq(normalizer.o.payload),
-            self.saturations.eq(sum(clipped, C(0, 1))),
-            self.flushes.eq(normalizer.flushed),
+            self.words.payload.word.eq(word.word),
+            self.stream.valid.eq(step.at(State.OFFER) & beat.stream),
+            self.stream.payload.eq(word.word),
+            self.flushes.eq(step.taken & word.flushed),
             self.events.busy.eq(self.beats.valid & self.beats.ready),
             self.events.wait_semaphore.eq(self.waiting),
             self.events.wait_result.eq(self.results.ready & ~self.results.valid),
@@ -104,3 +292,9 @@ class BeatStepper(Datapath):
             m.d.comb += [
                 port.valid.eq(written & semaphore.present), port.id.eq(semaphore.id)
             ]  # fmt: skip
+
+
+def _lane(values: Any, lane: Signal) -> Value:
+    """Return one of an array of equal parts."""
+    bits = Value.cast(values)
+    return bits.word_select(lane, len(bits) >> len(lane))

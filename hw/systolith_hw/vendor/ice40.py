@@ -59,33 +59,38 @@ def multiply_16x16(m: Module, name: str, a: Value, b: Value) -> Signal:
 
 
 def multiply_add_16x16(
-    m: Module, name: str, a: Value, b: Value, addend: Value, *, product_register: bool
-) -> Signal:
+    m: Module, name: str, a: Value, b: Value, addend: Value, *, operand_registers: bool = False,
+    product_register: bool = False, enable: Value | None = None,
+) -> Signal:  # fmt: skip
     """Add SB_MAC16 as an unsigned multiplier with an adder; return the sum of 32 bits.
 
-    There is a register behind the operands, and behind the upper half of ``addend``, one behind
-    the product, if that is wanted, and one behind the sum. ``addend``'s lower half is zero.
+    There is a register behind the sum, and where wanted one behind all operands, and one behind
+    the product alone.
     """
     total = Signal(2 * HALF_BITS, name=f"total_{name}")
+    early = C(operand_registers, 1)
+    ports = _ports(a, b, total, c=addend[HALF_BITS:], d=addend[:HALF_BITS])
     m.submodules[f"multiplier_{name}"] = Instance(
         "SB_MAC16",
-        p_A_REG=C(1, 1),
-        p_B_REG=C(1, 1),
-        p_C_REG=C(1, 1),
+        p_A_REG=early,
+        p_B_REG=early,
+        p_C_REG=early,
+        p_D_REG=early,
         p_PIPELINE_16x16_MULT_REG2=C(product_register, 1),
         p_TOPADDSUB_UPPERINPUT=C(1, 1),  # C plus
         p_TOPADDSUB_LOWERINPUT=C(2, 2),  # the product's upper half
-        p_BOTADDSUB_UPPERINPUT=C(1, 1),  # D, zero, plus
+        p_TOPADDSUB_CARRYSELECT=C(3, 2),  # and what is carried from below
+        p_BOTADDSUB_UPPERINPUT=C(1, 1),  # D plus
         p_BOTADDSUB_LOWERINPUT=C(2, 2),  # its lower half
         p_TOPOUTPUT_SELECT=C(1, 2),  # the registers behind the adders
         p_BOTOUTPUT_SELECT=C(1, 2),
-        **_ports(a, b, total, c=addend[HALF_BITS:], d=addend[:HALF_BITS]),
+        **ports | ({} if enable is None else {"i_CE": enable}),
     )
     return total
 
 
 def _ports(a: Value, b: Value, o: Value, *, c: Value, d: Value) -> dict[str, Value]:
-    """Return the connections of a SB_MAC16 that is always enabled and never reset."""
+    """Return the connections of a SB_MAC16 that is always enabled, and never reset."""
     ports = {"i_CLK": ClockSignal(), "i_CE": C(1), "i_A": a, "i_B": b, "i_C": c, "i_D": d, "o_O": o}
     return ports | {f"i_{name}": C(0) for name in UNUSED}
 
