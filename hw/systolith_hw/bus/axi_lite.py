@@ -66,14 +66,12 @@ class AxiLiteSlave(wiring.Component):
                     m.next = "read address"
             with m.State("write address"):
                 m.d.comb += axi.awready.eq(1)
+                m.d.sync += error.eq(port.error)
                 m.next = "write data"
             with m.State("write data"):
-                m.d.comb += [
-                    axi.wready.eq(1),
-                    port.write.eq(axi.wvalid & whole & ~port.error),
-                ]
-                m.d.sync += error.eq(port.error | ~whole)
+                m.d.comb += [axi.wready.eq(1), port.write.eq(axi.wvalid & whole & ~error)]
                 with m.If(axi.wvalid):
+                    m.d.sync += error.eq(error | ~whole)
                     m.next = "write response"
                 with m.If(port.write):
                     m.next = "write wait"
