@@ -38,14 +38,16 @@ class WideMemory(wiring.Component):
     ::
 
         vector ──► first ┐
-        load ────► then ─┴──► memory ──► register ──► read
+        load ────► then ─┴─► register ──► memory ──► register ──► read
 
-    With short pipelines the register is in front of the memory, which then reads a cycle later.
+    The blocks of a large memory are far apart, and what is written has a cycle on its way to them.
+    With short pipelines writes have no register, and that of reads is in front of the memory.
 
     =========== =============================================================
-    Latency     2 cycles from ``read.enable`` to ``read.data``
-    Throughput  one write and one read per cycle; reading a word in the cycle
-                that writes it gives anything
+    Latency     2 cycles from ``read.enable`` to ``read.data``; a word may be
+                read 2 cycles after it was taken, 1 with short pipelines
+    Throughput  one write and one read per cycle; reading a word any earlier
+                gives anything
     Stall       ``load`` waits while ``vector`` writes
     =========== =============================================================
 
@@ -88,12 +90,19 @@ class WideMemory(wiring.Component):
         m.submodules.memory = store
         write, read = store.write_port(), store.read_port()
         chosen: Any = Signal(wide_write(self.config))
+        written: Any = Signal(wide_write(self.config), reset_less=True)
+        enable = Signal()
         m.d.comb += [
             self.load.ready.eq(~self.vector.valid),
             chosen.eq(Mux(self.vector.valid, self.vector.payload, self.load.payload)),
-            write.en.eq(self.vector.valid | self.load.valid),
-            write.addr.eq(chosen.address),
-            write.data.eq(chosen.data),
+            write.en.eq(enable),
+            write.addr.eq(written.address),
+            write.data.eq(written.data),
+        ]
+        between = m.d.comb if self.config.short_pipelines else m.d.sync
+        between += [
+            enable.eq(self.vector.valid | self.load.valid),
+            written.eq(chosen),
         ]
         if self.config.short_pipelines:
             # The second cycle is spent on the few bits of the address.
