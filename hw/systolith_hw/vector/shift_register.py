@@ -48,8 +48,8 @@ class ShiftRegister(wiring.Component):
         Added to the distance that is still to go; while nothing is shifted.
     fit : In(1)
         Shift until a significand is left, and take that from the distance.
-    round : In(1)
-        Shift until no distance is left.
+    round : In(1), more : In(1)
+        Shift until no distance is left; and then by one more place.
     settled : Out(1)
         One of the two is the case. In the next cycle the word will be zero; after ``round``, the
         distance, too.
@@ -59,6 +59,8 @@ class ShiftRegister(wiring.Component):
         It is not exact; one must be added to round it to nearest, ties to even.
     before : Out(1)
         The distance that was to go is negative.
+    further : Out(1)
+        It is being shifted by one more place.
     fits_fixed, fits_mantissa : Out(1)
         The word has no more bits than a fixed-point value, than a mantissa.
     """
@@ -69,11 +71,13 @@ class ShiftRegister(wiring.Component):
     add: Signal
     fit: Signal
     round: Signal
+    more: Signal
     settled: Signal
     word: Signal
     rest: Signal
     up: Signal
     before: Signal
+    further: Signal
     fits_fixed: Signal
     fits_mantissa: Signal
 
@@ -88,11 +92,13 @@ class ShiftRegister(wiring.Component):
             "add": In(signed(DISTANCE_BITS)),
             "fit": In(1),
             "round": In(1),
+            "more": In(1),
             "settled": Out(1),
             "word": Out(signed(self.bits)),
             "rest": Out(1),
             "up": Out(1),
             "before": Out(1),
+            "further": Out(1),
             "fits_fixed": Out(1),
             "fits_mantissa": Out(1),
         })
@@ -101,16 +107,15 @@ class ShiftRegister(wiring.Component):
         m = Module()
         fits_significand, far_from_significand = self._elaborate_fits(m)
         distance = Signal(signed(DISTANCE_BITS))
-        far = Signal()
+        arrived, far = Signal(), Signal()
         m.d.comb += [
             self.before.eq(distance < 0),
+            arrived.eq(Mux(self.fit, fits_significand, self.before | ~distance.any())),
             far.eq(Mux(self.fit, far_from_significand, distance[FAR.bit_length() - 1 : -1].any())),
-            self.settled.eq(
-                (self.fit & fits_significand)
-                | (self.round & (self.before | ~distance.any()))
-            ),
+            self.further.eq(self.round & arrived & self.more),
+            self.settled.eq((self.fit | self.round) & arrived & ~self.further),
         ]
-        moves = (self.fit | self.round) & ~self.settled
+        moves = (self.fit | self.round) & ~arrived
         m.d.sync += distance.eq(distance + Mux(moves, Mux(far, -FAR, -1), self.add))
         with m.If(self.round & self.settled):
             m.d.sync += distance.eq(0)

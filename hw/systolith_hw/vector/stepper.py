@@ -30,8 +30,8 @@ class State(enum.Enum, shape=3):
     """Shift until it is a fixed-point value, to which the bias is added, or a mantissa."""
     WRITE = 4
     """Write the value, unless it must be clipped."""
-    FIND = 5
-    """All values of an activation word are there: find its exponent."""
+    BEGIN = 5
+    """All values of an activation word are there: begin with the first."""
     FETCH = 6
     """Pass on a value that was stored, or a limit in place of what must be clipped."""
     OFFER = 7
@@ -48,9 +48,9 @@ class _Step:
         self.next = Signal(range(config.array.rows))  # the one to fetch next
         self.plain = Signal()  # a limit, or a lane without a channel: nothing to shift or to add
         self.rounded = Signal()
-        self.too_large = Signal()  # what was rounded
-        self.again = Signal()  # with the next exponent
-        self.clip = Signal()
+        self.raised = Signal()  # the exponent, after the word's first value
+        self.clip_value = Signal()
+        self.clip_mantissa = Signal()
         self.write = Signal()
         self.taken = Signal()  # the word
 
@@ -63,7 +63,9 @@ class BeatStepper(Datapath):
     """Requantise values one by one, and then make a word of them.
 
     One register shifts all that is shifted. What must be clipped goes through ROUND again as a
-    limit, and a word with a mantissa that is too large begins again with the next exponent. ::
+    limit. A mantissa that is too large is shifted by one more place and raises the word's exponent,
+    which begins at zero; a word whose exponent was raised by others than its first value begins
+    again with that. ::
 
         results ──►[ ShiftRegister ]──►( + bias )──┬───────────────────► wide
                      ▲     │     └──────────────── │ ──►[ WordBuilder ]──► words, stream
@@ -71,7 +73,7 @@ class BeatStepper(Datapath):
         scales ──►[ MultiplyAdd ]◄───────────[ ValueStore ]
 
         TAKE ──► FIT ──► LOAD ──► ROUND ──► WRITE ─┬─► TAKE
-                                                   └─► FIND ─┬─► FETCH ──► LOAD ──► ROUND ─┬─► OFFER
+                                                   └─► BEGIN ┬─► FETCH ──► LOAD ──► ROUND ─┬─► OFFER
                                                              └─────────────────────────────┘
 
     A beat stands at ``beats`` until it is written, the last of an activation word until the word
@@ -81,8 +83,8 @@ class BeatStepper(Datapath):
     =========== ====================================================
     Latency     5 cycles and two shifts for each value; for each value of an activation word 3
                 cycles and a shift more, and for the word 2. A shift by n takes n // 4 + n % 4
-                cycles. Clipping takes 3 or 4 more, and a word that begins again up to the time
-                that it took
+                cycles, and raising the exponent one. Clipping takes 3 or 4 more. A word that
+                begins again takes as long once more, but for its 5 cycles and two shifts
     Throughput  1 value at a time
     Stall       ``results.ready`` depends combinationally on ``beats.valid``, and ``beats.ready`` on
                 ``stream.ready``
@@ -128,9 +130,10 @@ class BeatStepper(Datapath):
         m.d.sync += total.eq(Mux(step.plain, fixed, fixed + bias + shifter.up))
 
         self._elaborate_distance(m, step, shifter, factor.shift, word.word.exponent)
-        self._elaborate_clip(m, step, shifter, total, factor.scale[-1], word.highest)
+        self._elaborate_value(m, step, shifter, total, factor.scale[-1])
+        self._elaborate_mantissa(m, step, shifter, word)
         self._elaborate_states(m, step, shifter)
-        self._elaborate_word(m, step, shifter, store, word, total)
+        self._elaborate_store(m, step, store, total, shifter.word[-1])
         self._elaborate_outputs(m, step, word, total)
         return m
 
@@ -146,32 +149,55 @@ class BeatStepper(Datapath):
             with m.If(step.at(State.LOAD)):
                 m.d.comb += shifter.add.eq(exponent)
 
-    def _elaborate_clip(
-        self, m: Module, step: _Step, shifter: ShiftRegister, total: Value, scaled: Value,
-        highest: Value,
-    ) -> None:  # fmt: skip
-        """Find what does not fit, and count it; a value once, whatever was clipped of it."""
-        bits = self.config.array.mantissa_bits - 1
-        word, sign = shifter.word[: FIXED_BITS - 1], shifter.word[-1]
-        low, high = word[:bits], word[bits:]
-        full = low.all() & ~sign & shifter.up  # one more is too much
-        lowest = ~low.any() & sign & ~shifter.up  # the range of mantissas is symmetric
+    def _elaborate_value(
+        self, m: Module, step: _Step, shifter: ShiftRegister, total: Signal, scaled: Value
+    ) -> None:
+        """Look whether a value fits; count it once, whatever was clipped of it."""
+        word = shifter.word[: FIXED_BITS - 1]
+        full = word.all() & ~shifter.word[-1] & shifter.up  # one more is too much
+        too_large = ~shifter.fits_fixed | full | (shifter.before & scaled)
         beyond = step.at(State.WRITE) & (total[-1] != total[-2])
         saturated = Signal()
         m.d.comb += [
             step.rounded.eq(shifter.round & shifter.settled),
-            step.too_large.eq(
-                Mux(step.in_word, ~shifter.fits_mantissa | full | lowest,
-                    ~shifter.fits_fixed | (full & high.all()) | (shifter.before & scaled))
-            ),
-            step.again.eq(step.rounded & step.too_large & step.in_word & ~highest),
-            step.clip.eq((step.rounded & step.too_large & ~step.again) | beyond),
+            step.clip_value.eq((step.rounded & ~step.in_word & too_large) | beyond),
             step.write.eq(step.at(State.WRITE) & ~beyond),
-            self.saturations.eq(Mux(step.in_word, step.clip, step.write & saturated)),
-        ]  # fmt: skip
-        with m.If(step.clip | step.write):
-            m.d.sync += saturated.eq(step.clip & ~step.in_word)
+            self.saturations.eq(
+                (step.write & saturated) | (step.clip_mantissa & ~step.raised)
+            ),
+        ]
+        with m.If(step.clip_value | step.write):
+            m.d.sync += saturated.eq(step.clip_value)
 
+    def _elaborate_mantissa(
+        self, m: Module, step: _Step, shifter: ShiftRegister, word: WordBuilder
+    ) -> None:
+        """Raise the exponent until a mantissa fits, and take it; notice what becomes zero."""
+        bits = self.config.array.mantissa_bits
+        low, sign, up = shifter.word[: bits - 1], shifter.word[-1], shifter.up
+        # One more than the largest is too much, and the range is symmetric.
+        edge = Mux(up, low.all() & ~sign, ~low.any() & sign)
+        zero = Mux(up, low.all() & sign, ~low.any() & ~sign)
+        too_large = ~shifter.fits_mantissa | edge
+        some, lost = Signal(), Signal()
+        push = step.rounded & step.in_word & ~too_large
+        m.d.comb += [
+            shifter.more.eq(step.in_word & too_large & ~word.highest),
+            step.clip_mantissa.eq(step.rounded & step.in_word & too_large),
+            word.more.eq(shifter.further),
+            word.push.eq(push),
+            word.mantissa.eq(shifter.word[:bits] + up),
+            word.clear.eq(step.taken),
+            self.flushes.eq(step.taken & lost & ~some),
+        ]
+        m.d.sync += [
+            some.eq((some | (push & ~zero)) & ~step.taken),
+            lost.eq((lost | (push & shifter.rest)) & ~step.taken),
+        ]
+        with m.If(step.at(State.BEGIN)):
+            m.d.sync += step.raised.eq(0)
+        with m.Elif(shifter.further & (step.next != 1)):
+            m.d.sync += step.raised.eq(1)
     def _elaborate_states(self, m: Module, step: _Step, shifter: ShiftRegister) -> None:
         """Go on: a value at a time, and when those of a word are there, with all of them again."""
         beat, state = self.beats.payload, step.state
@@ -199,13 +225,13 @@ class BeatStepper(Datapath):
                 self._elaborate_rounded(m, step)
             with m.Case(State.WRITE):
                 m.d.sync += state.eq(State.TAKE)
-                with m.If(step.clip):
+                with m.If(step.clip_value):
                     m.d.sync += [state.eq(State.FETCH), step.plain.eq(1)]
                 with m.Else():
                     m.d.sync += step.lane.eq(step.lane + 1)  # of a power of two
                     with m.If(last_lane & beat.end & ~beat.wide):
-                        m.d.sync += [state.eq(State.FIND), step.in_word.eq(1)]
-            with m.Case(State.FIND):
+                        m.d.sync += [state.eq(State.BEGIN), step.in_word.eq(1)]
+            with m.Case(State.BEGIN):
                 m.d.sync += state.eq(State.FETCH)
             with m.Case(State.FETCH):
                 m.d.sync += state.eq(State.LOAD)
@@ -217,46 +243,32 @@ class BeatStepper(Datapath):
         """Go on from ROUND: write the value, or go to the next mantissa."""
         state = step.state
         with m.If(step.rounded):
-            m.d.sync += step.plain.eq(step.clip & step.in_word)
-            with m.If(step.again):
-                m.d.sync += [state.eq(State.FIND), step.next.eq(0)]
-            with m.Elif(step.clip):
+            m.d.sync += step.plain.eq(step.clip_mantissa)
+            with m.If(step.clip_value | step.clip_mantissa):
                 m.d.sync += state.eq(State.FETCH)
             with m.Elif(~step.in_word):
                 m.d.sync += state.eq(State.WRITE)
             with m.Elif(~step.next.any()):
-                m.d.sync += state.eq(State.OFFER)
+                m.d.sync += state.eq(Mux(step.raised, State.BEGIN, State.OFFER))
             with m.Elif(step.next[len(step.lane) :] <= self.beats.payload.index):
                 m.d.sync += state.eq(State.FETCH)
             with m.Else():
                 m.d.sync += step.next.eq(step.next + 1)
 
-    def _elaborate_word(
-        self, m: Module, step: _Step, shifter: ShiftRegister, store: ValueStore,
-        word: WordBuilder, total: Signal,
-    ) -> None:  # fmt: skip
-        """Keep values, give them or limits back, and gather mantissas."""
-        beat = self.beats.payload
-        mantissa = shifter.word[: self.config.array.mantissa_bits] + shifter.up
-        more = Signal()
-        m.d.sync += more.eq(step.again)
+    def _elaborate_store(
+        self, m: Module, step: _Step, store: ValueStore, total: Signal, negative: Value
+    ) -> None:
+        """Keep values; give them back, or limits."""
+        clip = step.clip_value | step.clip_mantissa
         m.d.comb += [
             store.write.eq(step.write),
-            store.place.eq(Cat(step.lane, beat.index)),
+            store.place.eq(Cat(step.lane, self.beats.payload.index)),
             store.value.eq(total),
-            store.read.eq(step.in_word & step.at(State.FIND, State.ROUND) & ~step.clip),
+            store.read.eq(step.in_word & step.at(State.BEGIN, State.ROUND) & ~clip),
             store.next.eq(step.next),
-            store.limit.eq(step.clip),
+            store.limit.eq(clip),
             store.mantissa.eq(step.in_word),
-            store.negative.eq(Mux(step.at(State.WRITE), total[-1], shifter.word[-1])),
-            word.valid.eq(step.write & ~beat.wide),
-            word.value.eq(total),
-            word.find.eq(step.at(State.FIND)),
-            word.base.eq(beat.base),
-            word.more.eq(more),
-            word.push.eq(step.rounded & step.in_word & ~step.too_large),
-            word.mantissa.eq(mantissa),
-            word.clear.eq(step.taken),
+            store.negative.eq(Mux(step.at(State.WRITE), total[-1], negative)),
         ]
 
     def _elaborate_outputs(
@@ -280,7 +292,6 @@ class BeatStepper(Datapath):
             self.words.payload.word.eq(word.word),
             self.stream.valid.eq(step.at(State.OFFER) & beat.stream),
             self.stream.payload.eq(word.word),
-            self.flushes.eq(step.taken & word.flushed),
             self.events.busy.eq(self.beats.valid & self.beats.ready),
             self.events.wait_semaphore.eq(self.waiting),
             self.events.wait_result.eq(self.results.ready & ~self.results.valid),
