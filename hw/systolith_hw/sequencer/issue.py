@@ -154,6 +154,7 @@ class Issue(wiring.Component):
             picker.header.eq(micro.high),
             picker.held.eq(reader.held),
             picker.index.eq(reader.index),
+            picker.take.eq(reader.take),
             self.pc.eq(micro.pc),
             self.fault_code.eq(micro.error),
         ]

@@ -36,8 +36,8 @@ class PatchPicker(wiring.Component):
         Take an instruction's four patches.
     enable : In(1)
         Pick one, if there is one for ``word``, else look at the next word.
-    held : In(1), index : In(2)
-        The word under work.
+    held : In(1), index : In(2), take : In(1)
+        The word under work; it is done with.
     read : Out(1), register : Out(4)
         Read this runtime register, whether or not there is a patch. Only with ``enable``.
     hold : Out(1)
@@ -50,7 +50,7 @@ class PatchPicker(wiring.Component):
     word : Out(2)
         The word whose patches are being picked; 0 after the last.
     patched : Out(1)
-        The word under work has all its patches.
+        The word under work has all its patches; a register, a cycle late where there are any.
     """
 
     load: Signal
@@ -58,6 +58,7 @@ class PatchPicker(wiring.Component):
     enable: Signal
     held: Signal
     index: Signal
+    take: Signal
     read: Signal
     register: Signal
     hold: Signal
@@ -76,6 +77,7 @@ class PatchPicker(wiring.Component):
             "enable": In(1),
             "held": In(1),
             "index": In(range(WORDS)),
+            "take": In(1),
             "read": Out(1),
             "register": Out(4),
             "hold": Out(1),
@@ -103,12 +105,19 @@ class PatchPicker(wiring.Component):
             self.upper.eq(fetched.upper),
             self.apply.eq(ready.valid & self.held & (ready.word == self.index)),
             self.high.eq(ready.high),
-            # A patch moves on from `fetched` before `word` has passed its word.
-            self.patched.eq(
-                ~(ready.valid & (ready.word == self.index))
-                & ((self.word == 0) | (self.word > self.index))
-            ),
         ]
+        # A patch moves on from `fetched` before `word` has passed its word. Of the word that comes
+        # next we only see that there is none on its way: then there is nothing to wait for.
+        passed = (self.word == 0) | (self.word > self.index)
+        next_passed = (self.word == 0) | (self.word > self.index + 1)
+        m.d.sync += self.patched.eq(
+            self.load
+            | Mux(
+                self.take,
+                next_passed & ~fetched.valid & ~ready.valid,
+                passed & ~(ready.valid & (ready.word == self.index)),
+            )
+        )
         with m.If(~waits):
             m.d.sync += [fetched.eq(picked), fetched.valid.eq(self.enable & picked.valid)]
         with m.If(self.to_operand):
@@ -141,5 +150,6 @@ class PatchPicker(wiring.Component):
                 m.d.sync += entry.slot.eq(0)
             taken = taken | match
         with m.If(self.load):
-            m.d.sync += [Cat(entries).eq(self.header), self.word.eq(1)]
+            some = Cat(self.header[8 * index + 2 : 8 * index + 4] for index in range(PATCHES)).any()
+            m.d.sync += [Cat(entries).eq(self.header), self.word.eq(some)]
         return picked

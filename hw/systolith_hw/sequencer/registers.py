@@ -27,11 +27,9 @@ class Frame(enum.Enum, shape=FRAME_BITS):
 class RegisterMemory(wiring.Component):
     """Runtime registers and loop frames, 32 bits each, one read and one write per cycle.
 
-    A word must not be read in the cycle in which it is written.
-
     =========== ==========================================================
     Latency     1 cycle from ``read_address`` to ``read_data``, which stays
-                until the next ``read_enable``
+                until the next ``read_enable``, or until that word is written
     =========== ==========================================================
 
     Parameters
@@ -76,19 +74,19 @@ class RegisterMemory(wiring.Component):
         m = Module()
         depth = 1 << self.address_bits
         assert depth >= 2 * REGISTERS
-        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
-        store: memory.Memory = memory.Memory(
-            shape=unsigned(32), depth=depth, init=[], attrs=attrs
-        )
+        # Not from block RAM, which shows its word too late for the adder's choice behind it.
+        store: memory.Memory = memory.Memory(shape=unsigned(32), depth=depth, init=[])
         m.submodules.store = store
         write = store.write_port()
-        read = store.read_port()
+        read = store.read_port(domain="comb")
+        address = Signal(self.address_bits, reset_less=True)
+        with m.If(self.read_enable):
+            m.d.sync += address.eq(self.read_address)
         m.d.comb += [
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),
             write.en.eq(self.write_enable),
-            read.addr.eq(self.read_address),
-            read.en.eq(self.read_enable),
+            read.addr.eq(address),
             self.read_data.eq(read.data),
         ]
         return m
