@@ -115,7 +115,9 @@ def test_cycles_on_chip(config, shape):
                 if name == "main":
                     measured = measure(plan, counters, True)
     assert measured.counters["ARRAY_BUSY"] == measured.ideal_cycles
-    assert measured.cycles <= measured.ideal_cycles + START_UP
+    # With short pipelines the last result is not out before it has been through the vector unit.
+    late = busy if config.short_pipelines else 0
+    assert measured.cycles <= measured.ideal_cycles + START_UP + late
 
 
 @pytest.mark.parametrize("m", [1, 8])
