@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .floorplan import Grid
+
 __all__ = ["PARTS", "Part"]
 
 
@@ -23,6 +25,8 @@ class Part:
         Its options.
     target_mhz : float
         What place and route aims at unless told otherwise.
+    grid : Grid, optional
+        What a floorplan needs to know.
     """
 
     part: str
@@ -31,9 +35,10 @@ class Part:
     tool: str
     options: tuple[str, ...]
     target_mhz: float
+    grid: Grid | None = None
 
 
-def _ecp5(size: str) -> Part:
+def _ecp5(size: str, grid: Grid | None = None) -> Part:
     return Part(
         part=f"LFE5U-{size}F CABGA381",
         speed_grade="6",
@@ -42,11 +47,15 @@ def _ecp5(size: str) -> Part:
         options=(f"--{size}k", "--package", "CABGA381", "--speed", "6",
                  "--lpf-allow-unconstrained"),
         target_mhz=100,
+        grid=grid,
     )  # fmt: skip
 
 
 PARTS = {
-    "ecp5-85k": _ecp5("85"),
+    "ecp5-85k": _ecp5("85", Grid(
+        columns=(4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114),
+        multiplier_rows=(10, 34, 58), memory_rows=(22, 46, 70, 82),
+    )),  # fmt: skip
     "ecp5-45k": _ecp5("45"),
     "ecp5-25k": _ecp5("25"),
     "ice40-up5k": Part(

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from systolith_hw.config import Config
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
+from .floorplan import PLACER, floorplan
 from .netlist import count_cells, count_units
 from .parts import PARTS, Part
 from .tools import run_tool
@@ -84,6 +85,7 @@ def report(
     """Emit the core, or another of :data:`UNITS`, with a device's cells, and :func:`measure` it."""
     if unit == "core":
         check_budget(config, device_name)
+        options["floorplan"] = floorplan(config, PARTS[device_name].grid)
     core = UNITS[unit](config, device(device_name).family)
     text = component_verilog(core, name=CORE)
     return measure(text, core.signature, device_name, folder, **options)
@@ -98,6 +100,7 @@ def measure(
     seed: int = 1,
     router: str = "router2",
     target_mhz: float | None = None,
+    floorplan: Sequence[str] = (),
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Report:
     """Synthesise and place the Verilog module ``systolith`` inside a wrapper that is not counted.
@@ -114,6 +117,8 @@ def measure(
         For all files in between; the tools' logs stay there.
     seed, router, target_mhz
         For nextpnr.
+    floorplan : sequence of str
+        Commands for yosys, see :func:`.floorplan.floorplan`.
     on_stage : callable
         Told the name of each stage as it begins.
     """
@@ -121,6 +126,7 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     wrapper = RegisterWrapper(ports, CORE)
     (folder / "core.v").write_text(text)
+    (folder / "floorplan.ys").write_text("\n".join(floorplan))
     (folder / "wrapper.v").write_text(verilog.convert(wrapper, name=WRAPPER, emit_src=False))
 
     on_stage("synthesis")
@@ -128,7 +134,9 @@ def measure(
         "read_verilog core.v wrapper.v",
         # The core stays one module of its own, so that it is counted without the wrapper.
         f"setattr -mod -set keep_hierarchy 1 {CORE}",
-        f"{part.synthesis} -top {WRAPPER} -json netlist.json",
+        f"{part.synthesis} -top {WRAPPER}",
+        "script floorplan.ys",
+        "write_json netlist.json",
         "tee -q -o stat.json stat -json",
     ])
     yosys = ["-q", "-L", "yosys.log", "-p", script]
@@ -140,6 +148,7 @@ def measure(
         *part.options, "--json", "netlist.json", "--top", WRAPPER, "--report", "report.json",
         "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
         *(["--router", router] if router else []),
+        *(["--placer", PLACER] if floorplan else []),
     ]  # fmt: skip
     try:
         run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")

@@ -1,0 +1,116 @@
+"""Where an array's multipliers and memories stand on a device that it fills."""
+
+from dataclasses import dataclass
+
+from systolith_hw.budget import memory_budget
+from systolith_hw.config import Config
+
+__all__ = ["PLACER", "Grid", "floorplan"]
+
+PLACER = "static"
+"""The placer of nextpnr that does well around a floorplan: of `ulx3s` it makes 250,000 tiles of
+wire. The usual one makes 340,000, since it packs all that is free into one part of the chip."""
+
+Site = tuple[int, int, str]
+"""Column, row and name, as nextpnr has them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The multipliers and block memories of an ECP5: rows of them, in groups of four.
+
+    Parameters
+    ----------
+    columns : tuple of int
+        Where each group begins; those of multipliers and of memories are one above the other.
+    multiplier_rows, memory_rows : tuple of int
+        Where the rows are.
+    """
+
+    columns: tuple[int, ...]
+    multiplier_rows: tuple[int, ...]
+    memory_rows: tuple[int, ...]
+
+    MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
+    MEMORIES = ((0, "EBR0"), (2, "EBR1"), (4, "EBR2"), (6, "EBR3"))
+
+    @property
+    def multipliers(self) -> int:
+        """How many there are."""
+        return len(self.columns) * len(self.multiplier_rows) * len(self.MULTIPLIERS)
+
+    def memories(self) -> set[Site]:
+        """Return the place of every block memory."""
+        return {
+            (column + x, row, name)
+            for column in self.columns
+            for row in self.memory_rows
+            for x, name in self.MEMORIES
+        }
+
+
+def floorplan(config: Config, grid: Grid | None) -> list[str]:
+    """Return the yosys commands that tell nextpnr where to put the array; none if it need not know.
+
+    Placers see an array as loose multipliers that all pull at the same sums. As long as there is
+    room around them that does little harm. On a device that the array fills they end up anywhere,
+    rows across the whole chip, and there are not enough wires for that. So two rows, which add
+    their products first, stand in one block, column by column, with their memories below; and
+    the blocks go around the chip, so that the first is beside the last, and what feeds the one and
+    follows the other finds its place between them. ::
+
+        1  0  7       blocks of two rows each; sums go from 0 to 7
+        2     6
+        3  4  5
+    """
+    if grid is None or config.short_pipelines:
+        return []
+    rows, columns = config.array.rows, config.array.columns
+    blocks = _around(grid, columns // 2)
+    if 2 * rows * columns <= grid.multipliers or rows // 2 > len(blocks):
+        return []
+    places = {}
+    for row in range(rows):
+        groups, y = blocks[row // 2]
+        for column in range(columns):
+            x, name = grid.MULTIPLIERS[column % 2 * 2 + row % 2]
+            cell = f"row_{row}.multipliers.multiplier_{column}"
+            places[cell] = (groups[column // 2] + x, y, name)
+    free = grid.memories()
+    uses = {use.memory: use.blocks // rows for use in memory_budget(config, config.device)
+            if use.memory in ("operand", "activation")}  # fmt: skip
+    for bank, memory in (("operands", "operand"), ("activations", "activation")):
+        for row in range(rows):
+            groups, y = blocks[row // 2]
+            for index in range(uses[memory]):
+                # Those of a block that feed it all belong in its middle.
+                group = len(groups) // 2 if bank == "activations" else index % len(groups)
+                site = _nearest(free, groups[group] + row % 2, y)
+                free.remove(site)
+                places[f"row_{row}.{bank}.memory.0.{index}"] = site
+    return [
+        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.array.{cell}'
+        for cell, (x, y, name) in places.items()
+    ]
+
+
+def _around(grid: Grid, width: int) -> list[tuple[tuple[int, ...], int]]:
+    """Return the places of blocks of ``width`` groups, around the chip: columns, and the row."""
+    across = len(grid.columns) // width
+    if across < 2:
+        return []
+    last, low = across - 1, len(grid.multiplier_rows) - 1
+    ring = [
+        *((x, 0) for x in reversed(range(last))),
+        *((0, y) for y in range(1, low + 1)),
+        *((x, low) for x in range(1, across)),
+        *((last, y) for y in reversed(range(low))),
+    ]
+    return [
+        (grid.columns[x * width : (x + 1) * width], grid.multiplier_rows[y]) for x, y in ring
+    ]
+
+
+def _nearest(sites: set[Site], x: int, y: int) -> Site:
+    """Return the site that is nearest to a place, of two those below."""
+    return min(sites, key=lambda site: (abs(site[0] - x) + abs(site[1] - y), -site[1], site[0]))
