@@ -109,7 +109,11 @@ class WideMemory(wiring.Component):
             m.d.sync += [read.en.eq(self.read.enable), read.addr.eq(self.read.address)]
             m.d.comb += self.read.data.eq(read.data)
         else:
-            # Block RAM is slow to show its output: nothing but this register follows it.
-            m.d.comb += [read.en.eq(self.read.enable), read.addr.eq(self.read.address)]
-            m.d.sync += self.read.data.eq(read.data)
+            # Block RAM is slow to show its output: nothing but this register follows it. It holds
+            # the word, since `enable` is late and would have far to go to every block.
+            fetched = Signal()
+            m.d.sync += fetched.eq(self.read.enable)
+            m.d.comb += [read.en.eq(1), read.addr.eq(self.read.address)]
+            with m.If(fetched):
+                m.d.sync += self.read.data.eq(read.data)
         return m
