@@ -258,7 +258,7 @@ def test_latency_and_throughput():
         await bench.start(ctx)
 
     bench.run(script)
-    assert bench.cycles[0] - bench.started == 8
+    assert bench.cycles[0] - bench.started == 9
     steps = [b - a for a, b in zip(bench.cycles, bench.cycles[1:], strict=False)]
     assert set(steps) == {5}
     assert bench.counts["wait_fetch"] == 0
@@ -286,7 +286,7 @@ def test_cost_of_patches_and_trips():
     starts = duration([bytes(patched), unit(2)])
     assert starts[1] - starts[0] <= 5 + 2 * 4
     starts = duration(loop([unit(1)], count=4, counter=3, step=1))
-    assert {b - a for a, b in zip(starts, starts[1:], strict=False)} == {5 + 10}
+    assert {b - a for a, b in zip(starts, starts[1:], strict=False)} == {5 + 11}
 
 
 ILLEGAL = [

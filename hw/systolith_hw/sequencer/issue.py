@@ -43,10 +43,10 @@ class Issue(wiring.Component):
                   └── TRIP_... ◄── NEXT ◄──────────────┘
 
     =========== ==========================================================
-    Latency     8 cycles from ``start`` to the first word of a queue, if POSITION
+    Latency     9 cycles from ``start`` to the first word of a queue, if POSITION
                 comes by from 2 cycles after ``start`` on
     Throughput  5 cycles for a unit's instruction, 1 to 2 more for each patch;
-                10 for a trip of a loop; LOOP and CALC as said in their files
+                11 for a trip of a loop; LOOP and CALC as said in their files
     Stall       one instruction waits for its queue, and all behind it
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
@@ -139,6 +139,7 @@ class Issue(wiring.Component):
         unit = Signal(len(QUEUES))  # the queue of the instruction under work; 0 if it has none
         final = Signal()  # the instruction under work is the last of a loop's body
         hold = Signal()  # the body of the outermost loop begins
+        word = Signal(WORD_BITS, reset_less=True)  # block RAM is slow: no logic behind it
         here, next_too = self._watch_fetch(m, micro)
         last = micro.pc[: len(micro.end)] == micro.end  # as in the body there is one such
         m.d.sync += final.eq(last & (micro.level != 0))
@@ -147,7 +148,7 @@ class Issue(wiring.Component):
             self.read_enable.eq(reader.read_enable),
             self.read_address.eq(Cat(reader.read_word, micro.pc)),
             datapath.load.eq(reader.load),
-            datapath.word.eq(self.read_data),
+            datapath.word.eq(word),
             datapath.value.eq(micro.memory.read_data),
             datapath.pc.eq(micro.pc),
             datapath.setting.eq(self.settings.data),
@@ -158,6 +159,8 @@ class Issue(wiring.Component):
             self.pc.eq(micro.pc),
             self.fault_code.eq(micro.error),
         ]
+        with m.If(reader.stage):
+            m.d.sync += word.eq(self.read_data)
         with m.If(reader.last & reader.follow):
             micro.do(micro.pc_step)
         with m.If((micro.level == 0) | hold):

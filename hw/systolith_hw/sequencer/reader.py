@@ -14,14 +14,14 @@ class ProgramReader(wiring.Component):
 
     ::
 
-        address ──►[ block RAM ]──►[ word under work ]
-          index      reading         held, ``index``
+        address ──►[ block RAM ]──►[ next word ]──►[ word under work ]
+                     reading                         held, ``index``
 
     When the last word of an instruction is asked for, ``follow`` decides whether the next
     instruction's words come right behind it.
 
     =========== ==========================================================
-    Latency     2 cycles from ``begin`` to ``held``
+    Latency     3 cycles from ``begin`` to ``held``
     Throughput  1 word per cycle
     Stall       everything stands while ``held`` and not ``take``
     =========== ==========================================================
@@ -41,8 +41,8 @@ class ProgramReader(wiring.Component):
     last : Out(1)
         The last word of the instruction is being asked for: count up its address now, if
         ``follow``.
-    load : Out(1)
-        What the memory has read becomes the word under work.
+    stage, load : Out(1)
+        What the memory has read becomes the next word, and that the word under work.
     held : Out(1), index : Out(2)
         There is a word under work, and which one of its instruction.
     reading : Out(1)
@@ -56,6 +56,7 @@ class ProgramReader(wiring.Component):
     read_enable: Signal
     read_word: Signal
     last: Signal
+    stage: Signal
     load: Signal
     held: Signal
     index: Signal
@@ -70,6 +71,7 @@ class ProgramReader(wiring.Component):
             "read_enable": Out(1),
             "read_word": Out(range(WORDS)),
             "last": Out(1),
+            "stage": Out(1),
             "load": Out(1),
             "held": Out(1),
             "index": Out(range(WORDS)),
@@ -81,14 +83,18 @@ class ProgramReader(wiring.Component):
 
         advance = Signal()
         loaded = Signal()  # the memory's output is a word that nobody has taken
+        staged = Signal()  # so is the next word
         m.d.comb += [
             advance.eq(~self.held | self.take),
             self.read_enable.eq(advance & (self.reading | self.begin)),
             self.last.eq(self.read_enable & (self.read_word == WORDS - 1)),
-            self.load.eq(advance & loaded),
+            self.stage.eq(advance),
+            self.load.eq(advance & staged),
         ]
         with m.If(advance):
-            m.d.sync += [loaded.eq(self.read_enable), self.held.eq(loaded)]
+            m.d.sync += [
+                loaded.eq(self.read_enable), staged.eq(loaded), self.held.eq(staged)
+            ]  # fmt: skip
         with m.If(self.read_enable):
             m.d.sync += [self.read_word.eq(self.read_word + 1), self.reading.eq(1)]
         with m.If(self.last & ~self.follow):
@@ -97,7 +103,7 @@ class ProgramReader(wiring.Component):
             m.d.sync += self.index.eq(self.index + 1)
         with m.If(self.flush):
             m.d.sync += [
-                loaded.eq(0), self.held.eq(0), self.reading.eq(0),
+                loaded.eq(0), staged.eq(0), self.held.eq(0), self.reading.eq(0),
                 self.read_word.eq(0), self.index.eq(0),
             ]  # fmt: skip
 

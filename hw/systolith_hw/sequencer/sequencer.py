@@ -31,7 +31,7 @@ class Sequencer(wiring.Component):
                       └─────────────── oldest ◄───────────┘
 
     =========== ==========================================================
-    Latency     8 cycles from ``start`` to the first word of a queue, when the
+    Latency     9 cycles from ``start`` to the first word of a queue, when the
                 program is on chip and POSITION comes by from 2 cycles after
                 ``start`` on
     Throughput  see :class:`Issue`, or where instructions stand, as they do in small cores,
