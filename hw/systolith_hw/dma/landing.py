@@ -44,17 +44,17 @@ class Landing(wiring.Component):
     slot, piece : In
         The piece that comes next, and its slot.
     header : In(1)
-        It is here, and then the slots hold an exponent word.
+        It is here, and then the slots hold an exponent word. Only while ``free``.
     offer : In(1)
-        It is here, and then the slots hold an element that is to be written.
+        It is here, and then the slots hold an element that is to be written. Only while ``free``.
     void : In(1)
-        In the cycle after ``offer``: take it back; nothing else comes.
+        The element that was offered in the cycle before is not written.
     kind, lane, group : In
         Of that element.
     post_inner, post_outer : In(semaphore())
         What its writing posts.
     address : In
-        Where it goes; from the cycle after ``offer`` on.
+        Where it goes; in the cycle after ``offer``, with short pipelines from then on.
     free : Out(1)
         The slots may be written.
     full : Out(1)
@@ -135,6 +135,15 @@ class Landing(wiring.Component):
             self.free.eq(~Cat(port.valid & ~port.ready for port in ports).any()),
             self.full.eq(Cat(port.valid for port in ports).any()),
         ]
+        address: Value = self.address
+        if not self.config.short_pipelines:
+            # The next element may have its address before this one is written.
+            fresh = Signal()  # what the slots hold came in the cycle before
+            kept = Signal.like(self.address)
+            m.d.sync += fresh.eq(self.free)
+            with m.If(fresh):
+                m.d.sync += kept.eq(self.address)
+            address = Mux(fresh, self.address, kept)
         for name, port, mine in zip(names, ports, chosen, strict=True):
             full = Signal(name=f"full_{name}")
             m.d.comb += port.valid.eq(full & ~self.void)
@@ -142,14 +151,14 @@ class Landing(wiring.Component):
                 m.d.sync += full.eq(self.offer & mine)
 
         self._elaborate_posts(m)
-        self._elaborate_words(m, element)
+        self._elaborate_words(m, element, address)
         row, wide, scale = self.rows.payload, self.wide.payload, self.scale.payload
         m.d.comb += [
-            row.tile.eq(self.address),
+            row.tile.eq(address),
             row.data.as_value().eq(element),
-            wide.address.eq(self.address),
+            wide.address.eq(address),
             wide.data.as_value().eq(element),
-            scale.address.eq(self.address),
+            scale.address.eq(address),
         ]
         with m.If(self.offer):
             m.d.sync += row.group.eq(self.group)
@@ -174,7 +183,7 @@ class Landing(wiring.Component):
                 give.id.eq(post.id if held else pending.id),
             ]
 
-    def _elaborate_words(self, m: Module, element: Value) -> None:
+    def _elaborate_words(self, m: Module, element: Value, address: Value) -> None:
         """Add mantissas, and the exponents of the page, which move up with each word."""
         array = self.config.array
         words = self.words.payload
@@ -188,7 +197,7 @@ class Landing(wiring.Component):
             m.d.sync += exponents.as_value().eq(exponents.as_value() >> array.exponent_bits)
 
         m.d.comb += [
-            words.address.eq(self.address),
+            words.address.eq(address),
             words.word.exponent.eq(exponents[0]),
         ]
         for index, mantissa in enumerate(words.word.mantissas):

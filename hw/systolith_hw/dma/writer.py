@@ -18,7 +18,8 @@ from ..interfaces import (
 )
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
-from .elements import element_bytes
+from ..stream.spare import Spare
+from .elements import element_bytes, pieces
 from .landing import Landing
 from .marks import beat_mark
 from .ring import Ring, address_bits, ring_fields
@@ -42,6 +43,21 @@ def placement(config: Config) -> data.StructLayout:
         "post_inner": semaphore(),
         "post_outer": semaphore(),
         "pc": PC_BITS,
+    })
+
+
+def _landed(config: Config) -> data.StructLayout:
+    """Return the shape of a piece on its way to the landing, with what is known of it."""
+    return data.StructLayout({
+        "piece": min(config.bus.data_bytes, max(element_bytes(config).values())) * 8,
+        "slot": range(max(pieces(config).values())),
+        "header": 1,
+        "offer": 1,
+        "kind": 3,
+        "lane": range(config.array.columns),
+        "group": row_write(config)["group"].shape,
+        "post_inner": semaphore(),
+        "post_outer": semaphore(),
     })
 
 
@@ -146,22 +162,25 @@ class Writer(wiring.Component):
         connect(m, landing.posted_outer, flipped(self.post_outer))
 
         piece: Any = Signal(_piece())
+        landed: Any = Signal(_landed(self.config))
+        free = Signal()
         ready = Signal()
         finish = Signal()
-        valid = self._elaborate_pieces(m, ready, counter, landing, piece)
+        valid = self._elaborate_pieces(m, ready, counter, landed, piece)
         # A run of a single piece waits until the ring knows where the next one starts.
         single = counter.first & piece.mark.run_end & ~self.i.p.runs.last_slot.any()
         settling = Signal()
         m.d.sync += settling.eq(counter.accept & single & ~piece.mark.last_run)
         m.d.comb += [
-            ready.eq(self.i.valid & landing.free & ~self.stop & ~settling),
+            ready.eq(self.i.valid & free & ~self.stop & ~settling),
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
             self.busy.eq(self.i.valid | landing.full),
             self.starving.eq(self.i.valid & ~valid),
         ]
-        self._elaborate_element(m, counter, ring, landing, piece)
+        self._elaborate_element(m, counter, ring, landing, landed, piece)
+        self._elaborate_landing(m, landing, landed, counter.accept, free)
         if not self.config.sequencer.instructions_stand:
             m.d.comb += self.i.ready.eq(finish)
         else:
@@ -179,14 +198,14 @@ class Writer(wiring.Component):
         return m
 
     def _elaborate_pieces(
-        self, m: Module, ready: Value, counter: RunCounter, landing: Landing, piece
+        self, m: Module, ready: Value, counter: RunCounter, landed, piece
     ) -> Value:
         """Cut beats into elements where those are smaller; return "there is a piece"."""
         beat = self.config.bus.data_bytes
         sizes = [min(beat, size) for size in element_bytes(self.config).values()]
         if min(sizes) == beat:
             m.d.comb += [
-                landing.piece.eq(self.beats.p.data),
+                landed.piece.eq(self.beats.p.data),
                 piece.error.eq(self.beats.p.error),
                 piece.mark.eq(self.mark),
                 self.beats.ready.eq(ready | self.stop | ~self.i.valid),
@@ -203,7 +222,7 @@ class Writer(wiring.Component):
             splitter.kind.eq(self.i.p.runs.kind),
             splitter.skip.eq(counter.enough),
             splitter.o.ready.eq(ready),
-            landing.piece.eq(splitter.o.p.data),
+            landed.piece.eq(splitter.o.p.data),
             piece.error.eq(splitter.o.p.tag.error),
             piece.mark.run_end.eq(splitter.o.p.tag.mark.run_end & splitter.o.p.last),
             piece.mark.last_run.eq(splitter.o.p.tag.mark.last_run),
@@ -211,7 +230,7 @@ class Writer(wiring.Component):
         return splitter.o.valid
 
     def _elaborate_element(
-        self, m: Module, counter: RunCounter, ring: Ring, landing: Landing, piece
+        self, m: Module, counter: RunCounter, ring: Ring, landing: Landing, landed, piece
     ) -> None:
         """Wire counter, ring and landing: what the element is, and where it goes."""
         fields = self.i.payload
@@ -220,18 +239,21 @@ class Writer(wiring.Component):
         # The first cycle of a transfer is the one after the last of another.
         started = Signal()
         m.d.sync += [
-            started.eq(self.i.valid & ~self.i.ready), landing.void.eq(ring.illegal)
+            started.eq(self.i.valid & ~self.i.ready),
+            landing.void.eq(ring.illegal & counter.keep & landing.free),
         ]  # fmt: skip
 
-        turn = Signal.like(landing.lane)
-        lane = Signal.like(landing.lane)
+        turn = Signal.like(landed.lane)
+        lane = Signal.like(landed.lane)
         m.d.comb += lane.eq(fields.lane + turn)
         with m.If(counter.accept & piece.mark.run_end):
             m.d.sync += turn.eq(Mux(piece.mark.last_run, 0, turn + 1))
 
         # The groups of banks of a tile count below its address.
-        group = landing.rows.p.group
+        group = Signal.like(landed.group)  # of the element before
         last_group = group == self.config.array.rows // self.config.write_rows - 1
+        with m.If(landed.offer):
+            m.d.sync += group.eq(landed.group)
         rows, columns = kind == LoadKind.OPERAND_ROWS, kind == LoadKind.OPERAND_COLUMNS
         m.d.comb += [
             counter.fields.eq(fields.runs),
@@ -241,17 +263,40 @@ class Writer(wiring.Component):
             ring.first.eq(counter.first),
             ring.advance.eq(~columns | (lane == self.config.array.columns - 1)),
             ring.hold.eq(rows & ~last_group),
-            landing.slot.eq(counter.slot),
-            landing.header.eq(counter.header),
-            landing.offer.eq(counter.keep & ~piece.error),
-            landing.kind.eq(kind),
-            landing.lane.eq(lane),
-            landing.group.eq(Mux(counter.first | last_group, 0, group + 1)),
+            landed.slot.eq(counter.slot),
+            landed.header.eq(counter.header),
+            landed.offer.eq(counter.keep & ~piece.error),
+            landed.kind.eq(kind),
+            landed.lane.eq(lane),
+            landed.group.eq(Mux(counter.first | last_group, 0, group + 1)),
             landing.address.eq(ring.address),
-            landing.post_inner.id.eq(fields.post_inner.id),
-            landing.post_inner.present.eq(fields.post_inner.present & counter.last),
-            landing.post_outer.id.eq(fields.post_outer.id),
-            landing.post_outer.present.eq(
+            landed.post_inner.id.eq(fields.post_inner.id),
+            landed.post_inner.present.eq(fields.post_inner.present & counter.last),
+            landed.post_outer.id.eq(fields.post_outer.id),
+            landed.post_outer.present.eq(
                 fields.post_outer.present & counter.last & piece.mark.last_run
             ),
         ]
+
+    def _elaborate_landing(
+        self, m: Module, landing: Landing, landed, accept: Value, free: Signal
+    ) -> None:
+        """Hand pieces to the landing: by way of a spare place, so that only registers decide here
+        whether one is taken, or with short pipelines at once."""
+        entering: Any = landed
+        enters: Value = accept
+        if self.config.short_pipelines:
+            m.d.comb += free.eq(landing.free)
+        else:
+            m.submodules.spare = spare = Spare(landed.shape())
+            m.d.comb += [
+                spare.i.payload.eq(landed),
+                spare.i.valid.eq(accept),
+                spare.o.ready.eq(landing.free),
+                free.eq(spare.i.ready),
+            ]
+            entering, enters = spare.o.payload, spare.o.valid & landing.free & ~self.stop
+        strobes = ("header", "offer")
+        for name, _ in landed.shape():
+            value = entering[name]
+            m.d.comb += getattr(landing, name).eq(value & enters if name in strobes else value)
