@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from systolith_hw.array.feeder import Feeder
+from systolith_hw.array.short_feeder import ShortFeeder
 from systolith_hw.isa import ErrorCode
 
 from .array_bench import (
@@ -25,7 +26,8 @@ class Run:
     def __init__(self, config, programs, *, rng, p_valid=1.0, p_ready=1.0, p_take=1.0, p_give=1.0,
                  given=(), start=0, halt_at=None, deadline=None):  # fmt: skip
         self.config = config
-        self.dut: Any = Feeder(config)
+        short = config.short_pipelines and config.sequencer.instructions_stand
+        self.dut: Any = ShortFeeder(config) if short else Feeder(config)
         self.around = Around(self.dut)
         self.programs = programs
         self.rng = rng
@@ -151,8 +153,7 @@ STALLS = [
 ]
 
 
-# Instructions that are copied out of their queue, that stay there, and that stay without a spare
-# token behind the outer loops.
+# Instructions that are copied out of their queue, that stay there, and that stay for a ShortFeeder.
 MODES = [{}, {"queue_depth": 1}, {"queue_depth": 1, "short": True}]
 
 
@@ -276,11 +277,14 @@ def test_one_word_instructions_take_two_cycles():
 @pytest.mark.parametrize("mode", MODES[1:], ids=str)
 def test_an_instruction_that_stays_is_accepted_at_its_end(mode):
     config = small_config(4, 4, **mode)
-    programs = [{"ring_end": 22, "tokens": 3, "steps": 2}] * 4
+    programs = [{"ring_end": 22, "tokens": 3, "tiles": 2, "tiles_last": 2, "steps": 2}] * 4
     run = Run(config, programs, rng=np.random.default_rng(0)).go()
-    ends = np.array(run.word_cycles[5::6])
+    ends = np.array(run.word_cycles[11::12])
     assert run.accepts == (ends + 1).tolist()
-    assert set(np.diff(ends)) == {6 + 4}
+    # From word to word of two tiles it takes a ShortFeeder 2 cycles, of two tokens 3.
+    between = 3 * 1 + 2 * 2 + 1 if "short" in mode else 0
+    assert set(np.diff(ends)) == {12 + between + 4}
+    assert run.word_cycles[0] == (4 if "short" in mode else 3)
 
 
 def test_a_semaphore_lets_the_word_in_a_cycle_later():

@@ -17,6 +17,7 @@ from .exponent import ExponentRow
 from .feeder import EVENTS, Feeder
 from .row import ArrayRow, sums_latency
 from .short_accumulator import ShortAccumulator
+from .short_feeder import ShortFeeder
 
 __all__ = ["MatrixEngine"]
 
@@ -128,7 +129,7 @@ class MatrixEngine(wiring.Component):
         config = self.config
         m = Module()
 
-        m.submodules.feeder = feeder = Feeder(config)
+        m.submodules.feeder = feeder = self._feeder()
         m.submodules.entry = entry = Entry(config)
         m.submodules.exponents = exponents = ExponentRow(config, self.target)
         m.submodules.accumulator = accumulator = self._accumulator()
@@ -159,6 +160,12 @@ class MatrixEngine(wiring.Component):
         ]
 
         return m
+
+    def _feeder(self) -> Feeder | ShortFeeder:
+        """Return what executes instructions."""
+        config = self.config
+        short = config.short_pipelines and config.sequencer.instructions_stand
+        return ShortFeeder(config) if short else Feeder(config)
 
     def _accumulator(self) -> BeatAccumulator | ShortAccumulator:
         """Return what adds up the sums of all columns."""

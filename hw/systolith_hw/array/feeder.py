@@ -32,8 +32,7 @@ class Feeder(wiring.Component):
                              │                                    │ ▲
                             wait                               post credits ◄── taken
 
-    The spare token keeps one long path from going through both loops. With ``short_pipelines``
-    it is left out, but for instructions that leave their queue before they are done.
+    The spare token keeps one long path from going through both loops.
 
     =========== ==========================================================
     Latency     from accepting an instruction to offering its first word
@@ -105,12 +104,9 @@ class Feeder(wiring.Component):
         wiring.connect(m, wiring.flipped(self.instruction), tokens.instruction)
         wiring.connect(m, tokens.wait, wiring.flipped(self.wait))
         wiring.connect(m, words.fault, wiring.flipped(self.fault))
-        if self.config.short_pipelines and self.config.sequencer.instructions_stand:
-            wiring.connect(m, tokens.o, words.i)
-        else:
-            m.submodules.spare = spare = Spare(token(self.config))
-            wiring.connect(m, tokens.o, spare.i)
-            wiring.connect(m, spare.o, words.i)
+        m.submodules.spare = spare = Spare(token(self.config))
+        wiring.connect(m, tokens.o, spare.i)
+        wiring.connect(m, spare.o, words.i)
         wiring.connect(m, words.o, wiring.flipped(self.control))
         wiring.connect(m, words.post_inner, wiring.flipped(self.post_inner))
         wiring.connect(m, words.post_outer, wiring.flipped(self.post_outer))

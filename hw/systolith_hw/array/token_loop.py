@@ -10,7 +10,8 @@ from ..config import Config
 from ..interfaces import SemaphoreWait, descriptor
 from ..isa import Opcode
 from ..sequencer.permit import Permit
-from .job import job, job_of, steps_limit, token
+from .check import check_instruction
+from .job import job, job_of, token
 
 __all__ = ["TokenLoop"]
 
@@ -105,7 +106,11 @@ class TokenLoop(wiring.Component):
             ),
         ]
         coming = self._elaborate_accept(m, begin, free=~self.busy | (advance & final & ~work.start))
-        wrong = self._elaborate_check(m)
+        offered = self.instruction.payload
+        wrong = check_instruction(
+            m, self.config, offered,
+            offered.ring_base >= offered.ring_end, offered.operand >= offered.ring_end,
+        )  # fmt: skip
         inner = Mux(begin, coming.wait_inner, self.job.wait_inner)
         outer = Mux(begin, coming.wait_outer, self.job.wait_outer)
         m.d.comb += [
@@ -144,27 +149,6 @@ class TokenLoop(wiring.Component):
         with m.If(begin):
             m.d.sync += self.job.eq(coming)
         return coming
-
-    def _elaborate_check(self, m: Module) -> Value:
-        """Check the instruction that is offered; return whether it has a zero count, and whether
-        an address is out of range, a cycle late."""
-        memory = self.config.memory
-        offered = self.instruction.payload
-        counts = (offered.tokens, offered.groups, offered.tiles, offered.tiles_last, offered.steps)
-        zero_count = Signal(reset_less=True)
-        out_of_range = Signal(5, reset_less=True)
-        m.d.sync += [
-            zero_count.eq(Cat(count == 0 for count in counts).any()),
-            out_of_range.eq(Cat(
-                offered.ring_end > memory.operand_tiles,
-                offered.ring_base >= offered.ring_end,
-                offered.operand >= offered.ring_end,
-                # Each token is held against the memory's depth besides.
-                offered.activation[len(self.job.activation) :].any(),
-                offered.steps > steps_limit(self.config),
-            )),
-        ]  # fmt: skip
-        return Cat(zero_count, out_of_range.any())
 
     def _elaborate_work(
         self, m: Module, work: Any, begin: Value, advance: Value, coming: Any

@@ -10,6 +10,7 @@ from ..config import Config
 from ..interfaces import Fault, SemaphorePost
 from ..isa import ErrorCode
 from .access import control_word
+from .credits import count_results, keep_apart
 from .job import job, token
 
 __all__ = ["WordLoop"]
@@ -161,24 +162,15 @@ class WordLoop(wiring.Component):
         return now
 
     def _elaborate_room(self, m: Module, work: Any, enter: Value) -> None:
-        """Count the results that may still be begun, and the cycles until one may end.
-
-        The former is kept one lower, so that its sign alone says that there is no room.
-        """
-        most = self.config.array.output_depth - 1
-        credits = Signal(range(-1, most + 1), init=most)
-        m.d.sync += credits.eq(credits - (enter & work.step_first) + self.taken)
-        beats = self.config.beats_per_result
-        apart = Signal(range(beats))
-        with m.If(enter & work.step_last):
-            m.d.sync += apart.eq(beats - 1)
-        with m.Elif(apart != 0):
-            m.d.sync += apart.eq(apart - 1)
+        """Say for what there is no room: a result that begins, or one that ends."""
+        begun, ended = enter & work.step_first, enter & work.step_last
+        none, drained = count_results(m, self.config, begun, self.taken)
+        collides = keep_apart(m, self.config, ended)
         m.d.comb += [
             self.full.eq(
-                self.busy & ((work.step_first & credits[-1]) | (work.step_last & (apart != 0)))
+                self.busy & ((work.step_first & none) | (work.step_last & collides))
             ),
-            self.drained.eq(credits == most),
+            self.drained.eq(drained),
         ]
 
     def _elaborate_counts(self, m: Module, work: Any, now: Any, enter: Value) -> None:

@@ -1,0 +1,34 @@
+"""What is wrong with a MATMUL as a whole."""
+
+from typing import Any
+
+from amaranth import *
+
+from ..config import Config
+from .job import steps_limit
+
+__all__ = ["check_instruction"]
+
+
+def check_instruction(m: Module, config: Config, offered: Any, *ring: Value) -> Value:
+    """Check the instruction ``offered``; return "a zero count" and "an address out of range", a
+    cycle late.
+
+    ``ring`` are two things more to look for, of what is before the ring's end.
+    """
+    memory = config.memory
+    address_bits = (memory.activation_words - 1).bit_length()
+    counts = (offered.tokens, offered.groups, offered.tiles, offered.tiles_last, offered.steps)
+    zero_count = Signal(reset_less=True)
+    out_of_range = Signal(5, reset_less=True)
+    m.d.sync += [
+        zero_count.eq(Cat(count == 0 for count in counts).any()),
+        out_of_range.eq(Cat(
+            offered.ring_end > memory.operand_tiles,
+            *ring,
+            # Each token is held against the memory's depth besides.
+            offered.activation[address_bits:].any(),
+            offered.steps > steps_limit(config),
+        )),
+    ]  # fmt: skip
+    return Cat(zero_count, out_of_range.any())
