@@ -51,6 +51,18 @@ BAD = {
     "load beyond its memory": (
         encode(Opcode.LOAD, **{**LOAD, "ring_end": DEPTHS.scale_words + 1}),
         ErrorCode.ADDRESS_RANGE, Unit.LOAD),
+    "load of more rows than the core counts": (
+        encode(Opcode.LOAD, **{**LOAD, "rows": CONFIG.sequencer.largest_count + 1}),
+        ErrorCode.ADDRESS_RANGE, Unit.LOAD),
+    "matmul of more tokens than the core counts": (
+        encode(Opcode.MATMUL, **{**MATMUL, "tokens": CONFIG.sequencer.largest_count + 1}),
+        ErrorCode.ADDRESS_RANGE, Unit.ARRAY),
+    "drain of more columns than the core has": (
+        encode(Opcode.DRAIN, **{**DRAIN, "columns_last": 4}),
+        ErrorCode.ADDRESS_RANGE, Unit.VECTOR),
+    "store from far beyond wide memory": (
+        encode(Opcode.STORE, **{**STORE, "local": DEPTHS.wide_words}),
+        ErrorCode.ADDRESS_RANGE, Unit.STORE),
     "matmul of no steps": (
         encode(Opcode.MATMUL, **{**MATMUL, "steps": 0}), ErrorCode.ZERO_COUNT, Unit.ARRAY),
     "matmul beyond the operands": (

@@ -231,19 +231,25 @@ class SequencerConfig:
     ----------
     queue_depth : int
         Instructions that wait in front of each unit, 1 to 16. The one that runs is not counted,
-        but for a depth of 1: then it stays where it waited, and none waits behind it.
+        but for a depth of 1: then it stays where it waited, and none waits behind it. Sequencer
+        and semaphores are the small and slow ones then: 130 cycles for an instruction, up to 50
+        for a semaphore.
     semaphores : int
         Counting semaphores, 1 to 16.
     semaphore_bits : int
         Width of each count, 2 to 16.
     loop_depth : int
         Loops inside each other, 1 to 8.
+    count_bits : int
+        Width of the counts in units' instructions (tokens, groups, tiles, rows, beats, elements),
+        8 to 16, in a core with a ``queue_depth`` of 1; others have 16.
     """
 
     queue_depth: int = 4
     semaphores: int = 16
     semaphore_bits: int = 10
     loop_depth: int = 4
+    count_bits: int = 16
 
     @property
     def instructions_stand(self) -> bool:
@@ -255,6 +261,17 @@ class SequencerConfig:
         _require_range("sequencer.semaphores", self.semaphores, 1, 16)
         _require_range("sequencer.semaphore_bits", self.semaphore_bits, 2, 16)
         _require_range("sequencer.loop_depth", self.loop_depth, 1, 8)
+        _require_range("sequencer.count_bits", self.count_bits, 8, 16)
+
+    @property
+    def count_width(self) -> int:
+        """Width of the counts in units' instructions."""
+        return self.count_bits if self.instructions_stand else 16
+
+    @property
+    def largest_count(self) -> int:
+        """The largest of these counts."""
+        return (1 << self.count_width) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,8 +299,8 @@ class Config:
     short_pipelines : bool
         Fewer register stages in the arithmetic, for devices whose clock is slow anyway and whose
         flip-flops are dear (iCE40). Numbers are the same, latencies are not: the vector unit takes
-        5 cycles for each beat, so that the array waits for it in reductions of less than
-        5 * rows * columns / lanes elements.
+        about 25 cycles for each value, so that the array waits for it in reductions of less than
+        25 * rows * columns elements.
     device : str
         The part that the memory budget is held against: a key of
         :data:`systolith_hw.budget.DEVICES`, or "" for none.

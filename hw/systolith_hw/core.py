@@ -13,12 +13,13 @@ from .control.tally import event_layout
 from .dma.load import LoadUnit
 from .dma.store import StoreUnit
 from .interfaces import Fault, ReadPort, WritePort
-from .isa import Unit
+from .isa import ErrorCode, Unit
 from .memory.wide import WideMemory
 from .sequencer.issue import QUEUES
 from .sequencer.queue import InstructionQueue
 from .sequencer.semaphores import SemaphoreFile
 from .sequencer.sequencer import Sequencer
+from .sequencer.serial.semaphores import SerialSemaphores
 from .sequencer.serial.standing import StandingInstruction
 from .sequencer.take import TakeStage
 from .vector.unit import VectorUnit
@@ -112,7 +113,9 @@ class Core(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         config, target = self.config, self.target
-        sequencer, semaphores = Sequencer(config), SemaphoreFile(config)
+        stands = config.sequencer.instructions_stand
+        sequencer = Sequencer(config)
+        semaphores: Any = SerialSemaphores(config) if stands else SemaphoreFile(config)
         array, vector = MatrixEngine(config, target), VectorUnit(config, target)
         load, store, wide = LoadUnit(config), StoreUnit(config), WideMemory(config)
         for name, part in {
@@ -163,32 +166,43 @@ class Core(wiring.Component):
         idle = Const(1)
         stands = self.config.sequencer.instructions_stand
         queue_of: Any = StandingInstruction if stands else InstructionQueue
+        refused: dict[Unit, Value] = {}
         for index, (unit, part) in enumerate(units.items()):
             name = unit.name.lower()
             queue = queue_of(self.config, QUEUES[unit])
             self._add(m, f"{name}_queue", queue)
             connect(m, getattr(sequencer, name), queue.i)
             connect(m, queue.o, part.instruction)
-            take = TakeStage()
-            self._add(m, f"{name}_take", take)
-            connect(m, part.wait, take.unit)
-            connect(m, take.file, getattr(semaphores, f"wait_{index}"))
+            wait = part.wait
+            if not stands:
+                take = TakeStage()
+                self._add(m, f"{name}_take", take)
+                connect(m, part.wait, take.unit)
+                wait = take.file
+            connect(m, wait, getattr(semaphores, f"wait_{index}"))
             connect(m, part.post_inner, getattr(semaphores, f"post_{2 * index}"))
             connect(m, part.post_outer, getattr(semaphores, f"post_{2 * index + 1}"))
             idle = idle & part.idle & queue.empty
+            if stands:
+                refused[unit] = queue.refused
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
-            fault = getattr(self, f"fault_{unit.name.lower()}")
-            m.d.comb += [
-                fault.valid.eq(part.fault.valid),
-                fault.code.eq(part.fault.code),
-                fault.pc.eq((sequencer if stands else part).fault.pc),
-                part.halt.eq(self.halt),
-            ]
+            m.d.comb += part.halt.eq(self.halt)
+            self._connect_fault(m, unit, part, sequencer, refused.get(unit, Const(0)))
         m.d.comb += [
             self.semaphore_misuse.eq(semaphores.misuse),
             self.semaphore_unit.eq(Array(units)[semaphores.misuse_unit]),
         ]
         return idle
+
+    def _connect_fault(self, m, unit, part, sequencer, refused: Value) -> None:
+        """Tell of a unit's fault, or that it was not given an instruction beyond limits."""
+        fault = getattr(self, f"fault_{unit.name.lower()}")
+        stands = self.config.sequencer.instructions_stand
+        m.d.comb += [
+            fault.valid.eq(part.fault.valid | refused),
+            fault.code.eq(Mux(refused, ErrorCode.ADDRESS_RANGE, part.fault.code)),
+            fault.pc.eq((sequencer if stands else part).fault.pc),
+        ]
 
     def _connect_events(self, m, sequencer, units, vector) -> None:
         """Gather the units' events."""

@@ -13,6 +13,7 @@ from .config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, WEIGHT_BITS, Config
 from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, WORD_BITS, Opcode
 
 __all__ = [
+    "SLOT_ORDER",
     "Fault",
     "ReadPort",
     "SemaphorePost",
@@ -36,6 +37,9 @@ __all__ = [
 PC_BITS = 16
 SEMAPHORE_ID_BITS = 4
 
+SLOT_ORDER = (*range(2, SLOTS), 0, 1)
+"""The order in which slots are issued where instructions stand."""
+
 
 def descriptor(opcode: Opcode) -> data.FlexibleLayout:
     """Return the 256-bit layout of an instruction, as units receive it.
@@ -56,10 +60,11 @@ def issue_word(config: Config) -> ShapeLike:
     """Return the shape of what the sequencer issues in a cycle.
 
     It is one of an instruction's four words, or where instructions stand, ``data`` of one of its
-    sixteen slots, and which.
+    sixteen slots, which, and whether that is beyond what the unit keeps of it. They come in the
+    order of :data:`SLOT_ORDER`.
     """
     if config.sequencer.instructions_stand:
-        return data.StructLayout({"data": SLOT_BITS, "slot": range(SLOTS)})
+        return data.StructLayout({"data": SLOT_BITS, "slot": range(SLOTS), "beyond": 1})
     return unsigned(WORD_BITS)
 
 

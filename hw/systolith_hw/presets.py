@@ -28,7 +28,9 @@ PRESETS = {
             operand_single_port=True,
         ),
         bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
-        sequencer=SequencerConfig(queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2),
+        sequencer=SequencerConfig(
+            queue_depth=1, semaphores=6, semaphore_bits=6, loop_depth=2, count_bits=12
+        ),
         control=ControlConfig(stall_counters=False),
         short_pipelines=True,
         device="ecp5-85k",

@@ -15,9 +15,11 @@ from systolith_hw.isa import (
     Opcode,
     Register,
     StoreKind,
+    Unit,
     decode,
     encode,
 )
+from systolith_hw.limits import field_bits
 from systolith_sim.machine.listing import describe
 from systolith_sim.machine.transfer import load_bytes, store_bytes
 
@@ -287,7 +289,20 @@ class Program:
         fields = {name: int(value) for name, value in fields.items()}
         fields |= _encode_patches(opcode, patches)
         encode(opcode, **fields)
+        self._check_limits(opcode, fields, patches)
         self._instructions.append((opcode, fields))
+
+    def _check_limits(self, opcode: Opcode, fields: dict[str, int], patches: Patches) -> None:
+        """Refuse numbers that a core whose instructions stand has no bits for."""
+        issued = INSTRUCTIONS[opcode].unit != Unit.SEQUENCER
+        if not (issued and self.config.sequencer.instructions_stand):
+            return
+        for name, bits in field_bits(self.config, opcode).items():
+            _require(
+                name in patches or fields.get(name, 0) < 1 << bits,
+                f"{opcode.name}.{name} must be at most {(1 << bits) - 1} in this configuration, "
+                f"not {fields.get(name)}",
+            )
 
     def _semaphore_fields(self, semaphores: Semaphores) -> dict[str, int]:
         limit = self.config.sequencer.semaphores

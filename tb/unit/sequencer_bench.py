@@ -7,7 +7,9 @@ from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
 from systolith_hw.config import BusConfig, Config, MemoryConfig, SequencerConfig
+from systolith_hw.interfaces import SLOT_ORDER
 from systolith_hw.isa import Opcode, encode
+from systolith_hw.limits import slot_limits
 from systolith_hw.sequencer.issue import QUEUES
 from systolith_hw.sequencer.program_memory import read_bits
 from systolith_hw.sequencer.sequencer import Sequencer
@@ -230,14 +232,28 @@ class Bench:
                     offer = opcode, payload
                     continue
                 words.append(payload & (1 << bits) - 1)
-                assert payload >> bits in (0, len(words) - 1), "not the next slot"
+                if self.config.sequencer.instructions_stand:
+                    self.check_slot(Opcode(opcode), words, payload >> bits)
+                else:
+                    assert words[0] & 0xFF == opcode, "words of an instruction in another queue"
                 self.units_busy = self.rng.randrange(1, 12)
-                assert words[0] & 0xFF == opcode, "words of an instruction in another queue"
                 if len(words) == 256 // bits:
+                    if self.config.sequencer.instructions_stand:
+                        words = words[-2:] + words[:-2]
                     self.issued.append(
                         b"".join(word.to_bytes(bits // 8, "little") for word in words)
                     )
                     words.clear()
+
+    def check_slot(self, opcode: Opcode, slots: list[int], beside: int):
+        """Check what comes with the latest slot: its number, and whether it is beyond its limit."""
+        number = SLOT_ORDER[len(slots) - 1]
+        assert beside & 15 == number
+        limit = slot_limits(self.config, opcode)[number]
+        if number > SLOT_ORDER[0]:
+            assert beside >> 4 == (slots[-1] > limit)
+        if number == 0:
+            assert slots[-1] & 0xFF == opcode, "slots of an instruction in another queue"
 
     async def write_program(self, ctx, address: int):
         self.teller.values["program"] = address

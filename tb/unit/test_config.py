@@ -105,7 +105,8 @@ def test_hash_sees_every_setting_but_the_device():
            "memory.results_distributed": True,
            "array.mantissa_bits": 9, "array.output_depth": 40, "bus.address_bits": 30,
            "bus.burst_beats": 16, "sequencer.semaphores": 8,
-           "sequencer.semaphore_bits": 9, "control.stall_counters": False,
+           "sequencer.semaphore_bits": 9, "sequencer.count_bits": 12,
+           "control.stall_counters": False,
            "short_pipelines": True}  # fmt: skip
     seen = {base.hash}
     for path in base.field_names():

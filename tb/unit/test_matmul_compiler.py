@@ -182,8 +182,8 @@ def test_long_outputs_take_several_runs(port):
     assert sum(runs.counts) == 200_000
     assert len(runs.counts) > 1
     for count in runs.counts:
-        assert count <= 0xFFFF
-        assert -(-page_bytes(config, count) // port) <= 0xFFFF
+        assert count <= config.sequencer.largest_count
+        assert -(-page_bytes(config, count) // port) <= config.sequencer.largest_count
     assert runs.stride % port == 0
     assert runs.stride >= page_bytes(config, runs.longest)
 

@@ -74,18 +74,19 @@ def test_cost():
     config = standing(window=32)
     body = [wide.unit(1)]
     bench = Bench(config)
-    bench.memory.place(b"".join([*body, wide.unit(2), *wide.loop(body, count=3), END]), 0)
+    loop = wide.loop(body, count=3, counter=3)
+    bench.memory.place(b"".join([*body, wide.unit(2), *loop, END]), 0)
 
     async def script(ctx):
         await bench.write_program(ctx, 0)
-        await ctx.tick().repeat(300)
+        await ctx.tick().repeat(400)
         await bench.start(ctx)
 
     bench.run(script)
     steps = [b - a for a, b in zip(bench.cycles, bench.cycles[1:], strict=False)]
-    assert bench.cycles[0] - bench.started <= 100
-    assert steps[0] <= 105
-    assert steps[2] == steps[3] <= 105 + 20
+    assert bench.cycles[0] - bench.started == 98
+    assert steps[0] == 129
+    assert steps[2] == steps[3] == 129 + 18
 
 
 def test_a_halt_keeps_the_address_of_each_unit():

@@ -7,15 +7,10 @@ from amaranth.lib import data
 
 from ..config import Config
 from ..interfaces import PC_BITS
-from ..isa import SLOT_BITS
+from ..limits import steps_limit
 from ..sequencer.permit import semaphore
 
-__all__ = ["job", "job_of", "steps_limit", "token"]
-
-
-def steps_limit(config: Config) -> int:
-    """Return the longest reduction, in steps, that accumulators and activation memory hold."""
-    return min(-(-config.array.max_k // config.array.rows), config.memory.activation_words)
+__all__ = ["job", "job_of", "token"]
 
 
 def job(config: Config) -> data.StructLayout:
@@ -30,10 +25,7 @@ def job(config: Config) -> data.StructLayout:
         "stride": word,
         "stride_overflow": 1,  # the stride has more bits
         "steps": range(steps_limit(config) + 1),
-        "tokens": SLOT_BITS,
-        "groups": SLOT_BITS,
-        "tiles": SLOT_BITS,
-        "tiles_last": SLOT_BITS,
+        **dict.fromkeys(("tokens", "groups", "tiles", "tiles_last"), config.sequencer.count_width),
         "wait_outer": semaphore(),
         "wait_inner": semaphore(),
         "post_outer": semaphore(),

@@ -16,7 +16,7 @@ from ..interfaces import (
     wide_write,
     word_write,
 )
-from ..isa import SLOT_BITS, ErrorCode, LoadKind, Opcode
+from ..isa import ErrorCode, LoadKind, Opcode
 from ..sequencer.permit import Permit
 from ..stream.fifo import Fifo
 from .check import transfer_error
@@ -233,7 +233,7 @@ class LoadUnit(wiring.Component):
         """Wire the requester, and the semaphores that each run waits for; return "last row"."""
         fields = i.payload
         extent = extent_of(self.config, fields)
-        row = Signal(SLOT_BITS)
+        row = Signal(self.config.sequencer.count_width)
         last_row = row == fields.rows
         m.d.sync += row.eq(Mux(requester.i.ready, 0, row + requester.ask))
         m.d.comb += [

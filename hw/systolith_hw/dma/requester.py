@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..isa import SLOT_BITS
 
 __all__ = ["Requester", "burst", "extent", "extent_of", "mark"]
 
@@ -20,7 +19,8 @@ def extent(config: Config) -> data.StructLayout:
     ``far`` says that ``stride`` had bits beyond the address.
     """
     bits = config.bus.address_bits - _low_bits(config)
-    return data.StructLayout({"address": bits, "stride": bits, "far": 1, "beats": SLOT_BITS})
+    beats = config.sequencer.count_width
+    return data.StructLayout({"address": bits, "stride": bits, "far": 1, "beats": beats})
 
 
 def extent_of(config: Config, fields) -> dict[str, Value]:
@@ -172,7 +172,7 @@ class Requester(wiring.Component):
         split = (self.config.bus.burst_beats - 1).bit_length()
         offset, start = row[:split], row[split:-1]
 
-        top = Signal(SLOT_BITS + 1)
+        top = Signal(len(self.i.p.beats) + 1)
         number = Signal(len(top) - split)
         aligned = Signal()  # at a boundary: not the first of its run
         block = Signal(max(len(start), len(number)) + 1)

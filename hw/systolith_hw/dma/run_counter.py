@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..isa import SLOT_BITS, LoadKind
+from ..isa import LoadKind
 from .elements import pieces
 
 __all__ = ["RunCounter", "last_slot_of", "run_fields"]
@@ -17,8 +17,10 @@ def run_fields(config: Config) -> data.StructLayout:
     ``last_slot`` is :func:`last_slot_of` the kind, decoded where there is time for it.
     """
     return data.StructLayout({
-        "kind": 3, "last_slot": range(max(pieces(config).values())), "elements": SLOT_BITS,
-    })  # fmt: skip
+        "kind": 3,
+        "last_slot": range(max(pieces(config).values())),
+        "elements": config.sequencer.count_width,
+    })
 
 
 def last_slot_of(m: Module, config: Config, kind: Value) -> Value:
@@ -109,7 +111,7 @@ class RunCounter(wiring.Component):
         rows = self.config.array.rows
 
         # It starts at one: then the last of n is where it equals n.
-        element = Signal(SLOT_BITS, init=1)
+        element = Signal(self.config.sequencer.count_width, init=1)
         page = Signal(range(rows + 1))
         begun = Signal()
         whole = Signal()

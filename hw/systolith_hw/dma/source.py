@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
 from ..interfaces import SemaphorePost, SemaphoreWait, activation_word, descriptor
-from ..isa import SLOT_BITS, Opcode, StoreKind
+from ..isa import Opcode, StoreKind
 from ..memory.wide import WideRead
 from ..sequencer.permit import Permit
 from .page_shape import PageShape
@@ -113,8 +113,8 @@ class StoreSource(wiring.Component):
         last_row = Signal()
         # Both stand at zero between transfers, and are compared then, too. Within one they are a
         # run and an element ahead, so that what ends is known from a register.
-        row = Signal(SLOT_BITS)
-        element = Signal(SLOT_BITS)
+        row = Signal(self.config.sequencer.count_width)
+        element = Signal.like(row)
         enough = Signal()
         ending = Signal()
         m.d.comb += [

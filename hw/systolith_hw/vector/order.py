@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from ..config import Config
 from ..interfaces import PC_BITS
-from ..isa import SLOT_BITS, DrainKind
+from ..isa import DrainKind
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 
@@ -34,7 +34,7 @@ def drain_order(config: Config) -> data.StructLayout:
         "illegal": 1,
         "base": BASE_BITS,
         "pc": PC_BITS,
-        "tokens": SLOT_BITS,
+        "tokens": config.sequencer.count_width,
         **dict.fromkeys(("groups", "tiles", "tiles_last"), few + 1),
         "columns_last": (config.array.columns - 1).bit_length() + 1,
         **dict.fromkeys(("token_stride", "group_stride"), address_bits(config) + 1),

@@ -6,8 +6,10 @@ from functools import partial
 from typing import Protocol
 
 from systolith_hw.config import Config, ConfigError
-from systolith_hw.isa import Unit
+from systolith_hw.isa import SLOT_BITS, SLOTS, ErrorCode, Unit
+from systolith_hw.limits import slot_limits
 
+from ..errors import MachineError
 from ..sequencer import expand
 from .array import matmul
 from .load import load
@@ -133,7 +135,22 @@ def _execute(run: Run, function, job: Job):
         if line.unit == job.unit:
             line.begin(job.pc, job.raw)
     run.counts["INSTRUCTIONS"] += 1
+    if run.config.sequencer.instructions_stand:
+        _require_limits(run.config, job)
     return function(run, job)
+
+
+def _require_limits(config: Config, job: Job) -> None:
+    """Refuse numbers that the core has no bits for."""
+    bits = int.from_bytes(job.raw, "little")
+    limits = slot_limits(config, job.opcode)
+    for slot in range(SLOTS):
+        value = bits >> SLOT_BITS * slot & (1 << SLOT_BITS) - 1
+        if value > limits[slot]:
+            raise MachineError(
+                ErrorCode.ADDRESS_RANGE, job.unit, job.pc,
+                f"slot {slot} must be at most {limits[slot]}, not {value}",
+            )  # fmt: skip
 
 
 def _barrier(run: Run, job: Job) -> None:

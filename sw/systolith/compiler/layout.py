@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import page_bytes
 
-__all__ = ["LONGEST", "MemoryMap", "Region", "WordRuns", "pad"]
-
-LONGEST = 0xFFFF
-"""What a 16-bit count holds."""
+__all__ = ["MemoryMap", "Region", "WordRuns", "pad"]
 
 
 def pad(size: int, step: int) -> int:
@@ -95,7 +92,8 @@ class WordRuns:
     def longest(self) -> int:
         """Words of every run but the last: whole pages, so that only the last has a gap."""
         rows, port = self.config.array.rows, self.config.bus.data_bytes
-        pages = min(LONGEST // rows, LONGEST * port // page_bytes(self.config, rows))
+        most = self.config.sequencer.largest_count
+        pages = min(most // rows, most * port // page_bytes(self.config, rows))
         return pages * rows
 
     @property

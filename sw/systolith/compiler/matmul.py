@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from systolith_hw.config import SCALE_ENTRY_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes, unpack_pages
 
-from .layout import LONGEST, MemoryMap, WordRuns, pad
+from .layout import MemoryMap, WordRuns, pad
 from .limits import require_at_most, require_room
 from .matmul_programs import Chunk, Layout, write_programs
 from .quantize import Scales
@@ -243,14 +243,14 @@ def _cut_tokens(tiling: Tiling, streamed: bool, out: str) -> tuple[range, ...]:
 
 def _check_runs(tiling: Tiling) -> None:
     """Refuse weights of a group that one LOAD cannot count."""
-    port = tiling.config.bus.data_bytes
+    port, most = tiling.config.bus.data_bytes, tiling.config.sequencer.largest_count
 
     def beats(shape: Tiling) -> int:
         return shape.group_stride // port
 
     require_at_most(
-        tiling, beats, LONGEST,
-        f"a group's weights take {beats(tiling)} beats, and a LOAD's run has at most {LONGEST}",
+        tiling, beats, most,
+        f"a group's weights take {beats(tiling)} beats, and a LOAD's run has at most {most}",
         "raise bus.data_bytes",
     )  # fmt: skip
 

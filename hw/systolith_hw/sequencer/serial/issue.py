@@ -36,10 +36,10 @@ class SerialIssue(wiring.Component):
                           └────────────────────────────────────────────┘
 
     =========== ==========================================================
-    Latency     about 110 cycles from ``start`` to the first slot of a queue
-    Throughput  about 115 cycles for a unit's instruction, of which 32 are those in which
-                it is handed over; 20 to 25 more for each patch, 25 for a trip of a loop,
-                130 for LOOP, 140 for CALC and 11 more for each shift
+    Latency     98 cycles from ``start`` to the first slot of a queue
+    Throughput  129 cycles for a unit's instruction, 60 of them to hand it over; 3 to 7
+                more for each patch, 18 for a trip of a loop, 113 for LOOP, 96 for
+                CALC and 10 or 12 more for each shift, 71 for BARRIER
     Stall       one instruction waits for its queue, and all behind it
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
@@ -117,7 +117,10 @@ class SerialIssue(wiring.Component):
         m.submodules.place = place = Place(self.config)
         step, read = control.step, registers.read_data
 
-        accepted = self._offer(m, step, read, place.slot)
+        unit = Signal(3)  # whose instruction is under work
+        with m.If(step.action == Action.DISPATCH):
+            m.d.sync += unit.eq(read[4:])
+        accepted = Signal()
         m.d.comb += [
             accumulator.step.eq(step),
             accumulator.program.eq(self.read_data),
@@ -131,6 +134,7 @@ class SerialIssue(wiring.Component):
             registers.register.eq(place.register),
             registers.level.eq(place.level),
             registers.slot.eq(place.slot),
+            registers.unit.eq(unit),
             registers.inspect.eq(self.inspect),
             registers.write.eq(step.write != Data.NONE),
             control.opcode.eq(read),
@@ -144,25 +148,24 @@ class SerialIssue(wiring.Component):
                 m.d.comb += registers.write_data.eq(accumulator.total)
             with m.Case(Data.SETTING):
                 m.d.comb += registers.write_data.eq(self.settings.data)
+        payload: Any = Signal(issue_word(self.config))
+        m.d.comb += [
+            payload.data.eq(read),
+            payload.slot.eq(place.slot),
+            payload.beyond.eq(~accumulator.carry),
+            accepted.eq(self._offer(m, step.action == Action.OFFER, unit, payload)),
+        ]
         self._branch(m, control, accumulator, place, accepted)
         self._tell(m, step, control.met)
         return m
 
-    def _offer(self, m: Module, step, read: Value, slot: Value) -> Value:
+    def _offer(self, m: Module, offer: Value, unit: Value, payload: Any) -> Value:
         """Offer a slot to the queue of the instruction under work; return "it takes it"."""
-        number = Signal(3)
-        with m.If(step.action == Action.DISPATCH):
-            m.d.sync += number.eq(read[4:])
         accepted: Value = Const(0)
-        for unit in UNITS:
-            queue = getattr(self, unit.name.lower())
-            mine = number == unit
-            m.d.comb += [
-                queue.valid.eq((step.action == Action.OFFER) & mine),
-                queue.p.data.eq(read),
-                queue.p.slot.eq(slot),
-            ]
-            accepted = accepted | (queue.ready & mine)
+        for number in UNITS:
+            queue = getattr(self, number.name.lower())
+            m.d.comb += [queue.valid.eq(offer & (unit == number)), queue.payload.eq(payload)]
+            accepted = accepted | (queue.ready & (unit == number))
         return accepted
 
     def _branch(self, m: Module, control, accumulator, place, accepted: Value) -> None:

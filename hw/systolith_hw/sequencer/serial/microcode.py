@@ -12,6 +12,7 @@ __all__ = [
     "Condition",
     "Data",
     "Mode",
+    "Offset",
     "Operand",
     "Scalar",
     "Source",
@@ -83,7 +84,15 @@ class Mode(enum.IntEnum):
     SCALAR = 0
     FRAME = 1  # of the innermost loop
     REGISTER = 2  # the half ``offset`` of the runtime register in work
-    SLOT = 3  # the slot in work
+    SLOT = 3  # of the slot and the unit in work, an :class:`Offset`
+
+
+class Offset(enum.IntEnum):
+    """What is addressed in mode SLOT."""
+
+    SLOT = 0
+    LIMIT = 1
+    UNIT_PC = 2
 
 
 class Data(enum.IntEnum):

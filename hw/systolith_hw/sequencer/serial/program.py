@@ -9,6 +9,7 @@ from .microcode import (
     Condition,
     Data,
     Mode,
+    Offset,
     Operand,
     Scalar,
     Source,
@@ -20,13 +21,13 @@ __all__ = ["DISPATCH", "PROGRAM"]
 
 DISPATCH = (
     "ILLEGAL", "END", "BARRIER", "LOOP", "CALC", "ILLEGAL", "ILLEGAL", "ILLEGAL",
-    "ILLEGAL", "UNIT_1", "UNIT_2", "UNIT_3", "UNIT_4", "ILLEGAL", "ILLEGAL", "ILLEGAL",
+    "ILLEGAL", "UNIT", "UNIT", "UNIT", "UNIT", "ILLEGAL", "ILLEGAL", "ILLEGAL",
 )  # fmt: skip
 """Where to go by opcode: first 0x00 to 0x07, then 0x00 to 0x70 in steps of 0x10."""
 
 Place = tuple[Mode, int]
 
-HERE = Mode.SLOT, 0
+HERE = Mode.SLOT, Offset.SLOT
 REGISTER_LOW = Mode.REGISTER, 0
 REGISTER_HIGH = Mode.REGISTER, 1
 
@@ -183,21 +184,30 @@ PATCH = [
 """Apply the patches, and look at the opcode."""
 
 
-def _begin_unit(unit: int) -> list[Step]:
-    """Offer the first slot, and when the unit takes it, keep its program address for errors."""
-    label = f"UNIT_{unit}"
+def _hand_over(label: str, after: str) -> list[Step]:
+    """Offer the slot in work until it is taken."""
+    offer = f"{label}_OFFER"
     return [
-        _act(Action.OFFER, label=label, when=Condition.ACCEPTED, to=f"{label}_TAKES", go=label),
-        _write((Mode.SCALAR, Scalar.UNITS_PC + unit), label=f"{label}_TAKES", go="ISSUE"),
+        _read(HERE, label),
+        _act(Action.OFFER, label=offer, when=Condition.ACCEPTED, to=after, go=offer),
     ]
 
 
 ISSUE = [
-    *(step for unit in range(1, 5) for step in _begin_unit(unit)),
-    _read(HERE, "ISSUE", when=Condition.FIRST_SLOT, to="NEXT"),
+    # Slot 2 comes first. When the unit takes it, its program address is kept for errors.
+    _act(Action.SLOT_NEXT, label="UNIT"),
+    _act(Action.SLOT_NEXT),
+    *_hand_over("FIRST", "TAKEN"),
+    _write((Mode.SLOT, Offset.UNIT_PC), label="TAKEN"),
+    _read(HERE, "ISSUE", when=Condition.FIRST_SLOT, to="SLOT_0"),
+    _take((Mode.SLOT, Offset.LIMIT)),
+    _subtract(),
     _act(Action.OFFER, label="OFFER", when=Condition.ACCEPTED, to="ISSUE", go="OFFER"),
+    # Slots 0 and 1 come last: the semaphores that the unit has posted to must stay for a while.
+    *_hand_over("SLOT_0", "SLOT_1"),
+    *_hand_over("SLOT_1", "NEXT"),
 ]
-"""Hand the slots of an instruction to a queue, each in two cycles."""
+"""Hand the slots of an instruction to a unit; the carry says "in limits"."""
 
 NEXT = [
     _read(_frame(Word.END), "NEXT", when=Condition.OUTERMOST, to="FOLLOW"),

@@ -7,7 +7,8 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import Config
-from ...isa import SLOT_BITS
+from ...isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Unit
+from ...limits import slot_limits
 from .microcode import LAYOUT, Mode, Scalar
 
 __all__ = ["SerialRegisters"]
@@ -22,6 +23,7 @@ class SerialRegisters(wiring.Component):
 
         000rrrrh   half h of runtime register r
         001kkkkk   scalar k; the upper half of these are the slots of the instruction
+        01uussss   limit of slot s of unit u's instruction, modulo four
         1lllkkkk   word k of the frame of the loop at level l
 
     =========== ==========================================================
@@ -31,14 +33,14 @@ class SerialRegisters(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``memory.program_instructions``.
+        Uses ``memory.program_instructions``, and for :mod:`systolith_hw.limits`, all.
 
     Members
     -------
     mode : In(2), offset : In(5)
         What to read, or to write: a :class:`~.microcode.Mode` and the number of a word.
-    register : In(4), level : In(3), slot : In(4)
-        The runtime register, loop and slot in work.
+    register : In(4), level : In(3), slot : In(4), unit : In(3)
+        The runtime register, loop, slot and unit in work.
     inspect : In(3)
         Added to the number of scalar 0 when it is read.
     write : In(1), write_data : In(16)
@@ -50,6 +52,7 @@ class SerialRegisters(wiring.Component):
     register: Signal
     level: Signal
     slot: Signal
+    unit: Signal
     inspect: Signal
     write: Signal
     write_data: Signal
@@ -63,6 +66,7 @@ class SerialRegisters(wiring.Component):
             "register": In(4),
             "level": In(3),
             "slot": In(4),
+            "unit": In(3),
             "inspect": In(3),
             "write": In(1),
             "write_data": In(SLOT_BITS),
@@ -71,8 +75,7 @@ class SerialRegisters(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        init = [0] * (1 << ADDRESS_BITS)
-        init[1 << 5 | Scalar.LONGEST_BODY] = self.config.memory.program_instructions - 1
+        init = self._constants()
         attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
         store: memory.Memory = memory.Memory(
             shape=unsigned(SLOT_BITS), depth=len(init), init=init, attrs=attrs
@@ -90,7 +93,10 @@ class SerialRegisters(wiring.Component):
             with m.Case(Mode.REGISTER):
                 m.d.comb += address.eq(Cat(self.offset[0], self.register))
             with m.Case(Mode.SLOT):
-                m.d.comb += address.eq(Cat(self.slot, C(0b11, 2)))
+                limit, pc = self.offset[0], self.offset[1]
+                m.d.comb += address.eq(Cat(self.slot, Mux(limit, self.unit[:2], 0b11), limit))
+                with m.If(pc):
+                    m.d.comb += address.eq(Cat(self.unit, C(0b100, 5)))
         m.d.comb += [
             write.addr.eq(address),
             write.data.eq(self.write_data),
@@ -100,3 +106,13 @@ class SerialRegisters(wiring.Component):
             self.read_data.eq(read.data),
         ]
         return m
+
+    def _constants(self) -> list[int]:
+        """Return what stands in the memory from the beginning; it is never written."""
+        words = [0] * (1 << ADDRESS_BITS)
+        words[1 << 5 | Scalar.LONGEST_BODY] = self.config.memory.program_instructions - 1
+        for opcode, instruction in INSTRUCTIONS.items():
+            if instruction.unit != Unit.SEQUENCER:
+                first = 1 << 6 | instruction.unit % 4 << 4
+                words[first : first + SLOTS] = slot_limits(self.config, opcode)
+        return words

@@ -1,0 +1,83 @@
+"""The largest numbers that a core keeps of an instruction, as plain data.
+
+In a core whose instructions stand (``sequencer.instructions_stand``) each field has just the bits
+that its memories and counters have a use for. The sequencer compares every slot with its limit
+while it hands it to a unit, and an instruction with a larger number is error ADDRESS_RANGE of its
+unit, before that begins with it. Other cores keep all bits, and units refuse what they can't do.
+"""
+
+from .config import Config
+from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Opcode
+
+__all__ = ["field_bits", "slot_limits", "steps_limit"]
+
+COUNTS = ("rows", "beats", "elements", "tokens", "groups", "tiles", "tiles_last")
+
+
+def steps_limit(config: Config) -> int:
+    """Return the longest reduction, in steps, that accumulators and activation memory hold."""
+    return min(-(-config.array.max_k // config.array.rows), config.memory.activation_words)
+
+
+def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
+    """Return the bits that are kept of those fields of a unit's instruction that have a limit."""
+    memory = config.memory
+    written = max(memory.activation_words, memory.wide_words)
+    deepest = max(memory.operand_tiles, written, memory.scale_words)
+    addresses = {
+        Opcode.MATMUL: {
+            "operand": _last(memory.operand_tiles),
+            "ring_base": _last(memory.operand_tiles),
+            "ring_end": memory.operand_tiles,
+            "activation": _last(memory.activation_words),
+            "activation_stride": memory.activation_words,
+            "steps": steps_limit(config),
+        },
+        Opcode.DRAIN: {
+            "scale": _last(memory.scale_words),
+            "destination": _last(written),
+            "token_stride": written,
+            "group_stride": written,
+            "columns_last": config.array.columns,
+        },
+        Opcode.LOAD: {
+            "address": _last(1 << config.bus.address_bits),
+            "row_stride": _last(1 << config.bus.address_bits),
+            "local": _last(deepest),
+            "local_stride": deepest,
+            "ring_base": _last(deepest),
+            "ring_end": deepest,
+            "lane": _last(config.array.columns),
+        },
+        Opcode.STORE: {
+            "address": _last(1 << config.bus.address_bits),
+            "row_stride": _last(1 << config.bus.address_bits),
+            "local": _last(memory.wide_words),
+            "local_stride": memory.wide_words,
+        },
+    }
+    bits = {name: value.bit_length() for name, value in addresses[opcode].items()}
+    counts = {
+        item.name: config.sequencer.count_width
+        for item in INSTRUCTIONS[opcode].fields
+        if item.name in COUNTS
+    }
+    return bits | counts
+
+
+def slot_limits(config: Config, opcode: Opcode) -> list[int]:
+    """Return the largest number of each slot: all ones in the bits that are kept."""
+    limits = [(1 << SLOT_BITS) - 1] * SLOTS
+    bits = field_bits(config, opcode)
+    for item in INSTRUCTIONS[opcode].fields:
+        kept = bits.get(item.name, item.width)
+        first = item.offset // SLOT_BITS
+        for slot in range(first, first + -(-item.width // SLOT_BITS)):
+            here = min(max(kept - SLOT_BITS * (slot - first), 0), SLOT_BITS)
+            limits[slot] = (1 << here) - 1
+    return limits
+
+
+def _last(size: int) -> int:
+    """Return the largest address."""
+    return size - 1
