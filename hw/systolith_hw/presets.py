@@ -29,7 +29,7 @@ PRESETS = {
         ),
         bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
         sequencer=SequencerConfig(
-            queue_depth=1, semaphores=6, semaphore_bits=6, loop_depth=2, count_bits=12
+            queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2, count_bits=12
         ),
         control=ControlConfig(stall_counters=False),
         short_pipelines=True,

@@ -174,3 +174,24 @@ def test_a_semaphore_that_does_not_exist(unit):
 @pytest.mark.parametrize("bits", [2, 16])
 def test_elaborates(bits):
     verilog.convert(Bench(16, bits).dut)
+
+
+@pytest.mark.parametrize("offset", range(PERIOD))
+def test_whoever_asks_during_a_visit(offset):
+    """The count of the semaphore asked for last is not mistaken for that of the next."""
+    bench = Bench()
+
+    async def script(ctx):
+        ctx.set(bench.posts[0].id, 1)
+        ctx.set(bench.posts[1].id, 2)
+        for _ in range(5):
+            await bench.step(ctx, {}, {0})
+        await bench.step(ctx, {}, {1})
+        await bench.rest(ctx, 2 * PERIOD)
+        assert await bench.take(ctx, 3, 1)
+        await bench.rest(ctx, offset)
+        assert await bench.take(ctx, 3, 2)
+        assert not await bench.take(ctx, 3, 2)
+        assert [await bench.take(ctx, 3, 1) for _ in range(5)] == [True] * 4 + [False]
+
+    bench.run(script)

@@ -46,7 +46,7 @@ class SerialSemaphores(wiring.Component):
     Members
     -------
     wait_0, wait_1, ... : In(SemaphoreWait)
-        ``valid`` and ``id`` stay until ``ready``, which depends combinationally on ``valid``.
+        ``valid`` and ``id`` stay until ``ready``, which comes from registers.
     post_0, post_1, ... : In(SemaphorePost)
         Those of unit u are 2u and 2u + 1.
     clear : In(1)
@@ -85,16 +85,18 @@ class SerialSemaphores(wiring.Component):
         number = Array([port.id for port in (*waits, *posts)])[visit]
         count, store = self._store(m, Mux(clearing, visit, number), writing)
 
-        waiting = Signal()
+        waiting = Signal()  # since the first cycle of the visit
         granted = Signal()
         tally = self._tally(m, posts, visit, writing)
         total = Signal(max(len(count), len(tally)) + 1)
         m.d.comb += [
-            waiting.eq(~is_post & Array([wait.valid for wait in waits])[unit]),
             granted.eq(waiting & count.any()),
             total.eq(count + Mux(is_post, tally, granted.replicate(len(count)))),
             store.data.eq(Mux(clearing, 0, total)),
+            # Without a change, the port may name another semaphore in the second cycle.
+            store.en.eq(writing & (clearing | granted | (is_post & tally.any()))),
         ]
+        m.d.sync += waiting.eq(~is_post & Array([wait.valid for wait in waits])[unit])
         for index, wait in enumerate(waits):
             m.d.comb += wait.ready.eq(writing & granted & (unit == index))
 
@@ -127,7 +129,6 @@ class SerialSemaphores(wiring.Component):
         write, read = counts.write_port(), counts.read_port()
         m.d.comb += [
             write.addr.eq(address),
-            write.en.eq(writing),
             read.addr.eq(address),
             read.en.eq(~writing),
         ]
