@@ -56,6 +56,13 @@ that one program serves every length and position. An even slot takes the regist
 number across itself and the next slot, an odd slot takes its low 16 bits. Slot 0 means no patch.
 
 There are {registers} registers of 32 bits: {named}; r{first} to r{last} are the program's.
+
+### Limits
+
+Counts and addresses have 16 bits here. A core with a `sequencer.queue_depth` of 1 keeps no more of
+each field than its memories can use, and `sequencer.count_bits` of counts; an instruction with
+more in any field, also in one that it does not use, is error ADDRESS_RANGE of its unit, before
+anything of it is done. `hw/systolith_hw/limits.py` has the numbers.
 """
 
 ERROR_TEXT = """\

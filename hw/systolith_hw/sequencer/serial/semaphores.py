@@ -142,4 +142,5 @@ class SerialSemaphores(wiring.Component):
             m.d.sync += tally.eq(Mux(taken, 0, tally) + post.valid)
             with m.If(self.clear):
                 m.d.sync += tally.eq(0)
-        return Array([Const(0, len(tallies[0]))] * UNITS + tallies)[visit]
+        none = [Const(0, len(tallies[0]))] * UNITS
+        return Array([*none, *tallies])[visit]
