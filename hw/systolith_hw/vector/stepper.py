@@ -3,60 +3,18 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import enum
 from amaranth.lib.wiring import connect, flipped
 
-from ..config import FIXED_BITS, NORMAL_BITS, Config
+from ..config import FIXED_BITS, NORMAL_BITS
 from ..memory.scale import ScaleMemory, scale_factor
 from .datapath import Datapath
 from .multiply_add import MultiplyAdd
 from .shift_register import ShiftRegister
+from .step import State, Step
 from .value_store import ValueStore
 from .word_builder import WordBuilder
 
 __all__ = ["BeatStepper"]
-
-
-class State(enum.Enum, shape=3):
-    """What is done, in a cycle or until the shift register has settled."""
-
-    TAKE = 0
-    """Wait for a beat, and take its next value."""
-    FIT = 1
-    """Shift the value until it is a significand; then multiply that."""
-    LOAD = 2
-    """What was multiplied or fetched goes into the shift register."""
-    ROUND = 3
-    """Shift until it is a fixed-point value, to which the bias is added, or a mantissa."""
-    WRITE = 4
-    """Write the value, unless it must be clipped."""
-    BEGIN = 5
-    """All values of an activation word are there: begin with the first."""
-    FETCH = 6
-    """Pass on a value that was stored, or a limit in place of what must be clipped."""
-    OFFER = 7
-    """Offer the activation word."""
-
-
-class _Step:
-    """Registers and strobes that the methods of :class:`BeatStepper` share."""
-
-    def __init__(self, config: Config) -> None:
-        self.state = Signal(State)
-        self.lane = Signal(range(config.vector.lanes))
-        self.in_word = Signal()  # values are fetched, for mantissas
-        self.next = Signal(range(config.array.rows))  # the one to fetch next
-        self.plain = Signal()  # a limit, or a lane without a channel: nothing to shift or to add
-        self.rounded = Signal()
-        self.raised = Signal()  # the exponent, after the word's first value
-        self.clip_value = Signal()
-        self.clip_mantissa = Signal()
-        self.write = Signal()
-        self.taken = Signal()  # the word
-
-    def at(self, *states: State) -> Value:
-        """Return whether the state is one of ``states``."""
-        return Cat(self.state == state for state in states).any()
 
 
 class BeatStepper(Datapath):
@@ -104,7 +62,7 @@ class BeatStepper(Datapath):
         m.submodules.word = word = WordBuilder(self.config)
         connect(m, flipped(self.scale_writes), scales.write)
 
-        step = _Step(self.config)
+        step = Step(self.config)
         factor: Any = Signal(scale_factor())
         bias = Signal(signed(FIXED_BITS))
         m.d.comb += [
@@ -130,15 +88,15 @@ class BeatStepper(Datapath):
         m.d.sync += total.eq(Mux(step.plain, fixed, fixed + bias + shifter.up))
 
         self._elaborate_distance(m, step, shifter, factor.shift, word.word.exponent)
-        self._elaborate_value(m, step, shifter, total, factor.scale[-1])
+        self._elaborate_value(m, step, shifter, word, total, factor.scale[-1])
         self._elaborate_mantissa(m, step, shifter, word)
-        self._elaborate_states(m, step, shifter)
+        self._elaborate_states(m, step, shifter, word.raised)
         self._elaborate_store(m, step, store, total, shifter.word[-1])
         self._elaborate_outputs(m, step, word, total)
         return m
 
     def _elaborate_distance(
-        self, m: Module, step: _Step, shifter: ShiftRegister, shift: Value, exponent: Value
+        self, m: Module, step: Step, shifter: ShiftRegister, shift: Value, exponent: Value
     ) -> None:
         """Say how far to shift."""
         with m.If(shifter.fit):
@@ -150,11 +108,12 @@ class BeatStepper(Datapath):
                 m.d.comb += shifter.add.eq(exponent)
 
     def _elaborate_value(
-        self, m: Module, step: _Step, shifter: ShiftRegister, total: Signal, scaled: Value
-    ) -> None:
+        self, m: Module, step: Step, shifter: ShiftRegister, word: WordBuilder, total: Signal,
+        scaled: Value,
+    ) -> None:  # fmt: skip
         """Look whether a value fits; count it once, whatever was clipped of it."""
-        word = shifter.word[: FIXED_BITS - 1]
-        full = word.all() & ~shifter.word[-1] & shifter.up  # one more is too much
+        # One more than the largest is too much.
+        full = shifter.word[: FIXED_BITS - 1].all() & ~shifter.word[-1] & shifter.up
         too_large = ~shifter.fits_fixed | full | (shifter.before & scaled)
         beyond = step.at(State.WRITE) & (total[-1] != total[-2])
         saturated = Signal()
@@ -163,42 +122,34 @@ class BeatStepper(Datapath):
             step.clip_value.eq((step.rounded & ~step.in_word & too_large) | beyond),
             step.write.eq(step.at(State.WRITE) & ~beyond),
             self.saturations.eq(
-                (step.write & saturated) | (step.clip_mantissa & ~step.raised)
+                (step.write & saturated) | (step.clip_mantissa & ~word.raised)
             ),
         ]
         with m.If(step.clip_value | step.write):
             m.d.sync += saturated.eq(step.clip_value)
 
     def _elaborate_mantissa(
-        self, m: Module, step: _Step, shifter: ShiftRegister, word: WordBuilder
+        self, m: Module, step: Step, shifter: ShiftRegister, word: WordBuilder
     ) -> None:
-        """Raise the exponent until a mantissa fits, and take it; notice what becomes zero."""
-        bits = self.config.array.mantissa_bits
-        low, sign, up = shifter.word[: bits - 1], shifter.word[-1], shifter.up
-        # One more than the largest is too much, and the range is symmetric.
-        edge = Mux(up, low.all() & ~sign, ~low.any() & sign)
-        zero = Mux(up, low.all() & sign, ~low.any() & ~sign)
-        too_large = ~shifter.fits_mantissa | edge
-        some, lost = Signal(), Signal()
-        push = step.rounded & step.in_word & ~too_large
+        """Raise the exponent until a mantissa fits, and take it."""
+        rounded = step.rounded & step.in_word
         m.d.comb += [
-            shifter.more.eq(step.in_word & too_large & ~word.highest),
-            step.clip_mantissa.eq(step.rounded & step.in_word & too_large),
+            word.i.eq(shifter.word),
+            word.fits.eq(shifter.fits_mantissa),
+            word.up.eq(shifter.up),
+            word.rest.eq(shifter.rest),
             word.more.eq(shifter.further),
-            word.push.eq(push),
-            word.mantissa.eq(shifter.word[:bits] + up),
+            word.first.eq(step.next == 1),  # the next one is not the first any more
+            word.begin.eq(step.at(State.BEGIN)),
+            word.push.eq(rounded & ~word.too_large),
             word.clear.eq(step.taken),
-            self.flushes.eq(step.taken & lost & ~some),
+            shifter.more.eq(step.in_word & word.too_large & ~word.highest),
+            step.clip_mantissa.eq(rounded & word.too_large),
         ]
-        m.d.sync += [
-            some.eq((some | (push & ~zero)) & ~step.taken),
-            lost.eq((lost | (push & shifter.rest)) & ~step.taken),
-        ]
-        with m.If(step.at(State.BEGIN)):
-            m.d.sync += step.raised.eq(0)
-        with m.Elif(shifter.further & (step.next != 1)):
-            m.d.sync += step.raised.eq(1)
-    def _elaborate_states(self, m: Module, step: _Step, shifter: ShiftRegister) -> None:
+
+    def _elaborate_states(
+        self, m: Module, step: Step, shifter: ShiftRegister, raised: Value
+    ) -> None:
         """Go on: a value at a time, and when those of a word are there, with all of them again."""
         beat, state = self.beats.payload, step.state
         last_lane = step.lane == self.config.vector.lanes - 1
@@ -222,7 +173,7 @@ class BeatStepper(Datapath):
                 with m.If(step.in_word & ~step.plain):
                     m.d.sync += step.next.eq(step.next + 1)  # of a power of two
             with m.Case(State.ROUND):
-                self._elaborate_rounded(m, step)
+                self._elaborate_rounded(m, step, raised)
             with m.Case(State.WRITE):
                 m.d.sync += state.eq(State.TAKE)
                 with m.If(step.clip_value):
@@ -239,7 +190,7 @@ class BeatStepper(Datapath):
                 with m.If(step.taken):
                     m.d.sync += [state.eq(State.TAKE), step.in_word.eq(0)]
 
-    def _elaborate_rounded(self, m: Module, step: _Step) -> None:
+    def _elaborate_rounded(self, m: Module, step: Step, raised: Value) -> None:
         """Go on from ROUND: write the value, or go to the next mantissa."""
         state = step.state
         with m.If(step.rounded):
@@ -249,14 +200,14 @@ class BeatStepper(Datapath):
             with m.Elif(~step.in_word):
                 m.d.sync += state.eq(State.WRITE)
             with m.Elif(~step.next.any()):
-                m.d.sync += state.eq(Mux(step.raised, State.BEGIN, State.OFFER))
+                m.d.sync += state.eq(Mux(raised, State.BEGIN, State.OFFER))
             with m.Elif(step.next[len(step.lane) :] <= self.beats.payload.index):
                 m.d.sync += state.eq(State.FETCH)
             with m.Else():
                 m.d.sync += step.next.eq(step.next + 1)
 
     def _elaborate_store(
-        self, m: Module, step: _Step, store: ValueStore, total: Signal, negative: Value
+        self, m: Module, step: Step, store: ValueStore, total: Signal, negative: Value
     ) -> None:
         """Keep values; give them back, or limits."""
         clip = step.clip_value | step.clip_mantissa
@@ -272,7 +223,7 @@ class BeatStepper(Datapath):
         ]
 
     def _elaborate_outputs(
-        self, m: Module, step: _Step, word: WordBuilder, total: Signal
+        self, m: Module, step: Step, word: WordBuilder, total: Signal
     ) -> None:
         """Write, give semaphores, and count."""
         beat = self.beats.payload
@@ -283,6 +234,7 @@ class BeatStepper(Datapath):
             m.d.sync += earlier.eq(Cat(earlier, value)[FIXED_BITS:])
         written = self.beats.ready & beat.end
         m.d.comb += [
+            self.flushes.eq(step.taken & word.flushed),
             self.empty.eq(step.at(State.TAKE) & ~step.lane.any()),
             self.wide.valid.eq(self.beats.ready & beat.wide),
             self.wide.payload.address.eq(beat.address),
