@@ -5,7 +5,7 @@ from typing import Any
 from amaranth import *
 
 from ..config import Config
-from .job import steps_limit
+from ..limits import steps_limit
 
 __all__ = ["check_instruction"]
 
