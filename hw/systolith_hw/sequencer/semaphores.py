@@ -86,23 +86,22 @@ class SemaphoreFile(wiring.Component):
 
     def _give(self, m: Module, waits: list, available: Value) -> Value:
         """Give one waiter a count; return which has been taken, two cycles later."""
-        chosen = Signal(self.id_bits)
-        valid = Signal()
-        number = Signal(self.id_bits)
         free: Value = Const(1)
-        for wait in waits:
+        valid: Value = Const(0)
+        number: Value = Const(0)
+        for position, wait in enumerate(waits):
             wanted = wait.id[: self.id_bits]
             here = available.bit_select(wanted, 1)
+            # Who is given one is found first, and its number chosen in the cycle after.
+            given = Signal(name=f"given_{position}")
+            asked = Signal(self.id_bits, name=f"asked_{position}")
             m.d.comb += wait.ready.eq(free & here)
-            with m.If(wait.valid & free & here):
-                m.d.comb += chosen.eq(wanted)
+            m.d.sync += [given.eq(wait.valid & free & here), asked.eq(wanted)]
             free = free & ~(wait.valid & here)
+            valid = valid | given
+            number = number | (asked & given.replicate(self.id_bits))
         taken = Signal(1 << self.id_bits)
-        m.d.sync += [
-            valid.eq(~free),
-            number.eq(chosen),
-            taken.eq(Cat(valid & (number == index) for index in range(len(taken)))),
-        ]
+        m.d.sync += taken.eq(Cat(valid & (number == index) for index in range(len(taken))))
         return taken
 
     def _count(self, m: Module, hits: Value, taken: Value) -> Signal:
