@@ -74,15 +74,17 @@ def test_rounding_shifter(shape):
         dut,
         [(dut.value, values.tolist()), (dut.shift, shifts.tolist()),
          (dut.infinite, infinite.astype(int).tolist())],
-        [dut.floor, dut.up, dut.clipped], len(values) + dut.latency,
+        [dut.floor, dut.up, dut.clipped, dut.inexact], len(values) + dut.latency,
     )  # fmt: skip
-    floor, up, clipped = np.array(seen[dut.latency :]).T
+    floor, up, clipped, inexact = np.array(seen[dut.latency :]).T
     exact = round_half_even(values, shifts)
     exact = np.where(infinite, np.where(values < 0, -(1 << 40), 1 << 40), exact)
     wanted = np.clip(exact, -edge - 1, edge)
     np.testing.assert_array_equal(floor + up, wanted)
     below = ~infinite & (values >> shifts < -edge - 1)
     np.testing.assert_array_equal(clipped, (wanted != exact) | below)
+    fits = ~infinite & (abs((values >> shifts) + 0.5) < edge + 1)
+    np.testing.assert_array_equal(inexact[fits], (values & (1 << shifts) - 1 != 0)[fits])
 
 
 def run_requantizer(config, x, scale, shift, bias, keep, latency=None):

@@ -50,7 +50,7 @@ class RoundingShifter(wiring.Component):
     clipped : Out(1)
         The result did not fit, or not before it was rounded up.
     inexact : Out(1)
-        The quotient is no integer.
+        The quotient is no integer; of one that does not fit it says nothing.
     """
 
     latency = len(GROUPS)
