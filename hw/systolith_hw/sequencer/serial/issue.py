@@ -129,35 +129,41 @@ class SerialIssue(wiring.Component):
             place.accepted.eq(accepted),
             place.total.eq(accumulator.total),
             place.read.eq(read),
-            registers.mode.eq(step.mode),
-            registers.offset.eq(step.offset),
-            registers.register.eq(place.register),
-            registers.level.eq(place.level),
-            registers.slot.eq(place.slot),
-            registers.unit.eq(unit),
-            registers.inspect.eq(self.inspect),
-            registers.write.eq(step.write != Data.NONE),
             control.opcode.eq(read),
             self.read_enable.eq(1),
             self.read_address.eq(Cat(place.slot, place.index)),
             self.oldest.eq(place.oldest),
             self.pc.eq(read),
         ]
-        with m.Switch(step.write):
-            with m.Case(Data.KEPT):
-                m.d.comb += registers.write_data.eq(accumulator.total)
-            with m.Case(Data.SETTING):
-                m.d.comb += registers.write_data.eq(self.settings.data)
         payload: Any = Signal(issue_word(self.config))
         m.d.comb += [
             payload.data.eq(read),
             payload.slot.eq(place.slot),
             payload.beyond.eq(~accumulator.carry),
             accepted.eq(self._offer(m, step.action == Action.OFFER, unit, payload)),
+            registers.unit.eq(unit),
         ]
+        self._connect_registers(m, step, registers, accumulator, place)
         self._branch(m, control, accumulator, place, accepted)
         self._tell(m, step, control.met)
         return m
+
+    def _connect_registers(self, m: Module, step, registers, accumulator, place) -> None:
+        """Choose the word of the register memory, and what is written there."""
+        m.d.comb += [
+            registers.mode.eq(step.mode),
+            registers.offset.eq(step.offset),
+            registers.register.eq(place.register),
+            registers.level.eq(place.level),
+            registers.slot.eq(place.slot),
+            registers.inspect.eq(self.inspect),
+            registers.write.eq(step.write != Data.NONE),
+        ]
+        with m.Switch(step.write):
+            with m.Case(Data.KEPT):
+                m.d.comb += registers.write_data.eq(accumulator.total)
+            with m.Case(Data.SETTING):
+                m.d.comb += registers.write_data.eq(self.settings.data)
 
     def _offer(self, m: Module, offer: Value, unit: Value, payload: Any) -> Value:
         """Offer a slot to the queue of the instruction under work; return "it takes it"."""
