@@ -88,26 +88,30 @@ class SumShifter(wiring.Component):
     def _elaborate_ice40(self, m: Module) -> None:
         """Add SB_MAC16, one for each column.
 
-        Those of the second beat have a register between product and sum besides.
+        Those of the second beat have a register between product and sum besides, and one behind
+        the upper half. That half comes from registers here, as its sums come late.
         """
         power = Signal(HALF_BITS)
-        above = Signal(HALF_BITS)  # all bits above that one; spelt out, lest it be subtracted
+        above = Signal(HALF_BITS + 1)  # all bits above that one; spelt out, lest it be subtracted
         for bit in range(HALF_BITS):
             m.d.comb += [power[bit].eq(self.exponent == bit), above[bit].eq(power[:bit].any())]
+        m.d.comb += above[-1].eq(1)
+        above_then = _later(m, above, "above_then")
         for column, sum_ in enumerate(self.sums):
             late = column >= self.config.vector.lanes
-            sign, odd = sum_[-1], sum_[HALF_BITS] if len(sum_) > HALF_BITS + 1 else sum_[-1]
-            upper: Value = Signal(HALF_BITS, name=f"upper_{column}")
+            sign = _later(m, sum_[-1], f"sign_{column}")
+            odd = _later(m, sum_[min(HALF_BITS, len(sum_) - 1)], f"odd_{column}")
+            power_then = above_then[1:] & ~above_then[:-1]
+            upper = Signal(HALF_BITS, name=f"upper_{column}")
             m.d.comb += upper.eq(
-                (power & odd.replicate(HALF_BITS)) | (above & sign.replicate(HALF_BITS))
+                (power_then & odd.replicate(HALF_BITS))
+                | (above_then[:-1] & sign.replicate(HALF_BITS))
             )
-            if late:
-                upper = _later(m, upper, f"upper_{column}_0")
             shifted = multiply_add_16x16(
                 m, str(column), sum_[:HALF_BITS], power, Cat(C(0, HALF_BITS), upper),
-                operand_registers=True, product_register=late,
+                factor_registers=True, product_register=late, addend_register=late,
             )  # fmt: skip
-            for age in range(self.latency + late):
+            for age in range(self.latency - 1 + late):
                 sign = _later(m, sign, f"sign_{column}_{age}")
             m.d.comb += self.shifted[column].eq(Cat(shifted, sign).as_signed())
 

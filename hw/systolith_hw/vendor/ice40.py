@@ -59,23 +59,24 @@ def multiply_16x16(m: Module, name: str, a: Value, b: Value) -> Signal:
 
 
 def multiply_add_16x16(
-    m: Module, name: str, a: Value, b: Value, addend: Value, *, operand_registers: bool = False,
-    product_register: bool = False, enable: Value | None = None,
+    m: Module, name: str, a: Value, b: Value, addend: Value, *, factor_registers: bool = False,
+    product_register: bool = False, addend_register: bool = False, enable: Value | None = None,
 ) -> Signal:  # fmt: skip
     """Add SB_MAC16 as an unsigned multiplier with an adder; return the sum of 32 bits.
 
-    There is a register behind the sum, and where wanted one behind all operands, and one behind
-    the product alone.
+    There is a register behind the sum, and where wanted one behind the factors, one behind the
+    product, and one behind the addend. nextpnr knows nothing of the way through the cell: what
+    enters without a register must come early.
     """
     total = Signal(2 * HALF_BITS, name=f"total_{name}")
-    early = C(operand_registers, 1)
+    factors, addends = C(factor_registers, 1), C(addend_register, 1)
     ports = _ports(a, b, total, c=addend[HALF_BITS:], d=addend[:HALF_BITS])
     m.submodules[f"multiplier_{name}"] = Instance(
         "SB_MAC16",
-        p_A_REG=early,
-        p_B_REG=early,
-        p_C_REG=early,
-        p_D_REG=early,
+        p_A_REG=factors,
+        p_B_REG=factors,
+        p_C_REG=addends,
+        p_D_REG=addends,
         p_PIPELINE_16x16_MULT_REG2=C(product_register, 1),
         p_TOPADDSUB_UPPERINPUT=C(1, 1),  # C plus
         p_TOPADDSUB_LOWERINPUT=C(2, 2),  # the product's upper half
