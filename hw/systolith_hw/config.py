@@ -299,7 +299,7 @@ class Config:
     short_pipelines : bool
         Fewer register stages in the arithmetic, for devices whose clock is slow anyway and whose
         flip-flops are dear (iCE40). Numbers are the same, latencies are not: the vector unit takes
-        about 25 cycles for each value, so that the array waits for it in reductions of less than
+        12 to 25 cycles for each value, so that the array waits for it in reductions of less than
         25 * rows * columns elements.
     device : str
         The part that the memory budget is held against: a key of
