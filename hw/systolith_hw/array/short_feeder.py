@@ -50,7 +50,8 @@ class ShortFeeder(wiring.Component):
                 instruction (:attr:`latency`), if no semaphore is missing
     Throughput  1 word per cycle; 1 cycle between two tiles, 2 between two
                 tokens, 5 between two instructions, 1 at the ring's end
-    Stall       ``control.valid`` does not depend on ``control.ready``
+    Stall       ``control.valid`` does not depend on ``control.ready``; ``fault.valid`` is a
+                register
     =========== ==========================================================
 
     Parameters
@@ -171,12 +172,12 @@ class ShortFeeder(wiring.Component):
             permit.inner.present.eq(now.wait_inner.present & wanted),
             permit.outer.id.eq(now.wait_outer.id),
             permit.outer.present.eq(now.wait_outer.present & wanted & (begin | outer)),
-            self.fault.valid.eq(granted & wrong.any()),
             self.fault.pc.eq(now.pc),
             self.fault.code.eq(
                 Mux(wrong[0], ErrorCode.ZERO_COUNT.value, ErrorCode.ADDRESS_RANGE.value)
             ),
         ]
+        m.d.sync += self.fault.valid.eq(granted & wrong.any())
         return granted & ~wrong.any()
 
     def _elaborate_offer(
