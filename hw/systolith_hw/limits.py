@@ -11,7 +11,10 @@ from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Opcode
 
 __all__ = ["field_bits", "slot_limits", "steps_limit"]
 
-COUNTS = ("rows", "beats", "elements", "tokens", "groups", "tiles", "tiles_last")
+COUNTS = ("rows", "beats", "elements", "tokens")
+
+LOOPS = ("groups", "tiles", "tiles_last")
+"""Counts of what has scale words of its own."""
 
 
 def steps_limit(config: Config) -> int:
@@ -57,12 +60,11 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
         },
     }
     bits = {name: value.bit_length() for name, value in addresses[opcode].items()}
-    counts = {
-        item.name: config.sequencer.count_width
-        for item in INSTRUCTIONS[opcode].fields
-        if item.name in COUNTS
-    }
-    return bits | counts
+    count_width, stands = config.sequencer.count_width, config.sequencer.instructions_stand
+    few = min(count_width, memory.scale_words.bit_length()) if stands else count_width
+    widths = dict.fromkeys(COUNTS, count_width) | dict.fromkeys(LOOPS, few)
+    names = [item.name for item in INSTRUCTIONS[opcode].fields]
+    return bits | {name: width for name, width in widths.items() if name in names}
 
 
 def slot_limits(config: Config, opcode: Opcode) -> list[int]:

@@ -7,7 +7,8 @@ from amaranth.lib import data
 
 from ..config import Config
 from ..interfaces import PC_BITS
-from ..limits import steps_limit
+from ..isa import Opcode
+from ..limits import field_bits, steps_limit
 from ..sequencer.permit import semaphore
 
 __all__ = ["job", "job_of", "token"]
@@ -15,6 +16,7 @@ __all__ = ["job", "job_of", "token"]
 
 def job(config: Config) -> data.StructLayout:
     """Return the shape of what holds for a whole instruction: its fields, as narrow as can be."""
+    bits = field_bits(config, Opcode.MATMUL)
     tile = range(config.memory.operand_tiles)
     word = range(config.memory.activation_words)
     return data.StructLayout({
@@ -25,7 +27,7 @@ def job(config: Config) -> data.StructLayout:
         "stride": word,
         "stride_overflow": 1,  # the stride has more bits
         "steps": range(steps_limit(config) + 1),
-        **dict.fromkeys(("tokens", "groups", "tiles", "tiles_last"), config.sequencer.count_width),
+        **{name: bits[name] for name in ("tokens", "groups", "tiles", "tiles_last")},
         "wait_outer": semaphore(),
         "wait_inner": semaphore(),
         "post_outer": semaphore(),
