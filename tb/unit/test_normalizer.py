@@ -31,6 +31,7 @@ def some_words(rng, count, rows, mantissa_bits):
     words[0], words[1], words[2] = 0, FIXED_MIN, FIXED_MAX
     words[3], words[4], words[5] = 0, -1, 1
     words[3, 0], words[5, -1] = 1 << 30, FIXED_MIN
+    words[6] = 0  # after a large one
     return words
 
 

@@ -97,7 +97,7 @@ class BlockExponent(wiring.Component):
         excess = Signal(range(len(union)), reset_less=True)
         highest = Signal(range((1 << BASE_BITS) + window), reset_less=True)
         empty = Signal(reset_less=True)
-        m.d.sync += [empty.eq(~union.any()), highest.eq(base[-2] + window)]
+        m.d.sync += [excess.eq(0), empty.eq(~union.any()), highest.eq(base[-2] + window)]
         for place in range(len(union)):
             with m.If(union[place]):
                 m.d.sync += excess.eq(place)
