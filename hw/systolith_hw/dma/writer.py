@@ -180,7 +180,8 @@ class Writer(wiring.Component):
             self.starving.eq(self.i.valid & ~valid),
         ]
         self._elaborate_element(m, counter, ring, landing, landed, piece)
-        self._elaborate_landing(m, landing, landed, counter.accept, free)
+        illegal = counter.keep & ring.illegal
+        self._elaborate_landing(m, landing, landed, counter.accept, illegal, free)
         if not self.config.sequencer.instructions_stand:
             m.d.comb += self.i.ready.eq(finish)
         else:
@@ -238,10 +239,7 @@ class Writer(wiring.Component):
 
         # The first cycle of a transfer is the one after the last of another.
         started = Signal()
-        m.d.sync += [
-            started.eq(self.i.valid & ~self.i.ready),
-            landing.void.eq(ring.illegal & counter.keep & landing.free),
-        ]  # fmt: skip
+        m.d.sync += started.eq(self.i.valid & ~self.i.ready)
 
         turn = Signal.like(landed.lane)
         lane = Signal.like(landed.lane)
@@ -279,23 +277,30 @@ class Writer(wiring.Component):
         ]
 
     def _elaborate_landing(
-        self, m: Module, landing: Landing, landed, accept: Value, free: Signal
+        self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, free: Signal
     ) -> None:
         """Hand pieces to the landing: by way of a spare place, so that only registers decide here
-        whether one is taken, or with short pipelines at once."""
+        whether one is taken, or with short pipelines at once.
+
+        An ``illegal`` element is taken back from where it is in the next cycle; none comes after.
+        """
+        m.d.sync += landing.void.eq(illegal & landing.free)
         entering: Any = landed
         enters: Value = accept
         if self.config.short_pipelines:
             m.d.comb += free.eq(landing.free)
         else:
             m.submodules.spare = spare = Spare(landed.shape())
+            void = Signal()
+            with m.If(illegal & ~landing.free):
+                m.d.sync += void.eq(1)
             m.d.comb += [
                 spare.i.payload.eq(landed),
                 spare.i.valid.eq(accept),
                 spare.o.ready.eq(landing.free),
                 free.eq(spare.i.ready),
             ]
-            entering, enters = spare.o.payload, spare.o.valid & landing.free & ~self.stop
+            entering, enters = spare.o.payload, spare.o.valid & landing.free & ~void
         strobes = ("header", "offer")
         for name, _ in landed.shape():
             value = entering[name]
