@@ -14,8 +14,8 @@ from .config import (
 __all__ = ["PRESETS", "preset"]
 
 PRESETS = {
-    # The fast test shape, laid out for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in
-    # the four SPRAM. It takes more logic than that has, so it names a larger device.
+    # The fast test shape, for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in the four
+    # SPRAM.
     "tiny": Config(
         array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=16),
         vector=VectorConfig(lanes=1),
@@ -33,7 +33,7 @@ PRESETS = {
         ),
         control=ControlConfig(stall_counters=False),
         short_pipelines=True,
-        device="ecp5-85k",
+        device="ice40-up5k",
     ),
     # ECP5-45F and up: 64 multipliers behind an 8-byte port.
     "small": Config(
