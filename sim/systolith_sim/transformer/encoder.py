@@ -15,7 +15,7 @@ from systolith_hw.tables import Function
 from ..vector.exponential import exponentiate, reference
 from ..vector.function import rectify
 from ..vector.normalizer import normalize
-from ..vector.requantizer import requantize
+from ..vector.requantizer import FIXED_MAX, FIXED_MIN, requantize
 from ..vector.row import Factor, normal_factor, reciprocal_factor, row_sums, scale_row
 
 __all__ = [
@@ -58,6 +58,21 @@ class Linear:
     def __call__(self, x: "Words") -> Integers:
         """Return fixed point (S, N) from words of (S, K)."""
         return requantize(x.times(self.weights), self.scale, self.shift, self.bias)[0]
+
+    def add(self, z: Integers, x: "Words", chunk: int) -> Integers:
+        """Return fixed point z (S, N) plus the result for words of (S, K).
+
+        Every ``chunk`` inputs are multiplied, rounded and added on their own; the first of them bring
+        the bias.
+        """
+        rows = x.mantissas.shape[-1]
+        for first in range(0, len(self.weights), chunk):
+            words = slice(first // rows, (first + chunk) // rows)
+            part = Words(x.mantissas[..., words, :], x.exponents[..., words])
+            bias = self.bias if first == 0 else np.zeros_like(self.bias)
+            products = part.times(self.weights[first : first + chunk])
+            z = _saturate(z + requantize(products, self.scale, self.shift, bias)[0])
+        return z
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,8 @@ class EncoderLayer:
         for a key of exponent 0: log2(e) / sqrt(D), and the LSBs.
     base : int
         Fixed-point bits below exponent 0 of all words but V's.
+    output_chunk, down_chunk : int
+        Inputs of the two matrices that are multiplied at once: a multiple of R.
     """
 
     heads: int
@@ -122,6 +139,8 @@ class EncoderLayer:
     output_norm: Norm
     score: Factor
     base: int
+    output_chunk: int
+    down_chunk: int
 
 
 @dataclass(frozen=True)
@@ -143,6 +162,10 @@ class Words:
         values = values.reshape(*values.shape[:-2], -1)[..., : len(operands)]
         # At most 52 bits (ArrayConfig), so float64 is exact, and fast.
         return (values.astype(np.float64) @ operands.astype(np.float64)).astype(np.int64)
+
+
+def _saturate(z: Integers) -> Integers:
+    return np.clip(z, FIXED_MIN, FIXED_MAX)
 
 
 def to_words(array: ArrayConfig, z: Integers, base: int) -> Words:
@@ -190,7 +213,7 @@ def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
 def encode(array: ArrayConfig, layer: EncoderLayer, x: Integers) -> Integers:
     """Return one sentence, fixed point (S, N), after ``layer``."""
     context = to_words(array, attend(array, layer, to_words(array, x, layer.base)), layer.base)
-    x = layer.attention_norm(array, x + layer.output(context), layer.base)
+    x = layer.attention_norm(array, layer.output.add(x, context, layer.output_chunk), layer.base)
     hidden = rectify(layer.up(to_words(array, x, layer.base)), Function.GELU)  # (S, F)
-    x = x + layer.down(to_words(array, hidden, layer.base))
+    x = layer.down.add(x, to_words(array, hidden, layer.base), layer.down_chunk)
     return layer.output_norm(array, x, layer.base)

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from systolith_hw.config import FIXED_BITS, NORMAL_BITS
 
-__all__ = ["normalize_significand", "requantize", "round_half_even"]
+__all__ = ["FIXED_MAX", "FIXED_MIN", "normalize_significand", "requantize", "round_half_even"]
 
 FIXED_MAX = (1 << FIXED_BITS - 1) - 1
 FIXED_MIN = -FIXED_MAX - 1

@@ -95,8 +95,15 @@ def quantize_linear(linear: FloatLinear, gram: ArrayLike, base: int) -> Linear:
     return Linear(weights, scales.scale, scales.shift, scales.bias)
 
 
-def quantize_layer(config: Config, layer: FloatLayer, grams: Grams) -> EncoderLayer:
-    """Return a layer in integers."""
+def quantize_layer(
+    config: Config,
+    layer: FloatLayer,
+    grams: Grams,
+    *,
+    output_chunk: int | None = None,
+    down_chunk: int | None = None,
+) -> EncoderLayer:
+    """Return a layer in integers, whose chunks are by default all inputs."""
     base = word_base(config)
     features = layer.query.weights.shape[1] // layer.heads
     # Scores in powers of two; the mantissas of queries and of keys have LSB 2**(base - 16).
@@ -113,4 +120,6 @@ def quantize_layer(config: Config, layer: FloatLayer, grams: Grams) -> EncoderLa
         output_norm=quantize_norm(layer.output_norm),
         score=factor(score),
         base=base,
+        output_chunk=output_chunk or len(layer.output.weights),
+        down_chunk=down_chunk or len(layer.down.weights),
     )  # fmt: skip
