@@ -62,8 +62,8 @@ class Linear:
     def add(self, z: Integers, x: "Words", chunk: int) -> Integers:
         """Return fixed point z (S, N) plus the result for words of (S, K).
 
-        Every ``chunk`` inputs are multiplied, rounded and added on their own; the first of them bring
-        the bias.
+        Every ``chunk`` inputs are multiplied, rounded and added on their own; the first of them
+        bring the bias.
         """
         rows = x.mantissas.shape[-1]
         for first in range(0, len(self.weights), chunk):
