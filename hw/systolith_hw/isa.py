@@ -174,13 +174,14 @@ def _slot(name: str, slot: int, doc: str, *, width: int = SLOT_BITS, signed: boo
 HEADER = (
     Field("opcode", 0, 8, "which instruction"),
     Field("wait_outer", 8, 5, "semaphore taken before each group (MATMUL, DRAIN) or once at the "
-          "start (LOAD, STORE): 16 + number, or 0 for none"),
-    Field("wait_inner", 13, 5, "semaphore taken before each token of each group (MATMUL, DRAIN) "
-          "or before each row (LOAD, STORE)"),
+          "start (NORM, SOFTMAX, LOAD, STORE): 16 + number, or 0 for none"),
+    Field("wait_inner", 13, 5, "semaphore taken before each token of each group (MATMUL, DRAIN), "
+          "before each token (NORM, SOFTMAX) or before each row (LOAD, STORE)"),
     Field("post_outer", 18, 5, "semaphore given after each group (MATMUL, DRAIN) or once at the "
           "end, for STORE when memory has acknowledged everything"),
     Field("post_inner", 23, 5, "semaphore given after each token of each group (MATMUL, DRAIN), "
-          "or after each row has been written (LOAD) or read (STORE) on chip"),
+          "after each token (NORM, SOFTMAX), or after each row has been written (LOAD) or read "
+          "(STORE) on chip"),
     Field("kind", 28, 4, "destination or source"),
     *(
         Field(f"patch{index}", 32 + 8 * index, 8, "bits 3:0 slot (0 for no patch), bits 7:4 the "
@@ -234,7 +235,8 @@ CALC = Instruction(
 READ = Instruction(
     Opcode.READ,
     Unit.SEQUENCER,
-    "r[target] = the 32-bit word of external memory at byte r[a] + immediate, a multiple of 4.",
+    "r[target] = the 32-bit word of external memory at byte r[a] + immediate, a multiple of 4. "
+    "What STORE wrote is there after a BARRIER; what is issued later comes after the read.",
     (
         _slot("target", 4, "register written; r0 stays zero", width=4),
         _slot("a", 5, "register", width=4),
@@ -245,7 +247,8 @@ READ = Instruction(
 CREDIT = Instruction(
     Opcode.CREDIT,
     Unit.SEQUENCER,
-    "Give `count` counts to a semaphore, in order with the instructions issued before and after.",
+    "Give `count` counts to a semaphore, in order with the instructions issued before and after: "
+    "they come before those that later instructions give.",
     (
         _slot("semaphore", 4, "its number", width=4),
         _slot("count", 6, "counts, at least 1"),
@@ -269,7 +272,7 @@ MATMUL = Instruction(
         _slot("tiles", 12, "output tiles in a group; their operands follow one another"),
         _slot("tiles_last", 13, "output tiles in the last group"),
         _slot("operand_stride", 14, "tiles from one output tile's first operand to the next one's, "
-              "in the ring; 0: `steps`"),
+              "in the ring and at most its size; 0: `steps`"),
     ),
 )
 
@@ -280,14 +283,17 @@ DRAIN = Instruction(
     "holds in their place (`accumulate`), apply a function, and write them: to activation words at "
     "destination + token * token_stride + group * group_stride, to wide memory likewise (in words "
     "of `lanes` channels), as a stream of activation words to STORE, or to operand memory with one "
-    "block exponent for each token of a group: as columns of `rows` channels (KEYS: token t in lane "
-    "(lane + t) mod `columns`, the first tile at destination + group * group_stride, token_stride "
+    "block exponent for each token of a group: as columns of `rows` channels (KEYS: token t in "
+    "lane (lane + t) mod `columns`, the first tile at destination + group * group_stride, token_stride "
     "further each time the lane wraps, a tile for every `rows` channels) or rows of `columns` "
     "channels (VALUES: token t in row (lane + t) mod `rows`, likewise one tile further each time "
-    "the row wraps, and token_stride tiles for every `columns` channels). The exponent goes to "
-    "lane c mod `lanes` of scale word c div `lanes`, c being entries + group * entries_stride + "
-    "t, as an entry of scale 2**15 and shift `offset` less the exponent (KEYS), or shift the exponent "
-    "(VALUES), and bias 0.",
+    "the row wraps, and token_stride tiles for every `columns` channels). Operands have 8 bits, "
+    "and V an exponent of at most 15; a group has at most 128 channels, and zeros fill the last "
+    "tile of KEYS. The exponent goes to lane c mod `lanes` of scale word c div `lanes`, c being "
+    "entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` less the "
+    "exponent (KEYS), or shift the exponent (VALUES), and bias 0. A shift keeps its low 7 bits, "
+    "here and with `factor`. An instruction must not add to what it writes itself, nor write "
+    "exponents to scale words that it reads.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),
@@ -311,8 +317,8 @@ DRAIN = Instruction(
         _slot("columns_last", 14, "valid columns of the very last tile; others become zero, and "
               "with `maximum` are left out; for KEYS and VALUES the first lane or row"),
         _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
-              "`maximum`: channels valid for token 0, one more for each further token, or 0 for "
-              "no such limit"),
+              "`maximum`: channels that it takes in for token 0, one more for each further token, "
+              "or 0 for no such limit"),
     ),
     DrainKind,
 )
@@ -322,8 +328,10 @@ NORM = Instruction(
     Unit.ROW,
     "For each token: find mean and deviation of `elements` fixed-point values of wide memory from "
     "the mantissas of their activation words, take the mean off (`centre`), divide by the "
-    "deviation, scale and add bias by channel, and write activation words, and with `back` also the "
-    "values in the place that they were read from.",
+    "deviation, scale and add bias by channel, and write activation words, and with `back` also "
+    "the values in the place that they were read from. In its scale entries bit 6 of a shift "
+    "negates the scale. Behind the last element are zeros, in both. Only what the words that are "
+    "written clip counts as saturation.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first activation word written"),
@@ -334,7 +342,7 @@ NORM = Instruction(
         Field("back", 8 * SLOT_BITS + 6, 1, "write wide memory, too"),
         _slot("source_stride", 9, "wide words from token to token"),
         _slot("tokens", 10, "M"),
-        _slot("elements", 11, "values of a token, N"),
+        _slot("elements", 11, "values of a token, N, at most `max_k`"),
         _slot("inverse", 12, "1 / N = inverse * 2**-inverse_shift, bit 15 set"),
         _slot("inverse_shift", 13, "see `inverse`", width=6),
         _slot("epsilon", 14, "added to the variance, LSB 2**-32, at least 1"),
@@ -345,8 +353,10 @@ SOFTMAX = Instruction(
     Opcode.SOFTMAX,
     Unit.ROW,
     "For each token: read `elements` scores from wide memory, write 2**(score - reference + "
-    "exponent) as activation words, the exponent being the shift of the element's scale entry, "
-    "and make the reciprocal of the sum without exponents the factor of row `row` + token.",
+    "exponent) as activation words, the exponent being the low 4 bits of the shift of the "
+    "element's scale entry, and make the reciprocal of the sum without exponents the factor of row "
+    "`row` + token. The row's reference must be that of the largest valid score. Behind the last "
+    "element are zeros.",
     (
         _slot("scale", 4, "scale word of the first element's exponent"),
         _slot("destination", 5, "first activation word written"),
@@ -355,7 +365,7 @@ SOFTMAX = Instruction(
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
         _slot("source_stride", 9, "wide words from token to token"),
         _slot("tokens", 10, "M"),
-        _slot("elements", 11, "scores of a token, S"),
+        _slot("elements", 11, "scores of a token, S, at most `max_k`"),
         _slot("row", 12, "first row", width=8),
         _slot("causal", 13, "elements valid for token 0, one more for each further token; others "
               "have probability 0; 0: all are valid"),

@@ -386,8 +386,8 @@ def test_counts():
         lambda p: p.store(StoreKind.WIDE, address=0, elements=1, rows=2, beats=3),
     )
     assert counts == {
-        "INSTRUCTIONS": 2, "ARRAY_BUSY": 0, "VECTOR_BUSY": 0, "LOAD_BEATS": 27, "STORE_BEATS": 6,
-        "SATURATIONS": 0, "FLUSHES": 0,
+        "INSTRUCTIONS": 2, "ARRAY_BUSY": 0, "VECTOR_BUSY": 0, "ROW_BUSY": 0, "LOAD_BEATS": 27,
+        "STORE_BEATS": 6, "SATURATIONS": 0, "FLUSHES": 0,
     }  # fmt: skip
 
 
@@ -427,7 +427,7 @@ E = ErrorCode
          "activation word 8190 is beyond"),
         (Opcode.MATMUL, MATMUL | {"post_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to"),
         (Opcode.MATMUL, MATMUL | {"wait_outer": 16 + 4}, E.SEMAPHORE, "no semaphore 4, only 0 to"),
-        (Opcode.DRAIN, DRAIN | {"kind": 3}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 3"),
+        (Opcode.DRAIN, DRAIN | {"kind": 5}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 5"),
         *((Opcode.DRAIN, DRAIN | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("tokens", "groups", "tiles", "tiles_last")),
         (Opcode.DRAIN, DRAIN | {"scale": 511}, E.ADDRESS_RANGE, "scale word 512 is beyond"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import ArrayConfig
+from systolith_hw.config import VALUE_WINDOW, ArrayConfig
 from systolith_hw.tables import Function
 
 from ..vector.exponential import exponentiate, reference
@@ -20,7 +20,6 @@ from ..vector.row import Factor, normal_factor, reciprocal_factor, row_sums, sca
 
 __all__ = [
     "VALUE_BASE",
-    "VALUE_WINDOW",
     "EncoderLayer",
     "Linear",
     "Norm",
@@ -31,9 +30,6 @@ __all__ = [
 ]
 
 Integers = NDArray[np.int64]
-
-VALUE_WINDOW = 15
-"""Largest block exponent of V, which the exponential folds into the probabilities."""
 
 VALUE_BASE = 3
 """Fixed-point bits below V's exponent 0: V may be as large as 2**9, its LSB no less than 2**-13."""
