@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import VALUE_WINDOW, ArrayConfig
+from systolith_hw.config import SCALE_BITS, VALUE_WINDOW, ArrayConfig
 from systolith_hw.tables import Function
 
 from ..vector.exponential import exponentiate, reference
@@ -26,6 +26,7 @@ __all__ = [
     "Words",
     "attend",
     "encode",
+    "probability_base",
     "to_words",
 ]
 
@@ -115,9 +116,9 @@ class EncoderLayer:
         H; each has D = N / H features.
     query, key, value, output, up, down : Linear
     attention_norm, output_norm : Norm
-    score : Factor
+    score_shift : int
         From products of the mantissas of a query's words and a key to scores in powers of two,
-        for a key of exponent 0: log2(e) / sqrt(D), and the LSBs.
+        for a key of exponent 0: ``2**15 * 2**-shift``. The query's matrix has log2(e) / sqrt(D).
     base : int
         Fixed-point bits below exponent 0 of all words but V's.
     output_chunk, down_chunk : int
@@ -133,7 +134,7 @@ class EncoderLayer:
     down: Linear
     attention_norm: Norm
     output_norm: Norm
-    score: Factor
+    score_shift: int
     base: int
     output_chunk: int
     down_chunk: int
@@ -174,6 +175,11 @@ def to_words(array: ArrayConfig, z: Integers, base: int) -> Words:
     return Words(mantissas, exponents)
 
 
+def probability_base(array: ArrayConfig) -> int:
+    """Return the base of probabilities, whose largest exponent must still hold 31 bits."""
+    return max(0, 31 - array.window - (array.mantissa_bits - 1))
+
+
 def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
     """Return the context of all heads, fixed point (S, N), of one sentence's words (S, N)."""
     split = (len(x.exponents), layer.heads, -1)
@@ -186,14 +192,13 @@ def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
         window=min(array.window, VALUE_WINDOW),
     )  # fmt: skip
 
-    # The largest exponent must still hold a probability of 31 bits.
-    power_base = max(0, 31 - array.window - (array.mantissa_bits - 1))
+    power_base = probability_base(array)
     context = np.empty_like(query)
     for head in range(layer.heads):
         queries = to_words(array, query[:, head], layer.base)
         products = queries.times(keys[:, head].T)  # (S, S): a row for each query
-        shift = layer.score.shift - key_exponents[:, head]
-        scores, _ = requantize(products, layer.score.scale, shift, 0)
+        shift = layer.score_shift - key_exponents[:, head]
+        scores, _ = requantize(products, 1 << SCALE_BITS - 1, shift, 0)
         powers, summands = exponentiate(
             scores, reference(scores), np.broadcast_to(value_exponents[:, head], scores.shape)
         )

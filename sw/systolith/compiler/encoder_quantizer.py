@@ -106,19 +106,22 @@ def quantize_layer(
     """Return a layer in integers, whose chunks are by default all inputs."""
     base = word_base(config)
     features = layer.query.weights.shape[1] // layer.heads
-    # Scores in powers of two; the mantissas of queries and of keys have LSB 2**(base - 16).
-    score = math.log2(math.e) / math.sqrt(features) * 2.0 ** (2 * base - FRACTION)
+    # Scores in powers of two.
+    sharpness = math.log2(math.e) / math.sqrt(features)
+    query = FloatLinear(layer.query.weights * sharpness, layer.query.bias * sharpness)
     inputs = {
-        "query": grams.attention, "key": grams.attention, "value": grams.attention,
-        "output": grams.output, "up": grams.up, "down": grams.down,
+        "key": grams.attention, "value": grams.attention, "output": grams.output,
+        "up": grams.up, "down": grams.down,
     }  # fmt: skip
     return EncoderLayer(
         heads=layer.heads,
+        query=quantize_linear(query, grams.attention, base),
         **{name: quantize_linear(getattr(layer, name), gram, base)
            for name, gram in inputs.items()},
         attention_norm=quantize_norm(layer.attention_norm),
         output_norm=quantize_norm(layer.output_norm),
-        score=factor(score),
+        # The mantissas of queries and of keys have LSB 2**(base - 16).
+        score_shift=SCALE_BITS - 1 + FRACTION - 2 * base,
         base=base,
         output_chunk=output_chunk or len(layer.output.weights),
         down_chunk=down_chunk or len(layer.down.weights),
