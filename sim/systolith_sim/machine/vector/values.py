@@ -16,7 +16,7 @@ __all__ = ["finish_values"]
 
 FUNCTIONS = {DrainFunction.GELU: Function.GELU, DrainFunction.SILU: Function.SILU}
 
-Constants = tuple[NDArray[np.int64], ...]
+Constants = tuple[NDArray[np.integer], ...]
 
 
 def finish_values(run: Run, part: Part) -> NDArray[np.int64]:
