@@ -7,12 +7,12 @@ from systolith.compiler.encoder_layer import LayerProgram
 from systolith.compiler.encoder_places import LayerShape, place_layer
 from systolith.compiler.encoder_quantizer import measure_grams, quantize_layer
 from systolith.program import Program
-from systolith_hw.config import NEGATIVE_SHIFT
+from systolith_hw.config import NEGATIVE_SHIFT, ConfigError
 from systolith_hw.presets import PRESETS
-from systolith_sim.machine import Machine
+from systolith_sim.machine import Deadlock, Machine, Race
 from systolith_sim.transformer import encoder
 
-from .machine_bench import CONFIGS
+from .machine_bench import CONFIGS, instructions, without
 from .test_golden_encoder import random_layer
 
 ROOMY = {
@@ -38,6 +38,8 @@ class Chip:
         layer = random_layer(rng, FEATURES, HEADS, HIDDEN)
         sentences = [rng.normal(0, 1, (10, FEATURES)) for _ in range(4)]
         grams = measure_grams([layer], sentences)[0]
+        for norm in (layer.attention_norm, layer.output_norm):
+            norm.gamma[::3] *= -1
         self.layer = quantize_layer(self.config, layer, grams, **chunks)
         self.z = np.rint(rng.normal(0, 1, (tokens, FEATURES)) * 65536).astype(np.int64)
         self.shape = LayerShape(tokens, FEATURES, HEADS, HIDDEN)
@@ -126,3 +128,42 @@ def test_layers_follow_each_other_and_are_added_in_chunks():
     for _ in range(3):
         expected = encoder.encode(chip.config.array, chip.layer, expected)
     np.testing.assert_array_equal(chip.result()[0], expected)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "fine"])
+def test_every_semaphore_is_needed(name):
+    """Without a wait something races, without a post somebody waits for ever."""
+    chip = Chip(name, 5)
+    program = chip.program(layers=2)
+    parts = instructions(program)
+    waits = [
+        (pc, field)
+        for pc, (_, fields) in enumerate(parts[: len(parts) // 2])
+        for field in ("wait_inner", "wait_outer")
+        if fields.get(field)
+    ]
+    assert len(waits) == 3 * HEADS + 5
+    for pc, field in waits:
+        with pytest.raises(Race):
+            chip.machine.run(without(program, pc, field))
+    for pc, (_, fields) in enumerate(parts[: len(parts) // 2]):
+        for field in ("post_inner", "post_outer"):
+            if fields.get(field):
+                with pytest.raises(Deadlock):
+                    chip.machine.run(without(program, pc, field))
+
+
+@pytest.mark.parametrize(
+    "changes, settings, words",
+    [
+        ({"tokens": 33}, {}, "two heads of 33 tokens do not fit vector.rows, 64"),
+        ({"hidden": 100}, {}, "hidden must be a multiple of 8 .* not 100"),
+        ({"heads": 4}, {}, "features / heads must be a multiple of 8 .* not 12"),
+        ({}, {"memory.operand_tiles": 287}, "operand_tiles is 287, but .* needs 288 or more"),
+        ({}, {"memory.wide_words": 70}, "memory.wide_words is 70, but"),
+    ],
+)
+def test_refusals(changes, settings, words):
+    shape = {"tokens": 5, "features": FEATURES, "heads": HEADS, "hidden": HIDDEN} | changes
+    with pytest.raises(ConfigError, match=words):
+        place_layer(ROOMY["small"].replace(settings), LayerShape(**shape))

@@ -336,6 +336,10 @@ MATMUL = {
     "steps": 1, "tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1, "ring_end": 100,
 }  # fmt: skip
 DRAIN = {"tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1, "columns_last": 8, "kind": 1}
+NORM = {"tokens": 1, "elements": 8, "inverse": 1 << 15, "inverse_shift": 18, "epsilon": 1}
+SOFTMAX = {"tokens": 1, "elements": 8}
+KEYS = DRAIN | {"kind": 3, "columns_last": 0, "entries": 2000}
+VALUES = KEYS | {"kind": 4}
 LOAD = {"rows": 1, "beats": 8, "elements": 1, "kind": 3, "ring_end": 512}
 STORE = {"rows": 1, "beats": 8, "elements": 1, "kind": 1}
 E = ErrorCode
@@ -363,6 +367,42 @@ E = ErrorCode
         (Opcode.DRAIN, DRAIN | {"destination": 511}, E.ADDRESS_RANGE, "wide word 512 is beyond"),
         (Opcode.DRAIN, DRAIN | {"destination": 4096, "kind": 0}, E.ADDRESS_RANGE,
          "activation word 4096 is beyond"),
+        (Opcode.MATMUL, MATMUL | {"operand_stride": 101}, E.ADDRESS_RANGE,
+         "operand_stride 101 is beyond the ring of 100"),
+        (Opcode.DRAIN, DRAIN | {"function": 3}, E.ILLEGAL_INSTRUCTION, "DRAIN has no function 3"),
+        *((Opcode.DRAIN, DRAIN | {name: 1, "kind": kind}, E.ILLEGAL_INSTRUCTION,
+           f"{name} is for WIDE, not for {DrainKind(kind).name}")
+          for name in ("accumulate", "maximum") for kind in (0, 2, 3, 4)),
+        (Opcode.DRAIN, DRAIN | {"maximum": 1, "groups": 2}, E.ILLEGAL_INSTRUCTION,
+         "maximum is for one group, not for 2"),
+        (Opcode.DRAIN, DRAIN | {"maximum": 1, "row": 64}, E.ADDRESS_RANGE,
+         "reference of row 64 is beyond the memory of 64"),
+        (Opcode.DRAIN, DRAIN | {"factor": 1, "row": 255}, E.ADDRESS_RANGE,
+         "factor of row 255 is beyond the memory of 64"),
+        (Opcode.DRAIN, DRAIN | {"accumulate": 1, "destination": 511}, E.ADDRESS_RANGE,
+         "wide word 512 is beyond"),
+        *((Opcode.DRAIN, KEYS | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
+          for name in ("tokens", "groups", "tiles")),
+        (Opcode.DRAIN, KEYS | {"columns_last": 8}, E.ADDRESS_RANGE, "lane 8 is beyond"),
+        (Opcode.DRAIN, VALUES | {"columns_last": 8}, E.ADDRESS_RANGE, "row 8 is beyond"),
+        (Opcode.DRAIN, KEYS | {"tiles": 17}, E.ADDRESS_RANGE, "136 channels .* only 128"),
+        (Opcode.DRAIN, KEYS | {"destination": 100}, E.ADDRESS_RANGE, "tile 100 is beyond"),
+        (Opcode.DRAIN, VALUES | {"destination": 100}, E.ADDRESS_RANGE, "tile 100 is beyond"),
+        (Opcode.DRAIN, KEYS | {"entries": 2048}, E.ADDRESS_RANGE, "scale word 512 is beyond"),
+        *((Opcode.NORM, NORM | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
+          for name in ("tokens", "elements", "epsilon")),
+        (Opcode.NORM, NORM | {"inverse": 0x7FFF}, E.ILLEGAL_INSTRUCTION, "inverse 0x7fff must be"),
+        *((Opcode.SOFTMAX, SOFTMAX | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
+          for name in ("tokens", "elements")),
+        (Opcode.SOFTMAX, SOFTMAX | {"row": 64}, E.ADDRESS_RANGE, "row 64 is beyond"),
+        *((opcode, fields | {name: depth}, E.ADDRESS_RANGE, f"{what} word {depth + more} is")
+          for opcode, fields in ((Opcode.NORM, NORM), (Opcode.SOFTMAX, SOFTMAX))
+          for name, depth, what, more in (("source", 511, "wide", 1), ("scale", 511, "scale", 1),
+                                          ("destination", 4096, "activation", 0))),
+        *((opcode, fields | {"elements": 4097}, E.ADDRESS_RANGE, "4097, but array.max_k is 4096")
+          for opcode, fields in ((Opcode.NORM, NORM), (Opcode.SOFTMAX, SOFTMAX))),
+        (Opcode.NORM, NORM | {"wait_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to 3"),
+        (Opcode.SOFTMAX, SOFTMAX | {"post_outer": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only"),
         (Opcode.LOAD, LOAD | {"kind": 5}, E.ILLEGAL_INSTRUCTION, "LOAD has no kind 5"),
         *((Opcode.LOAD, LOAD | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("rows", "beats", "elements")),
@@ -389,7 +429,7 @@ def test_errors(opcode, fields, code, words):
     machine = Machine(config, 1 << 15)
     units = {
         Opcode.MATMUL: Unit.ARRAY, Opcode.DRAIN: Unit.VECTOR, Opcode.LOAD: Unit.LOAD,
-        Opcode.STORE: Unit.STORE,
+        Opcode.STORE: Unit.STORE, Opcode.NORM: Unit.ROW, Opcode.SOFTMAX: Unit.ROW,
     }  # fmt: skip
     program = encode(Opcode.BARRIER) + encode(opcode, **fields)
     if opcode == Opcode.DRAIN:
