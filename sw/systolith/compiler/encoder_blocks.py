@@ -105,10 +105,10 @@ class BlocksPart:
             return
         writer = self.writer
         writer.read_header(self.count, Header.CONTEXTS)
-        # Each row takes a count; what it loads, again and again, is there already.
+        # Each row takes a count; nobody reads what it loads.
         self.program.load(
             LoadKind.SCALE, address=writer.address("unity"), elements=1, row_stride=0, rows=0,
-            local=self.plan.unity, patches={"rows": self.count}, wait_inner=writer.spilt,
+            local=self.plan.spare, patches={"rows": self.count}, wait_inner=writer.spilt,
         )  # fmt: skip
 
     def _fetch(self) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import NEGATIVE_SHIFT
+from systolith_hw.config import NEGATIVE_SHIFT, SCALE_BITS
 from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes
 from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm, Words
 from systolith_sim.transformer.model import EncoderModel
@@ -20,8 +20,8 @@ from .layout import MemoryMap, Region, pad
 
 __all__ = ["EncoderLayout"]
 
-UNITY = (0x8000, 15)
-"""Scale and shift that change nothing."""
+UNITY_SHIFT = SCALE_BITS - 1
+"""With which a scale of 2**15 changes nothing."""
 
 Integers = NDArray[np.int64]
 
@@ -123,11 +123,13 @@ class EncoderLayout:
     def parts(self, model: EncoderModel) -> dict[int, bytes]:
         """Return by address all that runs have in common."""
         regions, plan = self.regions, self.plan
-        identity = np.eye(plan.unit, dtype=np.int64)
+        # The embeddings' words times the identity have the LSB 2**base.
+        shift = max(0, UNITY_SHIFT - model.base)
+        identity = np.eye(plan.unit, dtype=np.int64) << model.base + shift - UNITY_SHIFT
         ones = np.ones(plan.unit, np.int64)
         parts = {
             regions["identity"].address: self._panels(identity),
-            regions["unity"].address: pack_scales(UNITY[0] * ones, UNITY[1] * ones, 0 * ones),
+            regions["unity"].address: pack_scales(ones << UNITY_SHIFT, shift * ones, 0 * ones),
             regions["norm"].address: _norm_table(model.norm),
             regions["words"].address: self._rows(model.words),
             regions["positions"].address: self._rows(model.positions),

@@ -262,6 +262,11 @@ class EncoderPlan:
         return self.value_entries + 2 * self.units * self.unit_entries
 
     @property
+    def spare(self) -> int:
+        """A scale word that nobody reads."""
+        return self.unity + self.unit_entries
+
+    @property
     def scale_need(self) -> int:
         """Words altogether."""
-        return self.unity + self.unit_entries
+        return self.spare + 1
