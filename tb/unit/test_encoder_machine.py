@@ -68,7 +68,8 @@ class Chip:
         count = self.shape.tokens * FEATURES // self.config.vector.lanes
         fixed = chip.wide[self.places.fixed : self.places.fixed + count].reshape(split)
         mantissas = chip.mantissas[part].reshape(*split, self.config.array.rows)
-        return fixed, encoder.Words(mantissas, chip.exponents[part].reshape(split))
+        exponents = chip.exponents[part].reshape(split)
+        return fixed, encoder.Words(mantissas.astype(np.int64), exponents.astype(np.int64))
 
     def _scribble(self, rng):
         """Leave nothing zero."""
@@ -94,7 +95,8 @@ class Chip:
 
     def _write_entries(self, first, *tables):
         chip, lanes = self.machine.chip, self.config.vector.lanes
-        for memory, table in zip((chip.scale, chip.shift, chip.bias), tables, strict=True):
+        for name, table in zip(("scale", "shift", "bias"), tables, strict=True):
+            memory = getattr(chip, name)
             memory[first : first + len(table) // lanes] = table.reshape(-1, lanes)
 
     def _write_input(self):

@@ -159,8 +159,10 @@ def test_listing():
         "    0  READ target=r3 a=length immediate=8",
         "    1  CALC target=r4 a=r3 b=length operation=MINIMUM",
         "    2  CREDIT semaphore=s0 count=2",
-        "    3  DRAIN.WIDE function=GELU tokens=1 groups=1 tiles=1 tiles_last=1 columns_last=8 "
-        "row+=r4",
+        (
+            "    3  DRAIN.WIDE function=GELU tokens=1 groups=1 tiles=1 tiles_last=1 columns_last=8 "
+            "row+=r4"
+        ),
         "    4  END",
     ]
     assert describe(bytes(32)) == "(opcode 0x00 is illegal)"

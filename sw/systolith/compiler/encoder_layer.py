@@ -1,5 +1,7 @@
 """The program of an encoder layer whose parameters are on the chip."""
 
+from typing import TypedDict
+
 from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_sim.transformer.encoder import VALUE_BASE, EncoderLayer, Norm, probability_base
 
@@ -7,6 +9,14 @@ from ..program import Program
 from .encoder_places import LayerPlaces, LayerShape
 
 __all__ = ["LayerProgram"]
+
+
+class Loops(TypedDict, total=False):
+    """What a MATMUL and its DRAIN have in common."""
+
+    tokens: int
+    groups: int
+    tiles: int
 
 
 class LayerProgram:
@@ -72,35 +82,41 @@ class LayerProgram:
         shape, places, steps = self._shape, self._places, self._shape.features // self._rows
         head = shape.features // shape.heads
         tiles = head // self._columns
-        operands = {"tokens": shape.tokens, "groups": shape.heads, "tiles": tiles}
-        inputs = {
-            "activation": places.words, "steps": steps, "tokens": shape.tokens, "tiles": tiles
-        }  # fmt: skip
-        # The first head of V goes token by token behind the layer before. Only with its DRAIN issued
-        # can a core in which instructions stand go on to the other heads.
+        loops: Loops = {"tokens": shape.tokens, "groups": shape.heads, "tiles": tiles}
+        # The first head of V goes token by token behind the layer before. Only with its DRAIN
+        # issued can a core in which instructions stand go on to the other heads.
         first = places.operands["value"]
-        self._program.matmul(operand=first, wait_inner=self._waits_for_input, **inputs)
+        self._program.matmul(
+            operand=first, activation=places.words, steps=steps, tokens=shape.tokens, tiles=tiles,
+            wait_inner=self._waits_for_input,
+        )  # fmt: skip
         self._program.drain_operands(
             DrainKind.VALUES, scale=places.scales["value"], destination=places.values,
             token_stride=places.value_tiles // tiles, group_stride=places.value_tiles,
             entries=places.value_exponents, entries_stride=places.padded,
-            exponent_base=VALUE_BASE, **operands,
+            exponent_base=VALUE_BASE, **loops,
         )  # fmt: skip
         if shape.heads > 1:
-            second = first + tiles * steps
-            self._program.matmul(operand=second, groups=shape.heads - 1, **inputs)
-        self._program.matmul(operand=places.operands["key"], groups=shape.heads, **inputs)
+            self._program.matmul(
+                operand=first + tiles * steps, activation=places.words, steps=steps,
+                tokens=shape.tokens, groups=shape.heads - 1, tiles=tiles,
+            )  # fmt: skip
+        self._program.matmul(
+            operand=places.operands["key"], activation=places.words, steps=steps, **loops
+        )
         self._program.drain_operands(
             DrainKind.KEYS, scale=places.scales["key"], destination=places.keys,
             token_stride=head // self._rows, group_stride=places.key_tiles,
             entries=places.key_exponents, entries_stride=places.padded,
-            offset=layer.score_shift, exponent_base=layer.base, **operands,
+            offset=layer.score_shift, exponent_base=layer.base, **loops,
         )  # fmt: skip
-        self._program.matmul(operand=places.operands["query"], groups=shape.heads, **inputs)
+        self._program.matmul(
+            operand=places.operands["query"], activation=places.words, steps=steps, **loops
+        )
         self._program.drain(
             DrainKind.ACTIVATION, scale=places.scales["query"], destination=places.queries,
             token_stride=steps, group_stride=head // self._rows, exponent_base=layer.base,
-            post_outer=self._projected, **operands,
+            post_outer=self._projected, **loops,
         )  # fmt: skip
 
     def _score(self, layer: EncoderLayer, head: int) -> None:
@@ -154,7 +170,8 @@ class LayerProgram:
         """Multiply words by a matrix, chunk by chunk, and add that to the wide words."""
         shape, places = self._shape, self._places
         inputs, words = shape.inputs(name), shape.inputs(name) // self._rows
-        loops = {"tokens": shape.tokens, "tiles": shape.outputs(name) // self._columns}
+        tiles = shape.outputs(name) // self._columns
+        loops: Loops = {"tokens": shape.tokens, "tiles": tiles}
         for first in range(0, inputs, chunk):
             end = min(first + chunk, inputs)
             self._program.matmul(
@@ -182,7 +199,7 @@ class LayerProgram:
     def _expand(self, layer: EncoderLayer) -> None:
         """Compute the hidden words."""
         shape, places = self._shape, self._places
-        loops = {"tokens": shape.tokens, "tiles": shape.hidden // self._columns}
+        loops: Loops = {"tokens": shape.tokens, "tiles": shape.hidden // self._columns}
         self._program.matmul(
             operand=places.operands["up"], steps=shape.features // self._rows,
             activation=places.words, wait_inner=self._normed, **loops,
