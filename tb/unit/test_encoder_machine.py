@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from systolith.compiler.encoder_layer import LayerProgram
-from systolith.compiler.encoder_places import LayerShape, place_layer
 from systolith.compiler.encoder_quantizer import measure_grams, quantize_layer
 from systolith.program import Program
 from systolith_hw.config import NEGATIVE_SHIFT, ConfigError
@@ -12,6 +10,8 @@ from systolith_hw.presets import PRESETS
 from systolith_sim.machine import Deadlock, Machine, Race
 from systolith_sim.transformer import encoder
 
+from .layer_places import LayerShape, place_layer
+from .layer_program import LayerProgram
 from .machine_bench import CONFIGS, instructions, without
 from .test_golden_encoder import random_layer
 

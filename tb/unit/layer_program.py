@@ -1,12 +1,12 @@
-"""The program of an encoder layer whose parameters are on the chip."""
+"""The program of an encoder layer written by hand, its parameters all on the chip."""
 
 from typing import TypedDict
 
+from systolith.program import Program
 from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_sim.transformer.encoder import VALUE_BASE, EncoderLayer, Norm, probability_base
 
-from ..program import Program
-from .encoder_places import LayerPlaces, LayerShape
+from .layer_places import LayerPlaces, LayerShape
 
 __all__ = ["LayerProgram"]
 
