@@ -271,7 +271,7 @@ def test_operands(name, kind, first):
     machine = random_machine(config)
     array, lanes, tiles = config.array, config.vector.lanes, 2
     tokens = 2 * max(array.rows, array.columns) + 3 if array.rows < 20 else 5
-    machine.chip.shift[:], machine.chip.bias[:] = 29, 0
+    machine.chip.shift[:], machine.chip.bias[:90] = 29, 0
     groups, matmul = product(machine, tokens=tokens, tile_counts=[tiles, tiles])
     finished, saturations = finish(machine, groups, scale=3, columns_last=array.columns)
     window = array.window if kind == DrainKind.KEYS else min(array.window, VALUE_WINDOW)

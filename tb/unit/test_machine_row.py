@@ -12,6 +12,7 @@ from systolith_sim.errors import ProgramError
 from systolith_sim.machine import Deadlock, Machine, Race
 from systolith_sim.transformer.encoder import Norm, to_words
 from systolith_sim.vector.exponential import exponentiate, reference
+from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.row import (
     Factor,
     normal_factor,
@@ -135,6 +136,37 @@ def test_softmax(name, causal, index):
     ))  # fmt: skip
     compare(machine, expected)
     assert counts["ROW_BUSY"] == count * TOKENS
+
+
+def test_words_count():
+    """Only words that are written count: not those of NORM's statistics."""
+    config = ROOMY["fine"]
+    array, machine = config.array, random_machine(ROOMY["fine"])
+    chip, elements = machine.chip, 2 * config.array.rows
+    chip.wide[:] = np.random.default_rng(1).integers(-(2**31), 2**31, chip.wide.shape)
+    chip.shift[:], chip.bias[:] = 40, 1 << 30
+    chip.bias[: array.rows // config.vector.lanes] = 1
+    z = chip.wide[: elements // config.vector.lanes].ravel().astype(np.int64)
+    entries = [table[: len(z)].ravel()[: len(z)] for table in (chip.scale, chip.shift, chip.bias)]
+    inverse = factor(1 / elements)
+    y = normed(config, z[None], [item.astype(np.int64) for item in entries], inverse, 1, 4, True)
+    *_, saturations, flushes = normalize(
+        y.reshape(-1, array.rows), 4, mantissa_bits=array.mantissa_bits, window=array.window
+    )
+    counts = run(machine, lambda p: p.norm(
+        elements=elements, inverse=inverse, epsilon=1, source=0, destination=0, exponent_base=4,
+    ))  # fmt: skip
+    assert counts["SATURATIONS"] == saturations > 0
+    assert counts["FLUSHES"] == flushes == 1
+
+    chip.wide[: elements // config.vector.lanes] = 0
+    chip.wide[0] = 14 << FRACTION
+    chip.reference[0] = 14
+    chip.shift[:] = 0
+    counts = run(machine, lambda p: p.softmax(
+        elements=elements, source=0, destination=0, exponent_base=2
+    ))  # fmt: skip
+    assert counts["FLUSHES"] == 1
 
 
 def test_scores_must_fit_their_reference():

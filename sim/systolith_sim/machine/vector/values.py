@@ -62,11 +62,12 @@ def _factors(run: Run, part: Part) -> Constants:
 
 
 def _held(run: Run, part: Part) -> NDArray[np.int64]:
-    """Return what wide memory holds in the place of the values (turns, channels)."""
-    line, shadow = run.lines[Unit.VECTOR], run.shadows.wide
+    """Return what wide memory holds in the place of the values (turns, channels).
+
+    Whoever may not read it may not write it either, so that races are found later.
+    """
     words = part.places(part.tiles * run.config.beats_per_result)
-    require_inside(line, words, shadow)
-    shadow.read(line, words, part.time, part.known())
+    require_inside(run.lines[Unit.VECTOR], words, run.shadows.wide)
     return run.chip.wide[words].reshape(len(words), -1).astype(np.int64)
 
 
