@@ -2,15 +2,9 @@
 
 import numpy as np
 
-from systolith.compiler.encoder_fit import plan_encoder
-from systolith.compiler.encoder_layout import EncoderLayout
-from systolith.compiler.encoder_plan import EncoderPlan
-from systolith.compiler.encoder_program import write_encoder
 from systolith.compiler.encoder_quantizer import Grams, quantize_layer, quantize_norm, word_base
-from systolith.compiler.encoder_shape import EncoderShape
+from systolith.encoder import CompiledEncoder, MachineEncoder
 from systolith_hw.config import Config
-from systolith_hw.isa import Register
-from systolith_sim.machine import Machine
 from systolith_sim.transformer.encoder import to_words
 from systolith_sim.transformer.model import EncoderModel
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm
@@ -52,40 +46,19 @@ def random_model(
     )  # fmt: skip
 
 
-class Compiled:
-    """An encoder on a machine."""
+class Compiled(MachineEncoder):
+    """An encoder on the machine, with its golden model."""
 
     def __init__(self, config: Config, model: EncoderModel, tokens: int, segments: int = 1) -> None:
-        self.config = config
+        self.encoder = CompiledEncoder.compile(config, model, tokens=tokens, segments=segments)
+        self.plan = self.encoder.plan
         self.model = model
-        self.plan: EncoderPlan = plan_encoder(
-            config, EncoderShape.of(model), tokens=tokens, segments=segments
-        )
-        self.layout = EncoderLayout(self.plan)
-        self.program = write_encoder(self.layout, model)
-        self.machine = Machine(config, self.layout.map.size)
-        for address, content in self.layout.parts(model).items():
-            self.machine.memory.write(address, content)
-
-    def run(self, sentences) -> tuple[list[np.ndarray], dict[str, int]]:
-        """Return each sentence's results, and the counts."""
-        layout, regions = self.layout, self.layout.regions
-        tables = layout.tables.pack(sentences, layout.context_bytes)
-        self.machine.memory.write(regions["tables"].address, tables)
-        total = sum(map(len, sentences))
-        counts = self.machine.run(self.program, {Register.LENGTH: total}).counts
-        residual = regions["residual"]
-        raw = self.machine.memory.read(residual.address, residual.size)
-        rows = np.frombuffer(raw, "<i4").reshape(self.plan.tokens, -1)
-        ends = np.cumsum([len(sentence) for sentence in sentences])
-        rows = rows[:total, : self.plan.shape.features]
-        return np.split(rows, ends[:-1]), counts
+        super().__init__(self.encoder)
 
     def check(self, sentences) -> dict[str, int]:
-        """Compare with the golden encoder."""
-        results, counts = self.run(sentences)
-        for sentence, result in zip(sentences, results, strict=True):
-            np.testing.assert_array_equal(
-                result, self.model.encode(self.config.array, sentence)
-            )
-        return counts
+        """Run some sentences and compare; return the counts."""
+        result = self.run(sentences)
+        for sentence, state in zip(sentences, result.states, strict=True):
+            golden = self.model.encode(self.plan.config.array, sentence)
+            np.testing.assert_array_equal(state, golden)
+        return result.counts
