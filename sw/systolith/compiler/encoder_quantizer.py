@@ -16,7 +16,15 @@ from systolith_sim.vector.row import CENTRED_FRACTION, Factor
 from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
 from .rounding import round_weights
 
-__all__ = ["Grams", "factor", "measure_grams", "quantize_layer", "quantize_norm", "word_base"]
+__all__ = [
+    "Grams",
+    "factor",
+    "measure_grams",
+    "quantize_layer",
+    "quantize_norm",
+    "score_shift",
+    "word_base",
+]
 
 LARGEST = 2.0**10
 """Activations up to this magnitude fit a word, where the config's window does not reach further."""
@@ -43,6 +51,11 @@ def word_base(config: Config) -> int:
     array = config.array
     largest = FRACTION + int(math.log2(LARGEST))
     return max(0, largest - array.window - (array.mantissa_bits - 1))
+
+
+def score_shift(base: int) -> int:
+    """Return the shift of scores for words of that base, whose mantissas have LSB 2**(base - 16)."""
+    return SCALE_BITS - 1 + FRACTION - 2 * base
 
 
 def factor(value: float) -> Factor:
@@ -120,8 +133,7 @@ def quantize_layer(
            for name, gram in inputs.items()},
         attention_norm=quantize_norm(layer.attention_norm),
         output_norm=quantize_norm(layer.output_norm),
-        # The mantissas of queries and of keys have LSB 2**(base - 16).
-        score_shift=SCALE_BITS - 1 + FRACTION - 2 * base,
+        score_shift=score_shift(base),
         base=base,
         output_chunk=output_chunk or len(layer.output.weights),
         down_chunk=down_chunk or len(layer.down.weights),
