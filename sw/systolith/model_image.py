@@ -22,7 +22,7 @@ MAGIC = b"SLTM"
 FORMAT_VERSION = 1
 
 HEADER = struct.Struct("<4sHHIIII")
-"""Magic, format version, ISA version, configuration hash, bytes of the manifest, of the parts, CRC."""
+"""Magic, versions of format and ISA, configuration hash, bytes of manifest and of parts, CRC-32."""
 
 
 @dataclass(frozen=True)

@@ -191,15 +191,13 @@ class HeadsPart:
             patches={"tokens": rows, "operand": operand, "steps": count},
             wait_inner=writer.softened,
         )  # fmt: skip
-        context = {} if plan.spill else {
-            "destination": plan.context + half * plan.head_queries,
-            "token_stride": plan.head_steps,
-        }  # fmt: skip
         program.drain(
-            DrainKind.STREAM if plan.spill else DrainKind.ACTIVATION, **context,
+            DrainKind.STREAM if plan.spill else DrainKind.ACTIVATION,
             tokens=0, tiles=plan.head_tiles, exponent_base=self.base, factor=True,
             row=half * plan.row_block, offset=VALUE_BASE + self.powers_base,
-            patches={"tokens": rows, **({} if plan.spill else {"destination": place})},
+            destination=0 if plan.spill else plan.context + half * plan.head_queries,
+            token_stride=0 if plan.spill else plan.head_steps,
+            patches={"tokens": rows} if plan.spill else {"tokens": rows, "destination": place},
             post_outer=writer.blended,
         )  # fmt: skip
         if plan.spill:

@@ -1,7 +1,7 @@
 """The program of a whole encoder: embedding, then a loop over its layers.
 
-One program serves all lengths: the host writes how many tokens there are to the register LENGTH, and
-the sentences' tables to external memory.
+One program serves all lengths: the host writes how many tokens there are to the register LENGTH,
+and the sentences' tables to external memory.
 """
 
 from systolith_hw.config import ConfigError

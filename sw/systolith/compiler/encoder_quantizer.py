@@ -54,7 +54,7 @@ def word_base(config: Config) -> int:
 
 
 def score_shift(base: int) -> int:
-    """Return the shift of scores for words of that base, whose mantissas have LSB 2**(base - 16)."""
+    """Return the shift of scores for words whose mantissas have LSB 2**(base - 16)."""
     return SCALE_BITS - 1 + FRACTION - 2 * base
 
 
@@ -70,22 +70,22 @@ def measure_grams(
     layers: Sequence[FloatLayer], sentences: Sequence[NDArray[np.floating]]
 ) -> list[Grams]:
     """Return each layer's :class:`Grams` over ``sentences``, inputs of layer 0, (S, N) each."""
+    ends = np.cumsum([len(sentence) for sentence in sentences])
+    x = np.concatenate(list(sentences))
     result = []
     for layer in layers:
-        sums: dict[str, NDArray[np.float64]] = {}
-        after = []
-        for x in sentences:
-            context = mix(layer, x)
-            middle = layer.attention_norm(x + layer.output(context))
-            hidden = gelu(layer.up(middle))
-            after.append(layer.output_norm(middle + layer.down(hidden)))
-            inputs = {"attention": x, "output": context, "up": middle, "down": hidden}
-            for name, value in inputs.items():
-                gram = value.T.astype(np.float64) @ value
-                sums[name] = sums[name] + gram if name in sums else gram
-        sentences = after
-        result.append(Grams(**sums))
+        # Only attention knows where sentences end.
+        context = np.concatenate([mix(layer, part) for part in np.split(x, ends[:-1])])
+        middle = layer.attention_norm(x + layer.output(context))
+        hidden = gelu(layer.up(middle))
+        result.append(Grams(*(_gram(inputs) for inputs in (x, context, middle, hidden))))
+        x = layer.output_norm(middle + layer.down(hidden))
     return result
+
+
+def _gram(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
+    values = inputs.astype(np.float64)
+    return values.T @ values
 
 
 def quantize_norm(norm: FloatNorm) -> Norm:

@@ -1,6 +1,5 @@
 """How large an encoder is."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from systolith_hw.config import HEAD_CHANNELS, Config, ConfigError
@@ -69,24 +68,29 @@ class EncoderShape:
         ConfigError
         """
         array, sequencer = config.array, config.sequencer
-        sizes: Sequence[tuple[bool, str]] = (
-            (self.features % self.heads == 0,
-             f"{self.features} features do not make {self.heads} heads of equal size"),
-            (self.head % max(array.rows, array.columns) == 0,
-             f"a head of {self.head} features is no multiple of array.rows {array.rows} and "
-             f"array.columns {array.columns}; lower them"),
-            (self.head <= HEAD_CHANNELS,
-             f"a head has {self.head} features, and at most {HEAD_CHANNELS} share an exponent"),
-            (self.hidden % array.rows == 0,
-             f"{self.hidden} hidden values are no multiple of array.rows, {array.rows}"),
-            (self.features <= array.max_k,
-             f"array.max_k must be at least {self.features}, not {array.max_k}"),
-            (sequencer.queue_depth >= QUEUE_DEPTH,
-             f"an encoder needs a sequencer.queue_depth of at least {QUEUE_DEPTH}, so that a unit "
-             f"can wait while others are given work; it is {sequencer.queue_depth}"),
-            (sequencer.loop_depth >= LOOP_DEPTH,
-             f"sequencer.loop_depth must be at least {LOOP_DEPTH}, not {sequencer.loop_depth}"),
-        )  # fmt: skip
-        for legal, sentence in sizes:
-            if not legal:
-                raise ConfigError(f"this encoder cannot be compiled: {sentence}")
+        queue, loops = sequencer.queue_depth, sequencer.loop_depth
+        sentence = ""
+        if self.features % self.heads:
+            sentence = f"{self.features} features do not make {self.heads} heads of equal size"
+        elif self.head % max(array.rows, array.columns):
+            sentence = (
+                f"a head of {self.head} features is no multiple of array.rows {array.rows} and "
+                f"array.columns {array.columns}; lower them"
+            )
+        elif self.head > HEAD_CHANNELS:
+            sentence = (
+                f"a head has {self.head} features, and at most {HEAD_CHANNELS} share an exponent"
+            )
+        elif self.hidden % array.rows:
+            sentence = f"{self.hidden} hidden values are no multiple of array.rows, {array.rows}"
+        elif self.features > array.max_k:
+            sentence = f"array.max_k must be at least {self.features}, not {array.max_k}"
+        elif queue < QUEUE_DEPTH:
+            sentence = (
+                f"it needs a sequencer.queue_depth of at least {QUEUE_DEPTH}, so that one unit can "
+                f"wait while others are given work; it is {queue}"
+            )
+        elif loops < LOOP_DEPTH:
+            sentence = f"sequencer.loop_depth must be at least {LOOP_DEPTH}, not {loops}"
+        if sentence:
+            raise ConfigError(f"this encoder cannot be compiled: {sentence}")

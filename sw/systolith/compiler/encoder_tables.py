@@ -90,19 +90,21 @@ class InputTables:
         ------
         ConfigError
         """
-        plan = self.plan
-        for legal, sentence in (
-            (min(lengths, default=0) > 0, "every sentence must have at least one token"),
-            (sum(lengths) <= plan.tokens,
-             f"{sum(lengths)} tokens are too many: the program takes {plan.tokens}"),
-            (len(lengths) <= plan.segments,
-             f"{len(lengths)} sentences are too many: the program takes {plan.segments}"),
-            (max(lengths, default=0) <= plan.shape.positions,
-             f"a sentence of {max(lengths, default=0)} tokens is too long: the model has "
-             f"{plan.shape.positions} positions"),
-        ):  # fmt: skip
-            if not legal:
-                raise ConfigError(sentence)
+        plan, total, longest = self.plan, sum(lengths), max(lengths, default=0)
+        sentence = ""
+        if min(lengths, default=0) < 1:
+            sentence = "every sentence must have at least one token"
+        elif total > plan.tokens:
+            sentence = f"{total} tokens are too many: the program takes {plan.tokens}"
+        elif len(lengths) > plan.segments:
+            sentence = f"{len(lengths)} sentences are too many: the program takes {plan.segments}"
+        elif longest > plan.shape.positions:
+            sentence = (
+                f"a sentence of {longest} tokens is too long: the model has "
+                f"{plan.shape.positions} positions"
+            )
+        if sentence:
+            raise ConfigError(sentence)
 
     def pack(self, sentences: Sequence[Sequence[int]], run_bytes: int) -> bytes:
         """Return the words for some sentences of token numbers.

@@ -49,11 +49,15 @@ class MiniLM:
         self.layers: int = settings["num_hidden_layers"]
         self.heads: int = settings["num_attention_heads"]
         self.epsilon: float = settings["layer_norm_eps"]
+        self.features: int = settings["hidden_size"]
+        self.hidden: int = settings["intermediate_size"]
+        self.vocabulary: int = settings["vocab_size"]
+        self.longest: int = settings["max_position_embeddings"]
         self._tensors = safe_open(str(folder / "model.safetensors"), framework="numpy")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._check(settings)
+        self._check(types=settings["type_vocab_size"])
 
     @classmethod
     def fetch(cls, progress: Progress | None = None) -> "MiniLM":
@@ -118,21 +122,23 @@ class MiniLM:
 
     def embed(self, text: str) -> Floats:
         """Return the sentence's unit vector: the mean of the last layer's tokens."""
-        x = self.embedding(self.tokenize(text))
+        return self.embed_tokens(self.tokenize(text))
+
+    def embed_tokens(self, tokens: Sequence[int]) -> Floats:
+        """Return the unit vector of a sentence of token numbers."""
+        x = self.embedding(tokens)
         for number in range(self.layers):
             x = encode(self.layer(number), x)
         mean = x.mean(0)
         return mean / np.linalg.norm(mean)
 
-    def _check(self, settings: dict[str, int]) -> None:
+    def _check(self, types: int) -> None:
         """Compare the tensors with what config.json promises."""
-        features, hidden = settings["hidden_size"], settings["intermediate_size"]
+        features, hidden = self.features, self.hidden
         shapes: Shapes = {
-            "embeddings.word_embeddings.weight": (settings["vocab_size"], features),
-            "embeddings.position_embeddings.weight": (
-                settings["max_position_embeddings"], features
-            ),
-            "embeddings.token_type_embeddings.weight": (settings["type_vocab_size"], features),
+            "embeddings.word_embeddings.weight": (self.vocabulary, features),
+            "embeddings.position_embeddings.weight": (self.longest, features),
+            "embeddings.token_type_embeddings.weight": (types, features),
             **_vectors("embeddings.LayerNorm", features),
         }  # fmt: skip
         for number in range(self.layers):

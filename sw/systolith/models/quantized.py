@@ -74,8 +74,12 @@ def _round(
     """Round all layers, and keep them."""
     progress("measuring MiniLM on random tokens, once")
     floats = [model.layer(number) for number in range(model.layers)]
-    tokens = random_tokens(SENTENCES, len(model.words))
-    grams = measure_grams(floats, [model.embedding(sentence) for sentence in tokens])
+    words, positions, norm = model.words, model.positions, model.embedding_norm
+    sentences = [
+        norm(words[tokens] + positions[: len(tokens)])
+        for tokens in random_tokens(SENTENCES, len(words))
+    ]
+    grams = measure_grams(floats, sentences)
     progress("rounding MiniLM's weights, once")
     layers = []
     for number, (layer, gram) in enumerate(zip(floats, grams, strict=True)):
