@@ -32,11 +32,20 @@ SCALE_BITS = 16
 SHIFT_BITS = 7
 """Width of the right shift of one output channel."""
 
+NEGATIVE_SHIFT = 1 << SHIFT_BITS - 1
+"""Bit of a shift that negates the scale, in the entries of NORM only."""
+
 SCALE_ENTRY_BYTES = 8
 """Bytes of one channel's scale, shift and bias in external memory."""
 
 NORMAL_BITS = 18
 """Width of the signed significand that requantisation multiplies by a scale."""
+
+VALUE_WINDOW = 15
+"""Largest block exponent of V, which the exponential folds into the probabilities."""
+
+HEAD_CHANNELS = 128
+"""Most channels that share one block exponent in operand memory."""
 
 INSTRUCTION_BYTES = 32
 """Size of every instruction."""
@@ -143,12 +152,16 @@ class VectorConfig:
     ----------
     lanes : int
         L, output channels finished per cycle. Power of two, at most ``rows`` and ``columns``.
+    rows : int
+        Tokens whose softmax is known at once: their references and factors. Power of two, 1 to 256.
     """
 
     lanes: int = 4
+    rows: int = 64
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
+        _require_power_of_two("vector.rows", self.rows, 1, 256)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from .config import INSTRUCTION_BYTES
 
 __all__ = [
+    "CREDIT",
     "DRAIN",
     "INSTRUCTIONS",
     "ISA_VERSION",
     "LOAD",
     "MATMUL",
+    "NORM",
+    "READ",
+    "SOFTMAX",
     "STORE",
+    "CalcOperation",
+    "DrainFunction",
     "DrainKind",
     "ErrorCode",
     "Field",
@@ -32,7 +38,7 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
@@ -50,6 +56,7 @@ class Unit(enum.IntEnum):
     VECTOR = 2
     LOAD = 3
     STORE = 4
+    ROW = 5
 
 
 class Opcode(enum.IntEnum):
@@ -59,8 +66,12 @@ class Opcode(enum.IntEnum):
     BARRIER = 0x02
     LOOP = 0x03
     CALC = 0x04
+    READ = 0x05
+    CREDIT = 0x06
     MATMUL = 0x10
     DRAIN = 0x20
+    NORM = 0x28
+    SOFTMAX = 0x29
     LOAD = 0x30
     STORE = 0x40
 
@@ -81,6 +92,23 @@ class DrainKind(enum.IntEnum):
     ACTIVATION = 0
     WIDE = 1
     STREAM = 2
+    KEYS = 3
+    VALUES = 4
+
+
+class DrainFunction(enum.IntEnum):
+    """What DRAIN applies to every value, behind scale, bias and addition."""
+
+    NONE = 0
+    GELU = 1
+    SILU = 2
+
+
+class CalcOperation(enum.IntEnum):
+    """How CALC joins its two registers."""
+
+    ADD = 0
+    MINIMUM = 1
 
 
 class StoreKind(enum.IntEnum):
@@ -147,13 +175,14 @@ def _slot(name: str, slot: int, doc: str, *, width: int = SLOT_BITS, signed: boo
 HEADER = (
     Field("opcode", 0, 8, "which instruction"),
     Field("wait_outer", 8, 5, "semaphore taken before each group (MATMUL, DRAIN) or once at the "
-          "start (LOAD, STORE): 16 + number, or 0 for none"),
-    Field("wait_inner", 13, 5, "semaphore taken before each token of each group (MATMUL, DRAIN) "
-          "or before each row (LOAD, STORE)"),
+          "start (NORM, SOFTMAX, LOAD, STORE): 16 + number, or 0 for none"),
+    Field("wait_inner", 13, 5, "semaphore taken before each token of each group (MATMUL, DRAIN), "
+          "before each token (NORM, SOFTMAX) or before each row (LOAD, STORE)"),
     Field("post_outer", 18, 5, "semaphore given after each group (MATMUL, DRAIN) or once at the "
           "end, for STORE when memory has acknowledged everything"),
     Field("post_inner", 23, 5, "semaphore given after each token of each group (MATMUL, DRAIN), "
-          "or after each row has been written (LOAD) or read (STORE) on chip"),
+          "after each token (NORM, SOFTMAX), or after each row has been written (LOAD) or read "
+          "(STORE) on chip"),
     Field("kind", 28, 4, "destination or source"),
     *(
         Field(f"patch{index}", 32 + 8 * index, 8, "bits 3:0 slot (0 for no patch), bits 7:4 the "
@@ -190,8 +219,9 @@ LOOP = Instruction(
 CALC = Instruction(
     Opcode.CALC,
     Unit.SEQUENCER,
-    "r[target] = ((r[a] + r[b] + immediate) >> right) << left, in 32 bits; the right shift is "
-    "logical.",
+    "r[target] = (x >> right) << left, in 32 bits; the right shift is logical. x is "
+    "r[a] + r[b] + immediate (ADD), or the smaller of r[a] + immediate and r[b], as unsigned "
+    "numbers (MINIMUM).",
     (
         _slot("target", 4, "register written; r0 stays zero", width=4),
         _slot("a", 5, "register", width=4),
@@ -199,6 +229,30 @@ CALC = Instruction(
         _slot("right", 7, "bits shifted right", width=5),
         _slot("immediate", 8, "constant", width=32, signed=True),
         _slot("left", 10, "bits shifted left", width=5),
+        _slot("operation", 11, "ADD or MINIMUM", width=1),
+    ),
+)
+
+READ = Instruction(
+    Opcode.READ,
+    Unit.SEQUENCER,
+    "r[target] = the 32-bit word of external memory at byte r[a] + immediate, a multiple of 4. "
+    "What STORE wrote is there after a BARRIER; what is issued later comes after the read.",
+    (
+        _slot("target", 4, "register written; r0 stays zero", width=4),
+        _slot("a", 5, "register", width=4),
+        _slot("immediate", 8, "constant", width=32, signed=True),
+    ),
+)
+
+CREDIT = Instruction(
+    Opcode.CREDIT,
+    Unit.SEQUENCER,
+    "Give `count` counts to a semaphore, in order with the instructions issued before and after: "
+    "they come before those that later instructions give.",
+    (
+        _slot("semaphore", 4, "its number", width=4),
+        _slot("count", 6, "counts, at least 1"),
     ),
 )
 
@@ -218,28 +272,105 @@ MATMUL = Instruction(
         _slot("groups", 11, "groups of output tiles"),
         _slot("tiles", 12, "output tiles in a group; their operands follow one another"),
         _slot("tiles_last", 13, "output tiles in the last group"),
+        _slot("operand_stride", 14, "tiles from one output tile's first operand to the next one's, "
+              "in the ring and at most its size; 0: `steps`"),
     ),
 )
 
 DRAIN = Instruction(
     Opcode.DRAIN,
     Unit.VECTOR,
-    "Take the results of a MATMUL of the same loops, requantise each channel, and write them: "
-    "to activation words at destination + token * token_stride + group * group_stride, to wide "
-    "memory likewise (in words of `lanes` channels), or as a stream of activation words to STORE.",
+    "Take the results of a MATMUL of the same loops, requantise each channel, add what wide memory "
+    "holds in their place (`accumulate`), apply a function, and write them: to activation words at "
+    "destination + token * token_stride + group * group_stride, to wide memory likewise (in words "
+    "of `lanes` channels), as a stream of activation words to STORE, or to operand memory with one "
+    "block exponent for each token of a group: as columns of `rows` channels (KEYS: token t in "
+    "lane (lane + t) mod `columns`, the first tile at destination + group * group_stride, "
+    "token_stride further each time the lane wraps, a tile for every `rows` channels) or rows of "
+    "`columns` channels (VALUES: token t in row (lane + t) mod `rows`, likewise one tile further "
+    "each time the row wraps, and token_stride tiles for every `columns` channels). Operands have "
+    "8 bits, and V an exponent of at most 15; a group has at most 128 channels, and zeros fill the "
+    "last tile of KEYS. The exponent goes to lane c mod `lanes` of scale word c div `lanes`, c "
+    "being entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` "
+    "less the exponent (KEYS), or shift the exponent (VALUES), and bias 0. A shift keeps its low 7 "
+    "bits, here and with `factor`. An instruction must not add to what it writes itself, nor write "
+    "exponents to scale words that it reads.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),
         _slot("token_stride", 6, "words from token to token"),
         _slot("group_stride", 7, "words from group to group"),
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
+        Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU or SILU"),
+        Field("accumulate", 8 * SLOT_BITS + 7, 1, "add what wide memory holds in the place that is "
+              "written; WIDE only"),
+        Field("factor", 8 * SLOT_BITS + 8, 1, "in place of the scale memory's entry, the factor of "
+              "row `row` + token, its shift lowered by `offset`, and bias 0"),
+        Field("maximum", 8 * SLOT_BITS + 9, 1, "the largest valid value of each token becomes the "
+              "reference of row `row` + token; WIDE and one group only"),
+        _slot("row", 9, "first row", width=8),
+        Field("offset", 9 * SLOT_BITS + 8, 8, "see `factor` and KEYS"),
         _slot("tokens", 10, "M"),
         _slot("groups", 11, "groups of output tiles"),
         _slot("tiles", 12, "output tiles in a group"),
-        _slot("tiles_last", 13, "output tiles in the last group"),
-        _slot("columns_last", 14, "valid columns of the very last tile; others become zero"),
+        _slot("tiles_last", 13, "output tiles in the last group; entries_stride for KEYS and "
+              "VALUES, whose groups are equal"),
+        _slot("columns_last", 14, "valid columns of the very last tile; others become zero, and "
+              "with `maximum` are left out; for KEYS and VALUES the first lane or row"),
+        _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
+              "`maximum`: channels that it takes in for token 0, one more for each further token, "
+              "or 0 for no such limit"),
     ),
     DrainKind,
+)
+
+NORM = Instruction(
+    Opcode.NORM,
+    Unit.ROW,
+    "For each token: find mean and deviation of `elements` fixed-point values of wide memory from "
+    "the mantissas of their activation words, take the mean off (`centre`), divide by the "
+    "deviation, scale and add bias by channel, and write activation words, and with `back` also "
+    "the values in the place that they were read from. In its scale entries bit 6 of a shift "
+    "negates the scale. Behind the last element are zeros, in both. Only what the words that are "
+    "written clip counts as saturation.",
+    (
+        _slot("scale", 4, "first scale word"),
+        _slot("destination", 5, "first activation word written"),
+        _slot("token_stride", 6, "activation words from token to token"),
+        _slot("source", 7, "first wide word"),
+        _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
+        Field("centre", 8 * SLOT_BITS + 5, 1, "LayerNorm; 0: RMSNorm"),
+        Field("back", 8 * SLOT_BITS + 6, 1, "write wide memory, too"),
+        _slot("source_stride", 9, "wide words from token to token"),
+        _slot("tokens", 10, "M"),
+        _slot("elements", 11, "values of a token, N, at most `max_k`"),
+        _slot("inverse", 12, "1 / N = inverse * 2**-inverse_shift, bit 15 set"),
+        _slot("inverse_shift", 13, "see `inverse`", width=6),
+        _slot("epsilon", 14, "added to the variance, LSB 2**-32, at least 1"),
+    ),
+)
+
+SOFTMAX = Instruction(
+    Opcode.SOFTMAX,
+    Unit.ROW,
+    "For each token: read `elements` scores from wide memory, write 2**(score - reference + "
+    "exponent) as activation words, the exponent being the low 4 bits of the shift of the "
+    "element's scale entry, and make the reciprocal of the sum without exponents the factor of row "
+    "`row` + token. The row's reference must be that of the largest valid score. Behind the last "
+    "element are zeros.",
+    (
+        _slot("scale", 4, "scale word of the first element's exponent"),
+        _slot("destination", 5, "first activation word written"),
+        _slot("token_stride", 6, "activation words from token to token"),
+        _slot("source", 7, "first wide word"),
+        _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
+        _slot("source_stride", 9, "wide words from token to token"),
+        _slot("tokens", 10, "M"),
+        _slot("elements", 11, "scores of a token, S, at most `max_k`"),
+        _slot("row", 12, "first row", width=8),
+        _slot("causal", 13, "elements valid for token 0, one more for each further token; others "
+              "have probability 0; 0: all are valid"),
+    ),
 )
 
 LOAD = Instruction(
@@ -285,7 +416,10 @@ STORE = Instruction(
 )
 
 INSTRUCTIONS = {
-    item.opcode: item for item in (END, BARRIER, LOOP, CALC, MATMUL, DRAIN, LOAD, STORE)
+    item.opcode: item
+    for item in (
+        END, BARRIER, LOOP, CALC, READ, CREDIT, MATMUL, DRAIN, NORM, SOFTMAX, LOAD, STORE
+    )  # fmt: skip
 }
 """Every instruction by its opcode."""
 

@@ -59,7 +59,7 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
             "local_stride": memory.wide_words,
         },
     }
-    bits = {name: value.bit_length() for name, value in addresses[opcode].items()}
+    bits = {name: value.bit_length() for name, value in addresses.get(opcode, {}).items()}
     count_width, stands = config.sequencer.count_width, config.sequencer.instructions_stand
     few = min(count_width, memory.scale_words.bit_length()) if stands else count_width
     widths = dict.fromkeys(COUNTS, count_width) | dict.fromkeys(LOOPS, few)
@@ -69,15 +69,16 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
 
 def slot_limits(config: Config, opcode: Opcode) -> list[int]:
     """Return the largest number of each slot: all ones in the bits that are kept."""
-    limits = [(1 << SLOT_BITS) - 1] * SLOTS
+    kept, ones = 0, (1 << SLOT_BITS) - 1
     bits = field_bits(config, opcode)
-    for item in INSTRUCTIONS[opcode].fields:
-        kept = bits.get(item.name, item.width)
-        first = item.offset // SLOT_BITS
-        for slot in range(first, first + -(-item.width // SLOT_BITS)):
-            here = min(max(kept - SLOT_BITS * (slot - first), 0), SLOT_BITS)
-            limits[slot] = (1 << here) - 1
-    return limits
+    fields = INSTRUCTIONS[opcode].fields
+    for item in fields:
+        kept |= (1 << bits.get(item.name, item.width)) - 1 << item.offset
+    for slot in range(SLOTS):
+        low, high = SLOT_BITS * slot, SLOT_BITS * (slot + 1)
+        if not any(low < item.offset + item.width and item.offset < high for item in fields):
+            kept |= ones << low
+    return [kept >> SLOT_BITS * slot & ones for slot in range(SLOTS)]
 
 
 def _last(size: int) -> int:

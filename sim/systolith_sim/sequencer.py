@@ -1,19 +1,30 @@
 """Golden model of :class:`systolith_hw.sequencer.sequencer.Sequencer`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from systolith_hw.config import INSTRUCTION_BYTES, Config
-from systolith_hw.isa import PATCHES, REGISTERS, ErrorCode, Opcode, Unit, decode
+from systolith_hw.isa import (
+    PATCHES,
+    REGISTERS,
+    CalcOperation,
+    ErrorCode,
+    Opcode,
+    Unit,
+    decode,
+)
 
 from .errors import MachineError
 
-__all__ = ["Issued", "expand"]
+__all__ = ["READ_BYTES", "Issued", "Reader", "expand"]
 
 SLOT_BITS = 16
 HEADER_SLOTS = 4
 PC_OFFSET = 32
 MASK = (1 << 32) - 1
+
+READ_BYTES = 4
+"""What READ reads."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,10 @@ class Issued:
     raw: bytes
 
 
+Reader = Callable[[Issued, int], int | None]
+"""Returns the 32-bit word at an address that READ names, or None where the bus has an error."""
+
+
 @dataclass
 class _Loop:
     """A loop that is open; ``end`` is the last instruction of its body."""
@@ -38,8 +53,10 @@ class _Loop:
     step: int
 
 
-def expand(program: bytes, registers: Mapping[int, int], config: Config) -> Iterator[Issued]:
-    """Yield what the sequencer issues, in order, the control instructions END and BARRIER too.
+def expand(
+    program: bytes, registers: Mapping[int, int], config: Config, read: Reader
+) -> Iterator[Issued]:
+    """Yield what the sequencer issues, in order; its own END, BARRIER and CREDIT too.
 
     Parameters
     ----------
@@ -48,7 +65,9 @@ def expand(program: bytes, registers: Mapping[int, int], config: Config) -> Iter
     registers : mapping
         Runtime registers at the start, by number; the others are zero.
     config : Config
-        Uses ``sequencer.loop_depth`` and ``memory.program_instructions``.
+        Uses ``sequencer.loop_depth``, ``memory.program_instructions`` and ``bus.address_bits``.
+    read : Reader
+        External memory, as READ finds it.
 
     Raises
     ------
@@ -71,9 +90,13 @@ def expand(program: bytes, registers: Mapping[int, int], config: Config) -> Iter
                 else:
                     loops.append(loop)
             case Opcode.CALC:
-                total = r[fields["a"]] + r[fields["b"]] + fields["immediate"] & MASK
-                _write(r, fields["target"], total >> fields["right"] << fields["left"])
+                x = _calculate(fields, r)
+                _write(r, fields["target"], x >> fields["right"] << fields["left"])
+            case Opcode.READ:
+                _write(r, fields["target"], _read(fields, r, Issued(pc, raw), config, read))
             case _:
+                if instruction.opcode == Opcode.CREDIT and not fields["count"]:
+                    raise _error(ErrorCode.ZERO_COUNT, pc, "count is zero")
                 yield Issued(pc, raw)
         if instruction.opcode == Opcode.END:
             return
@@ -99,6 +122,35 @@ def _patch(bits: int, r: list[int], pc: int) -> int:
         patched = patched & ~mask | patched + (r[register] << SLOT_BITS * slot) & mask
     body = patched >> HEADER_SLOTS * SLOT_BITS << HEADER_SLOTS * SLOT_BITS
     return body | pc << PC_OFFSET | header
+
+
+def _calculate(fields: dict[str, int], r: list[int]) -> int:
+    """Return what CALC shifts."""
+    a, b = r[fields["a"]] + fields["immediate"], r[fields["b"]]
+    if fields["operation"] == CalcOperation.MINIMUM:
+        return min(a & MASK, b)
+    return a + b & MASK
+
+
+def _read(
+    fields: dict[str, int], r: list[int], item: Issued, config: Config, read: Reader
+) -> int:
+    """Return what READ finds."""
+    address = r[fields["a"]] + fields["immediate"] & MASK
+    if address % READ_BYTES:
+        raise _error(
+            ErrorCode.MISALIGNED, item.pc,
+            f"address {address:#x} is not a multiple of {READ_BYTES} bytes",
+        )  # fmt: skip
+    if address >> config.bus.address_bits:
+        raise _error(
+            ErrorCode.ADDRESS_RANGE, item.pc,
+            f"address {address:#x} is beyond {config.bus.address_bits} address bits",
+        )  # fmt: skip
+    value = read(item, address)
+    if value is None:
+        raise _error(ErrorCode.BUS_READ, item.pc, f"nothing answers at address {address:#x}")
+    return value
 
 
 def _open_loop(

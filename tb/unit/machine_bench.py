@@ -6,11 +6,13 @@ import numpy as np
 
 from systolith.compiler.matmul import MatmulPlan, plan_matmul
 from systolith.compiler.quantize import Scales
+from systolith.program import Program
 from systolith_hw.config import INSTRUCTION_BYTES, Config
 from systolith_hw.isa import Opcode, decode, encode
 from systolith_hw.presets import PRESETS
 from systolith_sim.array.accumulator import accumulate
 from systolith_sim.machine import Machine
+from systolith_sim.machine.memory import ring_addresses
 from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.requantizer import requantize
 
@@ -38,6 +40,16 @@ CONFIGS = {
         "bus.data_bytes": 16,
     }),
 }  # fmt: skip
+
+
+ROOMY = {
+    name: config.replace({
+        "memory.operand_tiles": 200, "memory.activation_words": 500, "memory.wide_words": 600,
+        "memory.scale_words": 300,
+    })
+    for name, config in CONFIGS.items()
+}  # fmt: skip
+"""The same shapes with memories that hold a few groups, whatever these are."""
 
 
 @dataclass
@@ -134,3 +146,63 @@ def without(program: bytes, pc: int, name: str) -> bytes:
     raw = encode(opcode, **fields)
     start = pc * INSTRUCTION_BYTES
     return program[:start] + raw + program[start + INSTRUCTION_BYTES :]
+
+
+def run(machine, *appends, registers=None):
+    """Run a program of ``appends`` and END; return its counts."""
+    program = Program(machine.config)
+    for append in appends:
+        append(program)
+    program.end()
+    return machine.run(program.assemble(), registers).counts
+
+
+def random_machine(config, seed=1):
+    """Return a machine whose memories are full of random numbers."""
+    rng = np.random.default_rng(seed)
+    machine = Machine(config, 1 << 16)
+    chip, array = machine.chip, config.array
+    machine.memory.array[:] = rng.integers(0, 256, machine.memory.size)
+    chip.operand[:] = rng.integers(-128, 128, chip.operand.shape)
+    limit = (1 << array.mantissa_bits - 1) - 1
+    chip.mantissas[:] = rng.integers(-limit, limit + 1, chip.mantissas.shape)
+    chip.exponents[:] = rng.integers(0, array.window + 1, chip.exponents.shape)
+    chip.wide[:] = rng.integers(-(2**31), 2**31, chip.wide.shape)
+    chip.scale[:] = rng.integers(1 << 15, 1 << 16, chip.scale.shape)
+    chip.shift[:] = rng.integers(10, 40, chip.shift.shape)
+    chip.bias[:] = rng.integers(-(2**20), 2**20, chip.bias.shape)
+    return machine
+
+
+def multiply(machine, *, operand, ring, activation, stride, steps, tokens, tile_counts):
+    """Return for each group the sums (tokens, tiles * C)."""
+    chip = machine.chip
+    words = activation + np.arange(tokens)[:, None] * stride + np.arange(steps)
+    groups = []
+    pointer = operand
+    for tiles in tile_counts:
+        addresses = ring_addresses(pointer, tiles * steps + 1, *ring)
+        pointer = int(addresses[-1])
+        panels = chip.operand[addresses[:-1].reshape(tiles, steps)]
+        sums = [accumulate(chip.mantissas[words], chip.exponents[words], panel) for panel in panels]
+        groups.append(np.concatenate(sums, axis=-1))
+    return groups
+
+
+def finish(machine, groups, *, scale, columns_last):
+    """Return for each group the fixed-point values (tokens, tiles * C), and the saturations."""
+    chip, config = machine.chip, machine.config
+    first = scale
+    finished, saturations = [], 0
+    for index, sums in enumerate(groups):
+        words = first + np.arange(sums.shape[1] // config.vector.lanes)
+        first += groups[0].shape[1] // config.vector.lanes
+        valid = sums.shape[1]
+        if index == len(groups) - 1:
+            valid += columns_last - config.array.columns
+        tables = [table[words].ravel()[:valid] for table in (chip.scale, chip.shift, chip.bias)]
+        z = np.zeros_like(sums)
+        z[:, :valid], clipped = requantize(sums[:, :valid], *tables)
+        saturations += clipped
+        finished.append(z)
+    return finished, saturations

@@ -61,7 +61,7 @@ def test_known_numbers():
 def test_every_memory_counts():
     base = preset("small")
     for path, value in (("memory.operand_tiles", 4096), ("memory.activation_words", 8192),
-                        ("memory.wide_words", 2048), ("memory.scale_words", 2048),
+                        ("memory.wide_words", 4096), ("memory.scale_words", 2048),
                         ("memory.program_instructions", 1024)):  # fmt: skip
         assert blocks(base.replace({path: value})) > blocks(base), path
     distributed = base.replace({"memory.activation_distributed": True})

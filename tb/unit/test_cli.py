@@ -41,7 +41,8 @@ def test_help_names_the_commands():
 
 
 @pytest.mark.parametrize(
-    "words", [["presets"], ["generate"], ["bench", "matmul"], ["report"], ["run", "ffn"]]
+    "words",
+    [["presets"], ["generate"], ["bench", "matmul"], ["report"], ["run", "ffn"], ["run", "minilm"]],
 )
 def test_every_command_has_help(words):
     assert run(*words, "--help").exit_code == 0
@@ -122,8 +123,9 @@ def test_unknown_device_of_a_report():
     assert "there is no device vu9p" in refused(2, "report", "--device", "vu9p", "--json")
 
 
-def test_empty_text_is_refused():
-    assert "the text is empty" in refused(2, "run", "ffn", " ")
+@pytest.mark.parametrize("words", [["ffn", " "], ["minilm", "text", ""]])
+def test_empty_text_is_refused(words):
+    assert "the text is empty" in refused(2, "run", *words)
 
 
 def test_a_missing_extra_says_how_to_install_it(monkeypatch):

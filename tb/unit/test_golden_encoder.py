@@ -44,6 +44,21 @@ def test_layer_is_close_to_float(name, length):
     assert cosine(got, reference.encode(layer, x)) > 0.9997
 
 
+def test_chunks_change_roundings_only():
+    """Inputs that are multiplied in parts give the same but for the last bits."""
+    rng = np.random.default_rng(2)
+    config = preset("small")
+    layer = random_layer(rng)
+    grams = measure_grams([layer], [rng.normal(0, 1, (20, 48))])[0]
+    z = np.rint(rng.normal(0, 1, (5, 48)) * 65536).astype(np.int64)
+    whole, parts = (
+        encoder.encode(config.array, quantize_layer(config, layer, grams, **chunks), z)
+        for chunks in ({}, {"output_chunk": 16, "down_chunk": 32})
+    )
+    assert (whole != parts).any()
+    assert cosine(whole, parts) > 0.99999
+
+
 def test_large_outliers_fit_the_words():
     """A feature a thousand times the others neither saturates nor drowns other words."""
     rng = np.random.default_rng(5)

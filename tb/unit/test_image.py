@@ -55,7 +55,7 @@ def test_refusals():
         Image.from_bytes(raw[:10])
     with pytest.raises(ImageError, match="announces 2 instructions, 64 bytes, but holds 63"):
         Image.from_bytes(raw[:-1])
-    with pytest.raises(ImageError, match="format 9 and instruction set 1, but this software"):
+    with pytest.raises(ImageError, match="format 9 and instruction set 2, but this software"):
         Image.from_bytes(raw[:4] + b"\x09\x00" + raw[6:])
     with pytest.raises(ImageError, match="instructions of 32 bytes, not 33 bytes"):
         Image(bytes(33), 0)

@@ -16,52 +16,15 @@ from systolith_hw.isa import (
     encode,
 )
 from systolith_hw.presets import PRESETS
-from systolith_sim.array.accumulator import accumulate
 from systolith_sim.dma.pages import pack_pages, pack_scales, unpack_pages
 from systolith_sim.errors import MachineError
 from systolith_sim.machine import Machine
 from systolith_sim.machine.memory import ring_addresses, ring_step
 from systolith_sim.vector.normalizer import normalize
-from systolith_sim.vector.requantizer import requantize
 
-from .machine_bench import CONFIGS
+from .machine_bench import CONFIGS, ROOMY, finish, multiply, random_machine, run
 
 SMALL = CONFIGS["small"]
-
-ROOMY = {
-    name: config.replace({
-        "memory.operand_tiles": 200, "memory.activation_words": 500, "memory.wide_words": 600,
-        "memory.scale_words": 300,
-    })
-    for name, config in CONFIGS.items()
-}  # fmt: skip
-"""The same shapes with memories that hold a few groups, whatever these are."""
-
-
-def run(machine, *appends, registers=None):
-    """Run a program of ``appends`` and END; return its counts."""
-    program = Program(machine.config)
-    for append in appends:
-        append(program)
-    program.end()
-    return machine.run(program.assemble(), registers).counts
-
-
-def random_machine(config, seed=1):
-    """Return a machine whose memories are full of random numbers."""
-    rng = np.random.default_rng(seed)
-    machine = Machine(config, 1 << 16)
-    chip, array = machine.chip, config.array
-    machine.memory.array[:] = rng.integers(0, 256, machine.memory.size)
-    chip.operand[:] = rng.integers(-128, 128, chip.operand.shape)
-    limit = (1 << array.mantissa_bits - 1) - 1
-    chip.mantissas[:] = rng.integers(-limit, limit + 1, chip.mantissas.shape)
-    chip.exponents[:] = rng.integers(0, array.window + 1, chip.exponents.shape)
-    chip.wide[:] = rng.integers(-(2**31), 2**31, chip.wide.shape)
-    chip.scale[:] = rng.integers(1 << 15, 1 << 16, chip.scale.shape)
-    chip.shift[:] = rng.integers(10, 40, chip.shift.shape)
-    chip.bias[:] = rng.integers(-(2**20), 2**20, chip.bias.shape)
-    return machine
 
 
 # -- addresses -----------------------------------------------------------------------------------
@@ -183,40 +146,6 @@ def test_load_wide_and_scale(name):
 
 
 # -- MATMUL and DRAIN ----------------------------------------------------------------------------
-
-
-def multiply(machine, *, operand, ring, activation, stride, steps, tokens, tile_counts):
-    """Return for each group the sums (tokens, tiles * C)."""
-    chip = machine.chip
-    words = activation + np.arange(tokens)[:, None] * stride + np.arange(steps)
-    groups = []
-    pointer = operand
-    for tiles in tile_counts:
-        addresses = ring_addresses(pointer, tiles * steps + 1, *ring)
-        pointer = int(addresses[-1])
-        panels = chip.operand[addresses[:-1].reshape(tiles, steps)]
-        sums = [accumulate(chip.mantissas[words], chip.exponents[words], panel) for panel in panels]
-        groups.append(np.concatenate(sums, axis=-1))
-    return groups
-
-
-def finish(machine, groups, *, scale, columns_last):
-    """Return for each group the fixed-point values (tokens, tiles * C), and the saturations."""
-    chip, config = machine.chip, machine.config
-    first = scale
-    finished, saturations = [], 0
-    for index, sums in enumerate(groups):
-        words = first + np.arange(sums.shape[1] // config.vector.lanes)
-        first += groups[0].shape[1] // config.vector.lanes
-        valid = sums.shape[1]
-        if index == len(groups) - 1:
-            valid += columns_last - config.array.columns
-        tables = [table[words].ravel()[:valid] for table in (chip.scale, chip.shift, chip.bias)]
-        z = np.zeros_like(sums)
-        z[:, :valid], clipped = requantize(sums[:, :valid], *tables)
-        saturations += clipped
-        finished.append(z)
-    return finished, saturations
 
 
 @pytest.mark.parametrize("kind", [DrainKind.WIDE, DrainKind.ACTIVATION])
@@ -386,8 +315,8 @@ def test_counts():
         lambda p: p.store(StoreKind.WIDE, address=0, elements=1, rows=2, beats=3),
     )
     assert counts == {
-        "INSTRUCTIONS": 2, "ARRAY_BUSY": 0, "VECTOR_BUSY": 0, "LOAD_BEATS": 27, "STORE_BEATS": 6,
-        "SATURATIONS": 0, "FLUSHES": 0,
+        "INSTRUCTIONS": 2, "ARRAY_BUSY": 0, "VECTOR_BUSY": 0, "ROW_BUSY": 0, "LOAD_BEATS": 27,
+        "STORE_BEATS": 6, "SATURATIONS": 0, "FLUSHES": 0,
     }  # fmt: skip
 
 
@@ -407,6 +336,10 @@ MATMUL = {
     "steps": 1, "tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1, "ring_end": 100,
 }  # fmt: skip
 DRAIN = {"tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1, "columns_last": 8, "kind": 1}
+NORM = {"tokens": 1, "elements": 8, "inverse": 1 << 15, "inverse_shift": 18, "epsilon": 1}
+SOFTMAX = {"tokens": 1, "elements": 8}
+KEYS = DRAIN | {"kind": 3, "columns_last": 0, "entries": 2000}
+VALUES = KEYS | {"kind": 4}
 LOAD = {"rows": 1, "beats": 8, "elements": 1, "kind": 3, "ring_end": 512}
 STORE = {"rows": 1, "beats": 8, "elements": 1, "kind": 1}
 E = ErrorCode
@@ -427,13 +360,49 @@ E = ErrorCode
          "activation word 8190 is beyond"),
         (Opcode.MATMUL, MATMUL | {"post_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to"),
         (Opcode.MATMUL, MATMUL | {"wait_outer": 16 + 4}, E.SEMAPHORE, "no semaphore 4, only 0 to"),
-        (Opcode.DRAIN, DRAIN | {"kind": 3}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 3"),
+        (Opcode.DRAIN, DRAIN | {"kind": 5}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 5"),
         *((Opcode.DRAIN, DRAIN | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("tokens", "groups", "tiles", "tiles_last")),
-        (Opcode.DRAIN, DRAIN | {"scale": 511}, E.ADDRESS_RANGE, "scale word 512 is beyond"),
+        (Opcode.DRAIN, DRAIN | {"scale": 511}, E.ADDRESS_RANGE, "scale word \\d+ is beyond"),
         (Opcode.DRAIN, DRAIN | {"destination": 511}, E.ADDRESS_RANGE, "wide word 512 is beyond"),
         (Opcode.DRAIN, DRAIN | {"destination": 4096, "kind": 0}, E.ADDRESS_RANGE,
          "activation word 4096 is beyond"),
+        (Opcode.MATMUL, MATMUL | {"operand_stride": 101}, E.ADDRESS_RANGE,
+         "operand_stride 101 is beyond the ring of 100"),
+        (Opcode.DRAIN, DRAIN | {"function": 3}, E.ILLEGAL_INSTRUCTION, "DRAIN has no function 3"),
+        *((Opcode.DRAIN, DRAIN | {name: 1, "kind": kind}, E.ILLEGAL_INSTRUCTION,
+           f"{name} is for WIDE, not for {DrainKind(kind).name}")
+          for name in ("accumulate", "maximum") for kind in (0, 2, 3, 4)),
+        (Opcode.DRAIN, DRAIN | {"maximum": 1, "groups": 2}, E.ILLEGAL_INSTRUCTION,
+         "maximum is for one group, not for 2"),
+        (Opcode.DRAIN, DRAIN | {"maximum": 1, "row": 64}, E.ADDRESS_RANGE,
+         "reference of row 64 is beyond the memory of 64"),
+        (Opcode.DRAIN, DRAIN | {"factor": 1, "row": 255}, E.ADDRESS_RANGE,
+         "factor of row 255 is beyond the memory of 64"),
+        (Opcode.DRAIN, DRAIN | {"accumulate": 1, "destination": 511}, E.ADDRESS_RANGE,
+         "wide word 512 is beyond"),
+        *((Opcode.DRAIN, KEYS | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
+          for name in ("tokens", "groups", "tiles")),
+        (Opcode.DRAIN, KEYS | {"columns_last": 8}, E.ADDRESS_RANGE, "lane 8 is beyond"),
+        (Opcode.DRAIN, VALUES | {"columns_last": 8}, E.ADDRESS_RANGE, "row 8 is beyond"),
+        (Opcode.DRAIN, KEYS | {"tiles": 17}, E.ADDRESS_RANGE, "136 channels .* only 128"),
+        (Opcode.DRAIN, KEYS | {"destination": 100}, E.ADDRESS_RANGE, "tile 100 is beyond"),
+        (Opcode.DRAIN, VALUES | {"destination": 100}, E.ADDRESS_RANGE, "tile 100 is beyond"),
+        (Opcode.DRAIN, KEYS | {"entries": 2048}, E.ADDRESS_RANGE, "scale word \\d+ is beyond"),
+        *((Opcode.NORM, NORM | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
+          for name in ("tokens", "elements", "epsilon")),
+        (Opcode.NORM, NORM | {"inverse": 0x7FFF}, E.ILLEGAL_INSTRUCTION, "inverse 0x7fff must be"),
+        *((Opcode.SOFTMAX, SOFTMAX | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
+          for name in ("tokens", "elements")),
+        (Opcode.SOFTMAX, SOFTMAX | {"row": 64}, E.ADDRESS_RANGE, "row 64 is beyond"),
+        *((opcode, fields | {name: depth}, E.ADDRESS_RANGE, f"{what} word {depth + more} is")
+          for opcode, fields in ((Opcode.NORM, NORM), (Opcode.SOFTMAX, SOFTMAX))
+          for name, depth, what, more in (("source", 511, "wide", 1), ("scale", 511, "scale", 1),
+                                          ("destination", 4096, "activation", 0))),
+        *((opcode, fields | {"elements": 4097}, E.ADDRESS_RANGE, "4097, but array.max_k is 4096")
+          for opcode, fields in ((Opcode.NORM, NORM), (Opcode.SOFTMAX, SOFTMAX))),
+        (Opcode.NORM, NORM | {"wait_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to 3"),
+        (Opcode.SOFTMAX, SOFTMAX | {"post_outer": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only"),
         (Opcode.LOAD, LOAD | {"kind": 5}, E.ILLEGAL_INSTRUCTION, "LOAD has no kind 5"),
         *((Opcode.LOAD, LOAD | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("rows", "beats", "elements")),
@@ -460,7 +429,7 @@ def test_errors(opcode, fields, code, words):
     machine = Machine(config, 1 << 15)
     units = {
         Opcode.MATMUL: Unit.ARRAY, Opcode.DRAIN: Unit.VECTOR, Opcode.LOAD: Unit.LOAD,
-        Opcode.STORE: Unit.STORE,
+        Opcode.STORE: Unit.STORE, Opcode.NORM: Unit.ROW, Opcode.SOFTMAX: Unit.ROW,
     }  # fmt: skip
     program = encode(Opcode.BARRIER) + encode(opcode, **fields)
     if opcode == Opcode.DRAIN:

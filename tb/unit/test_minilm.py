@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from systolith.models.errors import FetchError, TextError
+from systolith.models.errors import CheckpointError, FetchError, TextError
 
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
+from safetensors.numpy import load_file, save_file
+
+from systolith.models.fetch import MINILM, fetch
 from systolith.models.minilm import MAX_TOKENS, MiniLM
 from systolith_sim.transformer.reference import encode
 
@@ -46,8 +49,41 @@ def test_empty_text_is_refused(model, text):
         model.tokenize(text)
 
 
-def test_long_text_is_cut(model):
-    assert len(model.tokenize("word " * 1000)) == MAX_TOKENS == 256
+def test_long_text_is_cut_if_asked(model):
+    text = "word " * 1000
+    cut = model.tokenize(text, truncate=True)
+    assert len(cut) == MAX_TOKENS == 256
+    assert (cut[0], cut[-1]) == (101, 102)
+    assert len(model.tokenize(text, limit=9, truncate=True)) == 9
+    with pytest.raises(TextError, match="1002 tokens, and at most 256 are .* give --truncate"):
+        model.tokenize(text)
+
+
+def spoilt(folder, tmp_path, change):
+    """Return a copy of a model whose tensors ``change`` was applied to."""
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    return tmp_path
+
+
+def test_missing_tensor_is_named(model, tmp_path):
+    name = "encoder.layer.3.output.dense.bias"
+    folder = spoilt(fetch(MINILM), tmp_path, lambda tensors: tensors.pop(name))
+    with pytest.raises(CheckpointError, match=f"the checkpoint has no tensor {name}"):
+        MiniLM(folder)
+
+
+def test_misshapen_tensor_is_named(model, tmp_path):
+    name = "encoder.layer.0.intermediate.dense.weight"
+
+    def cut(tensors):
+        tensors[name] = tensors[name][:-1].copy()
+
+    with pytest.raises(CheckpointError, match=rf"{name} has shape \(1535, 384\), but must have"):
+        MiniLM(spoilt(fetch(MINILM), tmp_path, cut))
 
 
 def test_feed_forward_shapes(model):

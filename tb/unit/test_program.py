@@ -5,9 +5,10 @@ import contextlib
 import pytest
 
 from systolith.program import Program, disassemble
-from systolith_hw.isa import DrainKind, LoadKind, Opcode, Register, StoreKind
+from systolith_hw.isa import DrainFunction, DrainKind, LoadKind, Opcode, Register, StoreKind
 from systolith_hw.presets import PRESETS
 from systolith_sim.machine.listing import describe
+from systolith_sim.vector.row import Factor
 
 from .machine_bench import instructions
 
@@ -43,6 +44,52 @@ def test_drain():
         "kind": 1, "tokens": 2, "token_stride": 4, "scale": 3, "groups": 1, "tiles": 1,
         "tiles_last": 1, "columns_last": 8,
     }  # fmt: skip
+
+
+def test_operand_stride():
+    fields = one(lambda p: p.matmul(steps=2, tiles=3, operand_stride=5))
+    assert (fields["steps"], fields["operand_stride"]) == (2, 5)
+
+
+def test_drain_has_more():
+    assert one(lambda p: p.drain(
+        DrainKind.WIDE, function=DrainFunction.SILU, accumulate=True, factor=True, maximum=True,
+        row=9, offset=200, entries=4,
+    )) == {
+        "kind": 1, "function": 2, "accumulate": 1, "factor": 1, "maximum": 1, "row": 9,
+        "offset": 200, "entries": 4, "tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1,
+        "columns_last": 8,
+    }  # fmt: skip
+    assert one(lambda p: p.drain_operands(
+        DrainKind.KEYS, destination=7, token_stride=2, entries=40, tokens=3, groups=2, tiles=4,
+        scale=1, group_stride=50, entries_stride=16, lane=5, offset=31, exponent_base=3,
+    )) == {
+        "kind": 3, "destination": 7, "token_stride": 2, "entries": 40, "tokens": 3, "groups": 2,
+        "tiles": 4, "scale": 1, "group_stride": 50, "tiles_last": 16, "columns_last": 5,
+        "offset": 31, "exponent_base": 3,
+    }  # fmt: skip
+
+
+def test_rows():
+    shared = {
+        "elements": 9, "source": 1, "source_stride": 3, "destination": 4, "token_stride": 2,
+        "scale": 5, "tokens": 6, "exponent_base": 7, "wait_inner": 0, "post_outer": 1,
+    }  # fmt: skip
+    encoded = shared | {"wait_inner": 16, "post_outer": 17}
+    assert one(lambda p: p.norm(inverse=Factor(0x8001, 18), epsilon=3, back=True, **shared)) == (
+        encoded | {"inverse": 0x8001, "inverse_shift": 18, "epsilon": 3, "back": 1, "centre": 1}
+    )
+    assert one(lambda p: p.softmax(row=58, causal=2, **shared)) == (
+        encoded | {"row": 58, "causal": 2}
+    )
+
+
+def test_sequencer():
+    assert one(lambda p: p.minimum(3, 4, 5, -1, right=2)) == {
+        "target": 3, "a": 4, "b": 5, "immediate": -1, "right": 2, "operation": 1,
+    }  # fmt: skip
+    assert one(lambda p: p.read(3, 4, 0x102)) == {"target": 3, "a": 4, "immediate": 0x102}
+    assert one(lambda p: p.credit(2, 5)) == {"semaphore": 2, "count": 5}
 
 
 def test_load_and_store_count_beats():
@@ -102,6 +149,22 @@ def test_listing():
         "LOAD.SCALE post_inner=s3 address=0x80 row_stride=96 rows=2 beats=12 local=1 ring=1..9 "
         "elements=3"
     )
+    program = Program(CONFIG)
+    program.read(3, Register.LENGTH, 8)
+    program.minimum(4, 3, Register.LENGTH)
+    program.credit(0, 2)
+    program.drain(DrainKind.WIDE, function=DrainFunction.GELU, patches={"row": 4})
+    program.end()
+    assert disassemble(program.assemble()).splitlines() == [
+        "    0  READ target=r3 a=length immediate=8",
+        "    1  CALC target=r4 a=r3 b=length operation=MINIMUM",
+        "    2  CREDIT semaphore=s0 count=2",
+        (
+            "    3  DRAIN.WIDE function=GELU tokens=1 groups=1 tiles=1 tiles_last=1 columns_last=8 "
+            "row+=r4"
+        ),
+        "    4  END",
+    ]
     assert describe(bytes(32)) == "(opcode 0x00 is illegal)"
     assert describe(bytes([int(Opcode.STORE), 0, 0, 0x70]) + bytes(28)) == "STORE.7"
 
@@ -135,6 +198,9 @@ def empty_body(program):
 
 
 LOAD = {"address": 0, "elements": 4}
+KEYS = {"kind": DrainKind.KEYS, "destination": 0, "token_stride": 1, "entries": 0}
+ROW = {"elements": 8, "source": 0, "destination": 0}
+NORM = ROW | {"inverse": Factor(1 << 15, 18), "epsilon": 1}
 
 
 @pytest.mark.parametrize(
@@ -157,6 +223,28 @@ LOAD = {"address": 0, "elements": 4}
         (lambda p: p.drain(DrainKind.WIDE, columns_last=9), "columns_last must be in 1..8, not 9"),
         (lambda p: p.drain(DrainKind.WIDE, exponent_base=32), "exponent_base must be in 0..31"),
         (lambda p: p.drain(DrainKind.STREAM, scale=512), "DRAIN.scale must be in 0..511"),
+        (lambda p: p.drain(DrainKind.KEYS), "DRAIN.KEYS is what drain_operands appends"),
+        (lambda p: p.drain(DrainKind.STREAM, maximum=True), "are for WIDE, not for STREAM"),
+        (lambda p: p.drain(DrainKind.ACTIVATION, accumulate=True), "for WIDE, not for ACTIVATION"),
+        (lambda p: p.drain(DrainKind.WIDE, maximum=True, groups=2), "for one group, not for 2"),
+        (lambda p: p.drain(DrainKind.WIDE, maximum=True, row=60, tokens=5),
+         "DRAIN: rows 60 to 64 do not fit vector.rows, 64"),
+        (lambda p: p.drain(DrainKind.WIDE, patches={"offset": 3}), "DRAIN has no field offset"),
+        (lambda p: p.drain_operands(**KEYS | {"kind": DrainKind.WIDE}), "WIDE is what drain app"),
+        (lambda p: p.drain_operands(**KEYS, tiles=17), "tiles must be at most 16, 128 channels"),
+        (lambda p: p.drain_operands(**KEYS, lane=8), "DRAIN.lane must be in 0..7, not 8"),
+        (lambda p: p.drain_operands(**KEYS | {"destination": 512}), "destination must be in 0..51"),
+        (lambda p: p.drain_operands(**KEYS | {"entries": 2048}), "entries must be in 0..2047"),
+        (lambda p: p.drain_operands(**KEYS, tokens=0), "DRAIN.tokens must be at least 1"),
+        (lambda p: p.norm(**NORM | {"epsilon": 0}), "NORM.epsilon must be at least 1, not 0"),
+        (lambda p: p.norm(**NORM | {"inverse": Factor(5, 0)}), "must have bit 15 set, not be 0x5"),
+        (lambda p: p.norm(**NORM | {"elements": 4097}), "NORM.elements must be .* 4096, not 4097"),
+        (lambda p: p.softmax(**ROW | {"source": 512}), "SOFTMAX.source must be in 0..511"),
+        (lambda p: p.softmax(**ROW, row=64), "SOFTMAX: rows 64 to 64 do not fit"),
+        (lambda p: p.matmul(steps=1, ring=(0, 9), operand_stride=10), "operand_stride must be in"),
+        (lambda p: p.read(3, immediate=6), "READ.immediate must be a multiple of 4, not 0x6"),
+        (lambda p: p.credit(16), "CREDIT.semaphore must name one of 16 semaphores, not 16"),
+        (lambda p: p.credit(1, 0), "CREDIT.count must be at least 1, not 0"),
         (lambda p: p.load(LoadKind.WIDE, **LOAD | {"address": 12}),
          "LOAD.address must be a multiple of bus.data_bytes, 8, not 0xc"),
         (lambda p: p.load(LoadKind.WIDE, **LOAD, row_stride=4), "LOAD.row_stride must be a mult"),

@@ -20,7 +20,7 @@ def golden(program, registers, config):
     """Return the units' instructions and how the program ends, as ``Bench.outcome`` says it."""
     issued = []
     try:
-        for item in expand(program, dict(registers), config):
+        for item in expand(program, dict(registers), config, lambda item, address: None):
             if item.raw[0] in ISSUED:
                 issued.append(item.raw)
     except MachineError as error:
@@ -385,7 +385,7 @@ def test_golden_arithmetic():
         encode(Opcode.BARRIER),
         END,
     ])  # fmt: skip
-    items = list(expand(program, {1: 50, 2: 1000}, config))
+    items = list(expand(program, {1: 50, 2: 1000}, config, lambda item, address: None))
     addresses = [int.from_bytes(item.raw[8:12], "little") for item in items[:-2]]
     assert addresses == [1000 + 0x20 * trip for trip in range((50 + 15) // 16)]
     assert [item.pc for item in items] == [2] * 4 + [3, 4]

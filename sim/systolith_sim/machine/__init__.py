@@ -7,11 +7,13 @@ cannot go on yields the reason as a sentence. What an instruction does stands in
 =========== ================================================
 ``array``   MATMUL
 ``vector``  DRAIN
+``row``     NORM, SOFTMAX
 ``load``    LOAD
 ``store``   STORE
 =========== ================================================
 
-The control instructions are :mod:`systolith_sim.sequencer`. Two checks run along, and refuse
+The control instructions are :mod:`systolith_sim.sequencer`, but for what READ and CREDIT touch,
+which is in ``sequencer`` here. Two checks run along, and refuse
 programs that could give other results, or none, on hardware:
 
 * ``tokens`` and ``scheduler`` play with the real sizes of queues, FIFOs and semaphores:

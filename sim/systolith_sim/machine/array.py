@@ -40,12 +40,7 @@ def matmul(run: Run, job: Job) -> Iterator[str]:
     for group in range(f["groups"]):
         yield from run.take(line, f["wait_outer"])
         tiles = f["tiles_last"] if group == f["groups"] - 1 else f["tiles"]
-        # One more than the group has: where the next one starts.
-        addresses = ring_addresses(
-            pointer, tiles * f["steps"] + 1, f["ring_base"], f["ring_end"]
-        )
-        pointer = int(addresses[-1])
-        operands = addresses[:-1].reshape(tiles, f["steps"])
+        operands, pointer = _operands(f, pointer, tiles)
         for first in range(0, f["tokens"], block):
             yield from run.take(line, f["wait_inner"])
             tokens = np.arange(first, min(first + block, f["tokens"]))
@@ -53,10 +48,26 @@ def matmul(run: Run, job: Job) -> Iterator[str]:
         run.post(line, f["post_outer"])
 
 
+def _operands(
+    f: dict[str, int], pointer: int, tiles: int
+) -> tuple[NDArray[np.int64], int]:
+    """Return the addresses (tiles, steps) of a group from ``pointer`` on, and the next pointer."""
+    base, end, stride = f["ring_base"], f["ring_end"], f["operand_stride"] or f["steps"]
+    # One more than the group has: where the next one starts.
+    first = ring_addresses(pointer, tiles * stride + 1, base, end)[::stride]
+    steps = [ring_addresses(int(start), f["steps"], base, end) for start in first[:-1]]
+    return np.stack(steps), int(first[-1])
+
+
 def _require_legal(run: Run, job: Job) -> None:
     f, line, config = job.fields, run.lines[Unit.ARRAY], run.config
     require_counts(line, f, "tokens", "groups", "tiles", "tiles_last", "steps")
     require_ring(line, f, "operand", config.memory.operand_tiles)
+    size = f["ring_end"] - f["ring_base"]
+    require(
+        f["operand_stride"] <= size, line, ErrorCode.ADDRESS_RANGE,
+        f"operand_stride {f['operand_stride']} is beyond the ring of {size}",
+    )  # fmt: skip
     most = -(-config.array.max_k // config.array.rows)
     require(
         f["steps"] <= most, line, ErrorCode.ADDRESS_RANGE,

@@ -1,11 +1,25 @@
 """Instructions as text, for error messages and listings."""
 
-from systolith_hw.isa import Field, Instruction, Opcode, Register, decode
+from systolith_hw.isa import (
+    CalcOperation,
+    DrainFunction,
+    Field,
+    Instruction,
+    Opcode,
+    Register,
+    decode,
+)
 
 __all__ = ["describe"]
 
 SEMAPHORES = ("wait_outer", "wait_inner", "post_outer", "post_inner")
 RING = ("ring_base", "ring_end")
+REGISTERS = {
+    Opcode.LOOP: ("counter", "count_register", "initial"),
+    Opcode.CALC: ("target", "a", "b"),
+    Opcode.READ: ("target", "a"),
+}
+CHOICES = {"operation": CalcOperation, "function": DrainFunction}
 
 
 def describe(raw: bytes, *, patches: bool = True) -> str:
@@ -34,6 +48,8 @@ def describe(raw: bytes, *, patches: bool = True) -> str:
         if field.name == "ring_base":
             if values["ring_end"]:
                 words.append(f"ring={value}..{values['ring_end']}")
+        elif field.name == "semaphore":
+            words.append(f"semaphore=s{value}")
         elif field.name not in RING and value:
             words.append(f"{field.name}={_value(instruction, field, value)}")
     if patches:
@@ -52,11 +68,11 @@ def _name(instruction: Instruction, kind: int) -> str:
 def _value(instruction: Instruction, field: Field, value: int) -> str:
     if field.name.endswith("address"):
         return f"{value:#x}"
-    registers = {
-        Opcode.LOOP: ("counter", "count_register", "initial"),
-        Opcode.CALC: ("target", "a", "b"),
-    }
-    return _register(value) if field.name in registers.get(instruction.opcode, ()) else str(value)
+    choice = CHOICES.get(field.name)
+    if choice and value in list(choice):
+        return choice(value).name
+    registers = REGISTERS.get(instruction.opcode, ())
+    return _register(value) if field.name in registers else str(value)
 
 
 def _register(number: int) -> str:

@@ -15,8 +15,10 @@ from .array import matmul
 from .load import load
 from .memory import DEFAULT_BYTES, ChipMemory, ExternalMemory
 from .races import meet
+from .row import row
 from .run import Run
 from .scheduler import Job, Leftover, Scheduler, decode_job
+from .sequencer import credit, read
 from .store import store
 from .vector import drain
 
@@ -42,9 +44,9 @@ class RunResult:
     Parameters
     ----------
     counts : dict
-        ``ARRAY_BUSY`` (control words), ``VECTOR_BUSY`` (beats), ``LOAD_BEATS``, ``STORE_BEATS``,
-        ``SATURATIONS`` and ``FLUSHES``, equal to the hardware's counters of those names, and
-        ``INSTRUCTIONS`` issued to units.
+        ``ARRAY_BUSY`` (control words), ``VECTOR_BUSY`` and ``ROW_BUSY`` (beats), ``LOAD_BEATS``,
+        ``STORE_BEATS``, ``SATURATIONS`` and ``FLUSHES``, equal to the hardware's counters of those
+        names, and ``INSTRUCTIONS`` issued to units.
     """
 
     counts: dict[str, int]
@@ -54,6 +56,7 @@ COUNTS = (
     "INSTRUCTIONS",
     "ARRAY_BUSY",
     "VECTOR_BUSY",
+    "ROW_BUSY",
     "LOAD_BEATS",
     "STORE_BEATS",
     "SATURATIONS",
@@ -121,11 +124,17 @@ class Machine:
                 )
             program = program.program
         run = Run(self.config, self.chip, self.memory)
-        units = {Unit.ARRAY: matmul, Unit.VECTOR: drain, Unit.LOAD: load, Unit.STORE: store}
+        units = {
+            Unit.ARRAY: matmul, Unit.VECTOR: drain, Unit.LOAD: load, Unit.STORE: store,
+            Unit.ROW: row,
+        }  # fmt: skip
         executors = {unit: partial(_execute, run, function) for unit, function in units.items()}
-        scheduler = Scheduler(self.config, run.progress, executors, partial(_barrier, run))
-        issued = expand(program, dict(registers or {}), self.config)
-        scheduler.run(decode_job(item.pc, item.raw) for item in issued)
+        scheduler = Scheduler(
+            self.config, run.progress, executors, partial(_barrier, run), partial(credit, run)
+        )
+        issued = expand(program, dict(registers or {}), self.config, partial(read, run))
+        clock = run.lines[Unit.SEQUENCER]
+        scheduler.run(decode_job(item.pc, item.raw, clock.now - 1) for item in issued)
         return RunResult({name: run.counts[name] for name in COUNTS})
 
 
@@ -134,6 +143,7 @@ def _execute(run: Run, function, job: Job):
     for line in run.lines.values():
         if line.unit == job.unit:
             line.begin(job.pc, job.raw)
+            line.known[Unit.SEQUENCER] = max(line.known[Unit.SEQUENCER], job.issued)
     run.counts["INSTRUCTIONS"] += 1
     if run.config.sequencer.instructions_stand:
         _require_limits(run.config, job)

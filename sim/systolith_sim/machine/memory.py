@@ -64,6 +64,10 @@ class ChipMemory:
         Fixed-point values.
     scale, shift, bias : (scale_words, L) uint16, uint8, int32
         Constants of the channels.
+    reference : (rows,) int16
+        Row memory: the integer part of each token's largest score.
+    factor_scale, factor_shift : (rows,) uint16, uint8
+        Row memory: the factor of each token, ``scale * 2**-shift``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -75,6 +79,9 @@ class ChipMemory:
         self.scale = np.zeros((memory.scale_words, lanes), np.uint16)
         self.shift = np.zeros((memory.scale_words, lanes), np.uint8)
         self.bias = np.zeros((memory.scale_words, lanes), np.int32)
+        self.reference = np.zeros(config.vector.rows, np.int16)
+        self.factor_scale = np.zeros(config.vector.rows, np.uint16)
+        self.factor_shift = np.zeros(config.vector.rows, np.uint8)
 
 
 def ring_addresses(start: int, count: int, base: int, end: int) -> NDArray[np.int64]:

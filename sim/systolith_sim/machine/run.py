@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from systolith_hw.config import Config
 from systolith_hw.isa import ErrorCode, Unit
 
@@ -12,7 +15,7 @@ from .memory import ChipMemory, ExternalMemory
 from .races import MEMORY, Shadow, Timeline
 from .tokens import Progress, ResultFifo, Semaphores, WordStream
 
-__all__ = ["Run", "Shadows", "require", "require_counts", "require_ring"]
+__all__ = ["Run", "Shadows", "require", "require_counts", "require_inside", "require_ring"]
 
 
 class Shadows:
@@ -26,6 +29,8 @@ class Shadows:
         self.activation = Shadow("activation word", memory.activation_words, lines)
         self.wide = Shadow("wide word", memory.wide_words, lines)
         self.scale = Shadow("scale word", memory.scale_words, lines)
+        self.reference = Shadow("reference of row", config.vector.rows, lines)
+        self.factor = Shadow("factor of row", config.vector.rows, lines)
         self.external = Shadow(
             "the beat of external memory at byte", -(-external.size // port), lines, port
         )
@@ -46,8 +51,7 @@ class Run:
         self.semaphores = Semaphores(self.config, self.progress)
         self.results = ResultFifo(self.config, self.progress)
         self.stream = WordStream(self.progress)
-        units = (Unit.ARRAY, Unit.VECTOR, Unit.LOAD, Unit.STORE)
-        self.lines = {int(unit): Timeline(unit, unit) for unit in units}
+        self.lines = {int(unit): Timeline(unit, unit) for unit in Unit}
         self.lines[MEMORY] = Timeline(Unit.STORE, MEMORY)
         self.shadows = Shadows(self.config, self.external, self.lines)
 
@@ -70,6 +74,15 @@ def require_counts(line: Timeline, fields: dict[str, int], *names: str) -> None:
     """Refuse loop counts that are zero."""
     for name in names:
         require(fields[name] > 0, line, ErrorCode.ZERO_COUNT, f"{name} is zero")
+
+
+def require_inside(line: Timeline, cells: NDArray[np.int64], shadow: Shadow) -> None:
+    """Refuse addresses beyond a memory's end."""
+    highest = int(cells.max())
+    require(
+        highest < shadow.cells, line, ErrorCode.ADDRESS_RANGE,
+        f"{shadow.name} {highest} is beyond the memory of {shadow.cells}",
+    )  # fmt: skip
 
 
 def require_ring(line: Timeline, fields: dict[str, int], name: str, depth: int) -> None:

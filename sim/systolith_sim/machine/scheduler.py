@@ -24,13 +24,17 @@ class Leftover(ProgramError):
 
 @dataclass(frozen=True)
 class Job:
-    """An instruction in a queue, its fields decoded."""
+    """An instruction in a queue, its fields decoded.
+
+    ``issued`` is the time of the sequencer, up to which everything is past.
+    """
 
     pc: int
     raw: bytes
     unit: Unit
     opcode: Opcode
     fields: dict[str, int]
+    issued: int = 0
 
     def __str__(self) -> str:
         """Return the program address and the text of the instruction."""
@@ -81,6 +85,8 @@ class Scheduler:
         Per unit the function that turns a :class:`Job` into a generator.
     barrier : function
         Called when everything is idle at a BARRIER or END.
+    credit : function
+        Executes CREDIT.
     """
 
     def __init__(
@@ -89,10 +95,12 @@ class Scheduler:
         progress: Progress,
         execute: Mapping[Unit, Callable[[Job], Iterator[str]]],
         barrier: Callable[[Job], None],
+        credit: Callable[[Job], None],
     ) -> None:
         self._depth = config.sequencer.queue_depth
         self._progress = progress
         self._barrier = barrier
+        self._credit = credit
         self._workers = {unit: Worker(unit, function) for unit, function in execute.items()}
         self._next: Job | None = None
 
@@ -120,6 +128,9 @@ class Scheduler:
                 return False
             worker.queue.append(job)
             return True
+        if job.opcode == Opcode.CREDIT:
+            self._credit(job)
+            return True
         if not all(worker.idle for worker in self._workers.values()):
             return False
         self._barrier(job)
@@ -141,7 +152,7 @@ class Scheduler:
         return "\n".join(lines)
 
 
-def decode_job(pc: int, raw: bytes) -> Job:
+def decode_job(pc: int, raw: bytes, issued: int) -> Job:
     """Decode an issued instruction."""
     instruction, fields = decode(raw)
-    return Job(pc, raw, instruction.unit, instruction.opcode, fields)
+    return Job(pc, raw, instruction.unit, instruction.opcode, fields, issued)

@@ -39,15 +39,15 @@ class Semaphore:
         self.posts = 0
         self.seen_takes = 0  # by whoever posts
         self.unseen_takes: deque[int] = deque()
-        self.last_take = 0
+        self.last_post = 0
 
 
 class Semaphores:
     """All semaphores of one run.
 
     Two uses are refused, since timing would decide what they do: counts that could exceed their
-    range if the waiting unit is slow, and posts of two units at once, because nobody can say
-    which of them a wait has taken.
+    range if the waiting unit is slow, and posts of two units whose order nothing decides, because
+    nobody can say which of them a wait has taken.
     """
 
     def __init__(self, config: Config, progress: Progress) -> None:
@@ -71,8 +71,7 @@ class Semaphores:
         while not semaphore.counts:
             yield f"semaphore {number}"
         line.join(semaphore.counts.popleft())
-        semaphore.last_take = line.advance()
-        semaphore.unseen_takes.append(semaphore.last_take)
+        semaphore.unseen_takes.append(line.advance())
         self._progress.moves += 1
 
     def post(self, line: Timeline, field: int, clock: Clock) -> None:
@@ -98,18 +97,16 @@ class Semaphores:
         self._progress.moves += 1
 
     def _own(self, semaphore: Semaphore, line: Timeline, number: int, clock: Clock) -> None:
-        """Make ``line`` the poster, unless another one's counts could be mixed up with its."""
+        """Make ``line`` the poster, unless it may not know of another one's last count."""
         poster = semaphore.poster
-        if poster not in (None, line):
-            waiter = semaphore.waiter
-            passed_on = waiter is not None and semaphore.last_take <= clock[waiter.index]
-            if semaphore.counts or not passed_on:
-                raise ProgramError(
-                    f"semaphore {number} is given by two units, {_name(poster)} and "
-                    f"{_name(line)} (instruction {line.pc}), so timing decides which of them a "
-                    "wait has heard from; use one semaphore each"
-                )
+        if poster is not None and poster is not line and semaphore.last_post > clock[poster.index]:
+            raise ProgramError(
+                f"semaphore {number} is given by two units, {_name(poster)} and "
+                f"{_name(line)} (instruction {line.pc}), so timing decides which of them a "
+                "wait has heard from; use one semaphore each"
+            )
         semaphore.poster = line
+        semaphore.last_post = clock[line.index]
 
     def _named(self, line: Timeline, number: int) -> Semaphore:
         if number >= len(self._semaphores):
@@ -168,9 +165,16 @@ class ResultFifo:
 
 
 class WordStream:
-    """The activation words on their way from DRAIN to STORE."""
+    """The activation words on their way from DRAIN to STORE.
+
+    Attributes
+    ----------
+    full : bool
+        DRAIN is in the middle of a token and waits for room.
+    """
 
     def __init__(self, progress: Progress) -> None:
+        self.full = False
         self._progress = progress
         self._words: deque[tuple[NDArray[np.int64], int, Clock]] = deque()
 
@@ -181,7 +185,9 @@ class WordStream:
     def push(self, mantissas: NDArray[np.int64], exponent: int, clock: Clock) -> Iterator[str]:
         """Hand over one word."""
         while len(self._words) >= STREAM_WORDS:
+            self.full = True
             yield "STORE to take its words"
+        self.full = False
         self._words.append((mantissas, exponent, clock))
         self._progress.moves += 1
 

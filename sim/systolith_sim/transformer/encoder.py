@@ -9,31 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import ArrayConfig
+from systolith_hw.config import SCALE_BITS, VALUE_WINDOW, ArrayConfig
 from systolith_hw.tables import Function
 
 from ..vector.exponential import exponentiate, reference
 from ..vector.function import rectify
 from ..vector.normalizer import normalize
-from ..vector.requantizer import requantize
+from ..vector.requantizer import FIXED_MAX, FIXED_MIN, requantize
 from ..vector.row import Factor, normal_factor, reciprocal_factor, row_sums, scale_row
 
 __all__ = [
     "VALUE_BASE",
-    "VALUE_WINDOW",
     "EncoderLayer",
     "Linear",
     "Norm",
     "Words",
     "attend",
     "encode",
+    "probability_base",
     "to_words",
 ]
 
 Integers = NDArray[np.int64]
-
-VALUE_WINDOW = 15
-"""Largest block exponent of V, which the exponential folds into the probabilities."""
 
 VALUE_BASE = 3
 """Fixed-point bits below V's exponent 0: V may be as large as 2**9, its LSB no less than 2**-13."""
@@ -58,6 +55,21 @@ class Linear:
     def __call__(self, x: "Words") -> Integers:
         """Return fixed point (S, N) from words of (S, K)."""
         return requantize(x.times(self.weights), self.scale, self.shift, self.bias)[0]
+
+    def add(self, z: Integers, x: "Words", chunk: int) -> Integers:
+        """Return fixed point z (S, N) plus the result for words of (S, K).
+
+        Every ``chunk`` inputs are multiplied, rounded and added on their own; the first of them
+        bring the bias.
+        """
+        rows = x.mantissas.shape[-1]
+        for first in range(0, len(self.weights), chunk):
+            words = slice(first // rows, (first + chunk) // rows)
+            part = Words(x.mantissas[..., words, :], x.exponents[..., words])
+            bias = self.bias if first == 0 else np.zeros_like(self.bias)
+            products = part.times(self.weights[first : first + chunk])
+            z = _saturate(z + requantize(products, self.scale, self.shift, bias)[0])
+        return z
 
 
 @dataclass(frozen=True)
@@ -104,11 +116,13 @@ class EncoderLayer:
         H; each has D = N / H features.
     query, key, value, output, up, down : Linear
     attention_norm, output_norm : Norm
-    score : Factor
+    score_shift : int
         From products of the mantissas of a query's words and a key to scores in powers of two,
-        for a key of exponent 0: log2(e) / sqrt(D), and the LSBs.
+        for a key of exponent 0: ``2**15 * 2**-shift``. The query's matrix has log2(e) / sqrt(D).
     base : int
         Fixed-point bits below exponent 0 of all words but V's.
+    output_chunk, down_chunk : int
+        Inputs of the two matrices that are multiplied at once: a multiple of R.
     """
 
     heads: int
@@ -120,8 +134,10 @@ class EncoderLayer:
     down: Linear
     attention_norm: Norm
     output_norm: Norm
-    score: Factor
+    score_shift: int
     base: int
+    output_chunk: int
+    down_chunk: int
 
 
 @dataclass(frozen=True)
@@ -145,6 +161,10 @@ class Words:
         return (values.astype(np.float64) @ operands.astype(np.float64)).astype(np.int64)
 
 
+def _saturate(z: Integers) -> Integers:
+    return np.clip(z, FIXED_MIN, FIXED_MAX)
+
+
 def to_words(array: ArrayConfig, z: Integers, base: int) -> Words:
     """Return fixed point (..., K) as words, the tail zero."""
     z = np.pad(z, [(0, 0)] * (z.ndim - 1) + [(0, -z.shape[-1] % array.rows)])
@@ -153,6 +173,11 @@ def to_words(array: ArrayConfig, z: Integers, base: int) -> Words:
         mantissa_bits=array.mantissa_bits, window=array.window,
     )  # fmt: skip
     return Words(mantissas, exponents)
+
+
+def probability_base(array: ArrayConfig) -> int:
+    """Return the base of probabilities, whose largest exponent must still hold 31 bits."""
+    return max(0, 31 - array.window - (array.mantissa_bits - 1))
 
 
 def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
@@ -167,14 +192,13 @@ def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
         window=min(array.window, VALUE_WINDOW),
     )  # fmt: skip
 
-    # The largest exponent must still hold a probability of 31 bits.
-    power_base = max(0, 31 - array.window - (array.mantissa_bits - 1))
+    power_base = probability_base(array)
     context = np.empty_like(query)
     for head in range(layer.heads):
         queries = to_words(array, query[:, head], layer.base)
         products = queries.times(keys[:, head].T)  # (S, S): a row for each query
-        shift = layer.score.shift - key_exponents[:, head]
-        scores, _ = requantize(products, layer.score.scale, shift, 0)
+        shift = layer.score_shift - key_exponents[:, head]
+        scores, _ = requantize(products, 1 << SCALE_BITS - 1, shift, 0)
         powers, summands = exponentiate(
             scores, reference(scores), np.broadcast_to(value_exponents[:, head], scores.shape)
         )
@@ -190,7 +214,7 @@ def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
 def encode(array: ArrayConfig, layer: EncoderLayer, x: Integers) -> Integers:
     """Return one sentence, fixed point (S, N), after ``layer``."""
     context = to_words(array, attend(array, layer, to_words(array, x, layer.base)), layer.base)
-    x = layer.attention_norm(array, x + layer.output(context), layer.base)
+    x = layer.attention_norm(array, layer.output.add(x, context, layer.output_chunk), layer.base)
     hidden = rectify(layer.up(to_words(array, x, layer.base)), Function.GELU)  # (S, F)
-    x = x + layer.down(to_words(array, hidden, layer.base))
+    x = layer.down.add(x, to_words(array, hidden, layer.base), layer.down_chunk)
     return layer.output_norm(array, x, layer.base)

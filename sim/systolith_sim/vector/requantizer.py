@@ -5,7 +5,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from systolith_hw.config import FIXED_BITS, NORMAL_BITS
 
-__all__ = ["normalize_significand", "requantize", "round_half_even"]
+__all__ = [
+    "FIXED_MAX",
+    "FIXED_MIN",
+    "normalize_significand",
+    "requantize",
+    "requantize_each",
+    "round_half_even",
+]
 
 FIXED_MAX = (1 << FIXED_BITS - 1) - 1
 FIXED_MIN = -FIXED_MAX - 1
@@ -44,6 +51,14 @@ def requantize(
     Against ``x * scale * 2**-shift`` in float64 the error is at most half an LSB plus 2**-16 of
     the value.
     """
+    z, saturated = requantize_each(x, scale, shift, bias)
+    return z, int(np.count_nonzero(saturated))
+
+
+def requantize_each(
+    x: ArrayLike, scale: ArrayLike, shift: ArrayLike, bias: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.bool]]:
+    """Return the values of :func:`requantize`, and which of them saturated."""
     m, s = normalize_significand(x)
     p = m * np.asarray(scale, np.int64)
     t = np.asarray(shift, np.int64) - s
@@ -53,4 +68,4 @@ def requantize(
     clipped = np.clip(y, FIXED_MIN, FIXED_MAX)
     z = clipped + np.asarray(bias, np.int64)
     final = np.clip(z, FIXED_MIN, FIXED_MAX)
-    return final, int(np.count_nonzero((clipped != y) | (final != z)))
+    return final, (clipped != y) | (final != z)

@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from systolith_hw.config import NORMAL_BITS
 
-from .requantizer import normalize_significand, requantize, round_half_even
+from .requantizer import (
+    FIXED_MAX,
+    FIXED_MIN,
+    normalize_significand,
+    requantize,
+    round_half_even,
+)
 
 __all__ = [
     "Factor",
@@ -151,7 +157,7 @@ def scale_row(
     product = np.clip(normal, -limit, limit - 1) * np.asarray(scale, np.int64)
     y = round_half_even(product, np.minimum(shift, 40))
     y = np.where(negative, -y, y) + np.asarray(bias, np.int64)
-    return np.clip(y, -(1 << 31), (1 << 31) - 1)
+    return np.clip(y, FIXED_MIN, FIXED_MAX)
 
 
 def _significand(value: int) -> Factor:

@@ -9,7 +9,8 @@ from systolith_hw.config import ConfigError
 from systolith_sim.verilator import ToolError
 
 from ..driver import DriverError
-from ..models.errors import FetchError, TextError
+from ..image import ImageError
+from ..models.errors import CheckpointError, FetchError, TextError
 from .bench import bench
 from .console import Missing, say
 from .generate import generate
@@ -29,7 +30,9 @@ def _exit_code(error: Exception) -> int:
 
     if isinstance(error, ConfigError | TextError):
         return USAGE
-    expected = ToolError | FetchError | DriverError | DeviceError | Missing
+    expected = (
+        ToolError | FetchError | CheckpointError | ImageError | DriverError | DeviceError | Missing
+    )
     return FAILURE if isinstance(error, expected) else 0
 
 

@@ -1,7 +1,9 @@
 """``systolith run``: real models on the generated hardware."""
 
 import dataclasses
+import enum
 import typing
+from pathlib import Path
 
 import typer
 
@@ -59,3 +61,74 @@ def ffn(
         print_table(values)
     if not result.bit_exact:
         raise typer.Exit(1)
+
+
+class Backend(enum.StrEnum):
+    """Who computes embeddings."""
+
+    MACHINE = "machine"
+    FLOAT = "float"
+
+
+@run.command()
+def minilm(
+    texts: typing.Annotated[list[str], typer.Argument(help="Sentences.", metavar="TEXT...")],
+    backend: typing.Annotated[
+        Backend, typer.Option(help="The functional machine, or float32 without any hardware.")
+    ] = Backend.MACHINE,
+    preset: PresetName = "ulx3s",
+    settings: Settings = None,
+    port_bytes: PortBytes = None,
+    tokens: typing.Annotated[
+        int | None,
+        typer.Option(help="Most tokens of a run; by default enough for the longest text."),
+    ] = None,
+    truncate: typing.Annotated[
+        bool, typer.Option("--truncate", help="Use the beginning of texts that are too long.")
+    ] = False,
+    image: typing.Annotated[
+        Path | None,
+        typer.Option(help="File of the compiled model, made if there is none; by default in the "
+                     "cache.", dir_okay=False),
+    ] = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Embed sentences with all of MiniLM, and say how alike they are.
+
+    From token numbers to the last layer everything is computed by a program for the core, the same
+    for every length; the host makes tokens, and the mean over them.
+    """
+    config = choose_config(preset, settings, port_bytes=port_bytes)
+    with needs("models"):
+        from ..models.minilm import MAX_TOKENS, MiniLM, require_text
+        from ..sentences import compare, compile_minilm, least_tokens
+
+    for text in texts:  # before anything is downloaded
+        require_text(text)
+    with stages("fetching MiniLM", plain=json) as progress:
+        model = MiniLM.fetch(progress)
+        encoder = None
+        if backend == Backend.MACHINE:
+            limit = tokens or MAX_TOKENS
+            longest = max(
+                len(model.tokenize(text, limit=limit, truncate=truncate)) for text in texts
+            )
+            encoder = compile_minilm(
+                model, config, tokens=tokens or least_tokens(longest), path=image,
+                progress=progress,
+            )  # fmt: skip
+        result = compare(model, texts, encoder=encoder, truncate=truncate, progress=progress)
+    values = {**dataclasses.asdict(result), "preset": preset,
+              "port_bytes": config.bus.data_bytes}  # fmt: skip
+    if json:
+        print_json(values)
+    else:
+        _print_similarity(values)
+
+
+def _print_similarity(values: dict[str, typing.Any]) -> None:
+    """Print the matrix row by row, then the rest."""
+    rows = values.pop("similarity")
+    values["similarity"] = [" ".join(f"{value:6.3f}" for value in row) for row in rows]
+    values["cosine"] = [f"{value:.5f}" for value in values["cosine"]]
+    print_table(values)

@@ -16,7 +16,15 @@ from systolith_sim.vector.row import CENTRED_FRACTION, Factor
 from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
 from .rounding import round_weights
 
-__all__ = ["Grams", "factor", "measure_grams", "quantize_layer", "quantize_norm", "word_base"]
+__all__ = [
+    "Grams",
+    "factor",
+    "measure_grams",
+    "quantize_layer",
+    "quantize_norm",
+    "score_shift",
+    "word_base",
+]
 
 LARGEST = 2.0**10
 """Activations up to this magnitude fit a word, where the config's window does not reach further."""
@@ -45,6 +53,11 @@ def word_base(config: Config) -> int:
     return max(0, largest - array.window - (array.mantissa_bits - 1))
 
 
+def score_shift(base: int) -> int:
+    """Return the shift of scores for words whose mantissas have LSB 2**(base - 16)."""
+    return SCALE_BITS - 1 + FRACTION - 2 * base
+
+
 def factor(value: float) -> Factor:
     """Return a positive number as ``scale * 2**-shift``."""
     significand, exponent = math.frexp(value)
@@ -57,22 +70,22 @@ def measure_grams(
     layers: Sequence[FloatLayer], sentences: Sequence[NDArray[np.floating]]
 ) -> list[Grams]:
     """Return each layer's :class:`Grams` over ``sentences``, inputs of layer 0, (S, N) each."""
+    ends = np.cumsum([len(sentence) for sentence in sentences])
+    x = np.concatenate(list(sentences))
     result = []
     for layer in layers:
-        sums: dict[str, NDArray[np.float64]] = {}
-        after = []
-        for x in sentences:
-            context = mix(layer, x)
-            middle = layer.attention_norm(x + layer.output(context))
-            hidden = gelu(layer.up(middle))
-            after.append(layer.output_norm(middle + layer.down(hidden)))
-            inputs = {"attention": x, "output": context, "up": middle, "down": hidden}
-            for name, value in inputs.items():
-                gram = value.T.astype(np.float64) @ value
-                sums[name] = sums[name] + gram if name in sums else gram
-        sentences = after
-        result.append(Grams(**sums))
+        # Only attention knows where sentences end.
+        context = np.concatenate([mix(layer, part) for part in np.split(x, ends[:-1])])
+        middle = layer.attention_norm(x + layer.output(context))
+        hidden = gelu(layer.up(middle))
+        result.append(Grams(*(_gram(inputs) for inputs in (x, context, middle, hidden))))
+        x = layer.output_norm(middle + layer.down(hidden))
     return result
+
+
+def _gram(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
+    values = inputs.astype(np.float64)
+    return values.T @ values
 
 
 def quantize_norm(norm: FloatNorm) -> Norm:
@@ -95,22 +108,33 @@ def quantize_linear(linear: FloatLinear, gram: ArrayLike, base: int) -> Linear:
     return Linear(weights, scales.scale, scales.shift, scales.bias)
 
 
-def quantize_layer(config: Config, layer: FloatLayer, grams: Grams) -> EncoderLayer:
-    """Return a layer in integers."""
+def quantize_layer(
+    config: Config,
+    layer: FloatLayer,
+    grams: Grams,
+    *,
+    output_chunk: int | None = None,
+    down_chunk: int | None = None,
+) -> EncoderLayer:
+    """Return a layer in integers, whose chunks are by default all inputs."""
     base = word_base(config)
     features = layer.query.weights.shape[1] // layer.heads
-    # Scores in powers of two; the mantissas of queries and of keys have LSB 2**(base - 16).
-    score = math.log2(math.e) / math.sqrt(features) * 2.0 ** (2 * base - FRACTION)
+    # Scores in powers of two.
+    sharpness = math.log2(math.e) / math.sqrt(features)
+    query = FloatLinear(layer.query.weights * sharpness, layer.query.bias * sharpness)
     inputs = {
-        "query": grams.attention, "key": grams.attention, "value": grams.attention,
-        "output": grams.output, "up": grams.up, "down": grams.down,
+        "key": grams.attention, "value": grams.attention, "output": grams.output,
+        "up": grams.up, "down": grams.down,
     }  # fmt: skip
     return EncoderLayer(
         heads=layer.heads,
+        query=quantize_linear(query, grams.attention, base),
         **{name: quantize_linear(getattr(layer, name), gram, base)
            for name, gram in inputs.items()},
         attention_norm=quantize_norm(layer.attention_norm),
         output_norm=quantize_norm(layer.output_norm),
-        score=factor(score),
+        score_shift=score_shift(base),
         base=base,
+        output_chunk=output_chunk or len(layer.output.weights),
+        down_chunk=down_chunk or len(layer.down.weights),
     )  # fmt: skip

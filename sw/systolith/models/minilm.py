@@ -12,15 +12,16 @@ from tokenizers import Tokenizer
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, encode
 
 from ..progress import Progress
-from .errors import TextError
+from .errors import CheckpointError, TextError
 from .fetch import MINILM, fetch
 
 __all__ = ["MiniLM", "require_text"]
 
 MAX_TOKENS = 256
-"""Longest input that the model was trained for; longer text is cut."""
+"""Longest input that the model was trained for."""
 
 Floats = NDArray[np.float32]
+Shapes = dict[str, tuple[int, ...]]
 
 
 def require_text(text: str) -> None:
@@ -36,6 +37,11 @@ class MiniLM:
     ----------
     folder : Path
         Folder with ``model.safetensors``, ``tokenizer.json`` and ``config.json``.
+
+    Raises
+    ------
+    CheckpointError
+        If a tensor is missing, or does not have the shape that config.json promises.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,26 +49,41 @@ class MiniLM:
         self.layers: int = settings["num_hidden_layers"]
         self.heads: int = settings["num_attention_heads"]
         self.epsilon: float = settings["layer_norm_eps"]
+        self.features: int = settings["hidden_size"]
+        self.hidden: int = settings["intermediate_size"]
+        self.vocabulary: int = settings["vocab_size"]
+        self.longest: int = settings["max_position_embeddings"]
         self._tensors = safe_open(str(folder / "model.safetensors"), framework="numpy")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.no_truncation()
+        self._check(types=settings["type_vocab_size"])
 
     @classmethod
     def fetch(cls, progress: Progress | None = None) -> "MiniLM":
         """Return the model, downloading it the first time."""
         return cls(fetch(MINILM, progress))
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, limit: int = MAX_TOKENS, truncate: bool = False) -> list[int]:
         """Return the token numbers of ``text``, with those that open and close it.
+
+        With ``truncate`` at most ``limit`` of them: the text is cut.
 
         Raises
         ------
         TextError
-            If the text is empty.
+            If the text is empty, or has more than ``limit`` tokens and may not be cut.
         """
         require_text(text)
-        return list(self._tokenizer.encode(text).ids)
+        tokens = list(self._tokenizer.encode(text).ids)
+        if len(tokens) <= limit:
+            return tokens
+        if not truncate:
+            raise TextError(
+                f"the text has {len(tokens)} tokens, and at most {limit} are possible; shorten "
+                "it, or give --truncate to use its beginning"
+            )
+        return [*tokens[: limit - 1], tokens[-1]]
 
     def layer(self, number: int) -> FloatLayer:
         """Return the parameters of one encoder layer."""
@@ -101,11 +122,43 @@ class MiniLM:
 
     def embed(self, text: str) -> Floats:
         """Return the sentence's unit vector: the mean of the last layer's tokens."""
-        x = self.embedding(self.tokenize(text))
+        return self.embed_tokens(self.tokenize(text))
+
+    def embed_tokens(self, tokens: Sequence[int]) -> Floats:
+        """Return the unit vector of a sentence of token numbers."""
+        x = self.embedding(tokens)
         for number in range(self.layers):
             x = encode(self.layer(number), x)
         mean = x.mean(0)
         return mean / np.linalg.norm(mean)
+
+    def _check(self, types: int) -> None:
+        """Compare the tensors with what config.json promises."""
+        features, hidden = self.features, self.hidden
+        shapes: Shapes = {
+            "embeddings.word_embeddings.weight": (self.vocabulary, features),
+            "embeddings.position_embeddings.weight": (self.longest, features),
+            "embeddings.token_type_embeddings.weight": (types, features),
+            **_vectors("embeddings.LayerNorm", features),
+        }  # fmt: skip
+        for number in range(self.layers):
+            prefix = f"encoder.layer.{number}"
+            for name in ("attention.self.query", "attention.self.key", "attention.self.value",
+                         "attention.output.dense"):  # fmt: skip
+                shapes |= _matrix(f"{prefix}.{name}", features, features)
+            shapes |= _matrix(f"{prefix}.intermediate.dense", features, hidden)
+            shapes |= _matrix(f"{prefix}.output.dense", hidden, features)
+            for name in ("attention.output", "output"):
+                shapes |= _vectors(f"{prefix}.{name}.LayerNorm", features)
+        present = set(self._tensors.keys())
+        for name, shape in shapes.items():
+            if name not in present:
+                raise CheckpointError(f"the checkpoint has no tensor {name}")
+            got = tuple(self._tensors.get_slice(name).get_shape())
+            if got != shape:
+                raise CheckpointError(
+                    f"the checkpoint's tensor {name} has shape {got}, but must have {shape}"
+                )
 
     def _linear(self, name: str) -> FloatLinear:
         return FloatLinear(self._tensor(f"{name}.weight").T, self._tensor(f"{name}.bias"))
@@ -117,3 +170,11 @@ class MiniLM:
 
     def _tensor(self, name: str) -> Floats:
         return self._tensors.get_tensor(name)
+
+
+def _matrix(name: str, inputs: int, outputs: int) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _vectors(name: str, features: int) -> Shapes:
+    return {f"{name}.weight": (features,), f"{name}.bias": (features,)}

@@ -7,8 +7,9 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...config import Config
-from ...isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Unit
+from ...isa import SLOT_BITS, SLOTS
 from ...limits import slot_limits
+from ..issue import QUEUES
 from .microcode import LAYOUT, Mode, Scalar
 
 __all__ = ["SerialRegisters"]
@@ -111,8 +112,7 @@ class SerialRegisters(wiring.Component):
         """Return what stands in the memory from the beginning; it is never written."""
         words = [0] * (1 << ADDRESS_BITS)
         words[1 << 5 | Scalar.LONGEST_BODY] = self.config.memory.program_instructions - 1
-        for opcode, instruction in INSTRUCTIONS.items():
-            if instruction.unit != Unit.SEQUENCER:
-                first = 1 << 6 | instruction.unit % 4 << 4
-                words[first : first + SLOTS] = slot_limits(self.config, opcode)
+        for unit, opcode in QUEUES.items():
+            first = 1 << 6 | unit % 4 << 4
+            words[first : first + SLOTS] = slot_limits(self.config, opcode)
         return words

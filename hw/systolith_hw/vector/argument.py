@@ -1,0 +1,104 @@
+"""From a value to the place in a table that tells its function."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import FIXED_BITS, NORMAL_BITS
+from ..tables import FRACTION, FUNCTION_RANGE_BITS, SEGMENT_BITS, Function
+from .function_table import FUNCTION_BITS
+from .operation import Operation
+
+__all__ = ["REST_BITS", "Argument"]
+
+RANGE_BITS = FRACTION + FUNCTION_RANGE_BITS
+"""Bits of a magnitude that is tabulated."""
+
+REST_BITS = RANGE_BITS - SEGMENT_BITS
+"""Bits of a magnitude below its segment."""
+
+
+class Argument(wiring.Component):
+    """Split a value, as its operation wants it, into segment and rest.
+
+    GELU and SiLU take the magnitude, ``|z| = segment * 2**12 + rest``; the exponential takes the
+    fraction, ``z mod 2**16 = segment * 2**9 + rest / 8``: its rest is as long, so that a line's
+    rise times the rest always has the same LSB. The affine map takes z itself, of 18 bits.
+
+    =========== ==================================================================
+    Latency     1 cycle (:attr:`latency`)
+    Throughput  1 value per cycle; never stalls
+    Golden      :func:`systolith_sim.vector.function.rectify`,
+                :func:`systolith_sim.vector.exponential.exponentiate`, first lines
+    =========== ==================================================================
+
+    Members
+    -------
+    operation : In(Operation)
+        What z is for.
+    z : In(signed(32))
+        Fixed point, LSB 2**-16.
+    function : Out(2), segment : Out(7), rest : Out(12)
+        A line, and how far on it.
+    tabulated : Out(1)
+        The line counts: an exponential, or GELU or SiLU of a magnitude below 8.
+    clipped : Out(signed(18))
+        z, clipped.
+    """
+
+    latency = 1
+
+    operation: Signal
+    z: Signal
+    function: Signal
+    segment: Signal
+    rest: Signal
+    tabulated: Signal
+    clipped: Signal
+
+    def __init__(self) -> None:
+        super().__init__({
+            "operation": In(Operation),
+            "z": In(signed(FIXED_BITS)),
+            "function": Out(FUNCTION_BITS),
+            "segment": Out(SEGMENT_BITS),
+            "rest": Out(REST_BITS),
+            "tabulated": Out(1),
+            "clipped": Out(signed(NORMAL_BITS)),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        z, negative = self.z, self.z[-1]
+        magnitude = Signal(RANGE_BITS + 1)  # its last bit: -8 exactly
+        low = z[: len(magnitude)]
+        m.d.comb += magnitude.eq((low ^ negative.replicate(len(low))) + negative)
+        m.d.sync += [
+            self.function.eq(Function.EXP2),
+            self.clipped.eq(
+                Mux(_fits(z, NORMAL_BITS), z, Cat((~negative).replicate(NORMAL_BITS - 1), negative))
+            ),
+        ]
+        operation = Value.cast(self.operation)
+        with m.If(operation == Operation.EXP2):
+            lower = FRACTION - SEGMENT_BITS
+            m.d.sync += [
+                self.segment.eq(z[lower:FRACTION]),
+                self.rest.eq(z[:lower] << REST_BITS - lower),
+                self.tabulated.eq(1),
+            ]
+        with m.Else():
+            rectifier = (operation == Operation.GELU) | (operation == Operation.SILU)
+            m.d.sync += [
+                self.function.eq(operation),
+                self.segment.eq(magnitude[REST_BITS:]),
+                self.rest.eq(magnitude),
+                self.tabulated.eq(rectifier & _fits(z, RANGE_BITS + 1) & ~magnitude[-1]),
+            ]
+        return m
+
+
+def _fits(value: Value, bits: int) -> Value:
+    """Return whether a signed value needs no more than ``bits`` bits."""
+    copies = value[bits - 1 : -1]
+    return ~(copies ^ value[-1].replicate(len(copies))).any()

@@ -1,0 +1,22 @@
+"""What the vector unit may do with a value, behind scale, bias and addition."""
+
+from amaranth.lib import data, enum
+
+from ..config import SCALE_BITS, SHIFT_BITS
+
+__all__ = ["Operation", "signed_factor"]
+
+
+class Operation(enum.IntEnum, shape=3):
+    """What is done; the first three have the numbers of :class:`systolith_hw.isa.DrainFunction`."""
+
+    NONE = 0
+    GELU = 1
+    SILU = 2
+    EXP2 = 3
+    AFFINE = 4
+
+
+def signed_factor() -> data.StructLayout:
+    """Return the shape of a multiplier: ``scale * 2**-shift``, to be negated if ``negative``."""
+    return data.StructLayout({"scale": SCALE_BITS, "shift": SHIFT_BITS, "negative": 1})

@@ -1,0 +1,220 @@
+"""Functions of single values, in one lane of the vector unit."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import FIXED_BITS, SCALE_BITS
+from ..tables import FRACTION
+from .argument import REST_BITS, Argument
+from .delay import Delay
+from .function_table import VALUE_BITS, FunctionTable
+from .multiplier import PRODUCT_BITS, Multiplier
+from .operation import Operation, signed_factor
+from .power_distance import PowerDistance
+from .rounding_shifter import RoundingShifter
+
+__all__ = ["Pointwise"]
+
+REFERENCE_BITS = FIXED_BITS - FRACTION
+RAISE_BITS = 4
+POWER_SHIFT = (1 << RAISE_BITS) - 1
+"""What is tabulated enters the shifter so far to the left: a power is raised by going back less."""
+SHIFT_BITS = 6
+
+
+class Pointwise(wiring.Component):
+    """Apply one operation to each value; one multiplier, one shifter and one adder serve them all.
+
+    ::
+
+        NONE    z
+        GELU    max(z, 0) - t(|z|), t from a table; SILU alike
+        EXP2    2**(z - reference + factor.shift); summand: without factor.shift
+        AFFINE  clip18(z) * factor, + bias, clipped to 32 bits
+
+        z ──►[ argument ]──►[ table ]──►[ operands ]──►[ × ]──►[ line ]──►[ >> ]──►[ + ]──►[ clip ]
+              cycle 0        cycle 1     cycle 2        3-4     cycle 5    6-8      9       10
+
+    The last adder and what follows it compute ``bias - y`` as ``~(y + ~bias)``, y being what was
+    tabulated, or a product whose factor is negative.
+
+    =========== ===========================================================================
+    Latency     11 cycles (:attr:`latency`) from ``operation`` and ``z`` to ``result`` and
+                ``summand``. The other inputs of that z are wanted later, by
+                :attr:`factor_delay`, :attr:`bias_delay` and :attr:`keep_delay`
+    Throughput  1 value per cycle, each with its own operation; never stalls
+    Golden      :func:`systolith_sim.vector.function.rectify`,
+                :func:`systolith_sim.vector.exponential.exponentiate`, and
+                :func:`systolith_sim.vector.row.scale_row` from ``normal`` on
+    =========== ===========================================================================
+
+    Parameters
+    ----------
+    target : str
+        "generic", "ecp5" or "ice40": for the multiplier.
+    distributed : bool
+        Build the table from logic, see :class:`~systolith_hw.vector.function_table.FunctionTable`.
+
+    Members
+    -------
+    operation : In(Operation)
+        What is done.
+    z : In(signed(32))
+        Fixed point, LSB 2**-16 (for AFFINE 2**-12).
+    reference : In(signed(16))
+        For EXP2: the integer part of the row's largest z.
+    factor : In(signed_factor())
+        For AFFINE; for EXP2 ``shift`` raises the power, by 0 to 15.
+    bias : In(signed(32))
+        For AFFINE.
+    keep : In(1)
+        If not set, result and summand are zero.
+    result : Out(signed(32))
+        The function of z; for EXP2 31 bits, LSB 2**-15.
+    summand : Out(16)
+        For EXP2, LSB 2**-15; undefined for others.
+    """
+
+    factor_delay = 2
+    bias_delay = 8
+    keep_delay = 10
+    latency = 11
+
+    operation: Signal
+    z: Signal
+    reference: Signal
+    factor: data.View
+    bias: Signal
+    keep: Signal
+    result: Signal
+    summand: Signal
+
+    def __init__(self, target: str = "generic", *, distributed: bool = False) -> None:
+        self.target = target
+        self.distributed = distributed
+        super().__init__({
+            "operation": In(Operation),
+            "z": In(signed(FIXED_BITS)),
+            "reference": In(signed(REFERENCE_BITS)),
+            "factor": In(signed_factor()),
+            "bias": In(signed(FIXED_BITS)),
+            "keep": In(1),
+            "result": Out(signed(FIXED_BITS)),
+            "summand": Out(VALUE_BITS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        operation = Value.cast(self.operation)
+        rectify = (operation == Operation.GELU) | (operation == Operation.SILU)
+        # By age: in cycle n the value that entered n cycles ago needs what is at index n.
+        affine = _ages(m, "affine", operation == Operation.AFFINE, self.bias_delay)
+        exponential = _ages(m, "exponential", operation == Operation.EXP2, self.bias_delay)
+        hidden = _ages(m, "hidden", rectify & self.z[-1], self.bias_delay)
+        negative = [C(0, 1)] * self.factor_delay + _ages(
+            m, "negative", self.factor.negative, self.bias_delay - self.factor_delay
+        )
+
+        product, tabulated = self._elaborate_line(m, affine)
+        power = Signal(VALUE_BITS, reset_less=True)
+        value = Signal(signed(PRODUCT_BITS), reset_less=True)
+        m.d.sync += [
+            power.eq(tabulated), value.eq(Mux(affine[5], product, tabulated << POWER_SHIFT))
+        ]  # fmt: skip
+        y, up, summand = self._elaborate_shift(m, value, power, affine[2], exponential[2])
+
+        m.submodules.delay = delay = Delay(FIXED_BITS, self.bias_delay)
+        invert = Signal()
+        bias = Signal(FIXED_BITS, reset_less=True)
+        m.d.comb += [
+            delay.i.eq(self.z),
+            invert.eq(Mux(affine[8], negative[8], ~exponential[8])),
+        ]
+        m.d.sync += bias.eq(Mux(affine[8], self.bias, delay.o) ^ invert.replicate(FIXED_BITS))
+        with m.If(hidden[8] | exponential[8]):  # these are without z
+            m.d.sync += bias.eq(invert.replicate(FIXED_BITS))
+        inverted = _ages(m, "inverted", invert, 2)
+        self._elaborate_sum(m, y + bias.as_signed() + up, inverted[2])
+        with m.If(self.keep):
+            m.d.sync += self.summand.eq(summand)
+        with m.Else():
+            m.d.sync += [self.summand.eq(0), self.result.eq(0)]
+        return m
+
+    def _elaborate_line(self, m: Module, affine: list[Value]) -> tuple[Value, Value]:
+        """Multiply; return the product, and what the table says, in cycle 5."""
+        m.submodules.argument = argument = Argument()
+        m.submodules.table = table = FunctionTable(distributed=self.distributed)
+        m.submodules.multiplier = multiplier = Multiplier(self.target)
+        clipped = _ages(m, "clipped", argument.clipped, 2)[-1]
+        rest = _ages(m, "rest", argument.rest, 1)[-1]
+        # Block RAM is slow to show its output: nothing but this register follows it.
+        rise = _ages(m, "rise", table.line.rise, 1)[-1]
+        scale = Signal(SCALE_BITS, reset_less=True)
+        m.d.comb += [
+            argument.operation.eq(self.operation),
+            argument.z.eq(self.z),
+            table.function.eq(argument.function),
+            table.segment.eq(argument.segment),
+            multiplier.significand.eq(Mux(affine[3], clipped, rise)),
+            multiplier.scale.eq(scale),
+        ]
+        m.d.sync += scale.eq(Mux(affine[2], self.factor.scale, rest))
+        value = _ages(m, "value", table.line.value, 1 + multiplier.latency)[-1]
+        inside = _ages(m, "inside", argument.tabulated, 2 + multiplier.latency)[-1]
+        risen = multiplier.product[REST_BITS : REST_BITS + VALUE_BITS]
+        # The tables stay inside 0..65535 everywhere, so that nothing has to be clipped.
+        line = Signal(VALUE_BITS)
+        m.d.comb += line.eq(value + risen + multiplier.product[REST_BITS - 1])
+        return multiplier.product, Mux(inside, line, 0)
+
+    def _elaborate_shift(
+        self, m: Module, value: Value, power: Value, affine: Value, exponential: Value
+    ) -> tuple[Value, Value, Value]:
+        """Shift; return ``y`` and ``up``, to be added, in cycle 9, and the summand in cycle 10."""
+        m.submodules.distance = distance = PowerDistance()
+        # So wide that nothing is ever clipped, which synthesis then sees.
+        m.submodules.shifter = shifter = RoundingShifter(PRODUCT_BITS, SHIFT_BITS, PRODUCT_BITS + 1)
+        m.submodules.divider = divider = RoundingShifter(
+            VALUE_BITS + 1, len(distance.short), VALUE_BITS + 2
+        )
+        shift = Signal(SHIFT_BITS, reset_less=True)
+        given = self.factor.shift
+        m.d.comb += [distance.z.eq(self.z), distance.reference.eq(self.reference)]
+        with m.If(affine):
+            m.d.sync += shift.eq(given[:SHIFT_BITS] | given[SHIFT_BITS].replicate(SHIFT_BITS))
+        with m.Elif(exponential):
+            m.d.sync += shift.eq(distance.long + ~given[:RAISE_BITS])
+        with m.Else():
+            m.d.sync += shift.eq(POWER_SHIFT)
+        m.d.comb += [
+            shifter.value.eq(value),
+            shifter.shift.eq(_ages(m, "shift", shift, 3)[-1]),
+            divider.value.eq(power),
+            divider.shift.eq(_ages(m, "short", distance.short, 4)[-1]),
+        ]
+        summand = Signal(VALUE_BITS, reset_less=True)
+        m.d.sync += summand.eq(divider.floor + divider.up)
+        return shifter.floor, shifter.up, summand
+
+    def _elaborate_sum(self, m: Module, total_next: Value, inverted: Value) -> None:
+        """Register the sum, invert it or not, and clip."""
+        total = Signal(signed(len(self.result) + 3), reset_less=True)
+        upper = total[FIXED_BITS - 1 :]
+        sign = total[-1] ^ inverted
+        m.d.sync += [
+            total.eq(total_next),
+            self.result.eq(total ^ inverted.replicate(len(total))),
+        ]
+        with m.If(upper.any() & ~upper.all()):
+            m.d.sync += self.result.eq(Cat((~sign).replicate(FIXED_BITS - 1), sign))
+
+
+def _ages(m: Module, name: str, value: Value, oldest: int) -> list[Value]:
+    """Return ``value`` as it is, as it was one cycle ago, and so on up to ``oldest``."""
+    ages: list[Value] = [value]
+    for age in range(1, oldest + 1):
+        ages.append(Signal(value.shape(), name=f"{name}_{age}", reset_less=True))
+        m.d.sync += ages[-1].eq(ages[-2])
+    return ages

@@ -1,0 +1,32 @@
+"""What the sequencer does itself: READ and CREDIT."""
+
+from systolith_hw.isa import Unit
+
+from ..sequencer import READ_BYTES, Issued
+from .run import Run
+from .scheduler import Job
+
+__all__ = ["credit", "read"]
+
+
+def read(run: Run, item: Issued, address: int) -> int | None:
+    """Return the word that READ reads, or None beyond memory's end.
+
+    The sequencer learns only at a BARRIER what the units have done, but every instruction that it
+    issues later knows that the word has been read.
+    """
+    if address + READ_BYTES > run.external.size:
+        return None
+    line, port = run.lines[Unit.SEQUENCER], run.config.bus.data_bytes
+    line.begin(item.pc, item.raw)
+    cells = slice(address // port, (address + READ_BYTES - 1) // port + 1)
+    run.shadows.external.read(line, cells, line.advance())
+    return int.from_bytes(run.external.read(address, READ_BYTES), "little")
+
+
+def credit(run: Run, job: Job) -> None:
+    """Execute CREDIT."""
+    line = run.lines[Unit.SEQUENCER]
+    line.begin(job.pc, job.raw)
+    for _ in range(job.fields["count"]):
+        run.post(line, 16 + job.fields["semaphore"])

@@ -1,0 +1,111 @@
+"""Where DRAIN's values go."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import SCALE_BITS, SHIFT_BITS, VALUE_WINDOW, WEIGHT_BITS
+from systolith_hw.isa import DrainKind, Unit
+
+from ...vector.normalizer import normalize
+from ..races import Shadow
+from ..run import Run, require_inside
+from .part import Part
+
+__all__ = ["to_words", "write_values"]
+
+Integers = NDArray[np.int64]
+
+
+def to_words(run: Run, part: Part, z: Integers) -> tuple[Integers, Integers]:
+    """Return mantissas (turns, words, R) and exponents (turns, words)."""
+    array = run.config.array
+    z = np.pad(z, ((0, 0), (0, -z.shape[1] % array.rows)))
+    return _normalize(
+        run, part, z.reshape(len(z), -1, array.rows), array.mantissa_bits, array.window
+    )
+
+
+def write_values(run: Run, part: Part, z: Integers) -> None:
+    """Write values (turns, channels) to a memory on the chip."""
+    WRITERS[DrainKind(part.fields["kind"])](run, part, z)
+
+
+def _activation(run: Run, part: Part, z: Integers) -> None:
+    """Write activation words; the last of a group is filled with zeros."""
+    mantissas, exponents = to_words(run, part, z)
+    words = part.places(exponents.shape[1])
+    _claim(run, part, words, run.shadows.activation)
+    run.chip.mantissas[words] = mantissas
+    run.chip.exponents[words] = exponents
+
+
+def _wide(run: Run, part: Part, z: Integers) -> None:
+    """Write words of L values."""
+    lanes = run.config.vector.lanes
+    words = part.places(z.shape[1] // lanes)
+    _claim(run, part, words, run.shadows.wide)
+    run.chip.wide[words] = z.reshape(*words.shape, lanes)
+
+
+def _keys(run: Run, part: Part, z: Integers) -> None:
+    """Write a lane of operand tiles for each turn: a tile for every R channels, zeros behind."""
+    f, array = part.fields, run.config.array
+    mantissas, exponents = _normalize(run, part, z, WEIGHT_BITS, array.window)
+    mantissas = np.pad(mantissas, ((0, 0), (0, -z.shape[1] % array.rows)))
+    mantissas = mantissas.reshape(len(z), -1, array.rows)
+    wraps, lane = np.divmod(f["columns_last"] + part.token[:, None], array.columns)
+    first = f["destination"] + part.group[:, None] * f["group_stride"] + wraps * f["token_stride"]
+    tiles = first + np.arange(mantissas.shape[1])
+    _claim(run, part, tiles, run.shadows.operand)
+    run.chip.operand[tiles, :, lane] = mantissas
+    _write_exponents(run, part, f["offset"] - exponents)
+
+
+def _values(run: Run, part: Part, z: Integers) -> None:
+    """Write a row of operand tiles for each turn: a tile for every C channels."""
+    f, array = part.fields, run.config.array
+    window = min(array.window, VALUE_WINDOW)
+    mantissas, exponents = _normalize(run, part, z, WEIGHT_BITS, window)
+    wraps, row = np.divmod(f["columns_last"] + part.token[:, None], array.rows)
+    first = f["destination"] + part.group[:, None] * f["group_stride"] + wraps
+    tiles = first + np.arange(part.tiles) * f["token_stride"]
+    _claim(run, part, tiles, run.shadows.operand)
+    run.chip.operand[tiles, row] = mantissas.reshape(len(z), part.tiles, array.columns)
+    _write_exponents(run, part, exponents)
+
+
+def _write_exponents(run: Run, part: Part, shift: Integers) -> None:
+    """Write one scale entry for each turn; a shift keeps its low bits."""
+    f, chip = part.fields, run.chip
+    channels = f["entries"] + part.group * f["tiles_last"] + part.token
+    words, lanes = np.divmod(channels, run.config.vector.lanes)
+    _claim(run, part, words[:, None], run.shadows.scale)
+    chip.scale[words, lanes] = 1 << SCALE_BITS - 1
+    chip.shift[words, lanes] = shift & (1 << SHIFT_BITS) - 1
+    chip.bias[words, lanes] = 0
+
+
+def _normalize(
+    run: Run, part: Part, blocks: Integers, mantissa_bits: int, window: int
+) -> tuple[Integers, Integers]:
+    mantissas, exponents, saturations, flushes = normalize(
+        blocks, part.fields["exponent_base"], mantissa_bits=mantissa_bits, window=window
+    )
+    run.counts["SATURATIONS"] += saturations
+    run.counts["FLUSHES"] += flushes
+    return mantissas, exponents
+
+
+def _claim(run: Run, part: Part, cells: Integers, shadow: Shadow) -> None:
+    """Note that the part writes ``cells`` (turns, count)."""
+    line = run.lines[Unit.VECTOR]
+    require_inside(line, cells, shadow)
+    shadow.write(line, cells, part.time, part.known())
+
+
+WRITERS = {
+    DrainKind.ACTIVATION: _activation,
+    DrainKind.WIDE: _wide,
+    DrainKind.KEYS: _keys,
+    DrainKind.VALUES: _values,
+}

@@ -1,0 +1,84 @@
+"""What is wrong with a DRAIN before its first result."""
+
+import numpy as np
+
+from systolith_hw.config import HEAD_CHANNELS, Config
+from systolith_hw.isa import DrainFunction, DrainKind, ErrorCode, Unit
+
+from ...errors import ProgramError
+from ..run import Run, require, require_counts
+from ..scheduler import Job
+from .part import OPERANDS, tiles_last
+
+__all__ = ["require_legal"]
+
+
+def require_legal(run: Run, job: Job) -> None:
+    """Refuse DRAINs that the hardware refuses, and those whose own accesses get in their way."""
+    f, line, array = job.fields, run.lines[Unit.VECTOR], run.config.array
+    require(
+        f["kind"] in list(DrainKind), line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"DRAIN has no kind {f['kind']}",
+    )  # fmt: skip
+    kind = DrainKind(f["kind"])
+    require(
+        f["function"] in list(DrainFunction), line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"DRAIN has no function {f['function']}",
+    )  # fmt: skip
+    for name in ("accumulate", "maximum"):
+        require(
+            not f[name] or kind == DrainKind.WIDE, line, ErrorCode.ILLEGAL_INSTRUCTION,
+            f"{name} is for WIDE, not for {kind.name}",
+        )  # fmt: skip
+    require_counts(line, f, "tokens", "groups", "tiles")
+    require(
+        not f["maximum"] or f["groups"] == 1, line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"maximum is for one group, not for {f['groups']}",
+    )  # fmt: skip
+    if kind not in OPERANDS:
+        require_counts(line, f, "tiles_last")
+        if f["accumulate"]:
+            _require_separate(run.config, job)
+        return
+    what, lanes = ("lane", array.columns) if kind == DrainKind.KEYS else ("row", array.rows)
+    require(
+        f["columns_last"] < lanes, line, ErrorCode.ADDRESS_RANGE,
+        f"{what} {f['columns_last']} is beyond the tile's {lanes}",
+    )  # fmt: skip
+    channels = f["tiles"] * array.columns
+    require(
+        channels <= HEAD_CHANNELS, line, ErrorCode.ADDRESS_RANGE,
+        f"{channels} channels cannot share an exponent, only {HEAD_CHANNELS}",
+    )  # fmt: skip
+    if not f["factor"]:
+        _require_own_scales(run.config, job)
+
+
+def _require_separate(config: Config, job: Job) -> None:
+    """Refuse turns that add to what other turns write; the pipeline still holds that."""
+    f, beats = job.fields, config.beats_per_result
+    group, token = np.divmod(np.arange(f["groups"] * f["tokens"]), f["tokens"])
+    starts = f["destination"] + token * f["token_stride"] + group * f["group_stride"]
+    tiles = np.where(group == f["groups"] - 1, tiles_last(f), f["tiles"])
+    order = np.argsort(starts)
+    ends = (starts + tiles * beats)[order]
+    shared = np.flatnonzero(starts[order][1:] < ends[:-1])
+    if len(shared):
+        raise ProgramError(
+            f"{job} accumulates twice in wide word {starts[order][shared[0] + 1]}; use an "
+            "instruction for each time"
+        )
+
+
+def _require_own_scales(config: Config, job: Job) -> None:
+    """Refuse exponents that go to scale words which the instruction itself reads."""
+    f, lanes = job.fields, config.vector.lanes
+    channels = f["entries"] + np.arange(f["groups"]) * f["tiles_last"]
+    first, last = channels // lanes, (channels + f["tokens"] - 1) // lanes
+    end = f["scale"] + f["groups"] * f["tiles"] * config.beats_per_result
+    both = (first < end) & (last >= f["scale"])
+    if both.any():
+        raise ProgramError(
+            f"{job} writes exponents to scale word {first[both][0]}, but its own are "
+            f"{f['scale']} to {end - 1}"
+        )

@@ -1,0 +1,83 @@
+"""From results to fixed-point values: what DRAIN computes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import SHIFT_BITS
+from systolith_hw.isa import DrainFunction, Unit
+from systolith_hw.tables import FRACTION, Function
+
+from ...vector.function import rectify
+from ...vector.requantizer import FIXED_MAX, FIXED_MIN, requantize_each
+from ..run import Run, require_inside
+from .part import Part
+
+__all__ = ["finish_values"]
+
+FUNCTIONS = {DrainFunction.GELU: Function.GELU, DrainFunction.SILU: Function.SILU}
+
+Constants = tuple[NDArray[np.integer], ...]
+
+
+def finish_values(run: Run, part: Part) -> NDArray[np.int64]:
+    """Return fixed-point values (turns, channels); channels that do not exist are zero."""
+    f, valid = part.fields, part.valid(run.config)
+    constants = _factors(run, part) if f["factor"] else _entries(run, part, valid)
+    values, saturated = requantize_each(part.values[:, :valid], *constants)
+    if f["accumulate"]:
+        total = values + _held(run, part)[:, :valid]
+        values = np.clip(total, FIXED_MIN, FIXED_MAX)
+        saturated |= values != total
+    run.counts["SATURATIONS"] += int(np.count_nonzero(saturated))
+    if f["function"]:
+        values = rectify(values, FUNCTIONS[DrainFunction(f["function"])])
+    z = np.zeros_like(part.values)
+    z[:, :valid] = values
+    if f["maximum"]:
+        _refer(run, part, z, valid)
+    return z
+
+
+def _entries(run: Run, part: Part, valid: int) -> Constants:
+    """Return the channels' scale entries: those of scale word ``scale + n // L``."""
+    f, line, chip, beats = (
+        part.fields, run.lines[Unit.VECTOR], run.chip, run.config.beats_per_result,
+    )  # fmt: skip
+    words = f["scale"] + part.group[:, None] * f["tiles"] * beats + np.arange(part.tiles * beats)
+    require_inside(line, words, run.shadows.scale)
+    run.shadows.scale.read(line, words, part.time, part.known())
+    return tuple(
+        table[words].reshape(len(words), -1)[:, :valid]
+        for table in (chip.scale, chip.shift, chip.bias)
+    )
+
+
+def _factors(run: Run, part: Part) -> Constants:
+    """Return the factors of the tokens' rows, as entries for all their channels."""
+    line, chip, rows = run.lines[Unit.VECTOR], run.chip, part.rows()
+    require_inside(line, rows, run.shadows.factor)
+    run.shadows.factor.read(line, rows, part.time, part.known())
+    shift = chip.factor_shift[rows].astype(np.int64) - part.fields["offset"]
+    return chip.factor_scale[rows], shift & (1 << SHIFT_BITS) - 1, np.zeros_like(rows)
+
+
+def _held(run: Run, part: Part) -> NDArray[np.int64]:
+    """Return what wide memory holds in the place of the values (turns, channels).
+
+    Whoever may not read it may not write it either, so that races are found later.
+    """
+    words = part.places(part.tiles * run.config.beats_per_result)
+    require_inside(run.lines[Unit.VECTOR], words, run.shadows.wide)
+    return run.chip.wide[words].reshape(len(words), -1).astype(np.int64)
+
+
+def _refer(run: Run, part: Part, z: NDArray[np.int64], valid: int) -> None:
+    """Note the integer part of each token's largest value; without any, of the smallest number."""
+    line, rows, entries = run.lines[Unit.VECTOR], part.rows(), part.fields["entries"]
+    limits = np.full_like(rows, valid)
+    if entries:
+        limits = np.minimum(limits, entries + part.token[:, None])
+    require_inside(line, rows, run.shadows.reference)
+    run.shadows.reference.write(line, rows, part.time, part.known())
+    largest = np.where(np.arange(z.shape[1]) < limits, z, FIXED_MIN).max(axis=1)
+    run.chip.reference[rows[:, 0]] = largest >> FRACTION

@@ -1,0 +1,111 @@
+"""Choose how an encoder is cut so that it fits the memories, or say what would fit."""
+
+from systolith_hw.config import Config, ConfigError
+
+from .encoder_plan import EncoderPlan
+from .encoder_shape import EncoderShape
+
+__all__ = ["plan_encoder"]
+
+ROW_BLOCKS = (32, 16, 8)
+"""Rows of scores worth a softmax of their own, best first."""
+
+FEWEST_ROWS = 4
+"""For memories that have no room for more."""
+
+NEEDS = {
+    "operand_tiles": "operand_need",
+    "activation_words": "activation_need",
+    "wide_words": "wide_need",
+    "scale_words": "scale_need",
+}
+
+
+def plan_encoder(
+    config: Config, shape: EncoderShape, *, tokens: int, segments: int = 1
+) -> EncoderPlan:
+    """Return the plan of an encoder for at most ``tokens`` in at most ``segments`` sentences.
+
+    Raises
+    ------
+    ConfigError
+        A sentence that says which memory is too small, by how much, and what would fit.
+    """
+    shape.check(config)
+    for name, value in (("tokens", tokens), ("segments", segments)):
+        if value < 1:
+            raise ConfigError(f"an encoder's {name} must be at least 1, not {value}")
+    if tokens > config.array.max_k:
+        raise ConfigError(
+            f"an encoder for {tokens} tokens is too large: array.max_k is {config.array.max_k}; "
+            "lower the tokens, or raise array.max_k"
+        )
+    plan = _best(config, shape, tokens, segments)
+    if plan is None:
+        raise ConfigError(_refusal(config, shape, tokens, segments))
+    return plan
+
+
+def _best(
+    config: Config, shape: EncoderShape, tokens: int, segments: int
+) -> EncoderPlan | None:
+    """Return the plan with the fewest passes over the weights; nothing if none fits."""
+    rows = config.vector.rows // 2
+    plans = [
+        plan
+        for choices in (ROW_BLOCKS, (FEWEST_ROWS,))
+        for row_block in choices
+        for spill in (False, True)
+        if (plan := _largest(config, shape, tokens, segments, min(row_block, rows), spill))
+    ]
+    many = [plan for plan in plans if plan.row_block > FEWEST_ROWS] or plans
+    return min(many, key=_cost, default=None)
+
+
+def _cost(plan: EncoderPlan) -> tuple[int, bool, int]:
+    """Order plans; weights are by far the most that is loaded."""
+    return -(-plan.tokens // plan.token_block), plan.spill, -plan.row_block
+
+
+def _largest(
+    config: Config, shape: EncoderShape, tokens: int, segments: int, row_block: int, spill: bool
+) -> EncoderPlan | None:
+    """Return the plan with the largest blocks of tokens that fit, as equal as possible."""
+
+    def cut(token_block: int) -> EncoderPlan:
+        return EncoderPlan(
+            config=config, shape=shape, tokens=tokens, segments=segments, row_block=row_block,
+            token_block=token_block, spill=spill,
+        )  # fmt: skip
+
+    for blocks in range(1, tokens + 1):
+        plan = cut(-(-tokens // blocks))
+        if not _shortage(plan):
+            return plan
+    return None
+
+
+def _shortage(plan: EncoderPlan) -> tuple[str, int] | None:
+    """Return the first memory that is too small, and the words that it would need."""
+    for memory, need in NEEDS.items():
+        if getattr(plan, need) > getattr(plan.config.memory, memory):
+            return memory, getattr(plan, need)
+    return None
+
+
+def _refusal(config: Config, shape: EncoderShape, tokens: int, segments: int) -> str:
+    """Say what is too small, and what would do."""
+    smallest = EncoderPlan(
+        config=config, shape=shape, tokens=tokens, segments=segments,
+        row_block=min(FEWEST_ROWS, config.vector.rows // 2), token_block=1, spill=True,
+    )  # fmt: skip
+    shortage = _shortage(smallest)
+    assert shortage is not None
+    memory, need = shortage
+    have = getattr(config.memory, memory)
+    fits = next((n for n in range(tokens - 1, 0, -1) if _best(config, shape, n, segments)), 0)
+    lower = f"lower the tokens to {fits}, or " if fits else ""
+    return (
+        f"an encoder for {tokens} tokens in {segments} sentences does not fit: memory.{memory} "
+        f"must be at least {need}, {need - have} more than it is; {lower}raise memory.{memory}"
+    )

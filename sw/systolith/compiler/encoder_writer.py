@@ -1,0 +1,113 @@
+"""What the parts of an encoder's program share: resources, and idioms of several instructions."""
+
+from systolith_hw.isa import DrainKind, LoadKind
+
+from ..program import Program
+from .encoder_layout import EncoderLayout
+from .encoder_tables import Header
+
+__all__ = ["EncoderWriter"]
+
+
+class EncoderWriter:
+    """A program under construction, with the semaphores and registers that last.
+
+    Parameters
+    ----------
+    layout : EncoderLayout
+
+    Attributes
+    ----------
+    program : Program
+    layer : int
+        Register: bytes from the first layer to the present one, in external memory.
+    slot : int
+        Register: the ring's tile where the slot that is consumed next begins.
+    scratch : tuple of int
+        Registers of whatever part of the program is under way.
+    """
+
+    def __init__(self, layout: EncoderLayout) -> None:
+        self.layout = layout
+        self.plan = layout.plan
+        self.program = program = Program(layout.config)
+        self.layer = program.register("layer")
+        self.slot = program.register("slot")
+        self.scratch = tuple(program.register(f"scratch {number}") for number in range(11))
+
+        semaphore = program.semaphore
+        self.arrived = semaphore("a slot's weights are there")
+        self.free = semaphore("a slot of the ring is free")
+        self.tables_free = semaphore("the scales of a phase may be replaced")
+        self.projected = semaphore("queries, keys and values of a head are there")
+        self.scored = semaphore("a row's scores are there")
+        self.softened = semaphore("a row's probabilities are there")
+        self.blended = semaphore("the context of a block is there")
+        self.added = semaphore("a token's last sum is there")
+        self.normed = semaphore("a block's words for the up matrix are there")
+        self.hidden = semaphore("a token's hidden words are there")
+        self.finished = semaphore("a block's words for the next layer are there")
+        self.to_store = None
+        self.stored = None
+        self.spilt = None
+        if not self.plan.resident:
+            self.to_store = semaphore("a token's residual is there")
+            self.stored = semaphore("a block's residual is in external memory")
+        if self.plan.spill:
+            self.spilt = semaphore("the context of a block is in external memory")
+
+    def address(self, region: str) -> int:
+        """Return where a region of external memory begins."""
+        return self.layout.regions[region].address
+
+    def read_header(self, target: int, word: Header) -> None:
+        """Read a word that the host wrote in front of its tables."""
+        self.program.read(target, immediate=self.address("tables") + 4 * word)
+
+    def read_table(self, target: int, offset: int, counter: int) -> None:
+        """Read a word of the host's tables, ``counter`` bytes behind ``offset``."""
+        self.program.read(target, counter, self.address("tables") + offset)
+
+    def load_slots(self, first: int, count: int, local: int) -> None:
+        """Load slots of the layer, by its numbers, from the ring's tile in register ``local`` on.
+
+        That is where the slots before them end.
+        """
+        layout, plan, array = self.layout, self.plan, self.plan.config.array
+        per_tile = array.rows // plan.config.write_rows
+        self.program.load(
+            LoadKind.OPERAND_ROWS, rows=count, elements=plan.slot * per_tile,
+            address=self.address("layers") + layout.slots + first * layout.slot_bytes,
+            row_stride=layout.slot_bytes, local_stride=plan.slot, ring=(0, plan.ring),
+            patches={"address": self.layer, "local": local},
+            wait_inner=self.free, post_inner=self.arrived,
+        )  # fmt: skip
+
+    def next_slot(self) -> None:
+        """Let ``slot`` point to the next slot of the ring."""
+        self.skip_slots(self.slot, 1)
+
+    def skip_slots(self, target: int, count: int) -> None:
+        """Let a register point ``count`` slots behind ``slot``, in the ring."""
+        plan = self.plan
+        self.program.calc(target, self.slot, immediate=count % plan.slots * plan.slot)
+        # Where the subtraction wraps around, the number as it was is the smaller one.
+        self.program.minimum(target, target, target, -plan.ring)
+
+    def meet(self, semaphore: int, *, count: int = 0, register: int = 0,
+             post: int | None = None) -> None:  # fmt: skip
+        """Let the array wait for counts of a semaphore, whatever it does next.
+
+        It computes a result for each count; what DRAIN does with them has no meaning, but it
+        says in ``post`` that they came.
+        """
+        plan = self.plan
+        patches = {"tokens": register} if register else {}
+        self.program.matmul(
+            steps=1, tokens=count, operand=plan.ring,
+            activation_stride=0, wait_inner=semaphore, patches=patches,
+        )  # fmt: skip
+        self.program.drain(
+            DrainKind.WIDE, tokens=count, destination=plan.scores, scale=plan.unity,
+            patches=patches, post_outer=post,
+        )  # fmt: skip

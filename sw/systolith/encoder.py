@@ -1,0 +1,171 @@
+"""Encoders on the hardware: compile, write the inputs, run, read the results."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config
+from systolith_hw.isa import Register
+from systolith_hw.tables import FRACTION
+from systolith_sim.machine import Machine
+from systolith_sim.transformer.model import EncoderModel
+
+from .compiler.encoder_fit import plan_encoder
+from .compiler.encoder_layout import EncoderLayout
+from .compiler.encoder_plan import EncoderPlan
+from .compiler.encoder_program import write_encoder
+from .compiler.encoder_shape import EncoderShape
+from .image import ImageError
+from .model_image import ModelImage
+
+__all__ = ["CompiledEncoder", "EncoderResult", "MachineEncoder"]
+
+Sentences = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class EncoderResult:
+    """What one run gave.
+
+    Parameters
+    ----------
+    states : list of (S, D) int32
+        Of each sentence, fixed point with LSB 2**-16.
+    counts : dict of int
+        Of the hardware's counters.
+    """
+
+    states: list[NDArray[np.int32]]
+    counts: dict[str, int]
+
+    @property
+    def embeddings(self) -> NDArray[np.float64]:
+        """Each sentence's unit vector: the mean of its tokens."""
+        means = np.stack([np.ldexp(state.mean(axis=0), -FRACTION) for state in self.states])
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class CompiledEncoder:
+    """An encoder for one configuration, of which one program serves all lengths.
+
+    Parameters
+    ----------
+    layout : EncoderLayout
+    program : int
+        Byte address of the program.
+    parts : dict of bytes
+        All that runs have in common, by address.
+    """
+
+    layout: EncoderLayout
+    program: int
+    parts: dict[int, bytes]
+
+    @classmethod
+    def compile(
+        cls, config: Config, model: EncoderModel, *, tokens: int, segments: int = 1
+    ) -> "CompiledEncoder":
+        """Compile a model for at most ``tokens`` in at most ``segments`` sentences.
+
+        Raises
+        ------
+        ConfigError
+            If it does not fit.
+        """
+        plan = plan_encoder(config, EncoderShape.of(model), tokens=tokens, segments=segments)
+        layout = EncoderLayout(plan)
+        program = write_encoder(layout, model)
+        address = layout.map.add("program", len(program)).address
+        return cls(layout, address, {address: program, **layout.parts(model)})
+
+    @property
+    def plan(self) -> EncoderPlan:
+        """How it is cut."""
+        return self.layout.plan
+
+    @property
+    def size(self) -> int:
+        """Bytes of external memory."""
+        return max(self.layout.map.size, *(at + len(part) for at, part in self.parts.items()))
+
+    # -- files -------------------------------------------------------------------------------
+
+    def image(self, model: str) -> ModelImage:
+        """Return the image of a model of that name."""
+        plan = {
+            field.name: getattr(self.plan, field.name)
+            for field in dataclasses.fields(self.plan)
+            if field.name not in ("config", "shape")
+        }
+        manifest = {
+            "model": model, "shape": dataclasses.asdict(self.plan.shape), "plan": plan,
+            "program": self.program,
+        }  # fmt: skip
+        return ModelImage(manifest, self.parts, self.plan.config.hash)
+
+    @classmethod
+    def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledEncoder":
+        """Return what :meth:`image` was made of.
+
+        Raises
+        ------
+        ImageError
+            If it is of another model.
+        """
+        if image.manifest["model"] != model:
+            raise ImageError(f"the image is of {image.manifest['model']}, not of {model}")
+        shape = EncoderShape(**image.manifest["shape"])
+        plan = EncoderPlan(config=config, shape=shape, **image.manifest["plan"])
+        return cls(EncoderLayout(plan), image.manifest["program"], dict(image.parts))
+
+    # -- runs --------------------------------------------------------------------------------
+
+    def inputs(self, sentences: Sentences) -> tuple[int, bytes]:
+        """Return what the host writes for some sentences of token numbers, and where.
+
+        Raises
+        ------
+        ConfigError
+            If they are too many or too long.
+        """
+        tables = self.layout.tables.pack(sentences, self.layout.context_bytes)
+        return self.layout.regions["tables"].address, tables
+
+    def registers(self, sentences: Sentences) -> dict[int, int]:
+        """Return the runtime registers at the start."""
+        return {Register.LENGTH: sum(map(len, sentences))}
+
+    def results(self, sentences: Sentences, memory: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
+        """Return each sentence's results (S, D) from external memory."""
+        region = self.layout.regions["residual"]
+        rows = np.ascontiguousarray(memory[region.address : region.end]).view("<i4")
+        rows = rows.reshape(self.plan.tokens, -1)[:, : self.plan.shape.features]
+        ends = np.cumsum([len(sentence) for sentence in sentences])
+        return [part.copy() for part in np.split(rows[: ends[-1]], ends[:-1])]
+
+
+class MachineEncoder:
+    """An encoder on the functional machine.
+
+    Parameters
+    ----------
+    encoder : CompiledEncoder
+    """
+
+    def __init__(self, encoder: CompiledEncoder) -> None:
+        self._encoder = encoder
+        self._machine = Machine(encoder.plan.config, encoder.size)
+        for address, content in encoder.parts.items():
+            self._machine.memory.write(address, content)
+
+    def run(self, sentences: Sentences) -> EncoderResult:
+        """Run some sentences of token numbers, all at once."""
+        encoder, machine = self._encoder, self._machine
+        machine.memory.write(*encoder.inputs(sentences))
+        program = encoder.parts[encoder.program]
+        result = machine.run(program, encoder.registers(sentences))
+        return EncoderResult(encoder.results(sentences, machine.memory.array), result.counts)

@@ -1,0 +1,198 @@
+"""Instructions that compute: of the array, the vector unit and the row unit."""
+
+from typing import Unpack
+
+from systolith_hw.config import HEAD_CHANNELS, SCALE_BITS
+from systolith_hw.isa import DrainFunction, DrainKind, Opcode
+from systolith_sim.vector.row import Factor
+
+from .instructions import NONE, Instructions, Patches, Semaphores, require
+
+__all__ = ["Compute"]
+
+OPERANDS = (DrainKind.KEYS, DrainKind.VALUES)
+
+
+class Compute(Instructions):
+    """The methods that append MATMUL, DRAIN, NORM and SOFTMAX."""
+
+    def matmul(
+        self, *, steps: int, tokens: int = 1, groups: int = 1, tiles: int = 1,
+        tiles_last: int | None = None, operand: int = 0, ring: tuple[int, int] | None = None,
+        operand_stride: int = 0, activation: int = 0, activation_stride: int | None = None,
+        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Append MATMUL.
+
+        By default the ring is the whole operand memory, the last group is like the others, and
+        tokens and the operands of output tiles follow one another.
+        """
+        memory = self.config.memory
+        ring_base, ring_end = ring or (0, memory.operand_tiles)
+        fields = {
+            "operand": operand, "ring_base": ring_base, "ring_end": ring_end,
+            "operand_stride": operand_stride, "activation": activation,
+            "activation_stride": steps if activation_stride is None else activation_stride,
+            "steps": steps, "tokens": tokens, "groups": groups, "tiles": tiles,
+            "tiles_last": tiles if tiles_last is None else tiles_last,
+            **self._semaphore_fields(semaphores),
+        }  # fmt: skip
+        self._check_ring(Opcode.MATMUL, ring_base, ring_end, memory.operand_tiles)
+        self._check_depth(Opcode.MATMUL, "operand", operand, ring_end)
+        self._check_depth(
+            Opcode.MATMUL, "operand_stride", operand_stride, ring_end - ring_base + 1
+        )
+        self._check_depth(Opcode.MATMUL, "activation", activation, memory.activation_words)
+        array = self.config.array
+        longest = -(-array.max_k // array.rows)
+        require(
+            steps <= longest or "steps" in patches,
+            f"MATMUL.steps must be at most {longest}, since array.max_k is {array.max_k}, "
+            f"not {steps}",
+        )
+        self._append(Opcode.MATMUL, fields, patches)
+
+    def drain(
+        self, kind: DrainKind, *, tokens: int = 1, groups: int = 1, tiles: int = 1,
+        tiles_last: int | None = None, columns_last: int | None = None, scale: int = 0,
+        destination: int = 0, token_stride: int = 0, group_stride: int = 0,
+        exponent_base: int = 0, function: DrainFunction = DrainFunction.NONE,
+        accumulate: bool = False, factor: bool = False, maximum: bool = False, row: int = 0,
+        offset: int = 0, entries: int = 0,
+        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Append DRAIN, but for KEYS and VALUES.
+
+        By default the last group is like the others, and all its columns valid.
+        """
+        columns, memory = self.config.array.columns, self.config.memory
+        fields = {
+            "kind": kind, "scale": scale, "destination": destination,
+            "token_stride": token_stride, "group_stride": group_stride,
+            "exponent_base": exponent_base, "function": function, "accumulate": accumulate,
+            "factor": factor, "maximum": maximum, "row": row, "offset": offset,
+            "tokens": tokens, "groups": groups, "tiles": tiles,
+            "tiles_last": tiles if tiles_last is None else tiles_last,
+            "columns_last": columns if columns_last is None else columns_last,
+            "entries": entries, **self._semaphore_fields(semaphores),
+        }  # fmt: skip
+        require(
+            kind not in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain_operands appends"
+        )
+        require(
+            kind == DrainKind.WIDE or not (accumulate or maximum),
+            f"DRAIN.accumulate and DRAIN.maximum are for WIDE, not for {DrainKind(kind).name}",
+        )
+        require(
+            groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
+        )
+        if factor or maximum:
+            self._check_rows(Opcode.DRAIN, row, tokens)
+        last = fields["columns_last"]
+        require(
+            0 < last <= columns or "columns_last" in patches,
+            f"DRAIN.columns_last must be in 1..{columns}, not {last}",
+        )
+        self._check_depth(Opcode.DRAIN, "scale", scale, memory.scale_words)
+        depths = {
+            DrainKind.ACTIVATION: memory.activation_words, DrainKind.WIDE: memory.wide_words
+        }  # fmt: skip
+        if kind in depths:
+            self._check_depth(Opcode.DRAIN, "destination", destination, depths[kind])
+        self._append(Opcode.DRAIN, fields, patches)
+
+    def drain_operands(
+        self, kind: DrainKind, *, destination: int, token_stride: int, entries: int,
+        tokens: int = 1, groups: int = 1, tiles: int = 1, scale: int = 0, group_stride: int = 0,
+        entries_stride: int = 0, lane: int = 0, offset: int = 0, exponent_base: int = 0,
+        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Append DRAIN of KEYS or VALUES; ``lane`` is the lane or row of the first token."""
+        require(kind in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain appends")
+        array, memory = self.config.array, self.config.memory
+        lanes = array.columns if kind == DrainKind.KEYS else array.rows
+        fields = {
+            "kind": kind, "scale": scale, "destination": destination,
+            "token_stride": token_stride, "group_stride": group_stride,
+            "exponent_base": exponent_base, "offset": offset, "tokens": tokens, "groups": groups,
+            "tiles": tiles, "tiles_last": entries_stride, "columns_last": lane,
+            "entries": entries, **self._semaphore_fields(semaphores),
+        }  # fmt: skip
+        require(
+            tiles * array.columns <= HEAD_CHANNELS,
+            f"DRAIN.tiles must be at most {HEAD_CHANNELS // array.columns}, {HEAD_CHANNELS} "
+            f"channels, not {tiles}",
+        )
+        self._check_depth(Opcode.DRAIN, "lane", lane, lanes)
+        self._check_depth(Opcode.DRAIN, "scale", scale, memory.scale_words)
+        self._check_depth(Opcode.DRAIN, "destination", destination, memory.operand_tiles)
+        channels = memory.scale_words * self.config.vector.lanes
+        self._check_depth(Opcode.DRAIN, "entries", entries, channels)
+        self._append(Opcode.DRAIN, fields, patches, counts=("tokens", "groups", "tiles"))
+
+    def norm(
+        self, *, elements: int, inverse: Factor, epsilon: int, source: int, destination: int,
+        scale: int = 0, tokens: int = 1, source_stride: int = 0, token_stride: int = 0,
+        exponent_base: int = 0, centre: bool = True, back: bool = False,
+        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Append NORM; ``inverse`` is 1 / elements."""
+        fields = {
+            **self._row_fields(
+                Opcode.NORM, scale, destination, token_stride, source, source_stride, tokens,
+                elements, patches,
+            ),
+            "exponent_base": exponent_base, "centre": centre, "back": back,
+            "inverse": inverse.scale, "inverse_shift": inverse.shift, "epsilon": epsilon,
+            **self._semaphore_fields(semaphores),
+        }  # fmt: skip
+        require(
+            bool(inverse.scale >> SCALE_BITS - 1),
+            f"NORM.inverse must have bit {SCALE_BITS - 1} set, not be {inverse.scale:#x}",
+        )
+        require(epsilon > 0, f"NORM.epsilon must be at least 1, not {epsilon}")
+        self._append(Opcode.NORM, fields, patches)
+
+    def softmax(
+        self, *, elements: int, source: int, destination: int, scale: int = 0, tokens: int = 1,
+        source_stride: int = 0, token_stride: int = 0, exponent_base: int = 0, row: int = 0,
+        causal: int = 0,
+        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Append SOFTMAX."""
+        fields = {
+            **self._row_fields(
+                Opcode.SOFTMAX, scale, destination, token_stride, source, source_stride, tokens,
+                elements, patches,
+            ),
+            "exponent_base": exponent_base, "row": row, "causal": causal,
+            **self._semaphore_fields(semaphores),
+        }  # fmt: skip
+        self._check_rows(Opcode.SOFTMAX, row, tokens)
+        self._append(Opcode.SOFTMAX, fields, patches)
+
+    def _row_fields(
+        self, opcode: Opcode, scale: int, destination: int, token_stride: int, source: int,
+        source_stride: int, tokens: int, elements: int, patches: Patches,
+    ) -> dict[str, int]:  # fmt: skip
+        """Return the fields that NORM and SOFTMAX share."""
+        memory, most = self.config.memory, self.config.array.max_k
+        self._check_depth(opcode, "scale", scale, memory.scale_words)
+        self._check_depth(opcode, "destination", destination, memory.activation_words)
+        self._check_depth(opcode, "source", source, memory.wide_words)
+        require(
+            elements <= most or "elements" in patches,
+            f"{opcode.name}.elements must be at most array.max_k, {most}, not {elements}",
+        )
+        return {
+            "scale": scale, "destination": destination, "token_stride": token_stride,
+            "source": source, "source_stride": source_stride, "tokens": tokens,
+            "elements": elements,
+        }  # fmt: skip
+
+    def _check_rows(self, opcode: Opcode, row: int, tokens: int) -> None:
+        rows = self.config.vector.rows
+        require(
+            0 <= row and row + tokens <= rows,
+            f"{opcode.name}: rows {row} to {row + tokens - 1} do not fit vector.rows, {rows}",
+        )

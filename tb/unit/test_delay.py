@@ -1,0 +1,23 @@
+"""Delay against a list."""
+
+import numpy as np
+import pytest
+
+from systolith_hw.vector.delay import Delay
+
+from .test_requantizer import stream_through
+
+
+@pytest.mark.parametrize("bits, cycles", [(32, 8), (1, 2), (7, 16)])
+def test_comes_back_later(bits, cycles):
+    dut = Delay(bits, cycles)
+    assert dut.latency == cycles
+    values = np.random.default_rng(bits).integers(0, 1 << bits, 60).tolist()
+    seen = stream_through(dut, [(dut.i, values)], [dut.o], len(values) + cycles)
+    assert seen[cycles:] == [[value] for value in values]
+
+
+@pytest.mark.parametrize("cycles", [0, 1, 5, 32])
+def test_only_powers_of_two(cycles):
+    with pytest.raises(ValueError, match=f"cycles must be 2, 4, 8 or 16, not {cycles}"):
+        Delay(8, cycles)

@@ -1,0 +1,145 @@
+"""Whole encoders on the machine, bit for bit what the golden model gives."""
+
+import numpy as np
+import pytest
+
+from systolith.compiler.encoder_fit import plan_encoder
+from systolith.compiler.encoder_shape import EncoderShape
+from systolith_hw.config import ConfigError
+from systolith_hw.isa import Opcode
+from systolith_hw.presets import PRESETS, preset
+
+from .encoder_bench import Compiled, random_model
+from .machine_bench import instructions
+
+MINILM = EncoderShape(
+    features=384, heads=12, hidden=1536, layers=6, vocabulary=30522, positions=512
+)
+
+
+def sentences(*lengths: int, seed: int = 0) -> list[list[int]]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 50, length).tolist() for length in lengths]
+
+
+def check(name, changes, tokens, segments, runs, **sizes):
+    config = preset(name).replace(changes)
+    compiled = Compiled(config, random_model(config, **sizes), tokens, segments)
+    for lengths in runs:
+        compiled.check(sentences(*lengths))
+    return compiled.plan
+
+
+@pytest.mark.parametrize("name", ["small", "ulx3s", "ulx3s-resident", "wide"])
+def test_one_program_for_all_lengths(name):
+    plan = check(name, {"device": ""}, 37, 1, [(1,), (2,), (7,), (37,)])
+    assert plan.resident
+
+
+def test_layers_and_segments():
+    """An odd head, a last chunk of hidden values that is not full, more layers than one."""
+    runs = [(5, 6, 1, 8), (20,), (1, 1, 1, 1), (19, 1)]
+    check("ulx3s", {}, 20, 4, runs, layers=3, heads=3, features=48, hidden=112)
+
+
+@pytest.mark.parametrize("wide_words, resident", [(200, True), (90, False), (40, False)])
+def test_residual_in_blocks_of_tokens(wide_words, resident):
+    changes = {"memory.wide_words": wide_words}
+    plan = check("ulx3s", changes, 20, 3, [(19,), (13, 1, 6)], layers=2)
+    assert plan.resident == resident
+
+
+@pytest.mark.parametrize("heads, words, port", [(2, 200, 2), (1, 260, 16), (4, 360, 4)])
+def test_spilt_context(heads, words, port):
+    changes = {
+        "memory.wide_words": 100, "memory.activation_words": words, "bus.data_bytes": port
+    }  # fmt: skip
+    runs = [(37,), (13, 14, 9), (2, 1, 20)]
+    plan = check("ulx3s", changes, 37, 3, runs, layers=2, heads=heads, features=16 * max(2, heads))
+    assert plan.spill
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_short_rings(slots):
+    tiles = 24 + 4 * slots
+    plan = check("ulx3s", {"memory.operand_tiles": tiles}, 16, 1, [(9,)], layers=2)
+    assert plan.slots >= slots
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"array.rows": 4, "array.columns": 16, "bus.data_bytes": 32, "array.mantissa_bits": 11,
+         "array.window": 20},
+        {"array.mantissa_bits": 16, "array.window": 9, "bus.data_bytes": 1, "vector.lanes": 8},
+        {"vector.lanes": 1, "vector.rows": 8},
+        {"array.window": 8, "sequencer.queue_depth": 2},
+        {"sequencer.queue_depth": 16, "bus.data_bytes": 128},
+    ],
+)  # fmt: skip
+def test_other_shapes(changes):
+    check("small", {**changes, "device": ""}, 16, 3, [(5, 6, 5), (16,)], layers=2)
+
+
+def test_the_layer_loop_fits_every_preset():
+    """The layers are a loop, whose body must fit the program memory."""
+    config = preset("ulx3s").replace({"memory.wide_words": 100, "memory.activation_words": 200})
+    compiled = Compiled(config, random_model(config), 37, 3)
+    program = compiled.encoder.parts[compiled.encoder.program]
+    bodies = [
+        fields["body"] for opcode, fields in instructions(program) if opcode == Opcode.LOOP
+    ]
+    assert compiled.plan.spill and not compiled.plan.resident
+    assert max(bodies) <= 128 and len(program) // 32 > max(bodies)
+
+
+@pytest.mark.parametrize("name, tokens, resident", [
+    ("ulx3s", 32, True), ("ulx3s", 64, False), ("ulx3s", 128, False), ("small", 16, True),
+])  # fmt: skip
+def test_minilm_fits(name, tokens, resident):
+    plan = plan_encoder(PRESETS[name], MINILM, tokens=tokens, segments=4)
+    assert plan.resident == resident
+    assert plan.slots >= 2
+
+
+@pytest.mark.parametrize(
+    "changes, tokens, sentence",
+    [
+        ({}, 512, "for 512 tokens .* memory.activation_words must .* lower the tokens to 143"),
+        ({"memory.operand_tiles": 90}, 4, "operand_tiles .*; raise memory.operand_tiles"),
+        ({"memory.activation_words": 100}, 32, "activation_words .* lower the tokens to [123];?"),
+        ({"memory.scale_words": 512}, 32, "memory.scale_words must be at least 667, 155 more"),
+        ({"memory.wide_words": 30}, 32, "memory.wide_words must be"),
+        ({"sequencer.queue_depth": 1}, 32, "a sequencer.queue_depth of at least 2"),
+        ({"array.rows": 64, "array.output_depth": 80}, 32, "a head of 32 features is no multiple"),
+        ({"array.max_k": 256}, 32, "array.max_k must be at least 384"),
+        ({}, 0, "tokens must be at least 1"),
+    ],
+)
+def test_what_does_not_fit(changes, tokens, sentence):
+    config = PRESETS["ulx3s"].replace(changes)
+    with pytest.raises(ConfigError, match=sentence):
+        plan_encoder(config, MINILM, tokens=tokens, segments=4)
+
+
+def test_lower_tokens_do_fit():
+    config = PRESETS["small"]
+    with pytest.raises(ConfigError, match="lower the tokens to 71"):
+        plan_encoder(config, MINILM, tokens=128, segments=4)
+    assert plan_encoder(config, MINILM, tokens=71, segments=4).spill
+    with pytest.raises(ConfigError):
+        plan_encoder(config, MINILM, tokens=72, segments=4)
+
+
+def test_inputs_that_do_not_fit():
+    config = preset("ulx3s")
+    compiled = Compiled(config, random_model(config, positions=10), 16, 2)
+    for lengths, sentence in (
+        ((17,), "17 tokens are too many: the program takes 16"),
+        ((1, 1, 1), "3 sentences are too many: the program takes 2"),
+        ((11,), "a sentence of 11 tokens is too long: the model has 10 positions"),
+        ((3, 0), "every sentence must have at least one token"),
+        ((), "every sentence must have at least one token"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            compiled.run(sentences(*lengths))

@@ -1,0 +1,38 @@
+"""FunctionTable, from block RAM and from logic, against the tables."""
+
+import numpy as np
+import pytest
+
+from systolith_hw.tables import SEGMENTS, TABLES, Function
+from systolith_hw.vector.function_table import VALUE_BITS, FunctionTable
+from systolith_sim.vector.function import interpolate
+
+from .test_requantizer import stream_through
+
+
+@pytest.mark.parametrize("distributed", [False, True])
+def test_every_line(distributed):
+    dut = FunctionTable(distributed=distributed)
+    assert dut.latency == 1
+    # All of them, and then from table to table.
+    places = [(function, segment) for function in Function for segment in range(SEGMENTS)]
+    places += [(function, segment) for segment in range(SEGMENTS) for function in Function]
+    functions, segments = zip(*places, strict=True)
+    seen = stream_through(
+        dut, [(dut.function, functions), (dut.segment, segments)],
+        [dut.line.value, dut.line.rise], len(places) + dut.latency,
+    )  # fmt: skip
+    assert seen[dut.latency :] == [
+        [TABLES[function].values[segment], TABLES[function].rises[segment]]
+        for function, segment in places
+    ]
+
+
+@pytest.mark.parametrize("function, rest_bits", [
+    (Function.EXP2, 9), (Function.GELU, 12), (Function.SILU, 12)
+])  # fmt: skip
+def test_no_line_leaves_the_range(function, rest_bits):
+    """What golden models clip never has to be: Pointwise relies on it."""
+    place = np.arange(SEGMENTS << rest_bits)
+    line = interpolate(function, place >> rest_bits, place & (1 << rest_bits) - 1, rest_bits)
+    assert 0 <= line.min() and line.max() < 1 << VALUE_BITS
