@@ -250,9 +250,10 @@ def test_word(bits):
         await ctx.tick()
         ctx.set(getattr(dut, action), 0)
         cycles = 1
-        while not ctx.get(dut.settled):
+        while not ctx.get(dut.settles):
             await ctx.tick()
             cycles += 1
+        await ctx.tick()
         return cycles
 
     async def bench(ctx):
@@ -262,9 +263,8 @@ def test_word(bits):
             ctx.set(dut.number, number)
             ctx.set(dut.even, even)
             cycles = await settle(ctx, "load")
-            await ctx.tick()
             moved = ctx.get(dut.moved)
-            assert cycles == 2 + moved // 16
+            assert cycles == 2 + max(moved // 16 - 1, 0)
             if number:
                 assert moved == (bits - length & ~1 if even else bits - length)
             assert ctx.get(dut.significand) >> 15 == number << moved >> bits - 35
@@ -277,7 +277,7 @@ def test_word(bits):
             await ctx.tick()
             ctx.set(dut.aligns, 0)
             cycles = await settle(ctx, "place")
-            assert cycles == 1 + max(distance, 0) // 16
+            assert cycles == 1 + max(distance // 16 - 1, 0)
             wanted = product << distance if distance >= 0 else 0
             assert ctx.get(dut.integer) == wanted >> 35
             assert ctx.get(dut.below) == wanted % (1 << 35)

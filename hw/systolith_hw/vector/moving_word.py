@@ -37,7 +37,7 @@ class MovingWord(wiring.Component):
                           └────► significand
 
     =========== ========================================================================
-    Latency     2 to 6 cycles from ``load`` to ``settled``, and 1 to 5 from ``place``:
+    Latency     2 to 5 cycles from ``load`` to ``settles``, and 1 to 4 from ``place``:
                 one for each 16 bits that it moves
     Throughput  one at a time
     =========== ========================================================================
@@ -54,7 +54,7 @@ class MovingWord(wiring.Component):
     number : In(bits)
         What is normalised.
     even : In(1)
-        Move by an even number of bits only; stays until settled.
+        Move by an even number of bits only; stays until it settles.
     aligns : In(1)
         The distance is right, and counts; in the cycle before ``place``.
     place : In(1)
@@ -63,8 +63,8 @@ class MovingWord(wiring.Component):
         Below 2**34.
     distance : In(signed(8))
         Below zero it gives zero; more than 64 may lead out of the word.
-    settled : Out(1)
-        ``integer`` and ``below`` are right; ``significand`` and ``moved`` are in the next cycle.
+    settles : Out(1)
+        The outputs below are right in the next cycle.
     integer : Out(64)
         Of what was placed, rounded down, or the highest bits of the word.
     below : Out(35)
@@ -83,7 +83,7 @@ class MovingWord(wiring.Component):
     place: Signal
     product: Signal
     distance: Signal
-    settled: Signal
+    settles: Signal
     integer: Signal
     below: Signal
     significand: Signal
@@ -98,7 +98,7 @@ class MovingWord(wiring.Component):
             "place": In(1),
             "product": In(PRODUCT_BITS),
             "distance": In(signed(8)),
-            "settled": Out(1),
+            "settles": Out(1),
             "integer": Out(INTEGER_BITS),
             "below": Out(POINT),
             "significand": Out(SIGNIFICAND_BITS),
@@ -116,18 +116,12 @@ class MovingWord(wiring.Component):
             self.significand.eq(
                 Mux(shifts_product, self.product, word[-SIGNIFICAND_BITS:]) << fine
             ),
-            self.settled.eq(~looks & (left == 0)),
+            self.settles.eq(~looks & (left <= 1)),
             self.moved.eq(Cat(fine, steps)),
             self.below.eq(word),
             self.integer.eq(word[POINT:]),
         ]
-        parts = [word[WORD_BITS - COARSE * (step + 1) :][:COARSE] for step in range(STEPS)]
-        zeros = _leading_zeros(parts[0]) & Cat(~self.even, C(7, 3))
-        m.d.sync += [
-            fine.eq(Mux(self.aligns, self.distance[:FINE_BITS], zeros)),
-            shifts_product.eq(self.aligns),
-            looks.eq(self.load),
-        ]
+        m.d.sync += [looks.eq(self.load), shifts_product.eq(self.aligns)]
         with m.If(self.load):
             m.d.sync += word.eq(self.number << WORD_BITS - len(self.number))
         with m.Elif(self.place):
@@ -139,10 +133,14 @@ class MovingWord(wiring.Component):
         with m.Elif((left != 0) & ~looks):
             m.d.sync += [word.eq(word << COARSE), left.eq(left - 1)]
         with m.If(looks):
-            m.d.sync += [steps.eq(STEPS), left.eq(STEPS)]
-            for step, part in reversed([*enumerate(parts)]):
-                with m.If(part.any()):
-                    m.d.sync += [steps.eq(step), left.eq(step)]
+            for step in reversed(range(STEPS + 1)):
+                part = word[WORD_BITS - COARSE * (step + 1) :][:COARSE]
+                with m.If(part.any() if step < STEPS else C(1)):
+                    m.d.sync += [steps.eq(step), left.eq(step), fine.eq(_leading_zeros(part))]
+            with m.If(self.even):
+                m.d.sync += fine[0].eq(0)
+        with m.Elif(self.aligns):
+            m.d.sync += fine.eq(self.distance)
         return m
 
 

@@ -110,7 +110,7 @@ class RowFactor(wiring.Component):
             control.row.eq(self.i.valid),
             control.normal.eq(row.normal),
             control.centre.eq(row.centre),
-            control.settled.eq(word.settled),
+            control.settles.eq(word.settles),
             control.multiplied.eq(multiplier.done),
             control.divided.eq(recurrence.done),
             control.accepted.eq(self.o.ready),

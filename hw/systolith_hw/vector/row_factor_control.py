@@ -24,8 +24,8 @@ class RowFactorControl(wiring.Component):
     -------
     row : In(1), normal : In(1), centre : In(1)
         There is a row, and what of it is wanted; stay until ``taken``.
-    settled : In(1), multiplied : In(1), divided : In(1)
-        The word has moved; product or quotient (or root) will be there in the next cycle.
+    settles : In(1), multiplied : In(1), divided : In(1)
+        In the next cycle the word has moved; product or quotient (or root) are there.
     load : Out(1)
         Put the number of the phase that follows into the word: after RECIPROCAL, which is also the
         one between rows, the row's first, and otherwise the next in order; VARIANCE twice. From a
@@ -50,7 +50,7 @@ class RowFactorControl(wiring.Component):
     row: Signal
     normal: Signal
     centre: Signal
-    settled: Signal
+    settles: Signal
     multiplied: Signal
     divided: Signal
     load: Signal
@@ -67,9 +67,9 @@ class RowFactorControl(wiring.Component):
     accepted: Signal
 
     def __init__(self) -> None:
-        inputs = ("row", "normal", "centre", "settled", "multiplied", "divided", "accepted")
-        outputs = ("load", "begin", "aligns", "place", "multiply", "divide", "root", "quotient", "taken",
-                   "offer")  # fmt: skip
+        inputs = ("row", "normal", "centre", "settles", "multiplied", "divided", "accepted")
+        outputs = ("load", "begin", "aligns", "place", "multiply", "divide", "root", "quotient",
+                   "taken", "offer")  # fmt: skip
         super().__init__({
             **dict.fromkeys(inputs, In(1)),
             **dict.fromkeys(outputs, Out(1)),
@@ -88,7 +88,7 @@ class RowFactorControl(wiring.Component):
                 with m.If(self.row & self.normal):
                     m.d.sync += self.phase.eq(Mux(self.centre, Phase.TOTAL, Phase.SQUARES))
             with m.State("NORMALISE"):
-                with m.If(self.settled):
+                with m.If(self.settles):
                     m.next = "BEGIN"
             with m.State("BEGIN"):
                 divides = (self.phase == Phase.RECIPROCAL) | (self.phase == Phase.VARIANCE)
@@ -120,9 +120,14 @@ class RowFactorControl(wiring.Component):
         with m.State("PLACE"):
             m.next = "MOVE"
         with m.State("MOVE"):
-            with m.If(self.settled):
+            with m.If(self.settles & (self.phase == Phase.TOTAL)):
+                m.next = "ROUND"
+            with m.Elif(self.settles):
                 m.d.sync += load.eq(1)
                 m.next = "PASS"
+        with m.State("ROUND"):
+            m.d.sync += load.eq(1)
+            m.next = "PASS"
         with m.State("PASS"):
             m.d.sync += load.eq(self.phase == Phase.SQUARES)
             m.next = "NORMALISE"
