@@ -16,9 +16,6 @@ from .encoder_writer import EncoderWriter
 
 __all__ = ["write_encoder"]
 
-PHASES = 2
-"""Each layer's scales come in two parts, which both find their places free."""
-
 
 def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
     """Return the program.
@@ -38,9 +35,10 @@ def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
     plan, program, layout = writer.plan, writer.program, writer.layout
     EmbeddingPart(writer, model.norm, model.base).append()
     program.credit(writer.free, plan.slots)
-    program.credit(writer.tables_free, PHASES)
-    if writer.stored is not None:
-        program.credit(writer.stored, 1)
+    program.credit(writer.tables_free)
+    if writer.stored is not None and writer.copied is not None:
+        program.credit(writer.stored)
+        program.credit(writer.copied, 0, patches={"count": Register.LENGTH})
     program.calc(writer.slot)
     with program.loop(plan.shape.layers, counter=writer.layer, step=layout.layer_bytes):
         HeadsPart(writer, model.base, model.layers[0].score_shift).append()
@@ -48,8 +46,8 @@ def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
     if plan.resident:
         program.barrier()
         program.store(
-            StoreKind.WIDE, address=writer.address("residual"), rows=0,
-            row_stride=layout.residual_bytes, elements=plan.wide_stride,
+            StoreKind.WIDE, address=writer.address("tokens"), rows=0,
+            row_stride=layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride, patches={"rows": Register.LENGTH},
         )  # fmt: skip
     program.end()
