@@ -85,7 +85,7 @@ class BlocksPart:
             row_stride=layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
-            wait_inner=writer.to_store, post_inner=writer.copied, post_outer=writer.stored,
+            wait_inner=writer.to_store, post_inner=writer.vacated, post_outer=writer.stored,
         )  # fmt: skip
         steps = {self.words: plan.steps, self.residual: layout.token_bytes}
         if not plan.spill:
@@ -96,10 +96,9 @@ class BlocksPart:
     # -- what is not on the chip -------------------------------------------------------------
 
     def _load_residual(self) -> None:
-        """Load the block's residual.
+        """Load the block's residual, token by token behind the STORE of the block before.
 
-        The block before it has been stored, so its place is free; and so is what the layer before
-        has left of this one.
+        The array has waited for all that the layer before has stored.
         """
         writer, plan, layout = self.writer, self.plan, self.layout
         if plan.resident:
@@ -109,7 +108,7 @@ class BlocksPart:
             row_stride=layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
-            wait_outer=writer.stored, post_outer=writer.restored,
+            wait_inner=writer.vacated, post_outer=writer.restored,
         )  # fmt: skip
 
     # -- matrices ----------------------------------------------------------------------------

@@ -52,10 +52,12 @@ class HeadsPart:
         writer.load_slots(0, self.layout.head_slots, writer.slot)
         self._look_ahead()
         program.calc(self.table)
+        if writer.stored is not None:
+            writer.read_header(writer.stores, Header.TOKEN_BLOCKS)
         with program.loop(plan.shape.pairs, counter=self.head, step=2 * self._context_step):
             self._project()
             writer.meet(writer.projected, count=2)
-            self._await_copies()
+            self._await_stores()
             (count,) = self.scratch[:1]
             writer.read_header(count, Header.BLOCKS)
             with program.loop(
@@ -76,16 +78,13 @@ class HeadsPart:
             writer.skip_slots(local, self.layout.head_slots)
             writer.load_slots(self.layout.head_slots, self.layout.block_slots, local)
 
-    def _await_copies(self) -> None:
+    def _await_stores(self) -> None:
         """Before the first scores: the layer before has stored the residual in their place."""
         writer, program = self.writer, self.program
-        if writer.copied is None:
-            return
-        (first,) = self.scratch[:1]
-        program.minimum(first, 0, self.head, 1)
-        program.calc(first, first, immediate=-1, right=31)  # 1 if head is 0, otherwise 0
-        with program.loop(count_register=first):
-            writer.meet(writer.copied, register=Register.LENGTH)
+        if writer.stored is not None:
+            with program.loop(count_register=writer.stores):
+                writer.meet(writer.stored, count=1)
+            program.calc(writer.stores)
 
     @property
     def _context_step(self) -> int:

@@ -12,6 +12,7 @@ from .encoder_blocks import BlocksPart
 from .encoder_embedding import EmbeddingPart
 from .encoder_heads import HeadsPart
 from .encoder_layout import EncoderLayout
+from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 
 __all__ = ["write_encoder"]
@@ -36,9 +37,13 @@ def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
     EmbeddingPart(writer, model.norm, model.base).append()
     program.credit(writer.free, plan.slots)
     program.credit(writer.tables_free)
-    if writer.stored is not None and writer.copied is not None:
-        program.credit(writer.stored)
-        program.credit(writer.copied, 0, patches={"count": Register.LENGTH})
+    if writer.stored is not None and writer.vacated is not None:
+        # As if a layer before had stored what the embedding has.
+        (count,) = writer.scratch[:1]
+        writer.read_header(count, Header.TOKEN_BLOCKS)
+        program.credit(writer.stored, 0, patches={"count": count})
+        program.minimum(count, 0, Register.LENGTH, plan.token_block)
+        program.credit(writer.vacated, 0, patches={"count": count})
     program.calc(writer.slot)
     with program.loop(plan.shape.layers, counter=writer.layer, step=layout.layer_bytes):
         HeadsPart(writer, model.base, model.layers[0].score_shift).append()

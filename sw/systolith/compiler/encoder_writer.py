@@ -1,6 +1,6 @@
 """What the parts of an encoder's program share: resources, and idioms of several instructions."""
 
-from systolith_hw.isa import DrainKind, LoadKind
+from systolith_hw.isa import DrainKind, LoadKind, Register
 
 from ..program import Program
 from .encoder_layout import EncoderLayout
@@ -23,6 +23,9 @@ class EncoderWriter:
         Register: bytes from the first layer to the present one, in external memory.
     slot : int
         Register: the ring's tile where the slot that is consumed next begins.
+    stores : int
+        Register: STOREs of residuals that the array has not waited for; that of the position, which
+        means nothing to an encoder.
     scratch : tuple of int
         Registers of whatever part of the program is under way.
     """
@@ -33,6 +36,7 @@ class EncoderWriter:
         self.program = program = Program(layout.config)
         self.layer = program.register("layer")
         self.slot = program.register("slot")
+        self.stores = int(Register.POSITION)
         self.scratch = tuple(program.register(f"scratch {number}") for number in range(11))
 
         semaphore = program.semaphore
@@ -46,11 +50,11 @@ class EncoderWriter:
         self.attended = semaphore("the context of all is there")
         self.hidden = semaphore("a token's hidden words are there")
         self.finished = semaphore("a block's words for the next layer are there")
-        self.to_store = self.stored = self.copied = self.restored = self.spilt = None
+        self.to_store = self.stored = self.vacated = self.restored = self.spilt = None
         if not self.plan.resident:
             self.to_store = semaphore("a token's residual is there")
             self.stored = semaphore("a block's residual is in external memory")
-            self.copied = semaphore("the place of a token's residual is free")
+            self.vacated = semaphore("the place of a token's residual is free")
             self.restored = semaphore("a token's residual has come back")
         if self.plan.spill:
             self.spilt = semaphore("the context of a block is in external memory")
