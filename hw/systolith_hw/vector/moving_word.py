@@ -125,13 +125,11 @@ class MovingWord(wiring.Component):
         with m.If(self.load):
             m.d.sync += word.eq(self.number << WORD_BITS - len(self.number))
         with m.Elif(self.place):
-            beyond = self.distance[-1]
-            m.d.sync += [
-                word.eq(Mux(beyond, 0, self.significand)),
-                left.eq(Mux(beyond, 0, self.distance[FINE_BITS:])),
-            ]
+            m.d.sync += [word.eq(self.significand), left.eq(self.distance[FINE_BITS:])]
         with m.Elif((left != 0) & ~looks):
             m.d.sync += [word.eq(word << COARSE), left.eq(left - 1)]
+        with m.If(self.place & self.distance[-1]):
+            m.d.sync += [word.eq(0), left.eq(0)]
         with m.If(looks):
             for step in reversed(range(STEPS + 1)):
                 part = word[WORD_BITS - COARSE * (step + 1) :][:COARSE]

@@ -63,10 +63,10 @@ class RowFactor(wiring.Component):
         total ────► normalise ─────────────► divide ───► factor    (of powers of two)
 
     =========== =======================================================================
-    Latency     13 cycles for a total of powers of two (14, if it is below 2**16 and could
-                have 32 bits); else about 73, at most :attr:`longest`, and less than 58
-                without ``centre``: from the cycle in which ``i`` is valid, none being
-                under way, to the one in which the result may be taken, both counted
+    Latency     14 cycles for a total of powers of two; else about 75, at most
+                :attr:`longest`, and less than 58 without ``centre``: from the cycle in
+                which ``i`` is valid, none being under way, to the one in which the
+                result may be taken, both counted
     Throughput  the same
     Stall       no combinational path; ``i`` is taken in the cycle before ``o`` is offered
     Golden      :func:`systolith_sim.vector.row.reciprocal_factor`,
@@ -177,32 +177,17 @@ class RowFactor(wiring.Component):
             m.d.sync += shift.eq(INVERSE_SHIFT + RADICAND_BITS - moved[1:])
 
     def _elaborate_number(self, m: Module, control: RowFactorControl, word: MovingWord) -> None:
-        """Give the word its next number, and keep the mean."""
-        row, mean = self.i.payload, self.o.payload.mean
-        size = self._mean_size(m, word)
-        # What is taken off the integer: mean**2, and then ~epsilon and one more.
-        subtrahend = Signal(INTEGER_BITS)
-        difference = Signal(INTEGER_BITS + 1)
-        below_zero = Signal(reset_less=True)
-        takes_difference = Signal()
+        """Give the word its next number."""
+        row = self.i.payload
+        size = self._elaborate_mean(m, control, word)
+        difference, below_zero = self._elaborate_difference(m, control, word)
         last = control.phase == Phase.VARIANCE
-        m.d.comb += difference.eq(word.integer - subtrahend - last)
-        m.d.sync += below_zero.eq(difference[-1])
-        with m.If(control.phase == Phase.MEAN):
-            m.d.sync += subtrahend.eq(word.integer)
-        with m.If(control.load & (control.phase == Phase.SQUARES)):
-            m.d.sync += subtrahend.eq(~Cat(row.epsilon, C(0, INTEGER_BITS - SLOT_BITS)))
-        # Stays, if there is no mean. From a register, as all that reaches so many others.
-        clear = Signal()
-        m.d.sync += clear.eq(control.divide)
-        with m.If(clear):
-            m.d.sync += subtrahend.eq(0)
+        takes_difference = Signal()
+        early = Signal.like(word.number)
 
         def show(number: Value) -> Any:
             return early.eq(number << len(early) - len(number))
 
-        # The difference comes late, so that it is chosen last.
-        early = Signal.like(word.number)
         with m.Switch(control.phase):
             with m.Case(Phase.RECIPROCAL):
                 m.d.comb += show(row.total[: total_bits(self.config)])
@@ -217,31 +202,52 @@ class RowFactor(wiring.Component):
             with m.Default():
                 with m.If(last & below_zero):
                     m.d.comb += show(Cat(row.epsilon, C(0, INTEGER_BITS - SLOT_BITS)))
-        shown = difference[:INTEGER_BITS] & takes_difference.replicate(INTEGER_BITS)
+        # The difference comes late, so that it is chosen last.
+        shown = difference & takes_difference.replicate(INTEGER_BITS)
         m.d.comb += [
             takes_difference.eq((control.phase == Phase.SQUARES) | (last & ~below_zero)),
             word.number.eq(early | shown << len(early) - INTEGER_BITS),
         ]
 
-        loaded = Signal()  # the mean's magnitude
+    def _elaborate_difference(
+        self, m: Module, control: RowFactorControl, word: MovingWord
+    ) -> tuple[Value, Value]:
+        """Take the mean's square off; then add epsilon. Return that, and "was below zero"."""
+        # Epsilon is added as ~epsilon, and one more, taken off.
+        subtrahend = Signal(INTEGER_BITS)
+        difference = Signal(INTEGER_BITS + 1)
+        below_zero = Signal(reset_less=True)
+        m.d.comb += difference.eq(word.integer - subtrahend - (control.phase == Phase.VARIANCE))
+        m.d.sync += below_zero.eq(difference[-1])
+        with m.If(control.phase == Phase.MEAN):
+            m.d.sync += subtrahend.eq(word.integer)
+        with m.If(control.load & (control.phase == Phase.SQUARES)):
+            epsilon = Cat(self.i.payload.epsilon, C(0, INTEGER_BITS - SLOT_BITS))
+            m.d.sync += subtrahend.eq(~epsilon)
+        # Stays, if there is no mean. From a register, as all that reaches so many others.
+        clear = Signal()
+        m.d.sync += clear.eq(control.divide)
+        with m.If(clear):
+            m.d.sync += subtrahend.eq(0)
+        return difference[:INTEGER_BITS], below_zero
+
+    def _elaborate_mean(self, m: Module, control: RowFactorControl, word: MovingWord) -> Value:
+        """Round and clip the mean; return its magnitude, a cycle after the word has settled."""
+        mean, negative = self.o.payload.mean, self.i.payload.total[-1]
+        size = word.integer[:FIXED_BITS]
+        guard, sticky = word.below[-1], word.below[:-1].any()
+        up, beyond, loaded = Signal(), Signal(), Signal()
+        largest = size[:-1].all() & ~negative  # would leave the range
+        m.d.sync += [
+            up.eq(guard & (sticky | size[0]) & ~largest),
+            beyond.eq(word.integer[FIXED_BITS - 1 :].any()),
+            loaded.eq(control.load & (control.phase == Phase.TOTAL)),
+        ]
+        # With the sign it is kept a cycle later, when it stands at the word's top.
         top = word.integer[-FIXED_BITS:]
-        negative = row.total[-1]
-        m.d.sync += loaded.eq(control.load & (control.phase == Phase.TOTAL))
         with m.If(loaded):
             m.d.sync += mean.eq((top ^ negative.replicate(FIXED_BITS)) + negative)
         with m.Elif(control.offer & self.o.ready):
             m.d.sync += mean.eq(0)
-
-    def _mean_size(self, m: Module, word: MovingWord) -> Value:
-        """Round and clip the mean's magnitude; return it a cycle after the word has settled."""
-        up, beyond = Signal(reset_less=True), Signal(reset_less=True)
-        negative = self.i.payload.total[-1]
-        guard, sticky = word.below[-1], word.below[:-1].any()
-        size = word.integer[:FIXED_BITS]
-        largest = size[:-1].all() & ~negative
-        m.d.sync += [
-            up.eq(guard & (sticky | size[0]) & ~largest),
-            beyond.eq(word.integer[FIXED_BITS - 1 :].any() | (word.distance > POINT)),
-        ]
         limit = Cat((~negative).replicate(FIXED_BITS - 1), negative)
         return Mux(beyond, limit, (size + up)[:FIXED_BITS])
