@@ -132,7 +132,7 @@ class CompiledEncoder:
         ConfigError
             If they are too many or too long.
         """
-        tables = self.layout.tables.pack(sentences, self.layout.context_bytes)
+        tables = self.layout.tables.pack(sentences, self.layout.token_bytes)
         return self.layout.regions["tables"].address, tables
 
     def registers(self, sentences: Sentences) -> dict[int, int]:
@@ -141,7 +141,7 @@ class CompiledEncoder:
 
     def results(self, sentences: Sentences, memory: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
         """Return each sentence's results (S, D) from external memory."""
-        region = self.layout.regions["residual"]
+        region = self.layout.regions["tokens"]
         rows = np.ascontiguousarray(memory[region.address : region.end]).view("<i4")
         rows = rows.reshape(self.plan.tokens, -1)[:, : self.plan.shape.features]
         ends = np.cumsum([len(sentence) for sentence in sentences])

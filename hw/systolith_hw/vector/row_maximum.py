@@ -65,7 +65,9 @@ class RowMaximum(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         beat = self.i.payload
-        level = [(beat.keep[lane], beat.integers[lane]) for lane in range(self.lanes)]
+        level: list[tuple[Value, Value]] = [
+            (beat.keep[lane], beat.integers[lane]) for lane in range(self.lanes)
+        ]
         valid: Value = self.i.valid
         ends: Value = Cat(beat.first, beat.last)
         while len(level) > 1:
@@ -85,10 +87,10 @@ class RowMaximum(wiring.Component):
 
         first, last = ends
         any_before = Signal()
-        kept, largest = _larger((any_before & ~first, self.o.payload), level[0])
+        any_now, largest_now = _larger((any_before & ~first, self.o.payload), level[0])
         m.d.sync += self.o.valid.eq(valid & last)
         with m.If(valid):
-            m.d.sync += [any_before.eq(kept), self.o.payload.eq(largest)]
+            m.d.sync += [any_before.eq(any_now), self.o.payload.eq(largest_now)]
         return m
 
 

@@ -38,7 +38,7 @@ class BlocksPart:
         self.base = layer.base
         self.norms = layer.attention_norm, layer.output_norm
         (self.tokens, self.remaining, self.words, self.context, self.residual, self.bias,
-         self.chunk, self.count, *_) = writer.scratch  # fmt: skip
+         self.chunk, self.count, self.weights, self.source, self.place) = writer.scratch  # fmt: skip
         wide = self.plan.wide_stride
         first = self.plan.head_tables
         # Each matrix: scales with bias, scales without, its norm.
@@ -48,139 +48,147 @@ class BlocksPart:
         """Append the instructions."""
         writer, plan, program = self.writer, self.plan, self.program
         writer.read_header(self.count, Header.CONTEXTS)
-        writer.meet(writer.blended, register=self.count, post=writer.tables_free)
-        program.load(
-            LoadKind.SCALE, address=writer.address("layers") + self.layout.block_table,
-            elements=plan.block_tables, local=plan.head_tables,
-            patches={"address": writer.layer}, wait_outer=writer.tables_free,
-        )  # fmt: skip
-        self._await_spill()
-        for register in (self.words, self.context, self.residual):
-            program.calc(register)
+        writer.meet(writer.blended, register=self.count, post=writer.attended)
+        # What LOAD writes from now on may be in the place of queries and scores.
+        if plan.spill:
+            writer.hold_loads(writer.attended, register=self.count, wait_inner=writer.spilt)
+        else:
+            writer.hold_loads(writer.attended)
+        program.calc(self.words)
+        program.calc(self.residual)
+        if not plan.spill:
+            program.calc(self.context)
         writer.read_header(self.count, Header.TOKEN_BLOCKS)
         with program.loop(
             count_register=self.count, counter=self.remaining, initial=Register.LENGTH,
             step=-plan.token_block,
         ):  # fmt: skip
             self._block()
-        writer.read_header(self.count, Header.TOKEN_BLOCKS)
         writer.meet(writer.finished, register=self.count, post=writer.tables_free)
 
     def _block(self) -> None:
         """Append one block of tokens."""
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         program.minimum(self.tokens, 0, self.remaining, plan.token_block)
-        self._fetch()
-        writer.load_slots(layout.head_slots, layout.block_slots, writer.slot)
-        self._output()
-        self._norm(self.norms[0], self.output, post_outer=writer.normed)
-        writer.meet(writer.normed, count=1)
+        if plan.spill:
+            self._output_spilt()
+        else:
+            self._output()
+        self._norm(self.norms[0], self.output, post_inner=writer.normed)
         self._feed_forward()
-        self._norm(self.norms[1], self.down, post_outer=writer.finished,
-                   post_inner=writer.to_store)  # fmt: skip
+        self._norm(self.norms[1], self.down, post_inner=writer.to_store,
+                   post_outer=writer.finished)  # fmt: skip
         if plan.resident:
             return
         program.store(
-            StoreKind.WIDE, address=writer.address("residual"), rows=0,
-            row_stride=layout.residual_bytes, elements=plan.wide_stride,
+            StoreKind.WIDE, address=writer.address("tokens"), rows=0,
+            row_stride=layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
-            wait_inner=writer.to_store, post_outer=writer.stored,
+            wait_inner=writer.to_store, post_inner=writer.vacated, post_outer=writer.stored,
         )  # fmt: skip
-        context = plan.token_block * plan.head_steps
-        program.calc(self.words, self.words, immediate=plan.token_block * plan.steps)
-        program.calc(
-            self.context, self.context,
-            immediate=plan.token_block * layout.context_bytes if plan.spill else context,
-        )  # fmt: skip
-        program.calc(
-            self.residual, self.residual, immediate=plan.token_block * layout.residual_bytes
-        )
+        steps = {self.words: plan.steps, self.residual: layout.token_bytes}
+        if not plan.spill:
+            steps[self.context] = plan.head_steps
+        for register, step in steps.items():
+            program.calc(register, register, immediate=plan.token_block * step)
 
     # -- what is not on the chip -------------------------------------------------------------
 
-    def _await_spill(self) -> None:
-        """Let LOAD wait until all contexts are in external memory."""
-        if not self.plan.spill:
+    def _load_residual(self) -> None:
+        """Load the block's residual, token by token behind the STORE of the block before.
+
+        The array has waited for all that the layer before has stored.
+        """
+        writer, plan, layout = self.writer, self.plan, self.layout
+        if plan.resident:
             return
-        writer = self.writer
-        writer.read_header(self.count, Header.CONTEXTS)
-        # Each row takes a count; nobody reads what it loads.
         self.program.load(
-            LoadKind.SCALE, address=writer.address("unity"), elements=1, row_stride=0, rows=0,
-            local=self.plan.spare, patches={"rows": self.count}, wait_inner=writer.spilt,
+            LoadKind.WIDE, address=writer.address("tokens"), rows=0,
+            row_stride=layout.token_bytes, elements=plan.wide_stride,
+            local_stride=plan.wide_stride,
+            patches={"address": self.residual, "rows": self.tokens},
+            wait_inner=writer.vacated, post_outer=writer.restored,
         )  # fmt: skip
-
-    def _fetch(self) -> None:
-        """Load a block's context and residual, where they are in external memory."""
-        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        if plan.spill:
-            heads = 2 * plan.shape.pairs
-            program.load(
-                LoadKind.ACTIVATION, address=writer.address("context"),
-                rows=0, elements=plan.head_steps, local=plan.context,
-                local_stride=plan.head_steps,
-                patches={"address": self.context, "rows": self._times(heads)},
-            )  # fmt: skip
-        if not plan.resident:
-            # The block before it is in external memory, so its place is free; and so is what the
-            # layer before has left of this one.
-            program.load(
-                LoadKind.WIDE, address=writer.address("residual"), rows=0,
-                row_stride=layout.residual_bytes, elements=plan.wide_stride,
-                local_stride=plan.wide_stride,
-                patches={"address": self.residual, "rows": self.tokens},
-                wait_outer=writer.stored,
-            )  # fmt: skip
-
-    def _times(self, factor: int) -> int:
-        """Return a register with ``tokens`` times a constant: sums of its doubles."""
-        program, double, total = self.program, self.chunk, self.count
-        program.calc(total)
-        for bit in range(factor.bit_length()):
-            if factor >> bit & 1:
-                program.calc(double, self.tokens, left=bit)
-                program.calc(total, total, double)
-        return total
 
     # -- matrices ----------------------------------------------------------------------------
 
     def _output(self) -> None:
         """Add the output matrix, head after head; the norm follows the last one by tokens."""
-        plan, program, heads = self.plan, self.program, self.plan.shape.heads
-        spill = plan.spill
-        stride = 2 * plan.shape.pairs * plan.head_steps if spill else plan.head_steps
-        step = plan.head_steps if spill else plan.head_queries
-        offset = 0 if spill else self.context
+        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
+        if not plan.resident:  # else all slots are loaded with the heads'
+            early = min(plan.slots, layout.block_slots)
+            writer.load_slots(layout.head_slots, early, writer.slot)
+            self._load_residual()
+            writer.skip_slots(self.place, early)
+            writer.load_slots(layout.head_slots + early, layout.block_slots - early, self.place)
+            writer.meet(writer.restored, count=1)
+        last, step = plan.shape.heads - 1, plan.head_queries
         program.calc(self.bias)
-        with self._all_but_last(heads, initial=offset, step=step):
-            self._add(self.output, plan.context, stride, self.chunk)
-        last = plan.context + (heads - 1) * step
-        self._add(self.output, last, stride, offset, post_inner=self.writer.added)
+        with program.loop(last, counter=self.chunk, initial=self.context, step=step):
+            self._add(self.output, plan.context, self.chunk)
+        self._add(self.output, plan.context + last * step, self.context, post_inner=writer.summed)
+
+    def _output_spilt(self) -> None:
+        """Do the same with a context that is loaded head by head.
+
+        As many heads' parts are on the chip as slots, and one goes with the other; ``place`` is
+        where the next one is, ``weights`` and ``source`` where it comes from. LOAD has its
+        instructions long before the array comes to those between them.
+        """
+        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
+        last = plan.shape.heads - 1
+        program.calc(self.weights, writer.layer)
+        program.calc(self.source, self.residual)
+        program.calc(self.place)
+        program.calc(self.bias)
+        self._load_head()
+        self._load_residual()
+        if not plan.resident:
+            writer.meet(writer.restored, count=1)
+        with program.loop(last):
+            self._add(self.output, plan.context, self.place)
+            writer.advance(self.place, plan.chunk_context, plan.slots * plan.chunk_context)
+            self._load_head()
+        self._add(self.output, plan.context, self.place, post_inner=writer.summed)
+        writer.load_slots(layout.head_slots + last + 1, 2 * plan.shape.chunks, writer.slot)
+
+    def _load_head(self) -> None:
+        """Load the next head's slot of the output matrix, and its context."""
+        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
+        writer.load_slot(layout.head_slots, self.weights, writer.slot)
+        program.load(
+            LoadKind.ACTIVATION, address=writer.contexts, rows=0,
+            row_stride=layout.token_bytes, elements=plan.head_steps, local=plan.context,
+            local_stride=plan.head_steps,
+            patches={"address": self.source, "rows": self.tokens, "local": self.place},
+            post_outer=writer.arrived,
+        )  # fmt: skip
+        program.calc(self.weights, self.weights, immediate=layout.slot_bytes)
+        program.calc(self.source, self.source, immediate=layout.run_bytes)
 
     def _feed_forward(self) -> None:
         """Compute some hidden values after the other, and add the down matrix's part for them."""
-        plan, program, chunks = self.plan, self.program, self.plan.shape.chunks
+        writer, plan, program = self.writer, self.plan, self.program
         program.calc(self.bias)
-        with self._all_but_last(chunks, initial=0, step=plan.head_scales):
-            self._expand(0, self.chunk)
-            self._add(self.down, plan.hidden, plan.head_steps, 0, wait_inner=self.writer.hidden)
-        self._expand((chunks - 1) * plan.head_scales, 0)
-        self._add(self.down, plan.hidden, plan.head_steps, 0, wait_inner=self.writer.hidden,
-                  post_inner=self.writer.added)  # fmt: skip
-
-    def _all_but_last(self, count: int, *, initial: int, step: int):
-        return self.program.loop(count - 1, counter=self.chunk, initial=initial, step=step)
+        self._expand(0, 0, wait_inner=writer.normed)
+        with program.loop(plan.shape.chunks - 1, counter=self.chunk, step=plan.head_scales):
+            self._add(self.down, plan.hidden, 0, wait_inner=writer.hidden)
+            self._expand(plan.head_scales, self.chunk)
+        self._add(self.down, plan.hidden, 0, wait_inner=writer.hidden, post_inner=writer.summed)
 
     def _add(
-        self, table: int, activation: int, stride: int, offset: int, *,
+        self, table: int, activation: int, offset: int, *,
         wait_inner: int | None = None, post_inner: int | None = None,
     ) -> None:  # fmt: skip
-        """Add a slot's product with words from ``activation`` plus a register on."""
+        """Add a slot's product with words from ``activation`` plus a register on.
+
+        The first one of a matrix brings the bias; ``bias`` is what the scales of others are behind.
+        """
         writer, plan, program = self.writer, self.plan, self.program
         program.matmul(
             steps=plan.head_steps, tiles=plan.tiles, tokens=0, ring=(0, plan.ring),
-            activation=activation, activation_stride=stride,
+            activation=activation,
             patches=_patches(tokens=self.tokens, operand=writer.slot, activation=offset),
             wait_outer=writer.arrived, post_outer=writer.free, wait_inner=wait_inner,
         )  # fmt: skip
@@ -189,16 +197,17 @@ class BlocksPart:
             token_stride=plan.wide_stride,
             patches={"tokens": self.tokens, "scale": self.bias}, post_inner=post_inner,
         )  # fmt: skip
-        program.calc(self.bias, immediate=plan.wide_stride)
+        if post_inner is None:
+            program.calc(self.bias, immediate=plan.wide_stride)
         writer.next_slot()
 
-    def _expand(self, table: int, offset: int) -> None:
+    def _expand(self, table: int, offset: int, *, wait_inner: int | None = None) -> None:
         """Compute hidden words; ``offset`` is a register added to their scales."""
         writer, plan, program = self.writer, self.plan, self.program
         program.matmul(
             steps=plan.steps, tiles=plan.head_tiles, tokens=0, ring=(0, plan.ring),
             patches={"tokens": self.tokens, "operand": writer.slot, "activation": self.words},
-            wait_outer=writer.arrived, post_outer=writer.free,
+            wait_outer=writer.arrived, post_outer=writer.free, wait_inner=wait_inner,
         )  # fmt: skip
         program.drain(
             DrainKind.ACTIVATION, function=DrainFunction.GELU, tiles=plan.head_tiles, tokens=0,
@@ -209,7 +218,7 @@ class BlocksPart:
         writer.next_slot()
 
     def _norm(
-        self, norm: Norm, tables: int, *, post_outer: int, post_inner: int | None = None
+        self, norm: Norm, tables: int, *, post_inner: int | None, post_outer: int | None = None
     ) -> None:
         """Norm the block's residual in its place, and write its words over the layer's input."""
         writer, plan = self.writer, self.plan
@@ -218,7 +227,7 @@ class BlocksPart:
             source=0, source_stride=plan.wide_stride, destination=0, token_stride=plan.steps,
             scale=tables + 2 * plan.wide_stride, exponent_base=self.base, tokens=0,
             patches={"tokens": self.tokens, "destination": self.words},
-            wait_inner=writer.added, post_outer=post_outer, post_inner=post_inner,
+            wait_inner=writer.summed, post_outer=post_outer, post_inner=post_inner,
         )  # fmt: skip
 
 

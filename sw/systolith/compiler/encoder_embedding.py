@@ -138,11 +138,11 @@ class EmbeddingPart:
     def _store(self) -> None:
         plan, program = self.plan, self.program
         program.store(
-            StoreKind.WIDE, address=self.writer.address("residual"), rows=0,
-            row_stride=self.layout.residual_bytes, elements=plan.wide_stride,
+            StoreKind.WIDE, address=self.writer.address("tokens"), rows=0,
+            row_stride=self.layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
         )  # fmt: skip
         program.calc(
-            self.residual, self.residual, immediate=plan.staging * self.layout.residual_bytes
+            self.residual, self.residual, immediate=plan.staging * self.layout.token_bytes
         )

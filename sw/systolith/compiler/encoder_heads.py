@@ -47,19 +47,44 @@ class HeadsPart:
         writer, plan, program = self.writer, self.plan, self.program
         program.load(
             LoadKind.SCALE, address=writer.address("layers"), elements=plan.head_tables,
-            patches={"address": writer.layer}, wait_outer=writer.tables_free,
+            patches={"address": writer.layer},
         )  # fmt: skip
         writer.load_slots(0, self.layout.head_slots, writer.slot)
+        self._look_ahead()
         program.calc(self.table)
+        if writer.stored is not None:
+            writer.read_header(writer.stores, Header.TOKEN_BLOCKS)
         with program.loop(plan.shape.pairs, counter=self.head, step=2 * self._context_step):
             self._project()
             writer.meet(writer.projected, count=2)
+            self._await_stores()
             (count,) = self.scratch[:1]
             writer.read_header(count, Header.BLOCKS)
             with program.loop(
                 count_register=count, counter=self.record, step=self.layout.tables.block_bytes
             ):
                 self._attend()
+
+    def _look_ahead(self) -> None:
+        """Load what comes behind the context, as far as places are free by then."""
+        writer, plan = self.writer, self.plan
+        self.program.load(
+            LoadKind.SCALE, address=writer.address("layers") + self.layout.block_table,
+            elements=plan.block_tables, local=plan.head_tables,
+            patches={"address": writer.layer}, wait_outer=writer.tables_free,
+        )  # fmt: skip
+        if plan.resident and not plan.spill:
+            (local,) = self.scratch[:1]
+            writer.skip_slots(local, self.layout.head_slots)
+            writer.load_slots(self.layout.head_slots, self.layout.block_slots, local)
+
+    def _await_stores(self) -> None:
+        """Before the first scores: the layer before has stored the residual in their place."""
+        writer, program = self.writer, self.program
+        if writer.stored is not None:
+            with program.loop(count_register=writer.stores):
+                writer.meet(writer.stored, count=1)
+            program.calc(writer.stores)
 
     @property
     def _context_step(self) -> int:
@@ -72,10 +97,10 @@ class HeadsPart:
         """Append the projections of two heads, one after the other."""
         writer, plan, program = self.writer, self.plan, self.program
         queries, half, *rest = self.scratch
+        writer.read_header(rest[-1], Header.SEGMENTS)
         with program.loop(2, counter=queries, step=plan.head_queries):
             # Units of the second head are counted on from those of the first.
-            program.calc(half, queries, left=16)
-            program.minimum(half, 0, half, plan.units)
+            program.minimum(half, 0, queries, plan.units)
             self._operands(DrainKind.KEYS, half, rest)
             self._operands(DrainKind.VALUES, half, rest)
             self._multiply()
@@ -101,15 +126,14 @@ class HeadsPart:
         """Compute K or V of one head, and write it segment by segment."""
         plan, program, lanes = self.plan, self.program, self.plan.config.vector.lanes
         keys = kind == DrainKind.KEYS
-        count, place, entries = scratch[:3]
+        length, place, entries, *_, segments = scratch
         unit_tiles = plan.unit_keys if keys else plan.unit_values
         self._multiply()
-        self.writer.read_header(count, Header.SEGMENTS)
-        with program.loop(count_register=count, counter=self.record, step=WORD):
-            self.writer.read_table(count, self.layout.tables.segments, self.record)
-            program.calc(place, count, half, left=_log2(unit_tiles))
-            program.calc(entries, count, half, left=_log2(plan.unit))
-            program.calc(count, count, right=16)
+        with program.loop(count_register=segments, counter=self.record, step=WORD):
+            self.writer.read_table(length, self.layout.tables.segments, self.record)
+            program.calc(place, length, half, left=_log2(unit_tiles))
+            program.calc(entries, length, half, left=_log2(plan.unit))
+            program.calc(length, length, right=16)
             program.drain_operands(
                 kind, tiles=plan.head_tiles, tokens=0,
                 scale=0 if keys else plan.head_scales,
@@ -118,7 +142,7 @@ class HeadsPart:
                 entries=(plan.key_entries if keys else plan.value_entries) * lanes,
                 offset=self.score_shift if keys else 0,
                 exponent_base=self.base if keys else VALUE_BASE,
-                patches={"tokens": count, "scale": self.table, "destination": place,
+                patches={"tokens": length, "scale": self.table, "destination": place,
                          "entries": entries},
             )  # fmt: skip
 
@@ -166,7 +190,7 @@ class HeadsPart:
             scale=plan.key_entries + half * plan.units * plan.unit_entries,
             destination=plan.scores + half * plan.head_scores, token_stride=plan.scores_stride,
             patches={"tokens": rows, "scale": entries, "tiles_last": count, "columns_last": last},
-            post_inner=writer.scored,
+            post_inner=writer.summed,
         )  # fmt: skip
 
     def _soften(self, half: int, record: int, entries: int) -> None:
@@ -178,7 +202,7 @@ class HeadsPart:
             source=plan.scores + half * plan.head_scores, source_stride=plan.scores_stride,
             destination=plan.powers + half * plan.head_powers, token_stride=plan.powers_stride,
             patches={"tokens": record, "scale": entries},
-            wait_inner=writer.scored, post_inner=writer.softened,
+            wait_inner=writer.summed, post_inner=writer.normed,
         )  # fmt: skip
 
     def _blend(self, half: int, rows: int, operand: int, count: int, place: int) -> None:
@@ -189,7 +213,7 @@ class HeadsPart:
             operand_stride=plan.value_stride, activation_stride=plan.powers_stride,
             activation=plan.powers + half * plan.head_powers,
             patches={"tokens": rows, "operand": operand, "steps": count},
-            wait_inner=writer.softened,
+            wait_inner=writer.normed,
         )  # fmt: skip
         program.drain(
             DrainKind.STREAM if plan.spill else DrainKind.ACTIVATION,
@@ -203,8 +227,8 @@ class HeadsPart:
         if plan.spill:
             program.store(
                 StoreKind.STREAM, elements=plan.head_steps, rows=0,
-                address=writer.address("context") + half * self.layout.run_bytes,
-                row_stride=self.layout.context_bytes,
+                address=writer.contexts + half * self.layout.run_bytes,
+                row_stride=self.layout.token_bytes,
                 patches={"address": place, "rows": rows}, post_outer=writer.spilt,
             )  # fmt: skip
 

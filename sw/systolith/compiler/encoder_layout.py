@@ -38,8 +38,8 @@ class EncoderLayout:
     tables : InputTables
         What the host writes for each run.
     regions : dict of Region
-        "tables", "identity", "unity", "words", "positions", "layers", "residual" and "context";
-        "residual" has the results.
+        "tables", "identity", "unity", "norm", "words", "positions", "layers" and "tokens", which has
+        each token's residual, in the end the result, and its context if that is spilt.
     """
 
     def __init__(self, plan: EncoderPlan) -> None:
@@ -55,8 +55,7 @@ class EncoderLayout:
         self.map.add("words", shape.vocabulary * self.row_bytes)
         self.map.add("positions", shape.positions * self.row_bytes)
         self.map.add("layers", shape.layers * self.layer_bytes)
-        self.map.add("residual", plan.tokens * self.residual_bytes)
-        self.map.add("context", plan.spill * plan.tokens * self.context_bytes)
+        self.map.add("tokens", plan.tokens * self.token_bytes)
 
     @property
     def regions(self) -> dict[str, Region]:
@@ -105,7 +104,7 @@ class EncoderLayout:
 
     @property
     def residual_bytes(self) -> int:
-        """Bytes from one token's residual to the next."""
+        """Bytes of a token's residual; its context is behind."""
         return self._pad(self.plan.wide_stride * self.config.wide_word_bytes)
 
     @property
@@ -114,9 +113,10 @@ class EncoderLayout:
         return self._pad(page_bytes(self.config, self.plan.head_steps))
 
     @property
-    def context_bytes(self) -> int:
-        """Bytes from one token's context to the next."""
-        return 2 * self.plan.shape.pairs * self.run_bytes
+    def token_bytes(self) -> int:
+        """Bytes from token to token."""
+        context = 2 * self.plan.shape.pairs * self.run_bytes
+        return self.residual_bytes + self.plan.spill * context
 
     # -- contents ----------------------------------------------------------------------------
 

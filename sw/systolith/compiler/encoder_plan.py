@@ -139,7 +139,11 @@ class EncoderPlan:
         """Slots of the ring."""
         counts = (1 << self.config.sequencer.semaphore_bits) - 1
         room = (self.config.memory.operand_tiles - self.head_operands) // self.slot
-        return min(room, counts, self.shape.chunks)
+        if self.spill:
+            # A part of the context goes with each, and hidden words lie behind.
+            words = self.config.memory.activation_words - self.queries
+            room = min(room, words // self.chunk_context - 1)
+        return max(1, min(room, counts, self.shape.chunks))
 
     @property
     def ring(self) -> int:
@@ -160,8 +164,8 @@ class EncoderPlan:
 
     @property
     def head_queries(self) -> int:
-        """Words of a head's queries; also of its context."""
-        return self.tokens * self.head_steps
+        """Words of a head's queries; also of its context. No fewer than there are units."""
+        return max(self.tokens * self.head_steps, self.units)
 
     @property
     def queries(self) -> int:
@@ -182,26 +186,27 @@ class EncoderPlan:
     def context(self) -> int:
         """Where the context begins.
 
-        That is of all heads one after the other, or, spilt, of a block of tokens, in the place of
-        queries and probabilities.
+        That is of all heads one after the other; or, spilt, of a block's tokens and as many heads
+        as the ring has slots, in the place of queries and probabilities.
         """
         return self.queries if self.spill else self.powers + 2 * self.head_powers
 
     @property
+    def chunk_context(self) -> int:
+        """Words of a block's context of one head, also of its hidden words."""
+        return self.token_block * self.head_steps
+
+    @property
     def hidden(self) -> int:
-        """Where a block's hidden words begin."""
-        if not self.spill:
-            return self.context + 2 * self.shape.pairs * self.head_queries
-        return self.context + max(
-            2 * (self.head_queries + self.head_powers),
-            self.token_block * 2 * self.shape.pairs * self.head_steps,
-        )
+        """Where a block's hidden words begin: behind the context."""
+        parts = self.slots * self.chunk_context
+        return self.context + (parts if self.spill else 2 * self.shape.pairs * self.head_queries)
 
     @property
     def activation_need(self) -> int:
         """Words altogether."""
-        hidden = self.hidden + self.token_block * self.head_steps
-        return max(hidden, self.queries + self.steps)
+        attention = self.powers + 2 * self.head_powers
+        return max(self.hidden + self.chunk_context, attention, self.queries + self.steps)
 
     @property
     def staging(self) -> int:
@@ -213,8 +218,8 @@ class EncoderPlan:
 
     @property
     def scores(self) -> int:
-        """Where the scores of two heads begin: behind the residual."""
-        return self.token_block * self.wide_stride
+        """Where the scores of two heads begin: behind the residual, unless that is elsewhere."""
+        return self.token_block * self.wide_stride if self.resident else 0
 
     @property
     def head_scores(self) -> int:
@@ -224,7 +229,7 @@ class EncoderPlan:
     @property
     def wide_need(self) -> int:
         """Words altogether."""
-        return self.scores + 2 * self.head_scores
+        return max(self.scores + 2 * self.head_scores, self.token_block * self.wide_stride)
 
     @property
     def head_tables(self) -> int:

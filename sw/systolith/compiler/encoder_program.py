@@ -12,12 +12,10 @@ from .encoder_blocks import BlocksPart
 from .encoder_embedding import EmbeddingPart
 from .encoder_heads import HeadsPart
 from .encoder_layout import EncoderLayout
+from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 
 __all__ = ["write_encoder"]
-
-PHASES = 2
-"""Each layer's scales come in two parts, which both find their places free."""
 
 
 def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
@@ -38,9 +36,14 @@ def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
     plan, program, layout = writer.plan, writer.program, writer.layout
     EmbeddingPart(writer, model.norm, model.base).append()
     program.credit(writer.free, plan.slots)
-    program.credit(writer.tables_free, PHASES)
-    if writer.stored is not None:
-        program.credit(writer.stored, 1)
+    program.credit(writer.tables_free)
+    if writer.stored is not None and writer.vacated is not None:
+        # As if a layer before had stored what the embedding has.
+        (count,) = writer.scratch[:1]
+        writer.read_header(count, Header.TOKEN_BLOCKS)
+        program.credit(writer.stored, 0, patches={"count": count})
+        program.minimum(count, 0, Register.LENGTH, plan.token_block)
+        program.credit(writer.vacated, 0, patches={"count": count})
     program.calc(writer.slot)
     with program.loop(plan.shape.layers, counter=writer.layer, step=layout.layer_bytes):
         HeadsPart(writer, model.base, model.layers[0].score_shift).append()
@@ -48,8 +51,8 @@ def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
     if plan.resident:
         program.barrier()
         program.store(
-            StoreKind.WIDE, address=writer.address("residual"), rows=0,
-            row_stride=layout.residual_bytes, elements=plan.wide_stride,
+            StoreKind.WIDE, address=writer.address("tokens"), rows=0,
+            row_stride=layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride, patches={"rows": Register.LENGTH},
         )  # fmt: skip
     program.end()

@@ -29,8 +29,6 @@ class Header(enum.IntEnum):
     TOKEN_BLOCKS = 3
     STAGES = 4
     """Blocks of tokens of the embedding."""
-    CONTEXT_RUNS = 5
-    """Contexts of a token and head, of all tokens and heads."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class InputTables:
         """Where the blocks begin.
 
         Of each block: rows + (last token of the segment << 16); the first row's queries, in
-        activation words + (unit << 16); and, if contexts are spilt, the first row's token.
+        activation words + (unit << 16); and, if contexts are spilt, bytes to the first row's.
         """
         return self.segments + WORD * self.plan.segments
 
@@ -106,10 +104,10 @@ class InputTables:
         if sentence:
             raise ConfigError(sentence)
 
-    def pack(self, sentences: Sequence[Sequence[int]], run_bytes: int) -> bytes:
+    def pack(self, sentences: Sequence[Sequence[int]], token_bytes: int) -> bytes:
         """Return the words for some sentences of token numbers.
 
-        ``run_bytes`` are those from one token's spilt context to the next.
+        ``token_bytes`` are those from one token's spilt context to the next.
         """
         lengths = [len(sentence) for sentence in sentences]
         self.check(lengths)
@@ -128,7 +126,7 @@ class InputTables:
             for rows in np.array_split(np.arange(length), -(-length // plan.row_block)):
                 first = start + int(rows[0])
                 record = (len(rows) | length - 1 << 16, first * plan.head_steps | unit << 16,
-                          first * run_bytes)  # fmt: skip
+                          first * token_bytes)  # fmt: skip
                 blocks[count] = record[: blocks.shape[1]]
                 count += 1
             start += length
@@ -136,6 +134,6 @@ class InputTables:
         heads = 2 * plan.shape.pairs
         words[: len(Header)] = (
             len(lengths), count, count * heads, -(-start // plan.token_block),
-            -(-start // plan.staging), start * heads,
+            -(-start // plan.staging),
         )  # fmt: skip
         return words.tobytes()

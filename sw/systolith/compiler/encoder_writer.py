@@ -1,6 +1,6 @@
 """What the parts of an encoder's program share: resources, and idioms of several instructions."""
 
-from systolith_hw.isa import DrainKind, LoadKind
+from systolith_hw.isa import DrainKind, LoadKind, Register
 
 from ..program import Program
 from .encoder_layout import EncoderLayout
@@ -23,6 +23,9 @@ class EncoderWriter:
         Register: bytes from the first layer to the present one, in external memory.
     slot : int
         Register: the ring's tile where the slot that is consumed next begins.
+    stores : int
+        Register: STOREs of residuals that the array has not waited for; that of the position, which
+        means nothing to an encoder.
     scratch : tuple of int
         Registers of whatever part of the program is under way.
     """
@@ -33,32 +36,37 @@ class EncoderWriter:
         self.program = program = Program(layout.config)
         self.layer = program.register("layer")
         self.slot = program.register("slot")
+        self.stores = int(Register.POSITION)
         self.scratch = tuple(program.register(f"scratch {number}") for number in range(11))
 
         semaphore = program.semaphore
         self.arrived = semaphore("a slot's weights are there")
         self.free = semaphore("a slot of the ring is free")
-        self.tables_free = semaphore("the scales of a phase may be replaced")
+        self.tables_free = semaphore("scales of a layer may be replaced")
         self.projected = semaphore("queries, keys and values of a head are there")
-        self.scored = semaphore("a row's scores are there")
-        self.softened = semaphore("a row's probabilities are there")
+        self.summed = semaphore("a row's scores, or a token's last sum, are there")
+        self.normed = semaphore("words of a row's probabilities, or a token's norm, are there")
         self.blended = semaphore("the context of a block is there")
-        self.added = semaphore("a token's last sum is there")
-        self.normed = semaphore("a block's words for the up matrix are there")
+        self.attended = semaphore("the context of all is there")
         self.hidden = semaphore("a token's hidden words are there")
         self.finished = semaphore("a block's words for the next layer are there")
-        self.to_store = None
-        self.stored = None
-        self.spilt = None
+        self.to_store = self.stored = self.vacated = self.restored = self.spilt = None
         if not self.plan.resident:
             self.to_store = semaphore("a token's residual is there")
             self.stored = semaphore("a block's residual is in external memory")
+            self.vacated = semaphore("the place of a token's residual is free")
+            self.restored = semaphore("a token's residual has come back")
         if self.plan.spill:
             self.spilt = semaphore("the context of a block is in external memory")
 
     def address(self, region: str) -> int:
         """Return where a region of external memory begins."""
         return self.layout.regions[region].address
+
+    @property
+    def contexts(self) -> int:
+        """Where the first token's spilt context begins, in external memory."""
+        return self.address("tokens") + self.layout.residual_bytes
 
     def read_header(self, target: int, word: Header) -> None:
         """Read a word that the host wrote in front of its tables."""
@@ -83,23 +91,51 @@ class EncoderWriter:
             wait_inner=self.free, post_inner=self.arrived,
         )  # fmt: skip
 
+    def load_slot(self, number: int, layer: int, local: int) -> None:
+        """Load one slot likewise, ``layer`` being a register as our own; nobody is told."""
+        layout, plan, array = self.layout, self.plan, self.plan.config.array
+        self.program.load(
+            LoadKind.OPERAND_ROWS, elements=plan.slot * (array.rows // plan.config.write_rows),
+            address=self.address("layers") + layout.slots + number * layout.slot_bytes,
+            ring=(0, plan.ring), patches={"address": layer, "local": local}, wait_inner=self.free,
+        )  # fmt: skip
+
     def next_slot(self) -> None:
         """Let ``slot`` point to the next slot of the ring."""
-        self.skip_slots(self.slot, 1)
+        self.advance(self.slot, self.plan.slot, self.plan.ring)
 
     def skip_slots(self, target: int, count: int) -> None:
         """Let a register point ``count`` slots behind ``slot``, in the ring."""
         plan = self.plan
-        self.program.calc(target, self.slot, immediate=count % plan.slots * plan.slot)
+        self.program.calc(target, self.slot)
+        self.advance(target, count % plan.slots * plan.slot, plan.ring)
+
+    def advance(self, register: int, step: int, end: int) -> None:
+        """Add ``step`` to a register that begins at 0 again when it reaches ``end``."""
+        self.program.calc(register, register, immediate=step)
         # Where the subtraction wraps around, the number as it was is the smaller one.
-        self.program.minimum(target, target, target, -plan.ring)
+        self.program.minimum(register, register, register, -end)
+
+    def hold_loads(self, semaphore: int, *, register: int = 0,
+                   wait_inner: int | None = None) -> None:  # fmt: skip
+        """Let LOAD wait for a count of a semaphore, whatever it does next.
+
+        With ``register``, also for so many counts of ``wait_inner``. What it loads nobody reads.
+        """
+        patches = {"rows": register} if register else {}
+        self.program.load(
+            LoadKind.SCALE, address=self.address("unity"), elements=1, row_stride=0,
+            rows=0 if register else 1,
+            local=self.plan.spare, patches=patches,
+            wait_outer=semaphore, wait_inner=wait_inner,
+        )  # fmt: skip
 
     def meet(self, semaphore: int, *, count: int = 0, register: int = 0,
              post: int | None = None) -> None:  # fmt: skip
         """Let the array wait for counts of a semaphore, whatever it does next.
 
-        It computes a result for each count; what DRAIN does with them has no meaning, but it
-        says in ``post`` that they came.
+        It computes a result for each count. They mean nothing, and DRAIN writes them where
+        probabilities were, or will be; but it says in ``post`` that they came.
         """
         plan = self.plan
         patches = {"tokens": register} if register else {}
@@ -108,6 +144,6 @@ class EncoderWriter:
             activation_stride=0, wait_inner=semaphore, patches=patches,
         )  # fmt: skip
         self.program.drain(
-            DrainKind.WIDE, tokens=count, destination=plan.scores, scale=plan.unity,
+            DrainKind.ACTIVATION, tokens=count, destination=plan.powers, scale=plan.unity,
             patches=patches, post_outer=post,
         )  # fmt: skip
