@@ -1,0 +1,107 @@
+"""What the vector unit knows of L values that go through its datapath together."""
+
+from amaranth.lib import data
+
+from ..config import SHIFT_BITS, Config
+from ..sequencer.permit import semaphore
+from .block_exponent import BASE_BITS
+from .operation import Operation
+
+__all__ = ["beat"]
+
+
+def beat(config: Config) -> data.StructLayout:
+    """Return the shape of a beat, as the loops of DRAIN, NORM and SOFTMAX make it.
+
+    Every address is inside its memory, and what a beat does not use may be anything but for the
+    flags. A *block* is what nothing of the other loop may come into: an activation word, all
+    channels that share an exponent in operand memory, or a single beat of WIDE.
+
+    Members
+    -------
+    row_unit : 1
+        The beat belongs to ROW, else to VECTOR: who posts, and who is busy.
+    lanes : range(L + 1)
+        How many values, from lane 0 on, exist; the others are zero.
+    counted : range(L + 1)
+        How many of these count for ``maximum`` or ``sum``.
+
+    Where values come from:
+
+    results : 1
+        Take a beat of the array's sums.
+    centre : 1
+        Read ``wide`` at once and take ``mean`` off: NORM's second sweep. Neither this nor
+        ``results``: start from zero.
+    factor : 1
+        Multiply by the factor of row ``row``, its shift lowered by ``offset``, and add no bias.
+    add : 1
+        Add what ``wide`` holds.
+    operation : Operation
+        What is done then. AFFINE and EXP2 use scale word ``scale``, as A does for results.
+    scale : range(memory.scale_words), wide : range(memory.wide_words)
+        Scale word and wide word; the wide word is also the one that is written.
+    record : 1
+        Which of the two records of mean and factor belongs to ``centre``.
+    row : range(vector.rows)
+        Row of row memory, for ``factor``, ``maximum``, EXP2 and ``sum``.
+    offset : 7
+        Taken off a factor's shift, or what a key's exponent is taken off.
+
+    Where values go:
+
+    to_wide : 1
+        To wide word ``wide``.
+    to_words, to_stream, to_keys, to_values : 1
+        Through the normaliser, and to activation words, STORE, operand columns or rows.
+    measure : 1
+        Through the normaliser, to be measured only: NORM's first sweep. Clips nothing that counts.
+    maximum, sum : 1
+        To the reference, or to the factor, of row ``row``.
+    base : 5
+        Fixed-point bits below block exponent 0.
+    address : range(max(activation words, operand tiles))
+        Where the word that this beat belongs to goes: an activation word or a tile. Holds with
+        ``end``.
+    lane : range(max(C, R))
+        Column (KEYS) or row (VALUES) of the tile.
+    entry : range(scale_words * L)
+        Channel whose scale entry takes the block's exponent; holds with ``block_end``.
+
+    What begins and ends with this beat:
+
+    index : range(max(R, C) / L)
+        Its place in its word; for VALUES its place in its tile's row.
+    end : 1
+        The last of a written word: an activation word, a column, a tile's row of VALUES, a beat of
+        WIDE.
+    block_end : 1
+        The last of its block.
+    row_begin, row_end : 1
+        The first and the last of a token: of its group for VECTOR, of its sweep for ROW.
+    post_inner, post_outer : semaphore()
+        Given when all that the token writes is written.
+    """
+    array, memory, lanes = config.array, config.memory, config.vector.lanes
+    flags = (
+        "row_unit", "results", "centre", "factor", "add", "record", "to_wide", "to_words",
+        "to_stream", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
+        "row_begin", "row_end",
+    )  # fmt: skip
+    return data.StructLayout({
+        **dict.fromkeys(flags, 1),
+        "lanes": range(lanes + 1),
+        "counted": range(lanes + 1),
+        "operation": Operation,
+        "scale": range(memory.scale_words),
+        "wide": range(memory.wide_words),
+        "row": range(max(config.vector.rows, 2)),  # none of no bits
+        "offset": SHIFT_BITS,
+        "base": BASE_BITS,
+        "address": range(max(memory.activation_words, memory.operand_tiles)),
+        "lane": range(max(array.rows, array.columns)),
+        "entry": range(memory.scale_words * lanes),
+        "index": range(max(array.rows, array.columns) // lanes),
+        "post_inner": semaphore(),
+        "post_outer": semaphore(),
+    })
