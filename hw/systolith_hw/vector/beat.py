@@ -2,7 +2,7 @@
 
 from amaranth.lib import data
 
-from ..config import SHIFT_BITS, Config
+from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 from .operation import Operation
@@ -77,6 +77,8 @@ def beat(config: Config) -> data.StructLayout:
         WIDE.
     block_end : 1
         The last of its block.
+    more : range(most beats of a block)
+        How many beats of its block follow; holds with the block's first, of VECTOR only.
     row_begin, row_end : 1
         The first and the last of a token: of its group for VECTOR, of its sweep for ROW.
     post_inner, post_outer : semaphore()
@@ -102,6 +104,7 @@ def beat(config: Config) -> data.StructLayout:
         "lane": range(max(array.rows, array.columns)),
         "entry": range(memory.scale_words * lanes),
         "index": range(max(array.rows, array.columns) // lanes),
+        "more": range(max(array.rows, HEAD_CHANNELS) // lanes),
         "post_inner": semaphore(),
         "post_outer": semaphore(),
     })
