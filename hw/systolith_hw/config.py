@@ -153,15 +153,18 @@ class VectorConfig:
     lanes : int
         L, output channels finished per cycle. Power of two, at most ``rows`` and ``columns``.
     rows : int
-        Tokens whose softmax is known at once: their references and factors. Power of two, 1 to 256.
+        Tokens whose softmax is known at once: their references and factors. Power of two, 1 to
+        256, or 0 for a core without NORM and SOFTMAX, whose DRAIN neither adds, applies functions
+        nor writes operands. So far the functional machine alone has any.
     """
 
     lanes: int = 4
-    rows: int = 64
+    rows: int = 0
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
-        _require_power_of_two("vector.rows", self.rows, 1, 256)
+        if self.rows:
+            _require_power_of_two("vector.rows", self.rows, 1, 256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,6 +342,11 @@ class Config:
             self.vector.lanes <= narrow,
             f"vector.lanes must be at most the smaller of array.rows and array.columns, {narrow}, "
             f"not {self.vector.lanes}",
+        )
+        _require(
+            not (self.vector.rows and (self.short_pipelines or self.sequencer.instructions_stand)),
+            f"vector.rows must be 0 with short_pipelines or a sequencer.queue_depth of 1, not "
+            f"{self.vector.rows}",
         )
 
     # -- shapes that join two parts --------------------------------------------------------

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .array.engine import MatrixEngine
-from .config import Config
+from .config import Config, ConfigError
 from .control.settings import Settings
 from .control.tally import event_layout
 from .dma.load import LoadUnit
@@ -91,6 +91,11 @@ class Core(wiring.Component):
     events: data.View
 
     def __init__(self, config: Config, target: str = "generic") -> None:
+        if config.vector.rows:
+            raise ConfigError(
+                f"vector.rows is {config.vector.rows}, but the hardware that executes NORM and "
+                "SOFTMAX is not built yet: only the functional machine has it; set it to 0"
+            )
         self.config = config
         self.target = target
         super().__init__({

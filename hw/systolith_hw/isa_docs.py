@@ -65,6 +65,14 @@ Counts and addresses have 16 bits here. A core with a `sequencer.queue_depth` of
 each field than its memories can use, and `sequencer.count_bits` of counts; an instruction with
 more in any field, also in one that it does not use, is error ADDRESS_RANGE of its unit, before
 anything of it is done. `hw/systolith_hw/limits.py` has the numbers.
+
+### What a core may lack
+
+With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN neither KEYS and VALUES nor
+`function`, `accumulate`, `factor` and `maximum`; so far only the functional machine takes more. A
+core with a `sequencer.queue_depth` of 1 has no READ, CREDIT and MINIMUM, and with
+`short_pipelines` besides no `operand_stride`. What is lacking is error ILLEGAL_INSTRUCTION, or
+ADDRESS_RANGE where it is a field that a core with a `sequencer.queue_depth` of 1 does not keep.
 """
 
 ERROR_TEXT = """\

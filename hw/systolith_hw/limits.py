@@ -9,12 +9,23 @@ unit, before that begins with it. Other cores keep all bits, and units refuse wh
 from .config import Config
 from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Opcode
 
-__all__ = ["field_bits", "slot_limits", "steps_limit"]
+__all__ = ["field_bits", "opcodes", "slot_limits", "steps_limit"]
 
 COUNTS = ("rows", "beats", "elements", "tokens")
 
 LOOPS = ("groups", "tiles", "tiles_last")
 """Counts of what has scale words of its own."""
+
+ROWS = ("function", "accumulate", "factor", "maximum", "row", "offset", "entries")
+"""Fields of DRAIN that a core without ``vector.rows`` has no use for."""
+
+
+def opcodes(config: Config) -> frozenset[Opcode]:
+    """Return the instructions that the core has; others are error ILLEGAL_INSTRUCTION."""
+    absent = set() if config.vector.rows else {Opcode.NORM, Opcode.SOFTMAX}
+    if config.sequencer.instructions_stand:  # nor has such a core MINIMUM
+        absent |= {Opcode.READ, Opcode.CREDIT}
+    return frozenset(Opcode) - absent
 
 
 def steps_limit(config: Config) -> int:
@@ -35,6 +46,7 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
             "activation": _last(memory.activation_words),
             "activation_stride": memory.activation_words,
             "steps": steps_limit(config),
+            "operand_stride": 0 if config.short_pipelines else memory.operand_tiles,
         },
         Opcode.DRAIN: {
             "scale": _last(memory.scale_words),
@@ -42,6 +54,7 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
             "token_stride": written,
             "group_stride": written,
             "columns_last": config.array.columns,
+            **({} if config.vector.rows else dict.fromkeys(ROWS, 0)),
         },
         Opcode.LOAD: {
             "address": _last(1 << config.bus.address_bits),

@@ -13,6 +13,7 @@ from systolith_hw.isa import (
     Unit,
     decode,
 )
+from systolith_hw.limits import opcodes
 
 from .errors import MachineError
 
@@ -79,7 +80,7 @@ def expand(
     pc = 0
     while True:
         raw = program[pc * INSTRUCTION_BYTES : (pc + 1) * INSTRUCTION_BYTES]
-        bits = _patch(int.from_bytes(raw, "little"), r, pc)
+        bits = _patch(int.from_bytes(raw, "little"), r, pc, config)
         raw = bits.to_bytes(INSTRUCTION_BYTES, "little")
         instruction, fields = decode(raw)
         match instruction.opcode:
@@ -90,6 +91,9 @@ def expand(
                 else:
                     loops.append(loop)
             case Opcode.CALC:
+                minimum = fields["operation"] == CalcOperation.MINIMUM
+                if minimum and config.sequencer.instructions_stand:
+                    raise _error(ErrorCode.ILLEGAL_INSTRUCTION, pc, "there is no MINIMUM here")
                 x = _calculate(fields, r)
                 _write(r, fields["target"], x >> fields["right"] << fields["left"])
             case Opcode.READ:
@@ -103,10 +107,10 @@ def expand(
         pc = _next(pc, loops, r)
 
 
-def _patch(bits: int, r: list[int], pc: int) -> int:
+def _patch(bits: int, r: list[int], pc: int, config: Config) -> int:
     """Return an instruction with its patches applied, and ``pc`` in their place."""
     header = bits & (1 << PC_OFFSET) - 1
-    if header & 0xFF not in set(Opcode):
+    if header & 0xFF not in opcodes(config):
         code = header & 0xFF
         raise _error(ErrorCode.ILLEGAL_INSTRUCTION, pc, f"opcode {code:#04x} is illegal")
     patched = bits

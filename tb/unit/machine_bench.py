@@ -52,6 +52,18 @@ ROOMY = {
 """The same shapes with memories that hold a few groups, whatever these are."""
 
 
+def with_rows(config: Config) -> Config:
+    """Return a config that has a row unit, and for that no small parts."""
+    return config.replace({
+        "vector.rows": 64, "short_pipelines": False,
+        "sequencer.queue_depth": max(2, config.sequencer.queue_depth),
+    })  # fmt: skip
+
+
+ROWS = {name: with_rows(config) for name, config in ROOMY.items()}
+"""The same with a row unit."""
+
+
 @dataclass
 class Product:
     """A plan with random operands and what must come out."""

@@ -77,7 +77,7 @@ def some_fields(config, rng):
     semaphores = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     return {
         **{name: int(rng.choice([0, PRESENT + rng.integers(16)])) for name in semaphores},
-        "kind": int(rng.choice(DrainKind)),
+        "kind": int(rng.integers(DrainKind.KEYS)),
         "scale": int(rng.integers(20)),
         "destination": int(rng.integers(100)),
         "token_stride": int(rng.integers(10)),

@@ -7,7 +7,7 @@ from systolith.compiler.encoder_fit import plan_encoder
 from systolith.compiler.encoder_shape import EncoderShape
 from systolith_hw.config import ConfigError
 from systolith_hw.isa import Opcode
-from systolith_hw.presets import PRESETS, preset
+from systolith_hw.presets import preset
 
 from .encoder_bench import Compiled, random_model
 from .machine_bench import instructions
@@ -22,8 +22,13 @@ def sentences(*lengths: int, seed: int = 0) -> list[list[int]]:
     return [rng.integers(0, 50, length).tolist() for length in lengths]
 
 
+def rows(name, changes=()):
+    """Return a preset with a row unit, and changed."""
+    return preset(name).replace({"vector.rows": 64} | dict(changes))
+
+
 def check(name, changes, tokens, segments, runs, **sizes):
-    config = preset(name).replace(changes)
+    config = rows(name, changes)
     compiled = Compiled(config, random_model(config, **sizes), tokens, segments)
     for lengths in runs:
         compiled.check(sentences(*lengths))
@@ -83,7 +88,7 @@ def test_other_shapes(changes):
 
 def test_the_layer_loop_fits_every_preset():
     """The layers are a loop, whose body must fit the program memory."""
-    config = preset("ulx3s").replace({"memory.wide_words": 100, "memory.activation_words": 200})
+    config = rows("ulx3s", {"memory.wide_words": 100, "memory.activation_words": 200})
     compiled = Compiled(config, random_model(config), 37, 3)
     program = compiled.encoder.parts[compiled.encoder.program]
     bodies = [
@@ -97,7 +102,7 @@ def test_the_layer_loop_fits_every_preset():
     ("ulx3s", 32, True), ("ulx3s", 64, False), ("ulx3s", 128, False), ("small", 16, True),
 ])  # fmt: skip
 def test_minilm_fits(name, tokens, resident):
-    plan = plan_encoder(PRESETS[name], MINILM, tokens=tokens, segments=4)
+    plan = plan_encoder(rows(name), MINILM, tokens=tokens, segments=4)
     assert plan.resident == resident
     assert plan.slots >= 2
 
@@ -110,20 +115,21 @@ def test_minilm_fits(name, tokens, resident):
         ({"memory.activation_words": 100}, 32, "activation_words .* lower the tokens to [123];?"),
         ({"memory.scale_words": 512}, 32, "memory.scale_words must be at least 667, 155 more"),
         ({"memory.wide_words": 30}, 32, "memory.wide_words must be"),
-        ({"sequencer.queue_depth": 1}, 32, "a sequencer.queue_depth of at least 2"),
+        ({"sequencer.queue_depth": 1, "vector.rows": 0}, 32, "queue_depth of at least 2"),
+        ({"vector.rows": 0}, 32, "an encoder needs a vector.rows of at least 2, not 0"),
         ({"array.rows": 64, "array.output_depth": 80}, 32, "a head of 32 features is no multiple"),
         ({"array.max_k": 256}, 32, "array.max_k must be at least 384"),
         ({}, 0, "tokens must be at least 1"),
     ],
 )
 def test_what_does_not_fit(changes, tokens, sentence):
-    config = PRESETS["ulx3s"].replace(changes)
+    config = rows("ulx3s", changes)
     with pytest.raises(ConfigError, match=sentence):
         plan_encoder(config, MINILM, tokens=tokens, segments=4)
 
 
 def test_lower_tokens_do_fit():
-    config = PRESETS["small"]
+    config = rows("small")
     with pytest.raises(ConfigError, match="lower the tokens to 71"):
         plan_encoder(config, MINILM, tokens=128, segments=4)
     assert plan_encoder(config, MINILM, tokens=71, segments=4).spill
@@ -132,7 +138,7 @@ def test_lower_tokens_do_fit():
 
 
 def test_inputs_that_do_not_fit():
-    config = preset("ulx3s")
+    config = rows("ulx3s")
     compiled = Compiled(config, random_model(config, positions=10), 16, 2)
     for lengths, sentence in (
         ((17,), "17 tokens are too many: the program takes 16"),

@@ -12,11 +12,11 @@ from systolith_sim.transformer import encoder
 
 from .layer_places import LayerShape, place_layer
 from .layer_program import LayerProgram
-from .machine_bench import CONFIGS, instructions, without
+from .machine_bench import CONFIGS, instructions, with_rows, without
 from .test_golden_encoder import random_layer
 
 ROOMY = {
-    name: config.replace({
+    name: with_rows(config).replace({
         "memory.operand_tiles": 4096, "memory.activation_words": 1024, "memory.wide_words": 1024,
         "memory.scale_words": 1024,
     })

@@ -7,13 +7,16 @@ from amaranth.back import verilog
 from amaranth.sim import Simulator
 
 from systolith.program import Program
+from systolith_hw.config import ConfigError
+from systolith_hw.core import Core
 from systolith_hw.interfaces import SLOT_ORDER
-from systolith_hw.isa import INSTRUCTIONS, SLOTS, DrainKind, ErrorCode, Opcode, encode
+from systolith_hw.isa import INSTRUCTIONS, SLOTS, DrainKind, ErrorCode, Opcode, Unit, encode
 from systolith_hw.limits import field_bits, slot_limits
 from systolith_hw.presets import preset
 from systolith_hw.sequencer.serial.standing import StandingInstruction
 from systolith_sim.errors import MachineError
 from systolith_sim.machine.machine import Machine
+from systolith_sim.vector.row import Factor
 
 CONFIG = preset("tiny")
 UNITS = [Opcode.MATMUL, Opcode.DRAIN, Opcode.LOAD, Opcode.STORE]
@@ -31,7 +34,7 @@ def test_every_field_of_a_unit_has_its_bits(opcode):
     bits = field_bits(CONFIG, opcode)
     fields = {item.name: item for item in INSTRUCTIONS[opcode].fields}
     assert set(bits) | {"exponent_base"} >= set(fields)
-    assert all(1 <= kept <= fields[name].width for name, kept in bits.items())
+    assert all(0 <= kept <= fields[name].width for name, kept in bits.items())
     limits = slot_limits(CONFIG, opcode)
     assert len(limits) == SLOTS
     for name, kept in bits.items():
@@ -75,6 +78,57 @@ def test_programs_say_so_earlier():
         program.drain(DrainKind.ACTIVATION, group_stride=5000)
     program.matmul(steps=1, tokens=4096, patches={"tokens": 1})
     Program(CONFIG.replace({"sequencer.queue_depth": 2})).matmul(steps=1, tokens=4096)
+
+
+@pytest.mark.parametrize("raw, unit, code", [
+    (encode(Opcode.NORM), Unit.SEQUENCER, ErrorCode.ILLEGAL_INSTRUCTION),
+    (encode(Opcode.SOFTMAX), Unit.SEQUENCER, ErrorCode.ILLEGAL_INSTRUCTION),
+    (encode(Opcode.DRAIN, kind=3), Unit.VECTOR, ErrorCode.ILLEGAL_INSTRUCTION),
+    (encode(Opcode.DRAIN, function=1), Unit.VECTOR, ErrorCode.ILLEGAL_INSTRUCTION),
+    (encode(Opcode.DRAIN, kind=1, accumulate=1), Unit.VECTOR, ErrorCode.ILLEGAL_INSTRUCTION),
+    (encode(Opcode.DRAIN, factor=1), Unit.VECTOR, ErrorCode.ILLEGAL_INSTRUCTION),
+    (encode(Opcode.DRAIN, kind=1, maximum=1), Unit.VECTOR, ErrorCode.ILLEGAL_INSTRUCTION),
+])  # fmt: skip
+def test_what_a_core_without_rows_lacks(raw, unit, code):
+    with pytest.raises(MachineError) as caught:
+        Machine(preset("small"), 1 << 12).run(raw + encode(Opcode.END))
+    assert (caught.value.unit, caught.value.code) == (unit, code)
+
+
+@pytest.mark.parametrize("raw", [
+    encode(Opcode.READ), encode(Opcode.CREDIT, count=1), encode(Opcode.CALC, operation=1),
+])  # fmt: skip
+def test_what_a_core_whose_instructions_stand_lacks(raw):
+    with pytest.raises(MachineError) as caught:
+        Machine(CONFIG, 1 << 12).run(raw + encode(Opcode.END))
+    assert (caught.value.unit, caught.value.code) == (
+        Unit.SEQUENCER, ErrorCode.ILLEGAL_INSTRUCTION
+    )
+
+
+@pytest.mark.parametrize("append, sentence", [
+    (lambda p: p.norm(elements=1, inverse=Factor(1 << 15, 15), epsilon=1, source=0,
+                      destination=0), "there is no NORM with a vector.rows of 0"),
+    (lambda p: p.softmax(elements=1, source=0, destination=0), "no SOFTMAX with a vector.rows"),
+    (lambda p: p.drain(DrainKind.WIDE, maximum=True), "no DRAIN.maximum with a vector.rows of 0"),
+    (lambda p: p.drain_operands(DrainKind.KEYS, destination=0, token_stride=1, entries=0),
+     "there is no DRAIN.KEYS with a vector.rows of 0"),
+    (lambda p: p.read(3), "there is no READ with a sequencer.queue_depth of 1"),
+    (lambda p: p.credit(0), "there is no CREDIT with a sequencer.queue_depth of 1"),
+    (lambda p: p.minimum(3, 1, 2), "there is no CALC.MINIMUM with a sequencer.queue_depth of 1"),
+    (lambda p: p.matmul(steps=1, operand_stride=2), "operand_stride must be at most 0"),
+])  # fmt: skip
+def test_programs_of_what_lacks(append, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        append(Program(CONFIG))
+
+
+def test_rows_are_not_built():
+    for change in ({"short_pipelines": True}, {"sequencer.queue_depth": 1}):
+        with pytest.raises(ConfigError, match=r"vector.rows must be 0 with short_pipelines or"):
+            preset("small").replace({"vector.rows": 64} | change)
+    with pytest.raises(ConfigError, match=r"vector.rows is 64, but the hardware .* not built yet"):
+        Core(preset("small").replace({"vector.rows": 64}))
 
 
 def _hand_over(dut, parts, limits, script):

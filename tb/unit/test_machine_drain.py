@@ -13,7 +13,7 @@ from systolith_sim.vector.function import rectify
 from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.requantizer import requantize, requantize_each
 
-from .machine_bench import ROOMY, finish, multiply, random_machine, run
+from .machine_bench import ROWS, finish, multiply, random_machine, run
 
 FUNCTIONS = {DrainFunction.GELU: Function.GELU, DrainFunction.SILU: Function.SILU}
 LIMIT = 1 << 31
@@ -53,7 +53,7 @@ def compare(machine, expected):
 )
 def test_operand_stride(operand, ring, stride):
     """Output tiles may be further apart than steps, or nearer, and go around the ring."""
-    machine = random_machine(ROOMY["small"])
+    machine = random_machine(ROWS["small"])
     chip, loops = machine.chip, {"tokens": 2, "groups": 2, "tiles": 3, "tiles_last": 2}
     words = np.arange(4, 6)[:, None] + np.arange(3)
     pointer, sums = operand, []
@@ -83,10 +83,10 @@ def test_operand_stride(operand, ring, stride):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("kind", [DrainKind.WIDE, DrainKind.ACTIVATION])
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_functions(name, kind, function):
     """A function comes before the columns that do not exist are made zero."""
-    config = ROOMY[name]
+    config = ROWS[name]
     machine = random_machine(config)
     last, tiles = config.array.columns - 1, config.tiles_per_group
     groups, matmul = product(machine, tokens=3, tile_counts=[tiles, tiles])
@@ -119,10 +119,10 @@ def test_functions(name, kind, function):
 
 
 @pytest.mark.parametrize("function", DrainFunction)
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_addition(name, function):
     """Wide memory is added, saturating, before the function; a value saturates once."""
-    config = ROOMY[name]
+    config = ROWS[name]
     machine = random_machine(config)
     chip, last, lanes = machine.chip, config.array.columns - 1, config.vector.lanes
     chip.shift[:] = np.random.default_rng(2).integers(0, 34, chip.shift.shape)
@@ -154,7 +154,7 @@ def test_addition(name, function):
 
 def test_additions_one_after_the_other():
     """Two DRAINs may add in one place; two turns of one DRAIN may not."""
-    machine = random_machine(ROOMY["small"])
+    machine = random_machine(ROWS["small"])
     groups, matmul = product(machine, tokens=2, tile_counts=[1])
     z = finish(machine, groups, scale=1, columns_last=8)[0][0]
     machine.chip.wide[:4] = 0
@@ -176,10 +176,10 @@ def test_additions_one_after_the_other():
 
 
 @pytest.mark.parametrize("kind", [DrainKind.WIDE, DrainKind.ACTIVATION])
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_factor(name, kind):
     """A row's factor stands in for the scale entries, and bias is 0."""
-    config = ROOMY[name]
+    config = ROWS[name]
     machine = random_machine(config)
     chip = machine.chip
     rng = np.random.default_rng(4)
@@ -208,7 +208,7 @@ def test_factor(name, kind):
 
 
 def test_a_shift_keeps_its_low_bits():
-    machine = random_machine(ROOMY["small"])
+    machine = random_machine(ROWS["small"])
     machine.chip.factor_scale[0], machine.chip.factor_shift[0] = 1 << 15, 20
     _, matmul = product(machine, tokens=1, tile_counts=[1])
     run(machine, matmul, lambda p: p.drain(DrainKind.WIDE, factor=True, offset=21))
@@ -216,10 +216,10 @@ def test_a_shift_keeps_its_low_bits():
 
 
 @pytest.mark.parametrize("entries", [0, 1, 5, 100])
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_maximum(name, entries):
     """The reference is that of the valid channels; causal ones are still written."""
-    config = ROOMY[name]
+    config = ROWS[name]
     machine = random_machine(config)
     last = config.array.columns - 1
     groups, matmul = product(machine, tokens=4, tile_counts=[3])
@@ -242,7 +242,7 @@ def test_maximum(name, entries):
 
 def test_negative_maximum():
     """Channels that do not exist are zero, but do not count."""
-    machine = random_machine(ROOMY["small"])
+    machine = random_machine(ROWS["small"])
     machine.chip.scale[:] = 0
     machine.chip.bias[:] = -3 << FRACTION
     machine.chip.bias[0, 2] = (-2 << FRACTION) - 1
@@ -264,10 +264,10 @@ def test_negative_maximum():
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("kind", [DrainKind.KEYS, DrainKind.VALUES])
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_operands(name, kind, first):
     """One block for each token and group; lanes and rows wrap; nothing else is touched."""
-    config = ROOMY[name]
+    config = ROWS[name]
     machine = random_machine(config)
     array, lanes, tiles = config.array, config.vector.lanes, 2
     tokens = 2 * max(array.rows, array.columns) + 3 if array.rows < 20 else 5
@@ -309,7 +309,7 @@ def test_operands(name, kind, first):
 
 
 def test_exponents_go_elsewhere():
-    machine = random_machine(ROOMY["small"])
+    machine = random_machine(ROWS["small"])
     _, matmul = product(machine, tokens=3, tile_counts=[1, 1])
 
     def keys(entries, entries_stride):

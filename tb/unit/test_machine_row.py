@@ -21,7 +21,7 @@ from systolith_sim.vector.row import (
     scale_row,
 )
 
-from .machine_bench import ROOMY, random_machine, run
+from .machine_bench import ROWS, random_machine, run
 from .test_machine_drain import compare, snapshot
 
 TOKENS = 3
@@ -61,9 +61,9 @@ def normed(config, z, entries, inverse, epsilon, base, centre):
 @pytest.mark.parametrize("index", range(5))
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("centre", [False, True])
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_norm(name, centre, back, index):
-    config = ROOMY[name]
+    config = ROWS[name]
     array, lanes = config.array, config.vector.lanes
     elements = lengths(config)[index]
     rng = np.random.default_rng(elements)
@@ -103,9 +103,9 @@ def test_norm(name, centre, back, index):
 
 @pytest.mark.parametrize("index", range(5))
 @pytest.mark.parametrize("causal", [0, 1, 4, 1000])
-@pytest.mark.parametrize("name", ROOMY)
+@pytest.mark.parametrize("name", ROWS)
 def test_softmax(name, causal, index):
-    config = ROOMY[name]
+    config = ROWS[name]
     array, lanes = config.array, config.vector.lanes
     elements = lengths(config)[index]
     rng = np.random.default_rng(elements)
@@ -140,8 +140,8 @@ def test_softmax(name, causal, index):
 
 def test_words_count():
     """Only words that are written count: not those of NORM's statistics."""
-    config = ROOMY["fine"]
-    array, machine = config.array, random_machine(ROOMY["fine"])
+    config = ROWS["fine"]
+    array, machine = config.array, random_machine(ROWS["fine"])
     chip, elements = machine.chip, 2 * config.array.rows
     chip.wide[:] = np.random.default_rng(1).integers(-(2**31), 2**31, chip.wide.shape)
     chip.shift[:], chip.bias[:] = 40, 1 << 30
@@ -170,7 +170,7 @@ def test_words_count():
 
 
 def test_scores_must_fit_their_reference():
-    machine = random_machine(ROOMY["small"])
+    machine = random_machine(ROWS["small"])
     softmax = {"elements": 5, "source": 0, "destination": 0}
     machine.chip.wide[:2] = 3 << FRACTION
     for row in (3, 12):
@@ -186,7 +186,7 @@ def test_scores_must_fit_their_reference():
 
 # -- order ---------------------------------------------------------------------------------------
 
-CONFIG = ROOMY["small"]
+CONFIG = ROWS["small"]
 NORM = {
     "elements": 8, "inverse": Factor(1 << 15, 18), "epsilon": 1, "source": 10, "source_stride": 2,
     "destination": 10, "token_stride": 1, "scale": 20,

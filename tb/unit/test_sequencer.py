@@ -293,6 +293,8 @@ ILLEGAL = [
     bytes(32),
     bytes([0x11]) + bytes(31),
     bytes([0xFF]) * 32,
+    encode(Opcode.NORM),
+    encode(Opcode.SOFTMAX),
     bytes([Opcode.LOAD, 0, 0, 0, 1]) + bytes(27),
     bytes([Opcode.CALC, 0, 0, 0, 0, 0, 0, 3]) + bytes(24),
     bytes([Opcode.END, 0, 0, 0, 0, 2, 0, 0]) + bytes(24),

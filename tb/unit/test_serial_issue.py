@@ -47,6 +47,23 @@ def test_ports(data_bytes, window):
     wide.compare(config, program, {1: 2, 2: 1}, seed=window, pace=0.8, delay=3, p_ready=0.7)
 
 
+@pytest.mark.parametrize("operation", [0, 1])
+@pytest.mark.parametrize("value", [0, 0xFFFE])
+def test_calc_looks_at_one_bit_of_its_operation(operation, value):
+    """Slot 11 has other bits, too, and a patch may set that one."""
+    raw = bytearray(encode(Opcode.CALC, target=3, immediate=5, patch0=11 | 1 << 4))
+    raw[22:24] = value.to_bytes(2, "little")
+    show = encode(Opcode.LOAD, patch0=4 | 3 << 4)
+    bench = wide.compare(standing(), bytes(raw) + show + END, {1: operation})
+    assert bench.outcome == ("1 at 0" if operation else "done")
+
+
+@pytest.mark.parametrize("opcode", [Opcode.READ, Opcode.CREDIT])
+def test_what_is_lacking(opcode):
+    raw = encode(opcode, **({"count": 1} if opcode == Opcode.CREDIT else {}))
+    assert wide.compare(standing(), raw + END).outcome == "1 at 0"
+
+
 def test_more_trips_than_16_bits_count():
     """The lower half of the trips is zero at first, which is not the end."""
     config = standing()

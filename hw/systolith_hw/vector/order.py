@@ -11,6 +11,9 @@ from ..isa import DrainKind
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 
+NOT_BUILT = ("function", "accumulate", "factor", "maximum")
+"""Fields that must be zero, as in every core whose ``vector.rows`` is 0."""
+
 __all__ = ["address_bits", "drain_order", "fold", "order_of"]
 
 
@@ -46,7 +49,7 @@ def order_of(config: Config, fields: Any) -> dict[str, Value]:
     own = {
         "wide": fields.kind == DrainKind.WIDE,
         "stream": fields.kind == DrainKind.STREAM,
-        "illegal": fields.kind > max(DrainKind),
+        "illegal": (fields.kind > DrainKind.STREAM) | Cat(fields[name] for name in NOT_BUILT).any(),
         "base": fields.exponent_base,
     }
     folded = ("groups", "tiles", "tiles_last", "columns_last", "token_stride", "group_stride")

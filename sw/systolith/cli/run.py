@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from systolith_hw.config import Config
+
 from .console import needs, print_json, print_table, stages
 from .options import (
     Json,
@@ -19,6 +21,9 @@ from .options import (
 )
 
 __all__ = ["run"]
+
+ROWS = 64
+"""``vector.rows`` for encoders."""
 
 run = typer.Typer(help="Run real models on the generated Verilog.", no_args_is_help=True)
 
@@ -96,9 +101,11 @@ def minilm(
     """Embed sentences with all of MiniLM, and say how alike they are.
 
     From token numbers to the last layer everything is computed by a program for the core, the same
-    for every length; the host makes tokens, and the mean over them.
+    for every length; the host makes tokens, and the mean over them. The row unit that it needs is
+    not in the generated hardware yet, so this runs on the functional machine only, with the
+    preset's vector.rows raised to 64.
     """
-    config = choose_config(preset, settings, port_bytes=port_bytes)
+    config = _with_rows(choose_config(preset, settings, port_bytes=port_bytes))
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
         from ..sentences import compare, compile_minilm, least_tokens
@@ -119,11 +126,18 @@ def minilm(
             )  # fmt: skip
         result = compare(model, texts, encoder=encoder, truncate=truncate, progress=progress)
     values = {**dataclasses.asdict(result), "preset": preset,
-              "port_bytes": config.bus.data_bytes}  # fmt: skip
+              "port_bytes": config.bus.data_bytes, "vector_rows": config.vector.rows}  # fmt: skip
     if json:
         print_json(values)
     else:
         _print_similarity(values)
+
+
+def _with_rows(config: Config) -> Config:
+    """Give a configuration the row unit, which only the functional machine has, if it can have it.
+    """
+    small = config.short_pipelines or config.sequencer.instructions_stand
+    return config if config.vector.rows or small else config.replace({"vector.rows": ROWS})
 
 
 def _print_similarity(values: dict[str, typing.Any]) -> None:

@@ -32,6 +32,11 @@ def plan_encoder(
         A sentence that says which memory is too small, by how much, and what would fit.
     """
     shape.check(config)
+    if config.vector.rows < 2:
+        raise ConfigError(
+            f"an encoder needs a vector.rows of at least 2, not {config.vector.rows}; so far only "
+            "the functional machine has any"
+        )
     for name, value in (("tokens", tokens), ("segments", segments)):
         if value < 1:
             raise ConfigError(f"an encoder's {name} must be at least 1, not {value}")

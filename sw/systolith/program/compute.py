@@ -76,6 +76,11 @@ class Compute(Instructions):
             "columns_last": columns if columns_last is None else columns_last,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
+        for name in ("function", "accumulate", "factor", "maximum"):
+            require(
+                not fields[name] or self.config.vector.rows > 0,
+                f"there is no DRAIN.{name} with a vector.rows of 0",
+            )
         require(
             kind not in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain_operands appends"
         )
@@ -109,6 +114,10 @@ class Compute(Instructions):
     ) -> None:  # fmt: skip
         """Append DRAIN of KEYS or VALUES; ``lane`` is the lane or row of the first token."""
         require(kind in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain appends")
+        require(
+            self.config.vector.rows > 0,
+            f"there is no DRAIN.{DrainKind(kind).name} with a vector.rows of 0",
+        )
         array, memory = self.config.array, self.config.memory
         lanes = array.columns if kind == DrainKind.KEYS else array.rows
         fields = {
@@ -176,6 +185,7 @@ class Compute(Instructions):
         source_stride: int, tokens: int, elements: int, patches: Patches,
     ) -> dict[str, int]:  # fmt: skip
         """Return the fields that NORM and SOFTMAX share."""
+        self._check_opcode(opcode)
         memory, most = self.config.memory, self.config.array.max_k
         self._check_depth(opcode, "scale", scale, memory.scale_words)
         self._check_depth(opcode, "destination", destination, memory.activation_words)

@@ -33,6 +33,10 @@ class Control(Instructions):
         self, target: int, a: int, b: int, immediate: int = 0, *, right: int = 0, left: int = 0
     ) -> None:
         """Append ``r[target] = (min(r[a] + immediate, r[b]) >> right) << left``, unsigned."""
+        require(
+            not self.config.sequencer.instructions_stand,
+            "there is no CALC.MINIMUM with a sequencer.queue_depth of 1",
+        )
         self._calculate(CalcOperation.MINIMUM, target, a, b, immediate, right, left)
 
     def read(self, target: int, a: int = 0, immediate: int = 0) -> None:

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from systolith_hw.config import Config
 from systolith_hw.isa import INSTRUCTIONS, PATCHES, REGISTERS, Opcode, Register, Unit, encode
-from systolith_hw.limits import field_bits
+from systolith_hw.limits import field_bits, opcodes
 
 __all__ = ["NONE", "Instructions", "Patches", "Semaphores", "require"]
 
@@ -83,6 +83,7 @@ class Instructions:
         counts: Sequence[str] = COUNTS,
     ) -> None:  # fmt: skip
         """Append an instruction; ``counts`` are at least 1."""
+        self._check_opcode(opcode)
         for name in counts:
             require(
                 name in patches or fields.get(name, 1) != 0,
@@ -93,6 +94,13 @@ class Instructions:
         encode(opcode, **fields)
         self._check_limits(opcode, fields, patches)
         self._instructions.append((opcode, fields))
+
+    def _check_opcode(self, opcode: Opcode) -> None:
+        missing = "vector.rows of 0" if INSTRUCTIONS[opcode].unit == Unit.ROW else (
+            "sequencer.queue_depth of 1")  # fmt: skip
+        require(
+            opcode in opcodes(self.config), f"there is no {opcode.name} with a {missing}"
+        )
 
     def _check_limits(self, opcode: Opcode, fields: dict[str, int], patches: Patches) -> None:
         """Refuse numbers that a core whose instructions stand has no bits for."""

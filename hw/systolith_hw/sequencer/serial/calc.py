@@ -19,8 +19,10 @@ from .steps import (
 __all__ = ["CALC"]
 
 CALC = [
-    read(slot(5), "CALC"),
-    act(Action.REGISTER),
+    # Its operation is the lowest bit of slot 11: there is no MINIMUM here.
+    read(slot(11), "CALC"),
+    read(slot(5), load=True, operand=Operand.HALF),
+    act(Action.REGISTER, when=Condition.CARRY, to="ILLEGAL"),
     *add_pairs((slot(8), REGISTER_LOW, LOW), (slot(9), REGISTER_HIGH, HIGH)),
     read(slot(6)),
     act(Action.REGISTER),

@@ -38,7 +38,7 @@ class SerialIssue(wiring.Component):
     =========== ==========================================================
     Latency     98 cycles from ``start`` to the first slot of a queue
     Throughput  129 cycles for a unit's instruction, 60 of them to hand it over; 3 to 7
-                more for each patch, 18 for a trip of a loop, 113 for LOOP, 96 for
+                more for each patch, 18 for a trip of a loop, 113 for LOOP, 98 for
                 CALC and 10 or 12 more for each shift, 71 for BARRIER
     Stall       one instruction waits for its queue, and all behind it
     Golden      :func:`systolith_sim.sequencer.expand`

@@ -21,6 +21,15 @@ def require_legal(run: Run, job: Job) -> None:
         f"DRAIN has no kind {f['kind']}",
     )  # fmt: skip
     kind = DrainKind(f["kind"])
+    for name in ("function", "accumulate", "factor", "maximum"):
+        require(
+            not f[name] or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
+            f"vector.rows is 0, so DRAIN has no {name}",
+        )  # fmt: skip
+    require(
+        kind not in OPERANDS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"vector.rows is 0, so DRAIN has no kind {kind.name}",
+    )  # fmt: skip
     require(
         f["function"] in list(DrainFunction), line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"DRAIN has no function {f['function']}",
