@@ -138,11 +138,11 @@ class RowLoop(wiring.Component):
         state, following = Signal(State), Signal()  # the sweep is a second one
         free, load, choosing, advance = Signal(), Signal(), Signal(), Signal()
         lead, follow = Signal(), Signal()
-        order = self._elaborate_order(m, load)
+        order, wrote_back = self._elaborate_order(m, state)
         m.d.comb += [
             free.eq((state == State.IDLE) & ~self.halt & ~self.fault.valid),
             # Wide memory is read early and written late.
-            self.instruction.ready.eq(free & (~order.back | (self.written & ~self.o.valid))),
+            self.instruction.ready.eq(free & (~wrote_back | (self.written & ~self.o.valid))),
             load.eq(self.instruction.valid & self.instruction.ready),
             choosing.eq(state == State.CHOOSE),
             lead.eq(choosing & tokens.may_lead),
@@ -170,7 +170,7 @@ class RowLoop(wiring.Component):
                     m.d.sync += state.eq(State.CHOOSE)
 
         first = (state == State.BEGIN) & ~refused
-        self._elaborate_tokens(m, state, order, tokens, first, load, lead, follow)
+        self._elaborate_tokens(m, state, order, tokens, first, lead, follow)
         m.d.comb += [
             sweep.begin.eq(choosing),
             sweep.most.eq(tokens.most),
@@ -183,10 +183,14 @@ class RowLoop(wiring.Component):
         ]
         return m
 
-    def _elaborate_order(self, m: Module, load: Value) -> Any:
-        """Keep what an instruction says from ``load`` to the next one."""
+    def _elaborate_order(self, m: Module, state: Value) -> tuple[Any, Signal]:
+        """Keep what an instruction says; return that, and "the last one wrote wide memory"."""
         order: Any = Signal(row_order(self.config), reset_less=True)
-        with m.If(load):
+        wrote_back = Signal()
+        with m.If(state == State.CHECK):
+            m.d.sync += wrote_back.eq(order.back)
+        # Whether one is accepted is decided late, and far away from all these registers.
+        with m.If(state == State.IDLE):
             fields = row_order_of(self.config, self.instruction.payload)
             m.d.sync += [order[name].eq(value) for name, value in fields.items()]
         m.d.comb += [
@@ -196,7 +200,7 @@ class RowLoop(wiring.Component):
             self.constants.epsilon.eq(order.epsilon),
             self.constants.centre.eq(order.centre),
         ]
-        return order
+        return order, wrote_back
 
     def _elaborate_fault(self, m: Module, state: Value, order: Any) -> Signal:
         """Tell of errors; return whether the instruction is refused, in the cycle after CHECK."""
@@ -213,8 +217,8 @@ class RowLoop(wiring.Component):
         return refused
 
     def _elaborate_tokens(
-        self, m: Module, state: Value, order: Any, tokens: RowTokens, first: Value,
-        load: Value, lead: Value, follow: Value,
+        self, m: Module, state: Value, order: Any, tokens: RowTokens, first: Value, lead: Value,
+        follow: Value,
     ) -> None:  # fmt: skip
         """Step the tokens, and take the semaphores of each ahead of time."""
         m.submodules.permit = permit = Permit()
@@ -228,7 +232,7 @@ class RowLoop(wiring.Component):
             permit.outer.id.eq(order.wait_outer.id),
             permit.outer.present.eq(order.wait_outer.present & first),
             permit.inner.eq(order.wait_inner),
-            tokens.load.eq(load),
+            tokens.load.eq(state == State.IDLE),
             *(tokens.first[name].eq(fields[name])
               for name in ("source", "destination", "scale", "row")),
             tokens.order.eq(order),

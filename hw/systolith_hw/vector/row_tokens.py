@@ -37,11 +37,11 @@ class RowTokens(wiring.Component):
     Members
     -------
     load : In(1), first : In(struct of source, destination, scale, row)
-        Take the addresses of an instruction.
+        Take the addresses of an instruction; the last ones taken count.
     order : In(row_order(config))
         The rest of it; stays from the next cycle on.
     prepare, begin : In(1)
-        In the cycle after ``load``, and in the one after that.
+        In the cycle after the last ``load``, and in the one after that.
     permitted : In(1)
         Semaphores of the next token are taken.
     made : In(1)
