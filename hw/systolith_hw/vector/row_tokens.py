@@ -188,7 +188,9 @@ class RowTokens(wiring.Component):
         left = Signal(SLOT_BITS, reset_less=True)
         limit = Signal(SLOT_BITS, reset_less=True)
         unlimited = Signal(reset_less=True)
-        m.d.sync += self.single.eq(left == 1)  # in time, as the addresses settle
+        grows = Signal()
+        # In time, as the addresses settle.
+        m.d.sync += [self.single.eq(left == 1), grows.eq(self.valid != self.most)]
         with m.If(self.prepare):
             m.d.sync += [
                 more.eq(1),
@@ -203,5 +205,5 @@ class RowTokens(wiring.Component):
             masked = ~unlimited & (limit < self.most)
             m.d.sync += self.valid.eq(Mux(masked, limit, self.most))
         with m.Elif(self.lead):
-            m.d.sync += self.valid.eq(self.valid + (self.valid != self.most))
+            m.d.sync += self.valid.eq(self.valid + grows)
         return more

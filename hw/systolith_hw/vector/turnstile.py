@@ -1,0 +1,178 @@
+"""Where the beats of VECTOR and ROW become one stream, a block at a time."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from .beat import beat
+
+__all__ = ["TURNSTILE_EVENTS", "Turnstile"]
+
+TURNSTILE_EVENTS = data.StructLayout({"wait_result": 1, "wait_store": 1})
+"""What keeps VECTOR's next block out: its sums, or room in the stream."""
+
+
+class Turnstile(wiring.Component):
+    """Let blocks of VECTOR and of ROW through in turn, each only if nothing can hold it up.
+
+    ::
+
+        vector ─┬─[ sums, credit ]──►┐
+        row ────┴───────────────────►┴─►[ register ]──► o, to the head
+
+    A block of VECTOR begins when all its sums have arrived, and if it goes into the stream, with a
+    credit for its word. So the datapath is never kept by a block that waits for the array or for
+    STORE. When both have a block, that one goes which was not there last, VECTOR first.
+
+    Wide memory has one port for reading. A beat of ``centre`` reads when it is taken, one of
+    ``add`` so many cycles later; the first waits where both would read.
+
+    =========== ==========================================================================
+    Latency     1 cycle
+    Throughput  1 beat per cycle
+    Stall       ``vector.ready`` and ``row.ready`` come combinationally from ``o.ready`` and
+                from both ``valid``
+    =========== ==========================================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes.
+    credits : int
+        Words that the stream's FIFO holds.
+    addition : int
+        Cycles from taking a beat of ``add`` to reading what is added, at least 1.
+    flight : int
+        Cycles from taking a beat until all that it writes may be read.
+
+    Members
+    -------
+    vector, row : In(stream of beat(config))
+        Beats of DRAIN, each of which takes a beat of sums; those of NORM and SOFTMAX. Blocks must
+        come without waiting for anything once they have begun.
+    o : Out(stream of beat(config))
+        Beats of both; once valid it stays, but for the cycles in which ``adding`` is set.
+    arrived : In(1)
+        A beat of sums is, or will be within a few cycles, where the head takes it.
+    freed : In(1)
+        A word has left the stream's FIFO.
+    adding : Out(1)
+        The beat of ``add`` that was taken ``addition`` cycles ago reads wide memory.
+    empty : Out(1)
+        No word is in the stream's FIFO or on its way into it.
+    vector_written, row_written : Out(1)
+        All that taken beats of VECTOR write may be read; what those of ROW write to wide memory.
+    events : Out(TURNSTILE_EVENTS)
+        For the counters.
+    """
+
+    vector: stream.Interface
+    row: stream.Interface
+    o: stream.Interface
+    arrived: Signal
+    freed: Signal
+    adding: Signal
+    empty: Signal
+    vector_written: Signal
+    row_written: Signal
+    events: data.View
+
+    def __init__(self, config: Config, *, credits: int, addition: int, flight: int) -> None:
+        self.config = config
+        self.credits = credits
+        self.addition = addition
+        self.flight = flight
+        beats = stream.Signature(beat(config))
+        super().__init__({
+            "vector": In(beats),
+            "row": In(beats),
+            "o": Out(beats),
+            **dict.fromkeys(("arrived", "freed"), In(1)),
+            **dict.fromkeys(("adding", "empty", "vector_written", "row_written"), Out(1)),
+            "events": Out(TURNSTILE_EVENTS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        vector, row = self.vector.payload, self.row.payload
+        opened, of_row = Signal(), Signal(init=1)  # inside a block; it, or the last one, is ROW's
+        enters, takes_row, moves = Signal(), Signal(), Signal()
+        enough = self._elaborate_sums(m, enters)
+        credit = self._elaborate_credits(m, enters & ~opened & vector.to_stream)
+
+        room = ~vector.to_stream | credit
+        may_enter = Mux(opened, ~of_row, enough & room)
+        vector_waits = self.vector.valid & may_enter
+        row_waits = self.row.valid & (of_row | ~opened)
+        free = Signal()
+        m.d.comb += [
+            takes_row.eq(row_waits & (opened | ~vector_waits | ~of_row)),
+            self.row.ready.eq(free & takes_row),
+            self.vector.ready.eq(free & may_enter & ~takes_row),
+            enters.eq(self.vector.valid & self.vector.ready),
+            moves.eq(free & (vector_waits | row_waits)),
+            self.events.wait_result.eq(self.vector.valid & ~opened & ~enough),
+            self.events.wait_store.eq(self.vector.valid & ~opened & enough & ~room),
+        ]
+        offered = Signal()
+        chosen: Any = Signal(beat(self.config), reset_less=True)
+        with m.If(moves):
+            m.d.sync += [
+                opened.eq(~Mux(takes_row, row.block_end, vector.block_end)),
+                of_row.eq(takes_row),
+            ]
+        with m.If(free):
+            m.d.sync += [offered.eq(moves), chosen.eq(Mux(takes_row, row, vector))]
+        self._elaborate_offer(m, offered, chosen, free)
+        self._elaborate_written(m, offered, chosen)
+        return m
+
+    def _elaborate_sums(self, m: Module, taken: Value) -> Value:
+        """Count beats of sums that have arrived; return whether there are enough for a block."""
+        config = self.config
+        # The FIFO's own, and some in registers behind it.
+        most = config.array.output_depth * config.beats_per_result + 8
+        there = Signal(range(most + 1))
+        m.d.sync += there.eq(there + self.arrived - taken)
+        return there > self.vector.payload.more
+
+    def _elaborate_credits(self, m: Module, spent: Value) -> Signal:
+        """Count room in the stream's FIFO; return whether there is some, from a register."""
+        credits = Signal(range(self.credits + 1), init=self.credits)
+        credit = Signal(init=1)
+        m.d.sync += [
+            credits.eq(credits - spent + self.freed),
+            credit.eq(credits[1:].any() | (credits[0] & ~spent) | self.freed),
+        ]
+        m.d.comb += self.empty.eq(credits == self.credits)
+        return credit
+
+    def _elaborate_offer(self, m: Module, offered: Value, chosen: Any, free: Signal) -> None:
+        """Offer the chosen beat, but not while another one's addition reads wide memory."""
+        additions = Signal(self.addition)
+        taken = self.o.valid & self.o.ready
+        m.d.sync += additions.eq(Cat(taken & chosen.add, additions))
+        m.d.comb += [
+            self.adding.eq(additions[-1]),
+            self.o.payload.eq(chosen),
+            self.o.valid.eq(offered & ~(chosen.centre & self.adding)),
+            free.eq(~offered | taken),
+        ]
+
+    def _elaborate_written(self, m: Module, offered: Value, chosen: Any) -> None:
+        """Count the cycles since a beat that writes was here."""
+        writers = (
+            ("vector", self.vector_written, ~chosen.row_unit),
+            ("row", self.row_written, chosen.row_unit & chosen.to_wide),
+        )
+        for name, written, writes in writers:
+            left = Signal(range(self.flight + 1), name=f"left_{name}")
+            here = offered & writes
+            with m.If(here):
+                m.d.sync += left.eq(self.flight)
+            with m.Elif(left.any()):
+                m.d.sync += left.eq(left - 1)
+            m.d.comb += written.eq(~here & ~left.any())
