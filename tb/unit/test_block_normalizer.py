@@ -13,7 +13,7 @@ from systolith_sim.vector.normalizer import normalize
 
 from .test_normalizer import FIXED_MAX, some_words
 
-LATENCY = 8
+LATENCY = 9
 WORD, KEYS, VALUES, MEASURE = "word", "keys", "values", "measure"
 
 
@@ -70,13 +70,14 @@ class Bench:
                 while end and self.now < free:
                     await ctx.tick()
                 ctx.set(dut.i.valid, 1)
-                # Only the last beat's base and kind count.
-                ends = {"row_begin": block.row_begin, "row_end": block.row_end} if end else {
+                # Only the last beat's base and kind count, and whether any begins a row.
+                begin = {"row_begin": block.row_begin and index == 0}
+                ends = {"row_end": block.row_end} if end else {
                     "values": not kind["values"], "measure": not kind["measure"]}  # fmt: skip
                 ctx.set(dut.i.payload, {
                     "data": values.tolist(), "base": block.base if end else 31 - block.base,
                     "end": end or not (index + 1) * len(values) % apart, "block_end": end,
-                    "kind": {**kind, **ends},
+                    "kind": {**kind, **begin, **ends},
                 })  # fmt: skip
                 if end:
                     self.sent.append(self.now)
@@ -114,8 +115,7 @@ def check(config, blocks, *, heads=True, stalls=None):
     """Run, and compare all that came."""
     array, lanes = config.array, config.vector.lanes
     bench = Bench(config, blocks, heads=heads, stalls=stalls)
-    first = LATENCY + 1 + (bench.dut.ring.depth > 16)
-    assert bench.dut.latency == first + array.rows // lanes - 1
+    assert bench.dut.latency == LATENCY
     words, rows, measured, counts = [], [], [], np.zeros(2, int)
     for block, sent in zip(blocks, bench.sent, strict=True):
         operand = block.what in (KEYS, VALUES)
@@ -130,12 +130,12 @@ def check(config, blocks, *, heads=True, stalls=None):
             padded = np.pad(mantissas, (0, -len(mantissas) % array.rows)).reshape(-1, array.rows)
             each = array.rows // lanes
             words += [
-                (sent + first + min((index + 1) * each - 1, last), word.tolist(), e)
+                (sent + LATENCY + min((index + 1) * each - 1, last), word.tolist(), e)
                 for index, word in enumerate(padded)
             ]
         per_tile = array.columns // lanes
         for index, beat in enumerate(beats):
-            when = sent + first + index
+            when = sent + LATENCY + index
             if block.what == VALUES:
                 ends = (index + 1) % per_tile == 0
                 rows.append((when, beat.tolist(), e, index % per_tile, ends))

@@ -36,10 +36,8 @@ class BlockNormalizer(wiring.Component):
             └──►[ ExactExponent ]── distance ──┘                       └─►[ word ]► words
 
     =========== ====================================================
-    Latency     :attr:`latency`, R / L + 8 cycles, from the last beat of a block of one full
-                word to the word; 9 with ``heads``. Of any block, the first beat's mantissas
-                come 9 cycles after its last beat, 10 with ``heads``; a word together with
-                those of its last beat
+    Latency     9 cycles (:attr:`latency`) from a block's last beat to the mantissas of its first,
+                then a beat per cycle; a word comes together with its last mantissas
     Throughput  1 beat per cycle; never stalls
     Golden      :func:`systolith_sim.vector.normalizer.normalize`
     =========== ====================================================
@@ -77,6 +75,10 @@ class BlockNormalizer(wiring.Component):
         is measured.
     """
 
+    steps = 1 + Mantissa.latency
+    """Cycles from a block's ``ready``, when its first beat is read, to that one's mantissas."""
+    latency = ExactExponent.latency - 1 + steps + 1
+
     i: stream.Interface
     words: stream.Interface
     rows: stream.Interface
@@ -92,8 +94,6 @@ class BlockNormalizer(wiring.Component):
         values = block_beat(config)["data"].shape
         waiting = block_beats(config, heads=heads) + ExactExponent.latency - 1
         self.ring = BeatRing(1 + Shape.cast(values).width, waiting)
-        # Cycles from reading a beat to having its mantissas.
-        self.steps = self.ring.latency + Mantissa.latency
         super().__init__({
             "i": In(stream.Signature(block_beat(config), always_ready=True)),
             "words": Out(stream.Signature(activation_word(config), always_ready=True)),
@@ -105,27 +105,17 @@ class BlockNormalizer(wiring.Component):
             "flushed": Out(1),
         })
 
-    @property
-    def first_latency(self) -> int:
-        """Cycles from a block's last beat to the mantissas of its first."""
-        return ExactExponent.latency - 1 + self.steps + 1
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the last beat of a full word to the word."""
-        return self.first_latency + self.config.array.rows // self.config.vector.lanes - 1
-
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.exponent = exponent = ExactExponent(self.config, heads=self.heads)
         connect(m, flipped(self.i), exponent.i)
 
-        reading, last = self._elaborate_playback(m, exponent)
+        soon, reading, last = self._elaborate_playback(m, exponent)
         m.submodules.ring = ring = self.ring
         m.d.comb += [
             ring.write.eq(self.i.valid),
             ring.i.eq(Cat(self.i.payload.end, self.i.payload.data)),
-            ring.read.eq(reading),
+            ring.read.eq(soon if ring.latency == 2 else reading),
         ]
         values = data.View(self.i.payload.data.shape(), ring.o[1:])
 
@@ -133,7 +123,6 @@ class BlockNormalizer(wiring.Component):
         valid = _later(m, "valid", reading, self.steps, reset_less=False)
         block_end = _later(m, "block_end", last, self.steps)
         end = _later(m, "end", ring.o[0], Mantissa.latency)
-        distance = _later(m, "distance", exponent.distance, ring.latency - 1)
         about = [_later(m, "about", Value.cast(exponent.kind), self.steps - 1)]
         about.append(_later(m, "kind", about[0], 1))
         share = _later(m, "share", exponent.exponent, self.steps)
@@ -141,7 +130,7 @@ class BlockNormalizer(wiring.Component):
         kind, kind_out = (data.View(exponent.kind.shape(), bits) for bits in about)
 
         place = self._elaborate_place(m, valid, end)
-        mantissas = self._elaborate_mantissas(m, values, distance, kind, valid)
+        mantissas = self._elaborate_mantissas(m, values, exponent.distance, kind, valid)
         self._elaborate_word(m, mantissas, valid, place)
         m.d.comb += [
             self.ending.eq(valid & end & ~kind.measure),
@@ -158,20 +147,24 @@ class BlockNormalizer(wiring.Component):
         self._elaborate_flushed(m, valid, ended, zero | kind_out.measure)
         return m
 
-    def _elaborate_playback(self, m: Module, exponent: ExactExponent) -> tuple[Value, Value]:
-        """Count a block's beats; return whether one is read, and is its last."""
+    def _elaborate_playback(
+        self, m: Module, exponent: ExactExponent
+    ) -> tuple[Value, Value, Value]:
+        """Count a block's beats; return whether one will be read, is read, and is the last."""
         # A block's `ready` comes with its distance due in the next cycle, and so are its beats.
-        reading, last = Signal(), Signal()
+        soon, reading, last = Signal(), Signal(), Signal()
         left = Signal.like(exponent.more)
+        more = Mux(exponent.ready, exponent.more.any(), left > 1)
         m.d.comb += [
+            soon.eq(exponent.soon | more),
             reading.eq(exponent.ready | left.any()),
-            last.eq(Mux(exponent.ready, exponent.more == 0, left == 1)),
+            last.eq(reading & ~more),
         ]
         with m.If(exponent.ready):
             m.d.sync += left.eq(exponent.more)
         with m.Elif(left.any()):
             m.d.sync += left.eq(left - 1)
-        return reading, last
+        return soon, reading, last
 
     def _elaborate_place(self, m: Module, valid: Value, end: Value) -> Value:
         """Return the place of a beat in its word, or in its tile's row."""

@@ -1,5 +1,7 @@
 """Find the exponent that a block of fixed-point values shares, rounding included."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,7 +30,7 @@ def block_beat(config: Config) -> data.StructLayout:
 
     ``end`` marks the last beat of each of the block's words, or of what else is to be told apart,
     and ``block_end`` the block's. ``base`` is the number of bits below exponent 0; it and
-    ``kind`` count with ``block_end``, but ``kind.operand`` always.
+    ``kind`` count with ``block_end``, but ``kind.operand`` always, and ``kind.row_begin`` with any.
     """
     return data.StructLayout({
         "data": data.ArrayLayout(signed(FIXED_BITS), config.vector.lanes),
@@ -77,6 +79,8 @@ class ExactExponent(wiring.Component):
         Values.
     ready : Out(1), more : Out(range(beats of the longest block))
         The next cycle is the first with the outputs below for a block of ``more + 1`` beats.
+    soon : Out(1)
+        ``ready`` comes in the next cycle.
     exponent : Out(exponent_bits)
         The block exponent; stays until the next block's.
     distance : Out(5)
@@ -92,6 +96,7 @@ class ExactExponent(wiring.Component):
     i: stream.Interface
     ready: Signal
     more: Signal
+    soon: Signal
     exponent: Signal
     distance: Signal
     zero: Signal
@@ -105,6 +110,7 @@ class ExactExponent(wiring.Component):
             "i": In(stream.Signature(block_beat(config), always_ready=True)),
             "ready": Out(1),
             "more": Out(range(block_beats(config, heads=heads))),
+            "soon": Out(1),
             "exponent": Out(config.array.exponent_bits),
             "distance": Out(BASE_BITS),
             "zero": Out(1),
@@ -113,15 +119,9 @@ class ExactExponent(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        payload = self.i.payload
-        ending: list[Value] = [self.i.valid & payload.block_end]
-        about: list[Value] = [Cat(payload.base, payload.kind)]
-        for age in range(1, self.latency):
-            ending.append(Signal(name=f"ending_{age}"))
-            about.append(Signal(len(about[0]), name=f"about_{age}", reset_less=True))
-            m.d.sync += [ending[age].eq(ending[age - 1]), about[age].eq(about[age - 1])]
+        ending, about = self._elaborate_ages(m)
         union = self._elaborate_union(m, ending[2])
-        m.d.comb += self.ready.eq(ending[-1])
+        m.d.comb += [self.ready.eq(ending[-1]), self.soon.eq(ending[-2])]
 
         # How far the largest value must go to the right to be a mantissa of the shortest kind: the
         # place of the union's leading one. How far exponents begin and end is known before.
@@ -154,6 +154,23 @@ class ExactExponent(wiring.Component):
                     self.exponent.eq(excess - lowest), self.distance.eq(excess - margin)
                 ]  # fmt: skip
         return m
+
+    def _elaborate_ages(self, m: Module) -> tuple[list[Value], list[Value]]:
+        """Return for each age of a beat whether its block ends, and the base and kind of that."""
+        payload = self.i.payload
+        kind: Any = Signal(block_kind(), name="kind_now")
+        begun = Signal()
+        m.d.comb += [kind.eq(payload.kind), kind.row_begin.eq(payload.kind.row_begin | begun)]
+        with m.If(self.i.valid):
+            m.d.sync += begun.eq(kind.row_begin & ~payload.block_end)
+
+        ending: list[Value] = [self.i.valid & payload.block_end]
+        about: list[Value] = [Cat(payload.base, kind)]
+        for age in range(1, self.latency):
+            ending.append(Signal(name=f"ending_{age}"))
+            about.append(Signal(len(about[0]), name=f"about_{age}", reset_less=True))
+            m.d.sync += [ending[age].eq(ending[age - 1]), about[age].eq(about[age - 1])]
+        return ending, about
 
     def _elaborate_union(self, m: Module, end: Value) -> Signal:
         """Join the bits of a block's values that no mantissa has room for; count its beats."""
