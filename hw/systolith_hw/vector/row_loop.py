@@ -135,7 +135,7 @@ class RowLoop(wiring.Component):
         m.submodules.skid = skid = Skid(beat(self.config))
         connect(m, skid.o, flipped(self.o))
 
-        state, following = Signal(State), Signal()  # the sweep is a second one
+        state, following = Signal(State), Signal()
         free, load, choosing, advance = Signal(), Signal(), Signal(), Signal()
         lead, follow = Signal(), Signal()
         order, wrote_back = self._elaborate_order(m, state)
@@ -152,23 +152,11 @@ class RowLoop(wiring.Component):
             self.idle.eq((state == State.IDLE) & ~self.o.valid & ~tokens.pending.any()),
         ]
         refused = self._elaborate_fault(m, state, order)
-        with m.Switch(state):
-            with m.Case(State.IDLE):
-                with m.If(load):
-                    m.d.sync += state.eq(State.CHECK)
-            with m.Case(State.CHECK):
-                m.d.sync += state.eq(State.BEGIN)
-            with m.Case(State.BEGIN):
-                m.d.sync += state.eq(Mux(refused, State.REFUSE, State.CHOOSE))
-            with m.Case(State.CHOOSE):
-                with m.If(lead | follow):
-                    m.d.sync += [state.eq(State.SWEEP), following.eq(follow)]
-                with m.Elif(tokens.refuse | tokens.done):
-                    m.d.sync += state.eq(Mux(tokens.done, State.IDLE, State.REFUSE))
-            with m.Case(State.SWEEP):
-                with m.If(advance & sweep.row_end):
-                    m.d.sync += state.eq(State.CHOOSE)
-
+        self._elaborate_state(
+            m, state, tokens, load, refused, lead | follow, advance & sweep.row_end
+        )
+        with m.If(choosing):
+            m.d.sync += following.eq(follow)  # the sweep is a second one
         first = (state == State.BEGIN) & ~refused
         self._elaborate_tokens(m, state, order, tokens, first, lead, follow)
         m.d.comb += [
@@ -182,6 +170,28 @@ class RowLoop(wiring.Component):
             skid.i.payload.eq(self._beat(m, order, tokens, sweep, choosing, following, follow)),
         ]
         return m
+
+    def _elaborate_state(
+        self, m: Module, state: Signal, tokens: RowTokens, load: Value, refused: Value,
+        begins: Value, ends: Value,
+    ) -> None:  # fmt: skip
+        """Go from state to state; a sweep ``begins``, or ``ends``."""
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                with m.If(load):
+                    m.d.sync += state.eq(State.CHECK)
+            with m.Case(State.CHECK):
+                m.d.sync += state.eq(State.BEGIN)
+            with m.Case(State.BEGIN):
+                m.d.sync += state.eq(Mux(refused, State.REFUSE, State.CHOOSE))
+            with m.Case(State.CHOOSE):
+                with m.If(begins):
+                    m.d.sync += state.eq(State.SWEEP)
+                with m.Elif(tokens.refuse | tokens.done):
+                    m.d.sync += state.eq(Mux(tokens.done, State.IDLE, State.REFUSE))
+            with m.Case(State.SWEEP):
+                with m.If(ends):
+                    m.d.sync += state.eq(State.CHOOSE)
 
     def _elaborate_order(self, m: Module, state: Value) -> tuple[Any, Signal]:
         """Keep what an instruction says; return that, and "the last one wrote wide memory"."""

@@ -188,9 +188,14 @@ class RowTokens(wiring.Component):
         left = Signal(SLOT_BITS, reset_less=True)
         limit = Signal(SLOT_BITS, reset_less=True)
         unlimited = Signal(reset_less=True)
-        grows = Signal()
+        begun, masked, grows = Signal(), Signal(), Signal()
         # In time, as the addresses settle.
-        m.d.sync += [self.single.eq(left == 1), grows.eq(self.valid != self.most)]
+        m.d.sync += [
+            self.single.eq(left == 1),
+            grows.eq(self.valid != self.most),
+            begun.eq(self.begin),
+            masked.eq(~unlimited & (limit < self.most)),
+        ]
         with m.If(self.prepare):
             m.d.sync += [
                 more.eq(1),
@@ -201,9 +206,8 @@ class RowTokens(wiring.Component):
             ]
         with m.Elif(self.lead):
             m.d.sync += [more.eq(~self.single), left.eq(left - 1)]
-        with m.If(self.begin):
-            masked = ~unlimited & (limit < self.most)
-            m.d.sync += self.valid.eq(Mux(masked, limit, self.most))
+        with m.If(begun):
+            m.d.sync += [self.valid.eq(Mux(masked, limit, self.most)), grows.eq(masked)]
         with m.Elif(self.lead):
             m.d.sync += self.valid.eq(self.valid + grows)
         return more
