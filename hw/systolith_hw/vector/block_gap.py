@@ -1,0 +1,61 @@
+"""Keep blocks so far apart that the normaliser can play them back one after the other."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from .exact_exponent import block_beats
+
+__all__ = ["BlockGap"]
+
+
+class BlockGap(wiring.Component):
+    """Hold up a block's last beat until the block before has been played back.
+
+    That takes as many cycles as the block before has beats, from its own last beat on; so only a
+    block that is shorter waits, for at most the difference.
+
+    =========== ====================================================
+    Latency     none
+    Throughput  1 beat per cycle
+    Stall       ``clear`` comes combinationally from ``last``
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes.
+    heads : bool
+        As in :class:`~systolith_hw.vector.block_normalizer.BlockNormalizer`.
+
+    Members
+    -------
+    last : In(1)
+        The beat that is offered goes to the normaliser and is the last of its block.
+    clear : Out(1)
+        It may be taken.
+    taken : In(1)
+        A beat for the normaliser is taken; counts with ``last``.
+    """
+
+    last: Signal
+    clear: Signal
+    taken: Signal
+
+    def __init__(self, config: Config, *, heads: bool = True) -> None:
+        self.beats = block_beats(config, heads=heads)
+        super().__init__({"last": In(1), "clear": Out(1), "taken": In(1)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        before = Signal(range(self.beats))  # beats of this block
+        left = Signal(range(self.beats))
+        some = Signal()  # there are some left
+        m.d.comb += self.clear.eq(~(self.last & some))
+        m.d.sync += [left.eq(left - left.any()), some.eq(left > 1)]
+        with m.If(self.taken):
+            m.d.sync += before.eq(Mux(self.last, 0, before + 1))
+            with m.If(self.last):
+                m.d.sync += [left.eq(before), some.eq(before.any())]
+        return m
