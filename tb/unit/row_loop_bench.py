@@ -120,8 +120,9 @@ def run_loop(
     dut = RowLoop(config)
     rng = np.random.default_rng(seed)
     log = SimpleNamespace(
-        beats=[], cycles=[], taken=[], waits=[], made=[], constants=[], accepted=[], fault=None
-    )
+        beats=[], cycles=[], taken=[], waits=[], made=[], constants=[], accepted=[], fault=None,
+        waiting=0,
+    )  # fmt: skip
 
     async def bench(ctx):
         queue, held = list(instructions), None
@@ -142,6 +143,9 @@ def run_loop(
                 ctx.set(dut.instruction.payload, queue[0])
             ctx.set(dut.o.ready, rng.random() < p_ready)
             ctx.set(dut.wait.ready, counts > 0 if posted is not None else rng.random() < p_wait)
+            if ctx.get(dut.waiting):
+                assert ctx.get(dut.wait.valid) and not ctx.get(dut.o.valid)
+                log.waiting += 1
             if ctx.get(dut.wait.valid) and ctx.get(dut.wait.ready):
                 log.waits.append(ctx.get(dut.wait.id))
                 counts -= 1

@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 
 from systolith_hw.isa import ErrorCode, Opcode, Unit, encode
 from systolith_hw.vector.row_address import RowAddress
+from systolith_hw.vector.row_loop import RowLoop
 from systolith_sim.errors import MachineError
 from systolith_sim.machine.memory import ChipMemory, ExternalMemory
 from systolith_sim.machine.row import row
@@ -108,6 +109,32 @@ def test_rate():
     ends = np.array([beat.row_end for beat in log.beats[:-1]])
     assert np.all(gaps[~ends.astype(bool)] == 1)
     assert sorted(set(gaps[ends.astype(bool)])) == [2, 7]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_waiting(waits):
+    fields = SOFTMAX | {"wait_inner": (PRESENT + 1) * waits, "tokens": 3}
+    log = run_loop(SHAPES[1], [fields], p_wait=0.03)
+    assert log.waiting > 20 if waits else log.waiting == 0
+
+
+def test_halt():
+    dut = RowLoop(SHAPES[1])
+
+    async def bench(ctx):
+        ctx.set(dut.instruction.payload, SOFTMAX)
+        ctx.set(dut.instruction.valid, 1)
+        ctx.set(dut.halt, 1)
+        for _ in range(10):
+            await ctx.tick()
+            assert ctx.get(dut.idle) and not ctx.get(dut.instruction.ready)
+        ctx.set(dut.halt, 0)
+        assert ctx.get(dut.instruction.ready)
+
+    sim = Simulator(dut)
+    sim.add_clock(10e-9)
+    sim.add_testbench(bench)
+    sim.run()
 
 
 def machine_code(config, fields):
