@@ -1,4 +1,4 @@
-"""BlockGap: last beats wait exactly as long as they must."""
+"""BlockGap: last beats, and values that overtake, wait exactly as long as they must."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from systolith_hw.config import ArrayConfig, Config, VectorConfig
 from systolith_hw.vector.block_gap import BlockGap
+from systolith_hw.vector.block_normalizer import BlockNormalizer
 
 
 @pytest.mark.parametrize("lanes, heads, most", [(8, True, 16), (1, False, 8), (8, False, 1)])
@@ -19,7 +20,7 @@ def test_shorter_blocks_wait(lanes, heads, most, pauses):
     assert dut.beats == most
 
     async def bench(ctx):
-        cycle = free = waits = 0
+        cycle = free = waits = played = 0
         for length in lengths:
             for index in range(length):
                 last = index == length - 1
@@ -28,12 +29,14 @@ def test_shorter_blocks_wait(lanes, heads, most, pauses):
                     ctx.set(dut.last, last)
                     may = not last or cycle >= free
                     assert ctx.get(dut.clear) == may
+                    assert ctx.get(dut.played) == (cycle > played or not free)
                     taken = may and rng.random() >= pauses
                     waits += not may
                     ctx.set(dut.taken, taken)
                     await ctx.tick()
                     cycle += 1
             free = cycle - 1 + length
+            played = cycle - 1 + BlockNormalizer.latency + length - 1
         assert pauses or waits == sum(
             max(0, before - after) for before, after in zip(lengths, lengths[1:], strict=False)
         )

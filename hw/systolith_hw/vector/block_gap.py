@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from .block_normalizer import BlockNormalizer
 from .exact_exponent import block_beats
 
 __all__ = ["BlockGap"]
@@ -37,25 +38,37 @@ class BlockGap(wiring.Component):
         It may be taken.
     taken : In(1)
         A beat for the normaliser is taken; counts with ``last``.
+    played : Out(1)
+        All mantissas of the blocks taken before come out earlier than a value would that is taken
+        now and does without the normaliser.
     """
 
     last: Signal
     clear: Signal
     taken: Signal
+    played: Signal
 
     def __init__(self, config: Config, *, heads: bool = True) -> None:
         self.beats = block_beats(config, heads=heads)
-        super().__init__({"last": In(1), "clear": Out(1), "taken": In(1)})
+        super().__init__({"last": In(1), "clear": Out(1), "taken": In(1), "played": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
         before = Signal(range(self.beats))  # beats of this block
         left = Signal(range(self.beats))
         some = Signal()  # there are some left
-        m.d.comb += self.clear.eq(~(self.last & some))
-        m.d.sync += [left.eq(left - left.any()), some.eq(left > 1)]
+        playing = Signal(range(BlockNormalizer.latency + self.beats))
+        plays = Signal()
+        m.d.comb += [self.clear.eq(~(self.last & some)), self.played.eq(~plays)]
+        m.d.sync += [
+            left.eq(left - left.any()),
+            some.eq(left > 1),
+            playing.eq(playing - playing.any()),
+            plays.eq(playing > 1),
+        ]
         with m.If(self.taken):
             m.d.sync += before.eq(Mux(self.last, 0, before + 1))
             with m.If(self.last):
                 m.d.sync += [left.eq(before), some.eq(before.any())]
+                m.d.sync += [playing.eq(before + BlockNormalizer.latency), plays.eq(1)]
         return m
