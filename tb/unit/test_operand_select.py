@@ -19,7 +19,7 @@ def joined(config):
     """Return both parts, and what holds them."""
     select, requantizer = OperandSelect(config), Requantizer(config)
     m = Module()
-    m.submodules.select, m.submodules.requantizer = select, requantizer
+    m.submodules.requantizer, m.submodules.select = requantizer, select
     m.d.comb += [
         getattr(requantizer, name).eq(getattr(select, name))
         for name in ("x", "factors", "biases", "keep")
