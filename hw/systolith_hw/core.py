@@ -50,7 +50,7 @@ class Core(wiring.Component):
     Members
     -------
     fetch, load : Out(ReadPort)
-        Program fetch and LOAD.
+        Program fetch with READ, and LOAD.
     store : Out(WritePort)
         STORE.
     reset : In(1)
@@ -147,6 +147,8 @@ class Core(wiring.Component):
         units = {
             Unit.ARRAY: array, Unit.VECTOR: vector, Unit.LOAD: load, Unit.STORE: store
         }  # fmt: skip
+        if not stands:
+            connect(m, sequencer.credit, semaphores.credit)
         units_idle = Signal()  # told from all over the core, so it has a cycle to itself
         m.d.sync += units_idle.eq(self._connect_units(m, sequencer, semaphores, units))
         m.d.comb += [
@@ -195,7 +197,7 @@ class Core(wiring.Component):
             self._connect_fault(m, unit, part, sequencer, refused.get(unit, Const(0)))
         m.d.comb += [
             self.semaphore_misuse.eq(semaphores.misuse),
-            self.semaphore_unit.eq(Array(units)[semaphores.misuse_unit]),
+            self.semaphore_unit.eq(Array([*units, Unit.SEQUENCER])[semaphores.misuse_unit]),
         ]
         return idle
 

@@ -116,8 +116,8 @@ COUNTERS = (
     Counter("STORE_WAIT_BUS", "STORE waited for the bus"),
     Counter("SEQUENCER_BUSY", "the sequencer worked on an instruction"),
     Counter("SEQUENCER_WAIT_QUEUE", "the sequencer waited for room in a queue"),
-    Counter("SEQUENCER_WAIT_FETCH", "the sequencer waited for the program"),
-    Counter("FETCH_BEATS", "the sequencer received a beat of program", True),
+    Counter("SEQUENCER_WAIT_FETCH", "the sequencer waited for the program, or for what READ reads"),
+    Counter("FETCH_BEATS", "the sequencer received a beat of program, or of READ", True),
     Counter("SATURATIONS", "values clipped to 32 bits (number of values)", True),
     Counter("FLUSHES", "blocks that were not zero and became zero (number of blocks)", True),
 )

@@ -15,6 +15,11 @@ from systolith_hw.sequencer.program_memory import read_bits
 from systolith_hw.sequencer.sequencer import Sequencer
 
 ISSUED = tuple(QUEUES.values())
+WORDS = 0x8000
+"""Where the words are that random programs read, :data:`WORD_COUNT` of them."""
+
+WORD_COUNT = 40
+
 NAMES = {opcode: unit.name.lower() for unit, opcode in QUEUES.items()}
 
 
@@ -37,13 +42,23 @@ def unit_instruction(rng: random.Random, *, patches: int = 0) -> bytes:
     return bytes(raw)
 
 
-def calc(rng: random.Random) -> bytes:
+def calc(rng: random.Random, *, standing: bool) -> bytes:
     """Return a random CALC."""
     shifts = rng.choice([(0, 0), (rng.randrange(6), 0), (0, rng.randrange(4)), (3, 2), (31, 31)])
     return encode(
         Opcode.CALC, target=rng.randrange(16), a=rng.randrange(16), b=rng.randrange(16),
         immediate=rng.randrange(-(2**31), 2**31), right=shifts[0], left=shifts[1],
+        operation=0 if standing else rng.randrange(2),
     )  # fmt: skip
+
+
+def outside(rng: random.Random, config: Config) -> bytes:
+    """Return a random READ or CREDIT."""
+    if rng.random() < 0.5:
+        address = WORDS + 4 * rng.randrange(WORD_COUNT)
+        return encode(Opcode.READ, target=rng.choice([0, *range(3, 16)]), immediate=address)
+    semaphore = rng.randrange(config.sequencer.semaphores)
+    return encode(Opcode.CREDIT, semaphore=semaphore, count=rng.choice([1, 1, 2, 3, 9]))
 
 
 def random_program(
@@ -51,6 +66,7 @@ def random_program(
 ) -> bytes:
     """Return a program of about ``size`` instructions with loops inside each other."""
     window = config.memory.program_instructions
+    standing = config.sequencer.instructions_stand
 
     def block(count: int, depth: int) -> list[bytes]:
         body: list[bytes] = []
@@ -68,7 +84,10 @@ def random_program(
                 ))  # fmt: skip
                 body += inner
             elif kind < 0.3 + calculations:
-                target = calc(rng)
+                if not standing and rng.random() < 0.4:
+                    body.append(outside(rng, config))
+                    continue
+                target = calc(rng, standing=standing)
                 # Registers 1 and 2 count trips, so they stay small.
                 body.append(target if target[8] not in (1, 2) else encode(Opcode.BARRIER))
             else:
@@ -176,8 +195,9 @@ class Teller:
 class Bench:
     """A Sequencer with memory and queues that stall; run it with :meth:`run`.
 
-    ``issued`` becomes the list of whole instructions in the order of their first words, and
-    ``cycles`` that of the cycles in which those were offered.
+    ``issued`` becomes the list of whole instructions in the order of their first words,
+    ``cycles`` that of the cycles in which those were offered, and ``credits`` that of the numbers
+    of instructions issued before and the semaphore, for each count that CREDIT gives.
     """
 
     def __init__(self, config: Config, *, seed=0, pace=1.0, delay=0, p_ready=1.0, limit=20000):
@@ -190,6 +210,7 @@ class Bench:
         self.limit = limit * (10 if config.sequencer.instructions_stand else 1)
         self.issued: list[bytes] = []
         self.cycles: list[int] = []
+        self.credits: list[tuple[int, int]] = []
         self.cycle = 0
         self.outcome: str = ""
         self.counts = dict.fromkeys(("busy", "wait_queue", "wait_fetch", "fetch_beats"), 0)
@@ -255,6 +276,17 @@ class Bench:
         if number == 0:
             assert slots[-1] & 0xFF == opcode, "slots of an instruction in another queue"
 
+    async def take_credits(self, ctx):
+        """Take what CREDIT gives."""
+        credit = self.dut.credit
+        while True:
+            ctx.set(credit.ready, self.rng.random() < self.p_ready)
+            *_, valid, ready, semaphore = await ctx.tick().sample(
+                credit.valid, credit.ready, credit.payload
+            )
+            if valid and ready:
+                self.credits.append((len(self.issued), semaphore))
+
     async def write_program(self, ctx, address: int):
         self.teller.values["program"] = address
         ctx.set(self.dut.program_write, 1)
@@ -267,6 +299,7 @@ class Bench:
         self.teller.values.update(length=values.get(1, 0), position=values.get(2, 0))
         self.teller.restart()
         self.issued.clear()
+        self.credits.clear()
         self.cycles.clear()
         ctx.set(self.dut.start, 1)
         await ctx.tick()
@@ -292,7 +325,7 @@ class Bench:
         sim = Simulator(self.dut)
         sim.add_clock(1e-6)
         sim.add_testbench(script)
-        for process in (serve, self.queues, self.teller.tell, watch):
+        for process in (serve, self.queues, self.take_credits, self.teller.tell, watch):
             sim.add_testbench(process, background=True)
         sim.run()
 

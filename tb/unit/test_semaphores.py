@@ -24,8 +24,11 @@ class Bench:
         self.waits = [getattr(self.dut, f"wait_{index}") for index in range(WAITERS)]
         self.posts = [getattr(self.dut, f"post_{index}") for index in range(POSTERS)]
 
-    async def step(self, ctx, waits=(), posts=(), clear=0):
-        """Present waits and posts, {port: semaphore}, for a cycle; return the granted ports."""
+    async def step(self, ctx, waits=(), posts=(), clear=0, credit=None):
+        """Present waits and posts, {port: semaphore}, for a cycle; return the granted ports.
+
+        ``taken`` says whether ``credit`` was.
+        """
         waits, posts = dict(waits), dict(posts)
         for port, wait in enumerate(self.waits):
             ctx.set(wait.valid, port in waits)
@@ -34,6 +37,9 @@ class Bench:
             ctx.set(post.valid, port in posts)
             ctx.set(post.id, posts.get(port, 0))
         ctx.set(self.dut.clear, clear)
+        ctx.set(self.dut.credit.valid, credit is not None)
+        ctx.set(self.dut.credit.payload, credit or 0)
+        self.taken = credit is not None and ctx.get(self.dut.credit.ready)
         granted = {port for port in waits if ctx.get(self.waits[port].ready)}
         await ctx.tick()
         return granted
@@ -61,12 +67,12 @@ def test_never_gives_more_than_there_is(semaphores, bits, rate):
 
     async def script(ctx):
         counts = [0] * semaphores
-        late: list[dict[int, int]] = [{}, {}]
+        late: list[list[int]] = [[], []]
         wanted: dict[int, int] = {}
         again = [0] * WAITERS  # when each may ask again
         total = 0
         for cycle in range(300):
-            for semaphore in late.pop(0).values():
+            for semaphore in late.pop(0):
                 counts[semaphore] += 1
             # As in a program, one unit waits for a semaphore.
             for port in range(min(WAITERS, semaphores)):
@@ -80,8 +86,12 @@ def test_never_gives_more_than_there_is(semaphores, bits, rate):
                 if rng.random() < rate
                 and counts[semaphore := rng.choice([0, rng.randrange(semaphores)])] < limit
             }
-            late.append(posts)
-            granted = await bench.step(ctx, wanted, posts)
+            credit = rng.randrange(semaphores) if rng.random() < rate else None
+            if credit is not None and counts[credit] >= limit:
+                credit = None
+            granted = await bench.step(ctx, wanted, posts, credit=credit)
+            assert bench.taken == (credit is not None and POSTERS - 1 not in posts)
+            late.append([*posts.values(), *([credit or 0] if bench.taken else [])])
             ready = [port for port, item in wanted.items() if counts[item]]
             assert granted == ({min(ready)} if ready else set())
             for port in granted:
@@ -212,6 +222,21 @@ def test_two_waiters_of_one_semaphore():
         await bench.step(ctx)
         await bench.step(ctx)
         assert bench.misuse(ctx) is not None
+
+    bench.run(script)
+
+
+@pytest.mark.parametrize("semaphore, times, unit", [(9, 1, 4), (2, 5, 4), (2, 3, None)])
+def test_misuse_of_credit(semaphore, times, unit):
+    bench = Bench(5, bits=2)
+
+    async def script(ctx):
+        for _ in range(times):
+            await bench.step(ctx, {}, {0: 1} if times == 1 else {}, credit=semaphore)
+            assert bench.taken
+        for _ in range(4):
+            await bench.step(ctx)
+        assert bench.misuse(ctx) == unit
 
     bench.run(script)
 

@@ -5,35 +5,58 @@ import random
 import pytest
 from amaranth.back import verilog
 
-from systolith_hw.isa import ErrorCode, Opcode, encode
+from systolith_hw.config import BusConfig, Config, MemoryConfig
+from systolith_hw.isa import CalcOperation, ErrorCode, Opcode, decode, encode
 from systolith_hw.presets import PRESETS
 from systolith_hw.sequencer.sequencer import Sequencer
 from systolith_sim.errors import MachineError
 from systolith_sim.sequencer import expand
 
-from .sequencer_bench import ISSUED, Bench, random_program, small_config, unit_instruction
+from .sequencer_bench import (
+    ISSUED,
+    WORD_COUNT,
+    WORDS,
+    Bench,
+    random_program,
+    small_config,
+    unit_instruction,
+)
 
 END = encode(Opcode.END)
 
 
-def golden(program, registers, config):
-    """Return the units' instructions and how the program ends, as ``Bench.outcome`` says it."""
-    issued = []
+def golden(program, registers, config, table=b""):
+    """Return the units' instructions, how the program ends, as ``Bench.outcome`` says it, and the
+    credits. ``table`` is what READ finds at WORDS."""
+    issued, credits = [], []
+
+    def read(item, address):
+        if 0 <= address - WORDS < len(table):
+            return int.from_bytes(table[address - WORDS :][:4], "little")
+        return 0
+
     try:
-        for item in expand(program, dict(registers), config, lambda item, address: None):
+        for item in expand(program, dict(registers), config, read):
             if item.raw[0] in ISSUED:
                 issued.append(item.raw)
+            elif item.raw[0] == Opcode.CREDIT:
+                fields = decode(item.raw)[1]
+                credits += [(len(issued), fields["semaphore"])] * fields["count"]
     except MachineError as error:
-        return issued, f"{error.code:d} at {error.pc}"
-    return issued, "done"
+        return issued, f"{error.code:d} at {error.pc}", credits
+    return issued, "done", credits
 
 
 def compare(config, program, registers=(), **settings):
     """Run ``program`` on both; return the bench."""
-    issued, outcome = golden(program, registers, config)
-    bench = Bench(config, **settings).execute(program, registers)
+    table = random.Random(1).randbytes(4 * WORD_COUNT)
+    issued, outcome, credits = golden(program, registers, config, table)
+    bench = Bench(config, **settings)
+    bench.memory.place(table, WORDS)
+    bench.execute(program, registers)
     assert bench.outcome == outcome
     assert bench.issued == issued
+    assert bench.credits == credits
     return bench
 
 
@@ -127,6 +150,126 @@ def test_calc(right, left):
         END,
     ]
     compare(config, b"".join(program), {1: 0xFFFF_0123, 2: 0x8001_0000})
+
+
+@pytest.mark.parametrize("a, b", [
+    (0, 0), (5, 4), (4, 5), (0x8000_0000, 0x7FFF_FFFF), (0x7FFF_FFFF, 0x8000_0000), (2**32 - 1, 0),
+    (0, 2**32 - 1), (9, 9),
+])  # fmt: skip
+@pytest.mark.parametrize("target", [1, 2, 5])
+def test_minimum(a, b, target):
+    """Also when the target is one of both, and with a sum that wraps around."""
+    show = encode(Opcode.LOAD, patch0=4 | target << 4)
+    program = []
+    for immediate, right, left in ((0, 0, 0), (-7, 0, 0), (3, 4, 0), (1, 1, 3)):
+        program += [
+            encode(Opcode.CALC, target=target, a=1, b=2, immediate=immediate, right=right,
+                   left=left, operation=CalcOperation.MINIMUM), show,
+        ]  # fmt: skip
+    compare(small_config(), b"".join([*program, END]), {1: a, 2: b})
+
+
+def test_patches_reach_the_operation():
+    show = encode(Opcode.LOAD, patch0=4 | 5 << 4)
+    for operation in (0, 1):
+        raw = encode(Opcode.CALC, target=5, a=2, b=2, immediate=-9, patch0=11 | 1 << 4,
+                     patch1=6 | 1 << 4, patch2=5 | 1 << 4)  # fmt: skip
+        compare(small_config(), raw + show + END, {1: operation, 2: 77})
+
+
+READS = [encode(Opcode.READ, target=3, immediate=WORDS + 4 * index) for index in range(6)]
+SHOW = encode(Opcode.LOAD, patch0=4 | 3 << 4, patch1=6 | 4 << 4)
+
+
+@pytest.mark.parametrize("data_bytes, burst_beats", [
+    (1, 1), (1, 2), (1, 64), (2, 1), (2, 8), (4, 1), (8, 16), (32, 4), (128, 1),
+])  # fmt: skip
+@pytest.mark.parametrize("pace, delay, p_ready", STALLS)
+def test_read(data_bytes, burst_beats, pace, delay, p_ready):
+    """A loop over words, within and without a fetch that is under way."""
+    config = small_config(data_bytes=data_bytes, burst_beats=burst_beats, window=8)
+    body = [encode(Opcode.READ, target=4, a=3, immediate=-WORDS), SHOW]
+    program = [
+        READS[1], SHOW, encode(Opcode.CALC, target=5, immediate=2 * WORDS),
+        *loop(body, count=7, counter=3, initial=5, step=4), *READS, SHOW,
+    ]  # fmt: skip
+    bench = compare(config, b"".join([*program, *[unit()] * 9, READS[5], SHOW, END]),
+                    pace=pace, delay=delay, p_ready=p_ready)  # fmt: skip
+    beats = max(1, 4 // data_bytes)
+    mine = [item for item in bench.memory.requests if item[0] >= WORDS]
+    assert len(mine) == 15 * -(-beats // burst_beats)
+    assert {count for _, count in mine} == {min(beats, burst_beats)}
+
+
+@pytest.mark.parametrize("fields, code", [
+    ({"immediate": 2}, ErrorCode.MISALIGNED),
+    ({"a": 1}, ErrorCode.MISALIGNED),
+    ({"immediate": 1 << 20}, ErrorCode.ADDRESS_RANGE),
+    ({"immediate": -4}, ErrorCode.ADDRESS_RANGE),
+    ({"immediate": -1}, ErrorCode.MISALIGNED),
+    ({"a": 2, "target": 3}, ErrorCode.ADDRESS_RANGE),
+])  # fmt: skip
+def test_read_errors(fields, code):
+    config = Config(
+        memory=MemoryConfig(program_instructions=8), bus=BusConfig(address_bits=20)
+    )  # fmt: skip
+    bad = encode(Opcode.READ, **fields)
+    bench = compare(config, b"".join([unit(), bad, unit(), END]), {1: 0x101, 2: 0x8000_0000})
+    assert bench.outcome == f"{code:d} at 1"
+
+
+@pytest.mark.parametrize("data_bytes", [1, 2, 8, 32])
+@pytest.mark.parametrize("target", [0, 3])
+def test_read_where_the_bus_fails(data_bytes, target):
+    config = small_config(data_bytes=data_bytes)
+    bench = Bench(config, delay=5)
+    bench.memory.errors = {(WORDS + (3 if data_bytes == 1 else 0)) // data_bytes * data_bytes}
+    bench.execute(unit() + encode(Opcode.READ, target=target, immediate=WORDS) + unit() + END)
+    assert bench.outcome == f"{ErrorCode.BUS_READ:d} at 1"
+    assert len(bench.issued) == 1
+    bench = Bench(config, delay=5)
+    bench.memory.errors = {WORDS + 32, WORDS - 32}
+    bench.execute(unit() + encode(Opcode.READ, target=target, immediate=WORDS) + unit() + END)
+    assert bench.outcome == "done"
+
+
+def test_credits():
+    config = small_config()
+    counts = [encode(Opcode.CREDIT, semaphore=index, count=count) for index, count in
+              enumerate((1, 2, 3, 40))]  # fmt: skip
+    patched = encode(Opcode.CREDIT, semaphore=3, patch0=6 | 1 << 4, patch1=5 | 2 << 4)
+    program = b"".join([unit(), *counts, unit(1), patched, *loop([counts[1]], count=3), END])
+    for p_ready in (1.0, 0.3):
+        bench = compare(config, program, {1: 5, 2: 9}, p_ready=p_ready)
+        assert len(bench.credits) == 46 + 5 + 6
+    bench = compare(config, b"".join([unit(), patched, END]))
+    assert bench.outcome == f"{ErrorCode.ZERO_COUNT:d} at 1"
+
+
+def test_cost_of_the_sequencer_s_own():
+    """What the docstrings say, until the next instruction's words come."""
+    config = small_config(window=32)
+    show = encode(Opcode.LOAD)
+
+    def cycles(raw):
+        bench = Bench(config)
+        bench.memory.place(b"".join([show, raw, show, END]), 0)
+
+        async def script(ctx):
+            await bench.write_program(ctx, 0)
+            await ctx.tick().repeat(150)
+            await bench.start(ctx)
+
+        bench.run(script)
+        return bench.cycles[1] - bench.cycles[0]
+
+    add = cycles(encode(Opcode.CALC, target=3))
+    assert (add, cycles(encode(Opcode.READ))) == (20, 23)
+    assert cycles(encode(Opcode.CALC, target=3, right=2, left=1)) == add + 6
+    assert cycles(encode(Opcode.CALC, target=3, operation=1)) == add + 2
+    assert cycles(encode(Opcode.CALC, target=3, operation=1, immediate=-1)) == add + 2
+    assert cycles(encode(Opcode.CREDIT, count=1)) == 18
+    assert cycles(encode(Opcode.CREDIT, count=9)) == 18 + 8
 
 
 def test_patches_reach_control_instructions():

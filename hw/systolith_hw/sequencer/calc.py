@@ -2,6 +2,7 @@
 
 from amaranth import *
 
+from ..isa import CalcOperation
 from .datapath import Operand, Source
 from .micro import Count, Micro, Read
 
@@ -9,46 +10,54 @@ __all__ = ["add_calc_states"]
 
 
 def add_calc_states(m: Module, micro: Micro) -> None:
-    """Execute CALC, from CALC_START: 11 cycles, 1 per shift right and 4 per shift left more.
+    """Execute CALC, from CALC_START: 9 cycles, 11 or 12 for MINIMUM; 1 per shift right and 4 per
+    shift left more.
 
-    Word 1 holds target, a, b and the right shift; word 2 the constant and the left shift. A
-    shift left adds the target to itself.
+    Word 1 holds target, a, b and the right shift; word 2 the constant, the left shift and the
+    operation. A shift left adds the target to itself.
     """
     with micro.states.state("CALC_START"):
         micro.take()
         micro.states.go("CALC_WORD_1")
     with micro.states.state("CALC_WORD_1"):
         micro.patch()
-        micro.read(Read.FIRST, micro.ready(1))
         with m.If(micro.ready(1)):
-            micro.do(micro.target_field)
+            micro.do(micro.fields)
             micro.set_count(Count.UPPER)
-            micro.states.go("CALC_A")
-    with micro.states.state("CALC_A"):
-        micro.read(Read.SECOND)
-        micro.add(Operand.VALUE, Source.ZERO)
-        micro.states.go("CALC_B")
-    with micro.states.state("CALC_B"):
-        micro.add(Operand.VALUE, Source.HIGH)
-        micro.states.go("CALC_SUM")
-    with micro.states.state("CALC_SUM"):
-        micro.states.go("CALC_KEEP")
-    with micro.states.state("CALC_KEEP"):
-        # The patches of word 2 need the operand, so the sum waits in its target.
-        micro.write_target()
-        micro.take()
-        micro.states.go("CALC_WORD_2")
+            micro.take()
+            micro.states.go("CALC_WORD_2")
     with micro.states.state("CALC_WORD_2"):
         micro.patch()
-        micro.read(Read.TARGET, micro.ready(2))
+        micro.read(Read.A, micro.ready(2))
         with m.If(micro.ready(2)):
-            micro.states.go("CALC_OPERAND")
-    with micro.states.state("CALC_OPERAND"):
+            micro.states.go("CALC_A")
+    with micro.states.state("CALC_A"):
         micro.add_low(Operand.VALUE)
-        micro.states.go("CALC_ADD")
-    with micro.states.state("CALC_ADD"):
+        micro.read(Read.B)
+        micro.states.go("CALC_B")
+    with micro.states.state("CALC_B"):
+        with m.If(micro.high[16] == CalcOperation.MINIMUM):
+            micro.compare_low(Operand.VALUE)
+            micro.states.go("CALC_COMPARE")
+        with m.Else():
+            micro.add_low(Operand.VALUE)
+            micro.states.go("CALC_SUM")
+    with micro.states.state("CALC_SUM"):
         micro.states.go("CALC_RIGHT")
+    _add_minimum_states(m, micro)
     _add_shift_states(m, micro)
+
+
+def _add_minimum_states(m: Module, micro: Micro) -> None:
+    """Make ``low`` the smaller of itself and the register that has been read."""
+    with micro.states.state("CALC_COMPARE"):
+        micro.do(micro.more_load)  # the register is more than ``low``
+        micro.states.go("CALC_CHOOSE")
+    with micro.states.state("CALC_CHOOSE"):
+        micro.states.go("CALC_RIGHT")
+        with m.If(~micro.more):
+            micro.add_low(Operand.VALUE, Source.ZERO)
+            micro.states.go("CALC_SUM")
 
 
 def _add_shift_states(m: Module, micro: Micro) -> None:

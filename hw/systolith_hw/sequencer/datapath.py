@@ -27,6 +27,7 @@ class Source(enum.Enum, shape=2):
     ZERO = 0
     LOW = 1
     HIGH = 2
+    NOT_LOW = 3  # less than zero by one more than ``low``: the carry is that of a comparison
 
 
 class Outside(enum.Enum, shape=2):
@@ -35,6 +36,7 @@ class Outside(enum.Enum, shape=2):
     NONE = 0
     PC = 1
     SETTING = 2  # in both halves; one of them takes it
+    READ = 3  # a word of external memory
 
 
 class Datapath(wiring.Component):
@@ -71,7 +73,8 @@ class Datapath(wiring.Component):
         Keep the operand.
     value : In(32)
         What the register memory has read.
-    pc, setting : In(16)
+    pc, setting : In(16), memory : In(32)
+        What may come in from outside.
     low, high : Out(32)
         The two halves.
     carry : Out(1)
@@ -93,6 +96,7 @@ class Datapath(wiring.Component):
     value: Signal
     pc: Signal
     setting: Signal
+    memory: Signal
     low: Signal
     high: Signal
     carry: Signal
@@ -114,6 +118,7 @@ class Datapath(wiring.Component):
             "value": In(32),
             "pc": In(PC_BITS),
             "setting": In(PC_BITS),
+            "memory": In(32),
             "low": Out(32),
             "high": Out(32),
             "carry": Out(1),
@@ -133,11 +138,15 @@ class Datapath(wiring.Component):
                 m.d.comb += first.eq(low)
             with m.Case(Source.HIGH):
                 m.d.comb += first.eq(high)
+            with m.Case(Source.NOT_LOW):
+                m.d.comb += first.eq(~low)
         with m.Switch(self.outside):
             with m.Case(Outside.PC):
                 m.d.comb += outside.eq(self.pc)
             with m.Case(Outside.SETTING):
                 m.d.comb += outside.eq(self.setting.replicate(2))
+            with m.Case(Outside.READ):
+                m.d.comb += outside.eq(self.memory)
         m.d.comb += [
             total.eq(first + operand),
             self.carry.eq(total[32]),

@@ -108,6 +108,8 @@ class ProgramFetch(wiring.Component):
         No more will come.
     idle : Out(1)
         No read is outstanding.
+    quiet : Out(1)
+        No read that has been asked for is.
     beat : Out(1)
         A beat comes in this cycle.
     write_address, write_data, write_enable : Out
@@ -124,6 +126,7 @@ class ProgramFetch(wiring.Component):
     fetched: Signal
     failed: Signal
     idle: Signal
+    quiet: Signal
     beat: Signal
     write_address: Signal
     write_data: Signal
@@ -144,6 +147,7 @@ class ProgramFetch(wiring.Component):
             "fetched": Out(self.shape.index_bits),
             "failed": Out(1),
             "idle": Out(1),
+            "quiet": Out(1),
             "beat": Out(1),
             "write_address": Out(exact_log2(size // part_bits(config))),
             "write_data": Out(part_bits(config)),
@@ -169,6 +173,7 @@ class ProgramFetch(wiring.Component):
             drop.eq(~active | self.failed),
             outstanding.eq(Cat(Const(0, exact_log2(shape.grain_beats)), requested) != received),
             self.idle.eq(~bus.request.valid & ~outstanding),
+            self.quiet.eq(~outstanding),
             self.beat.eq(bus.data.valid & bus.data.ready),
         ]
         with m.If(self.beat):

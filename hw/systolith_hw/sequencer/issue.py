@@ -8,13 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..control.settings import Settings
-from ..interfaces import PC_BITS
+from ..interfaces import PC_BITS, SEMAPHORE_ID_BITS
 from ..isa import INSTRUCTIONS, WORD_BITS, WORDS, ErrorCode, Opcode, Unit
 from .calc import add_calc_states
 from .datapath import Operand, Source
 from .fetch import FetchShape
 from .loops import add_loop_end_states, add_loop_states
 from .micro import Count, Micro
+from .outside import add_credit_states, add_read_states
 from .states import States
 
 __all__ = ["QUEUES", "Issue"]
@@ -38,7 +39,7 @@ class Issue(wiring.Component):
     A state machine above one 64-bit word, one 32-bit adder and a small memory. ::
 
         IDLE ──► WAIT ──► HEADER ──┬─► WORDS ──────────┬─► HEADER (read ahead), or NEXT
-                  ▲                ├─► LOOP_..., CALC_...
+                  ▲                ├─► LOOP_..., CALC_..., READ_..., CREDIT_...
                   │                └─► QUIET ── END ───┼─► CLEAR ──► IDLE
                   └── TRIP_... ◄── NEXT ◄──────────────┘
 
@@ -46,7 +47,7 @@ class Issue(wiring.Component):
     Latency     9 cycles from ``start`` to the first word of a queue, if POSITION
                 comes by from 2 cycles after ``start`` on
     Throughput  5 cycles for a unit's instruction, 1 to 2 more for each patch;
-                11 for a trip of a loop; LOOP and CALC as said in their files
+                11 for a trip of a loop; the others as said in their files
     Stall       one instruction waits for its queue, and all behind it
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
@@ -54,7 +55,7 @@ class Issue(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``memory.program_instructions`` and ``sequencer.loop_depth``.
+        Uses ``memory.program_instructions``, ``sequencer.loop_depth`` and ``bus.address_bits``.
 
     Members
     -------
@@ -72,6 +73,12 @@ class Issue(wiring.Component):
         All queues are empty and all units idle.
     array, vector, load, store : Out(stream of 64 bits)
         Instructions, four words each.
+    credit : Out(stream of a semaphore's number)
+        Counts that CREDIT gives.
+    word_read : Out(1), word_address : Out
+        Read a word for READ; both hold until ``word_done``.
+    word_done : In(1), word_failed : In(1), word : In(32)
+        It is there.
     done : Out(1)
         END has completed, for one cycle.
     fault_valid : Out(1), fault_code : Out(8)
@@ -98,6 +105,12 @@ class Issue(wiring.Component):
     vector: Any
     load: Any
     store: Any
+    credit: Any
+    word_read: Signal
+    word_address: Signal
+    word_done: Signal
+    word_failed: Signal
+    word: Signal
     done: Signal
     fault_valid: Signal
     fault_code: Signal
@@ -121,6 +134,12 @@ class Issue(wiring.Component):
             "read_data": In(WORD_BITS),
             "units_idle": In(1),
             **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in QUEUES},
+            "credit": Out(stream.Signature(SEMAPHORE_ID_BITS)),
+            "word_read": Out(1),
+            "word_address": Out(config.bus.address_bits),
+            "word_done": In(1),
+            "word_failed": In(1),
+            "word": In(32),
             "done": Out(1),
             "fault_valid": Out(1),
             "fault_code": Out(8),
@@ -152,6 +171,9 @@ class Issue(wiring.Component):
             datapath.value.eq(micro.memory.read_data),
             datapath.pc.eq(micro.pc),
             datapath.setting.eq(self.settings.data),
+            datapath.memory.eq(self.word),
+            self.word_address.eq(micro.low),
+            self.credit.payload.eq(micro.target),
             picker.header.eq(micro.high),
             picker.held.eq(reader.held),
             picker.index.eq(reader.index),
@@ -184,6 +206,12 @@ class Issue(wiring.Component):
         add_calc_states(m, micro)
         add_loop_states(m, micro, self.config, hold)
         add_loop_end_states(m, micro)
+        add_read_states(
+            m, micro, self.config, self.word_read, self.word_done, self.word_failed
+        )
+        add_credit_states(m, micro, self.credit.valid, self.credit.ready)
+        with m.If(self.word_read):
+            m.d.comb += self.busy.eq(0)
         with micro.states.state("FAULT"):
             m.d.comb += [self.fault_valid.eq(1), self.busy.eq(0)]
         states.elaborate()
@@ -281,8 +309,9 @@ class Issue(wiring.Component):
                 with m.Case(Opcode.END, Opcode.BARRIER):
                     m.d.sync += stop.eq(micro.low[:8] == Opcode.END)
                     micro.states.go("QUIET")
-                with m.Case(Opcode.CALC):
-                    micro.states.go("CALC_START")
+                for opcode in (Opcode.CALC, Opcode.READ, Opcode.CREDIT):
+                    with m.Case(opcode):
+                        micro.states.go(f"{opcode.name}_START")
                 with m.Case(Opcode.LOOP):
                     micro.do(micro.level_up)
                     micro.states.go("LOOP_START")

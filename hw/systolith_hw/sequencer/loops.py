@@ -26,9 +26,9 @@ def add_loop_states(m: Module, micro: Micro, config: Config, hold: Signal) -> No
         micro.states.go("LOOP_WORD_1")
     with micro.states.state("LOOP_WORD_1"):
         micro.patch()
-        micro.read(Read.FIRST, micro.ready(1))
+        micro.read(Read.COUNT_FIELD, micro.ready(1))
         with m.If(micro.ready(1)):
-            micro.do(micro.target_field)
+            micro.do(micro.fields)
             micro.set_count(Count.UPPER)
             micro.trim()
             micro.states.go("LOOP_COUNT")

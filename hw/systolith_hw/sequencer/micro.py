@@ -21,11 +21,12 @@ class Read(enum.Enum, shape=3):
     """Where to read in the register memory: the register named by a field, or the frame."""
 
     FRAME = 0
-    FIRST = 1  # field `a` of CALC, the count register of LOOP
-    SECOND = 2  # field `b` of CALC
+    COUNT_FIELD = 1  # the count register of LOOP
+    A = 2  # field `a` of CALC and READ, kept from word 1
     COUNT = 3
     TARGET = 4
     PATCH = 5
+    B = 6  # field `b` of CALC, likewise
 
 
 class Write(enum.Enum, shape=2):
@@ -74,7 +75,9 @@ class Micro:
     level : Signal
         Loops that are open.
     target : Signal(4)
-        The register that LOOP or CALC writes.
+        The register that LOOP, CALC or READ writes; CREDIT's semaphore.
+    a, b : Signal(4)
+        The registers that CALC adds.
     count : Signal(5)
         A register's number, or shifts to do.
     more : Signal
@@ -94,6 +97,8 @@ class Micro:
         self.end = Signal(window_bits + 2, reset_less=True)
         self.level = Signal(range(config.sequencer.loop_depth + 1))
         self.target = Signal(4, reset_less=True)
+        self.a = Signal(4, reset_less=True)
+        self.b = Signal(4, reset_less=True)
         self.count = Signal(5, reset_less=True)
         self.more = Signal(reset_less=True)
         self.error = Signal(ErrorCode, reset_less=True)
@@ -115,7 +120,8 @@ class Micro:
         self.level_clear = Signal()
         self.end_load = Signal()
         self.more_load = Signal()
-        self.target_field = Signal()
+        self.keep_high = Signal()
+        self.fields = Signal()
         self.target_frame = Signal()
 
     @property
@@ -150,8 +156,10 @@ class Micro:
             m.d.sync += self.end.eq(value)
         with m.If(self.more_load):
             m.d.sync += self.more.eq(self.datapath.carry)
-        with m.If(self.target_field | self.target_frame):
-            m.d.sync += self.target.eq(Mux(self.target_field, self.low[:4], value[PC_BITS:]))
+        with m.If(self.fields | self.target_frame):
+            m.d.sync += self.target.eq(Mux(self.fields, self.low[:4], value[PC_BITS:]))
+        with m.If(self.fields):
+            m.d.sync += [self.a.eq(self.low[16:20]), self.b.eq(self.high[:4])]
         with m.Switch(self._count):
             with m.Case(Count.DOWN):
                 m.d.sync += self.count.eq(self.count - 1)
@@ -180,7 +188,9 @@ class Micro:
             m.d.sync += source.eq(self._source)
         m.d.comb += [
             datapath.source.eq(source),
-            datapath.high_sum.eq(high_sum | self._bring | (picker.apply & picker.high)),
+            datapath.high_sum.eq(
+                (high_sum & ~self.keep_high) | self._bring | (picker.apply & picker.high)
+            ),
             datapath.low_sum.eq(low_sum | (picker.apply & ~picker.high)),
             datapath.hold.eq(picker.hold),
         ]
@@ -193,8 +203,9 @@ class Micro:
         with m.If(self.picker.enable):
             m.d.comb += [self._read.eq(Read.PATCH), memory.read_enable.eq(self.picker.read)]
         numbers = {
-            Read.FIRST: self.low[16:20], Read.SECOND: self.high[:4], Read.COUNT: self.count[:4],
-            Read.TARGET: self.target, Read.PATCH: self.picker.register,
+            Read.COUNT_FIELD: self.low[16:20], Read.A: self.a, Read.B: self.b,
+            Read.COUNT: self.count[:4], Read.TARGET: self.target,
+            Read.PATCH: self.picker.register,
         }  # fmt: skip
         m.d.comb += memory.read_address.eq(memory.frame(self._read_frame, self.level))
         with m.Switch(self._read):
@@ -265,15 +276,25 @@ class Micro:
         self._choose(self._source, source)
         self.do(self._add_high)
 
-    def add_low(self, operand: Operand) -> None:
-        """Add ``operand`` to ``low``, in the next cycle."""
+    def add_low(self, operand: Operand, source: Source = Source.LOW) -> None:
+        """Put ``source`` plus ``operand`` into ``low``, in the next cycle."""
         self._choose(self.datapath.operand, operand)
-        self._choose(self._source, Source.LOW)
+        self._choose(self._source, source)
         self.do(self._add_low)
+
+    def compare_low(self, operand: Operand) -> None:
+        """Make the carry "``operand`` is more than ``low``", in the next cycle."""
+        self._choose(self.datapath.operand, operand)
+        self._choose(self._source, Source.NOT_LOW)
 
     def bring_pc(self) -> None:
         """Put the program address into ``high``; nothing may be being added."""
         self._choose(self.datapath.outside, Outside.PC)
+        self.do(self._bring)
+
+    def bring_word(self) -> None:
+        """Put the word that READ has read into ``high``; nothing may be being added."""
+        self._choose(self.datapath.outside, Outside.READ)
         self.do(self._bring)
 
     def bring_setting(self, high: Value) -> None:

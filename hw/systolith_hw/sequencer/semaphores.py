@@ -1,11 +1,13 @@
 """Counting semaphores, the only order between units."""
 
+from typing import Any
+
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import SemaphorePost, SemaphoreWait
+from ..interfaces import SEMAPHORE_ID_BITS, SemaphorePost, SemaphoreWait
 
 __all__ = ["SemaphoreFile"]
 
@@ -18,7 +20,8 @@ class SemaphoreFile(wiring.Component):
         count' = count + posts - (1 if taken)
 
     One waiter is given a count in a cycle, the lowest of those whose semaphore has one. It then
-    holds off for two cycles, until the count shows it.
+    holds off for two cycles, until the count shows it. What CREDIT gives takes the last unit's last
+    port, when that posts nothing.
 
     =========== ==========================================================
     Latency     2 cycles from a post to the ``ready`` of whoever waits
@@ -40,13 +43,17 @@ class SemaphoreFile(wiring.Component):
         ``ready`` depends combinationally on ``valid`` and ``id`` of all.
     post_0, post_1, ... : In(SemaphorePost)
         Those of unit u are 2u and 2u + 1.
+    credit : In(stream of a semaphore's number)
+        A count in each cycle; ``ready`` depends on the last post's ``valid``.
     clear : In(1)
         All counts to zero.
     misuse : Out(1), misuse_unit : Out
-        A semaphore was misused, and by which unit. Of several in one cycle it is the lower one;
-        when a count leaves its range, the lowest that posted in that cycle, to whatever semaphore.
+        A semaphore was misused, and by which unit, or ``units`` by CREDIT. Of several in one cycle
+        it is the lower one; when a count leaves its range, the lowest that posted in that cycle, to
+        whatever semaphore.
     """
 
+    credit: Any
     clear: Signal
     misuse: Signal
     misuse_unit: Signal
@@ -58,9 +65,10 @@ class SemaphoreFile(wiring.Component):
         super().__init__({
             **{f"wait_{index}": In(SemaphoreWait()) for index in range(units)},
             **{f"post_{index}": In(SemaphorePost()) for index in range(2 * units)},
+            "credit": In(stream.Signature(SEMAPHORE_ID_BITS)),
             "clear": In(1),
             "misuse": Out(1),
-            "misuse_unit": Out(range(units)),
+            "misuse_unit": Out(range(units + 1)),
         })
 
     def elaborate(self, platform) -> Module:
@@ -68,6 +76,12 @@ class SemaphoreFile(wiring.Component):
         waits = [getattr(self, f"wait_{index}") for index in range(self.units)]
         posts = [getattr(self, f"post_{index}") for index in range(2 * self.units)]
 
+        shared = SemaphorePost().create(path=("shared",))
+        m.d.comb += [
+            self.credit.ready.eq(~posts[-1].valid),
+            shared.valid.eq(posts[-1].valid | self.credit.valid),
+            shared.id.eq(Mux(posts[-1].valid, posts[-1].id, self.credit.payload)),
+        ]
         # A number that does not exist acts on one that does: it stops the core anyway.
         available = Signal(1 << self.id_bits)
         taken = self._give(m, waits, available)
@@ -75,7 +89,10 @@ class SemaphoreFile(wiring.Component):
         for index in range(self.config.sequencer.semaphores):
             hits = Signal(len(posts), name=f"hits_{index}")
             m.d.sync += hits.eq(
-                Cat(post.valid & (post.id[: self.id_bits] == index) for post in posts)
+                Cat(
+                    post.valid & (post.id[: self.id_bits] == index)
+                    for post in (*posts[:-1], shared)
+                )
             )
             due = self._count(m, hits, taken[index])
             m.d.comb += available[index].eq(due < 0)
@@ -119,9 +136,9 @@ class SemaphoreFile(wiring.Component):
     def _watch(self, m: Module, waits: list, posts: list, overflow: Value) -> None:
         """Keep the first misuse."""
         number = self.config.sequencer.semaphores
-        wrong = Signal(self.units)
-        posting = Signal(self.units)
-        posted = Signal(self.units)  # when its overflow shows
+        wrong = Signal(self.units + 1)
+        posting = Signal(self.units + 1)
+        posted = Signal(self.units + 1)  # when its overflow shows
         m.d.sync += posted.eq(posting)
         for unit, wait in enumerate(waits):
             own = posts[2 * unit : 2 * unit + 2]
@@ -130,9 +147,14 @@ class SemaphoreFile(wiring.Component):
                 wrong[unit].eq(unknown.any()),
                 posting[unit].eq(Cat(post.valid for post in own).any()),
             ]
+        given = self.credit.valid & self.credit.ready
+        m.d.sync += [
+            wrong[self.units].eq(given & (self.credit.payload >= number)),
+            posting[self.units].eq(given),
+        ]
         with m.If(~self.misuse):
             m.d.sync += self.misuse.eq(wrong.any() | overflow)
-            for unit in reversed(range(self.units)):
+            for unit in reversed(range(self.units + 1)):
                 with m.If(Mux(wrong.any(), wrong, posted)[unit]):
                     m.d.sync += self.misuse_unit.eq(unit)
         with m.If(self.clear):

@@ -8,12 +8,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
 from ..control.settings import Settings
-from ..interfaces import PC_BITS, Fault, ReadPort, issue_word
+from ..interfaces import PC_BITS, SEMAPHORE_ID_BITS, Fault, ReadPort, issue_word
 from ..isa import Unit
 from .fetch import ProgramFetch
 from .issue import QUEUES, Issue
 from .program_memory import ProgramMemory
 from .serial.issue import SerialIssue
+from .word_reader import WordReader
 
 __all__ = ["EVENTS", "Sequencer"]
 
@@ -26,9 +27,13 @@ class Sequencer(wiring.Component):
 
     ::
 
-        bus ──►[ ProgramFetch ]──►[ ProgramMemory ]──►[ Issue ]──► array, vector, load, store
-                      ▲                                   │
-                      └─────────────── oldest ◄───────────┘
+        bus ──►[ WordReader ]──►[ ProgramFetch ]──►[ ProgramMemory ]──►[ Issue ]──► array, vector,
+                     │  ▲              ▲                                  │ ▲ │      load, store
+                     │  │              └────────────── oldest ◄───────────┘ │ └────► credit
+                     │  └─ read ◄───────────────────────────────────────────┤
+                     └──── word ────────────────────────────────────────────┘
+
+    Where instructions stand there is no READ and no CREDIT, and so no WordReader.
 
     =========== ==========================================================
     Latency     9 cycles from ``start`` to the first word of a queue, when the
@@ -47,7 +52,7 @@ class Sequencer(wiring.Component):
     Members
     -------
     bus : Out(ReadPort)
-        Program fetch.
+        Program fetch, and READ.
     settings : In(Settings)
         Where the program is, and runtime registers 1 and 2 at the start.
     program_write : In(1)
@@ -60,6 +65,8 @@ class Sequencer(wiring.Component):
         All queues are empty and all units idle.
     array, vector, load, store : Out(stream of issue_word)
         Instructions for the queues.
+    credit : Out(stream of a semaphore's number)
+        Counts that CREDIT gives.
     done : Out(1)
         END has completed, for one cycle.
     busy : Out(1)
@@ -72,7 +79,8 @@ class Sequencer(wiring.Component):
     pc : Out(16)
         The instruction under work; kept by a halt.
     fault : Out(Fault)
-        ILLEGAL_INSTRUCTION, LOOP or BUS_READ.
+        ILLEGAL_INSTRUCTION, LOOP, BUS_READ, and of READ and CREDIT MISALIGNED, ADDRESS_RANGE and
+        ZERO_COUNT.
     events : Out(EVENTS)
         ``busy`` in cycles in which something got on.
     """
@@ -87,6 +95,7 @@ class Sequencer(wiring.Component):
     vector: Any
     load: Any
     store: Any
+    credit: Any
     done: Signal
     busy: Signal
     idle: Signal
@@ -105,6 +114,7 @@ class Sequencer(wiring.Component):
             "halt": In(1),
             "units_idle": In(1),
             **{unit.name.lower(): Out(stream.Signature(issue_word(config))) for unit in QUEUES},
+            "credit": Out(stream.Signature(SEMAPHORE_ID_BITS)),
             "done": Out(1),
             "busy": Out(1),
             "idle": Out(1),
@@ -118,17 +128,21 @@ class Sequencer(wiring.Component):
         m = Module()
         fetch = ProgramFetch(self.config)
         issue: Any
+        reading: Value = Const(0)
         if self.config.sequencer.instructions_stand:
             issue = SerialIssue(self.config)
             m.d.comb += issue.inspect.eq(self.inspect)
+            connect(m, fetch.bus, flipped(self.bus))
         else:
             issue = Issue(self.config)
+            connect(m, issue.credit, flipped(self.credit))
+            self._read_words(m, fetch, issue)
+            reading = issue.word_read
         m.submodules.fetch = fetch
         m.submodules.memory = memory = ProgramMemory(self.config)
         # A halt is a reset of the state machine; the fault that caused it is kept here.
         m.submodules.issue = ResetInserter(self.halt)(issue)
 
-        connect(m, fetch.bus, flipped(self.bus))
         connect(m, flipped(self.settings), issue.settings)
         connect(m, flipped(self.settings), fetch.settings)
         for unit in QUEUES:
@@ -156,8 +170,8 @@ class Sequencer(wiring.Component):
             self.fault.pc.eq(issue.pc),
             self.events.busy.eq(issue.busy),
             self.events.wait_queue.eq(issue.wait_queue),
-            self.events.wait_fetch.eq(issue.starving),
-            self.events.fetch_beats.eq(fetch.beat),
+            self.events.wait_fetch.eq(issue.starving | reading),
+            self.events.fetch_beats.eq(self.bus.data.valid & self.bus.data.ready),
         ]
         # The last instructions before an error are counted a cycle later than the error.
         m.d.sync += issue.failed.eq(fetch.failed)
@@ -165,3 +179,18 @@ class Sequencer(wiring.Component):
             m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(issue.fault_code)]
 
         return m
+
+    def _read_words(self, m: Module, fetch: ProgramFetch, issue: Issue) -> None:
+        """Let READ read on the fetch's port."""
+        m.submodules.words = words = WordReader(self.config)
+        connect(m, fetch.bus, words.fetch)
+        connect(m, words.bus, flipped(self.bus))
+        m.d.comb += [
+            words.quiet.eq(fetch.quiet),
+            words.halt.eq(self.halt),
+            words.read.eq(issue.word_read),
+            words.address.eq(issue.word_address),
+            issue.word_done.eq(words.done),
+            issue.word_failed.eq(words.failed),
+            issue.word.eq(words.word),
+        ]

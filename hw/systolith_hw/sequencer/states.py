@@ -7,7 +7,7 @@ from amaranth import *
 
 __all__ = ["States"]
 
-MOST = 64
+MOST = 80
 
 
 class States:

@@ -1,0 +1,154 @@
+"""Reads a word for READ, on the port of the program fetch."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import enum, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from ..config import Config
+from ..interfaces import ReadPort
+
+__all__ = ["READ_BYTES", "WordReader"]
+
+READ_BYTES = 4
+"""What READ reads."""
+
+
+class State(enum.Enum, shape=2):
+    """What is done: let the fetch ask, wait for its last beats, ask, take."""
+
+    IDLE = 0
+    WAIT = 1
+    ASK = 2
+    TAKE = 3
+
+
+class WordReader(wiring.Component):
+    """Reads a word for READ, between two bursts of the program fetch.
+
+    ::
+
+        fetch request ──►[ unless a word is read ]──► bus request
+        fetch data    ◄──[          "            ]◄── bus data ──► word
+
+    The fetch asks for nothing new while a word is wanted, and what it has asked for comes first, so
+    the two need no numbers to tell their beats apart.
+
+    =========== ==========================================================
+    Latency     2 cycles from ``read`` to the request if the fetch is quiet, 1 from the last beat to
+                ``done``; no cycle for what passes through
+    Stall       ``fetch.request.ready`` and ``fetch.data.valid`` come combinationally from ``bus``
+    =========== ==========================================================
+
+    A halt does not keep a request that waits for the bus, or its beats, from coming to an end.
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``bus``.
+
+    Members
+    -------
+    fetch : In(ReadPort)
+        The program fetch.
+    quiet : In(1)
+        None of its beats is outstanding.
+    bus : Out(ReadPort)
+        External memory.
+    halt : In(1)
+        Begin nothing.
+    read : In(1), address : In(address_bits)
+        Read a word here, a multiple of 4; both hold until ``done``.
+    done : Out(1)
+        The word is there, for one cycle.
+    failed : Out(1), word : Out(32)
+        Whether the bus answered with an error, and the word; they stay until ``read``.
+    """
+
+    fetch: Any
+    quiet: Signal
+    bus: Any
+    halt: Signal
+    read: Signal
+    address: Signal
+    done: Signal
+    failed: Signal
+    word: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "fetch": In(ReadPort(config)),
+            "quiet": In(1),
+            "bus": Out(ReadPort(config)),
+            "halt": In(1),
+            "read": In(1),
+            "address": In(config.bus.address_bits),
+            "done": Out(1),
+            "failed": Out(1),
+            "word": Out(8 * READ_BYTES),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        bus, fetch = self.bus, self.fetch
+        parts = max(READ_BYTES // self.config.bus.data_bytes, 1)
+        burst = min(parts, self.config.bus.burst_beats)
+        part = Signal(exact_log2(parts))  # the beat that comes next
+
+        state = Signal(State)
+        m.d.comb += [
+            bus.request.valid.eq(Mux(state == State.IDLE, fetch.request.valid, state == State.ASK)),
+            bus.request.payload.eq(fetch.request.payload),
+            fetch.request.ready.eq((state == State.IDLE) & bus.request.ready),
+            fetch.data.valid.eq(bus.data.valid & (state != State.TAKE)),
+            fetch.data.payload.eq(bus.data.payload),
+            bus.data.ready.eq(fetch.data.ready | (state == State.TAKE)),
+        ]
+        with m.If(state == State.ASK):
+            m.d.comb += [
+                bus.request.p.address.eq(self._address(part)), bus.request.p.last.eq(burst - 1)
+            ]  # fmt: skip
+
+        m.d.sync += self.done.eq(0)
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                # An offer is not taken back.
+                free = ~fetch.request.valid | bus.request.ready
+                with m.If(self.read & ~self.done & ~self.halt & free):
+                    m.d.sync += [state.eq(State.WAIT), part.eq(0), self.failed.eq(0)]
+            with m.Case(State.WAIT):
+                with m.If(self.halt):
+                    m.d.sync += state.eq(State.IDLE)
+                with m.Elif(self.quiet):
+                    m.d.sync += state.eq(State.ASK)
+            with m.Case(State.ASK):
+                with m.If(bus.request.ready):
+                    m.d.sync += state.eq(State.TAKE)
+            with m.Case(State.TAKE):
+                with m.If(bus.data.valid):
+                    self._take(m, part)
+                    with m.If(part[: exact_log2(burst)].all()):
+                        m.d.sync += state.eq(State.ASK)
+                    with m.If(part.all()):
+                        m.d.sync += [state.eq(State.IDLE), self.done.eq(1)]
+        return m
+
+    def _address(self, part: Signal) -> Value:
+        """Return the address of the beat that holds this part of the word."""
+        beat_bits = exact_log2(self.config.bus.data_bytes)
+        inside = Cat(part, self.address[len(part) + beat_bits :])
+        return Cat(Const(0, beat_bits), inside)
+
+    def _take(self, m: Module, part: Signal) -> None:
+        """Keep a beat, or what the word takes of it."""
+        data, error = self.bus.data.p.data, self.bus.data.p.error
+        if len(part):
+            new: Value = Cat(self.word, data)[len(data) :]
+        else:
+            new = data.word_select(self.address[2 : exact_log2(len(data) // 8)], 8 * READ_BYTES)
+        m.d.sync += [
+            self.word.eq(new), self.failed.eq(self.failed | error), part.eq(part + 1)
+        ]  # fmt: skip
