@@ -38,7 +38,7 @@ class BlocksPart:
         self.base = layer.base
         self.norms = layer.attention_norm, layer.output_norm
         (self.tokens, self.remaining, self.words, self.context, self.residual, self.bias,
-         self.chunk, self.count, self.weights, self.source, self.place) = writer.scratch  # fmt: skip
+         self.chunk, self.count, self.source, self.place, self.later) = writer.scratch  # fmt: skip
         wide = self.plan.wide_stride
         first = self.plan.head_tables
         # Each matrix: scales with bias, scales without, its norm.
@@ -56,6 +56,7 @@ class BlocksPart:
             writer.hold_loads(writer.attended)
         program.calc(self.words)
         program.calc(self.residual)
+        program.calc(self.later)
         if not plan.spill:
             program.calc(self.context)
         writer.read_header(self.count, Header.TOKEN_BLOCKS)
@@ -95,6 +96,14 @@ class BlocksPart:
 
     # -- what is not on the chip -------------------------------------------------------------
 
+    def _load_early(self) -> None:
+        """Load the slots that need not wait for the residual; those of the first block are there."""
+        writer, layout = self.writer, self.layout
+        with self.program.loop(count_register=self.later):
+            writer.load_slots(layout.head_slots, layout.early_slots, writer.slot,
+                              silent=self.plan.spill)  # fmt: skip
+        self.program.calc(self.later, immediate=1)
+
     def _load_residual(self) -> None:
         """Load the block's residual, token by token behind the STORE of the block before.
 
@@ -117,9 +126,9 @@ class BlocksPart:
         """Add the output matrix, head after head; the norm follows the last one by tokens."""
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         if not plan.resident:  # else all slots are loaded with the heads'
-            early = min(plan.slots, layout.block_slots)
-            writer.load_slots(layout.head_slots, early, writer.slot)
+            self._load_early()
             self._load_residual()
+            early = layout.early_slots
             writer.skip_slots(self.place, early)
             writer.load_slots(layout.head_slots + early, layout.block_slots - early, self.place)
             writer.meet(writer.restored, count=1)
@@ -132,31 +141,46 @@ class BlocksPart:
     def _output_spilt(self) -> None:
         """Do the same with a context that is loaded head by head.
 
-        As many heads' parts are on the chip as slots, and one goes with the other; ``place`` is
-        where the next one is, ``weights`` and ``source`` where it comes from. LOAD has its
-        instructions long before the array comes to those between them.
+        A part of it goes with each slot: ``place`` is where that of the next head is, ``source``
+        where the next one to be loaded comes from. The first ones are loaded before anything else
+        that LOAD has to wait for, the others when a part has been used.
         """
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        last = plan.shape.heads - 1
-        program.calc(self.weights, writer.layer)
+        heads, early = plan.shape.heads, layout.early_slots
+        end = plan.slots * plan.chunk_context
+        self._load_early()
+        self._load_residual()
         program.calc(self.source, self.residual)
         program.calc(self.place)
-        program.calc(self.bias)
-        self._load_head()
-        self._load_residual()
+        with program.loop(early):
+            self._load_context()
+            writer.advance(self.place, plan.chunk_context, end)
         if not plan.resident:
             writer.meet(writer.restored, count=1)
-        with program.loop(last):
-            self._add(self.output, plan.context, self.place)
-            writer.advance(self.place, plan.chunk_context, plan.slots * plan.chunk_context)
-            self._load_head()
-        self._add(self.output, plan.context, self.place, post_inner=writer.summed)
-        writer.load_slots(layout.head_slots + last + 1, 2 * plan.shape.chunks, writer.slot)
+        program.calc(self.bias)
+        program.calc(self.place)
+        with program.loop(
+            heads - early, counter=self.chunk, initial=writer.layer, step=layout.slot_bytes
+        ):  # fmt: skip
+            self._multiply_output()
+            writer.load_slots(layout.head_slots + early, 1, writer.slot, layer=self.chunk,
+                              silent=True)  # fmt: skip
+            self._load_context()
+            self._next_head(end)
+        with program.loop(early - 1):
+            self._multiply_output()
+            self._next_head(end)
+        self._multiply_output(post_inner=writer.summed)
+        writer.next_slot()
+        writer.load_slots(layout.head_slots + heads, 2 * plan.shape.chunks, writer.slot)
 
-    def _load_head(self) -> None:
-        """Load the next head's slot of the output matrix, and its context."""
+    def _multiply_output(self, post_inner: int | None = None) -> None:
+        """Add the output matrix for the head whose context is at ``place``."""
+        self._multiply(self.output, self.plan.context, self.place, post_inner=post_inner)
+
+    def _load_context(self) -> None:
+        """Load the context of one head to ``place``; its weights are there before."""
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        writer.load_slot(layout.head_slots, self.weights, writer.slot)
         program.load(
             LoadKind.ACTIVATION, address=writer.contexts, rows=0,
             row_stride=layout.token_bytes, elements=plan.head_steps, local=plan.context,
@@ -164,8 +188,13 @@ class BlocksPart:
             patches={"address": self.source, "rows": self.tokens, "local": self.place},
             post_outer=writer.arrived,
         )  # fmt: skip
-        program.calc(self.weights, self.weights, immediate=layout.slot_bytes)
         program.calc(self.source, self.source, immediate=layout.run_bytes)
+
+    def _next_head(self, end: int) -> None:
+        """Go on to the next slot, and the part of the context that goes with it."""
+        self.program.calc(self.bias, immediate=self.plan.wide_stride)
+        self.writer.next_slot()
+        self.writer.advance(self.place, self.plan.chunk_context, end)
 
     def _feed_forward(self) -> None:
         """Compute some hidden values after the other, and add the down matrix's part for them."""
@@ -178,6 +207,16 @@ class BlocksPart:
         self._add(self.down, plan.hidden, 0, wait_inner=writer.hidden, post_inner=writer.summed)
 
     def _add(
+        self, table: int, activation: int, offset: int, *,
+        wait_inner: int | None = None, post_inner: int | None = None,
+    ) -> None:  # fmt: skip
+        """Add a slot's product, and go on to the next slot."""
+        self._multiply(table, activation, offset, wait_inner=wait_inner, post_inner=post_inner)
+        if post_inner is None:
+            self.program.calc(self.bias, immediate=self.plan.wide_stride)
+        self.writer.next_slot()
+
+    def _multiply(
         self, table: int, activation: int, offset: int, *,
         wait_inner: int | None = None, post_inner: int | None = None,
     ) -> None:  # fmt: skip
@@ -197,9 +236,6 @@ class BlocksPart:
             token_stride=plan.wide_stride,
             patches={"tokens": self.tokens, "scale": self.bias}, post_inner=post_inner,
         )  # fmt: skip
-        if post_inner is None:
-            program.calc(self.bias, immediate=plan.wide_stride)
-        writer.next_slot()
 
     def _expand(self, table: int, offset: int, *, wait_inner: int | None = None) -> None:
         """Compute hidden words; ``offset`` is a register added to their scales."""

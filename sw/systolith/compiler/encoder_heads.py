@@ -73,10 +73,13 @@ class HeadsPart:
             elements=plan.block_tables, local=plan.head_tables,
             patches={"address": writer.layer}, wait_outer=writer.tables_free,
         )  # fmt: skip
-        if plan.resident and not plan.spill:
-            (local,) = self.scratch[:1]
-            writer.skip_slots(local, self.layout.head_slots)
-            writer.load_slots(self.layout.head_slots, self.layout.block_slots, local)
+        whole = plan.resident and not plan.spill
+        (local,) = self.scratch[:1]
+        writer.skip_slots(local, self.layout.head_slots)
+        writer.load_slots(
+            self.layout.head_slots, self.layout.block_slots if whole else self.layout.early_slots,
+            local, silent=plan.spill,
+        )  # fmt: skip
 
     def _await_stores(self) -> None:
         """Before the first scores: the layer before has stored the residual in their place."""

@@ -98,6 +98,11 @@ class EncoderLayout:
         return self.block_table + self._pad(size)
 
     @property
+    def early_slots(self) -> int:
+        """Slots that each block begins with: as many as the ring has, of the output matrix."""
+        return min(self.plan.slots, self.plan.shape.heads)
+
+    @property
     def layer_bytes(self) -> int:
         """Bytes from layer to layer."""
         return self.slots + (self.head_slots + self.block_slots) * self.slot_bytes

@@ -76,28 +76,23 @@ class EncoderWriter:
         """Read a word of the host's tables, ``counter`` bytes behind ``offset``."""
         self.program.read(target, counter, self.address("tables") + offset)
 
-    def load_slots(self, first: int, count: int, local: int) -> None:
+    def load_slots(
+        self, first: int, count: int, local: int, *, layer: int | None = None,
+        silent: bool = False,
+    ) -> None:  # fmt: skip
         """Load slots of the layer, by its numbers, from the ring's tile in register ``local`` on.
 
-        That is where the slots before them end.
+        That is where the slots before them end. ``layer`` is the register that says where the layer
+        is, if not the usual one. If ``silent``, nobody is told of each slot.
         """
         layout, plan, array = self.layout, self.plan, self.plan.config.array
-        per_tile = array.rows // plan.config.write_rows
         self.program.load(
-            LoadKind.OPERAND_ROWS, rows=count, elements=plan.slot * per_tile,
+            LoadKind.OPERAND_ROWS, rows=count,
+            elements=plan.slot * (array.rows // plan.config.write_rows),
             address=self.address("layers") + layout.slots + first * layout.slot_bytes,
             row_stride=layout.slot_bytes, local_stride=plan.slot, ring=(0, plan.ring),
-            patches={"address": self.layer, "local": local},
-            wait_inner=self.free, post_inner=self.arrived,
-        )  # fmt: skip
-
-    def load_slot(self, number: int, layer: int, local: int) -> None:
-        """Load one slot likewise, ``layer`` being a register as our own; nobody is told."""
-        layout, plan, array = self.layout, self.plan, self.plan.config.array
-        self.program.load(
-            LoadKind.OPERAND_ROWS, elements=plan.slot * (array.rows // plan.config.write_rows),
-            address=self.address("layers") + layout.slots + number * layout.slot_bytes,
-            ring=(0, plan.ring), patches={"address": layer, "local": local}, wait_inner=self.free,
+            patches={"address": self.layer if layer is None else layer, "local": local},
+            wait_inner=self.free, post_inner=None if silent else self.arrived,
         )  # fmt: skip
 
     def next_slot(self) -> None:
