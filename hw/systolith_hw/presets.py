@@ -47,7 +47,7 @@ PRESETS = {
         array=ArrayConfig(rows=16, columns=8),
         vector=VectorConfig(lanes=8),
         memory=MemoryConfig(
-            operand_tiles=1024, activation_words=4096, wide_words=3072, scale_words=1024,
+            operand_tiles=1024, activation_words=4096, wide_words=2048, scale_words=1024,
             program_instructions=256,
         ),
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),

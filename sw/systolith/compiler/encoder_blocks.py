@@ -97,7 +97,7 @@ class BlocksPart:
     # -- what is not on the chip -------------------------------------------------------------
 
     def _load_early(self) -> None:
-        """Load the slots that need not wait for the residual; those of the first block are there."""
+        """Load slots that need not wait for the residual; those of the first block are there."""
         writer, layout = self.writer, self.layout
         with self.program.loop(count_register=self.later):
             writer.load_slots(layout.head_slots, layout.early_slots, writer.slot,
@@ -120,6 +120,10 @@ class BlocksPart:
             wait_inner=writer.vacated, post_outer=writer.restored,
         )  # fmt: skip
 
+    def _await_residual(self) -> None:
+        if self.writer.restored is not None:
+            self.writer.meet(self.writer.restored, count=1)
+
     # -- matrices ----------------------------------------------------------------------------
 
     def _output(self) -> None:
@@ -131,7 +135,7 @@ class BlocksPart:
             early = layout.early_slots
             writer.skip_slots(self.place, early)
             writer.load_slots(layout.head_slots + early, layout.block_slots - early, self.place)
-            writer.meet(writer.restored, count=1)
+            self._await_residual()
         last, step = plan.shape.heads - 1, plan.head_queries
         program.calc(self.bias)
         with program.loop(last, counter=self.chunk, initial=self.context, step=step):
@@ -155,8 +159,7 @@ class BlocksPart:
         with program.loop(early):
             self._load_context()
             writer.advance(self.place, plan.chunk_context, end)
-        if not plan.resident:
-            writer.meet(writer.restored, count=1)
+        self._await_residual()
         program.calc(self.bias)
         program.calc(self.place)
         with program.loop(

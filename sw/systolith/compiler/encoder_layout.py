@@ -38,8 +38,8 @@ class EncoderLayout:
     tables : InputTables
         What the host writes for each run.
     regions : dict of Region
-        "tables", "identity", "unity", "norm", "words", "positions", "layers" and "tokens", which has
-        each token's residual, in the end the result, and its context if that is spilt.
+        "tables", "identity", "unity", "norm", "words", "positions", "layers" and "tokens": each
+        token's residual, in the end the result, and its context if that is spilt.
     """
 
     def __init__(self, plan: EncoderPlan) -> None:
