@@ -54,6 +54,7 @@ class BlocksPart:
             writer.hold_loads(writer.attended, register=self.count, wait_inner=writer.spilt)
         else:
             writer.hold_loads(writer.attended)
+        self._load_touched()
         program.calc(self.words)
         program.calc(self.residual)
         program.calc(self.later)
@@ -97,32 +98,25 @@ class BlocksPart:
     # -- what is not on the chip -------------------------------------------------------------
 
     def _load_early(self) -> None:
-        """Load slots that need not wait for the residual; those of the first block are there."""
-        writer, layout = self.writer, self.layout
+        """Load slots that need not wait for the residual, then that; the first block's are there.
+
+        It comes token by token behind the STORE of the block before.
+        """
+        writer, layout, plan = self.writer, self.layout, self.plan
         with self.program.loop(count_register=self.later):
             writer.load_slots(layout.head_slots, layout.early_slots, writer.slot,
-                              silent=self.plan.spill)  # fmt: skip
+                              silent=plan.spill)  # fmt: skip
+            if not plan.resident:
+                writer.load_residual(self.tokens, offset=self.residual)
         self.program.calc(self.later, immediate=1)
 
-    def _load_residual(self) -> None:
-        """Load the block's residual, token by token behind the STORE of the block before.
-
-        The array has waited for all that the layer before has stored.
-        """
-        writer, plan, layout = self.writer, self.plan, self.layout
-        if plan.resident:
-            return
-        self.program.load(
-            LoadKind.WIDE, address=writer.address("tokens"), rows=0,
-            row_stride=layout.token_bytes, elements=plan.wide_stride,
-            local_stride=plan.wide_stride,
-            patches={"address": self.residual, "rows": self.tokens},
-            wait_inner=writer.vacated, post_outer=writer.restored,
-        )  # fmt: skip
-
-    def _await_residual(self) -> None:
-        if self.writer.restored is not None:
-            self.writer.meet(self.writer.restored, count=1)
+    def _load_touched(self) -> None:
+        """Load the rest of the first block's residual, where scores have been."""
+        writer = self.writer
+        if not self.plan.resident:
+            writer.read_header(self.count, Header.TOUCHED)
+            with writer.unless_zero(self.count, self.chunk):
+                writer.load_residual(self.count, first=self.plan.untouched)
 
     # -- matrices ----------------------------------------------------------------------------
 
@@ -131,16 +125,21 @@ class BlocksPart:
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         if not plan.resident:  # else all slots are loaded with the heads'
             self._load_early()
-            self._load_residual()
             early = layout.early_slots
             writer.skip_slots(self.place, early)
             writer.load_slots(layout.head_slots + early, layout.block_slots - early, self.place)
-            self._await_residual()
-        last, step = plan.shape.heads - 1, plan.head_queries
+        heads, step = plan.shape.heads, plan.head_queries
         program.calc(self.bias)
-        with program.loop(last, counter=self.chunk, initial=self.context, step=step):
-            self._add(self.output, plan.context, self.chunk)
-        self._add(self.output, plan.context + last * step, self.context, post_inner=writer.summed)
+        self._add(
+            self.output, plan.context, self.context, wait_drain=writer.restored,
+            post_inner=writer.summed if heads == 1 else None,
+        )  # fmt: skip
+        if heads == 1:
+            return
+        with program.loop(heads - 2, counter=self.chunk, initial=self.context, step=step):
+            self._add(self.output, plan.context + step, self.chunk)
+        self._add(self.output, plan.context + (heads - 1) * step, self.context,
+                  post_inner=writer.summed)  # fmt: skip
 
     def _output_spilt(self) -> None:
         """Do the same with a context that is loaded head by head.
@@ -153,33 +152,47 @@ class BlocksPart:
         heads, early = plan.shape.heads, layout.early_slots
         end = plan.slots * plan.chunk_context
         self._load_early()
-        self._load_residual()
         program.calc(self.source, self.residual)
         program.calc(self.place)
         with program.loop(early):
             self._load_context()
             writer.advance(self.place, plan.chunk_context, end)
-        self._await_residual()
         program.calc(self.bias)
         program.calc(self.place)
+        self._multiply_output(
+            wait_drain=writer.restored, post_inner=writer.summed if heads == 1 else None
+        )
+        if heads > early:
+            self._load_head(early, writer.layer)
+        self._next_head(end)
+        loading = max(0, heads - early - 1)
         with program.loop(
-            heads - early, counter=self.chunk, initial=writer.layer, step=layout.slot_bytes
+            loading, counter=self.chunk, initial=writer.layer, step=layout.slot_bytes
         ):  # fmt: skip
             self._multiply_output()
-            writer.load_slots(layout.head_slots + early, 1, writer.slot, layer=self.chunk,
-                              silent=True)  # fmt: skip
-            self._load_context()
+            self._load_head(early + 1, self.chunk)
             self._next_head(end)
-        with program.loop(early - 1):
+        with program.loop(max(0, heads - loading - 2)):
             self._multiply_output()
             self._next_head(end)
-        self._multiply_output(post_inner=writer.summed)
-        writer.next_slot()
+        if heads > 1:
+            self._multiply_output(post_inner=writer.summed)
+            writer.next_slot()
         writer.load_slots(layout.head_slots + heads, 2 * plan.shape.chunks, writer.slot)
 
-    def _multiply_output(self, post_inner: int | None = None) -> None:
+    def _load_head(self, number: int, layer: int) -> None:
+        """Load the weights and the context of a head to where those just used are."""
+        writer = self.writer
+        writer.load_slots(self.layout.head_slots + number, 1, writer.slot, layer=layer,
+                          silent=True)  # fmt: skip
+        self._load_context()
+
+    def _multiply_output(
+        self, *, wait_drain: int | None = None, post_inner: int | None = None
+    ) -> None:
         """Add the output matrix for the head whose context is at ``place``."""
-        self._multiply(self.output, self.plan.context, self.place, post_inner=post_inner)
+        self._multiply(self.output, self.plan.context, self.place, wait_drain=wait_drain,
+                       post_inner=post_inner)  # fmt: skip
 
     def _load_context(self) -> None:
         """Load the context of one head to ``place``; its weights are there before."""
@@ -210,20 +223,23 @@ class BlocksPart:
         self._add(self.down, plan.hidden, 0, wait_inner=writer.hidden, post_inner=writer.summed)
 
     def _add(
-        self, table: int, activation: int, offset: int, *,
-        wait_inner: int | None = None, post_inner: int | None = None,
+        self, table: int, activation: int, offset: int, *, wait_inner: int | None = None,
+        wait_drain: int | None = None, post_inner: int | None = None,
     ) -> None:  # fmt: skip
         """Add a slot's product, and go on to the next slot."""
-        self._multiply(table, activation, offset, wait_inner=wait_inner, post_inner=post_inner)
+        self._multiply(table, activation, offset, wait_inner=wait_inner, wait_drain=wait_drain,
+                       post_inner=post_inner)  # fmt: skip
         if post_inner is None:
             self.program.calc(self.bias, immediate=self.plan.wide_stride)
         self.writer.next_slot()
 
     def _multiply(
-        self, table: int, activation: int, offset: int, *,
-        wait_inner: int | None = None, post_inner: int | None = None,
+        self, table: int, activation: int, offset: int, *, wait_inner: int | None = None,
+        wait_drain: int | None = None, post_inner: int | None = None,
     ) -> None:  # fmt: skip
         """Add a slot's product with words from ``activation`` plus a register on.
+
+        The array takes ``wait_inner`` for each token, the vector unit ``wait_drain``.
 
         The first one of a matrix brings the bias; ``bias`` is what the scales of others are behind.
         """
@@ -237,7 +253,8 @@ class BlocksPart:
         program.drain(
             DrainKind.WIDE, accumulate=True, tiles=plan.tiles, tokens=0, scale=table,
             token_stride=plan.wide_stride,
-            patches={"tokens": self.tokens, "scale": self.bias}, post_inner=post_inner,
+            patches={"tokens": self.tokens, "scale": self.bias},
+            wait_inner=wait_drain, post_inner=post_inner,
         )  # fmt: skip
 
     def _expand(self, table: int, offset: int, *, wait_inner: int | None = None) -> None:

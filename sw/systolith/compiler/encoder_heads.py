@@ -81,13 +81,20 @@ class HeadsPart:
             local, silent=plan.spill,
         )  # fmt: skip
 
+        if writer.caught_up is not None:
+            rows, flag = self.scratch[:2]
+            writer.hold_loads(writer.caught_up)
+            writer.read_header(rows, Header.UNTOUCHED)
+            with writer.unless_zero(rows, flag):
+                writer.load_residual(rows)
+
     def _await_stores(self) -> None:
         """Before the first scores: the layer before has stored the residual in their place."""
-        writer, program = self.writer, self.program
+        writer = self.writer
         if writer.stored is not None:
-            with program.loop(count_register=writer.stores):
-                writer.meet(writer.stored, count=1)
-            program.calc(writer.stores)
+            with writer.unless_zero(writer.stores, self.scratch[0]):
+                writer.meet(writer.stored, register=writer.stores, post=writer.caught_up)
+            self.program.calc(writer.stores)
 
     @property
     def _context_step(self) -> int:

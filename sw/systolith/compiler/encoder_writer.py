@@ -1,5 +1,8 @@
 """What the parts of an encoder's program share: resources, and idioms of several instructions."""
 
+import contextlib
+from collections.abc import Iterator
+
 from systolith_hw.isa import DrainKind, LoadKind, Register
 
 from ..program import Program
@@ -50,10 +53,12 @@ class EncoderWriter:
         self.attended = semaphore("the context of all is there")
         self.hidden = semaphore("a token's hidden words are there")
         self.finished = semaphore("a block's words for the next layer are there")
-        self.to_store = self.stored = self.vacated = self.restored = self.spilt = None
+        self.to_store = self.stored = self.caught_up = None
+        self.vacated = self.restored = self.spilt = None
         if not self.plan.resident:
             self.to_store = semaphore("a token's residual is there")
             self.stored = semaphore("a block's residual is in external memory")
+            self.caught_up = semaphore("all blocks' residuals are in external memory")
             self.vacated = semaphore("the place of a token's residual is free")
             self.restored = semaphore("a token's residual has come back")
         if self.plan.spill:
@@ -67,6 +72,27 @@ class EncoderWriter:
     def contexts(self) -> int:
         """Where the first token's spilt context begins, in external memory."""
         return self.address("tokens") + self.layout.residual_bytes
+
+    def load_residual(self, rows: int, *, first: int = 0, offset: int | None = None) -> None:
+        """Load the residual of ``rows``, a register, tokens behind a block's ``first``.
+
+        ``offset`` is the register that says where the block is, if it is not the first one.
+        """
+        plan, layout = self.plan, self.layout
+        patches = {"rows": rows} if offset is None else {"rows": rows, "address": offset}
+        self.program.load(
+            LoadKind.WIDE, address=self.address("tokens") + first * layout.token_bytes, rows=0,
+            row_stride=layout.token_bytes, elements=plan.wide_stride,
+            local=first * plan.wide_stride, local_stride=plan.wide_stride, patches=patches,
+            wait_inner=self.vacated, post_inner=self.restored,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def unless_zero(self, register: int, scratch: int) -> Iterator[None]:
+        """Skip what the ``with`` block appends if a register is zero."""
+        self.program.minimum(scratch, 0, register, 1)
+        with self.program.loop(count_register=scratch):
+            yield
 
     def read_header(self, target: int, word: Header) -> None:
         """Read a word that the host wrote in front of its tables."""
