@@ -145,57 +145,55 @@ class BlocksPart:
         """Do the same with a context that is loaded head by head.
 
         A part of it goes with each slot: ``place`` is where that of the next head is, ``source``
-        where the next one to be loaded comes from. The first ones are loaded before anything else
-        that LOAD has to wait for, the others when a part has been used.
+        where the next one to be loaded comes from. It is loaded while the array is busy with the
+        head before, and then the slot that follows in the place of that head's.
         """
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         heads, early = plan.shape.heads, layout.early_slots
-        end = plan.slots * plan.chunk_context
         self._load_early()
         program.calc(self.source, self.residual)
         program.calc(self.place)
-        with program.loop(early):
-            self._load_context()
-            writer.advance(self.place, plan.chunk_context, end)
         program.calc(self.bias)
-        program.calc(self.place)
-        self._multiply_output(
-            wait_drain=writer.restored, post_inner=writer.summed if heads == 1 else None
-        )
-        if heads > early:
-            self._load_head(early, writer.layer)
-        self._next_head(end)
+        self._load_context()
+        last = writer.summed if heads == 1 else None
+        self._multiply_output(wait_drain=writer.restored, post_inner=last)
+        if heads > 1:
+            self._load_next(early if heads > early else None, writer.layer)
         loading = max(0, heads - early - 1)
         with program.loop(
             loading, counter=self.chunk, initial=writer.layer, step=layout.slot_bytes
         ):  # fmt: skip
             self._multiply_output()
-            self._load_head(early + 1, self.chunk)
-            self._next_head(end)
+            self._load_next(early + 1, self.chunk)
         with program.loop(max(0, heads - loading - 2)):
             self._multiply_output()
-            self._next_head(end)
+            self._load_next(None, 0)
         if heads > 1:
             self._multiply_output(post_inner=writer.summed)
-            writer.next_slot()
+        writer.next_slot()
         writer.load_slots(layout.head_slots + heads, 2 * plan.shape.chunks, writer.slot)
 
-    def _load_head(self, number: int, layer: int) -> None:
-        """Load the weights and the context of a head to where those just used are."""
-        writer = self.writer
-        writer.load_slots(self.layout.head_slots + number, 1, writer.slot, layer=layer,
-                          silent=True)  # fmt: skip
-        self._load_context()
+    def _load_next(self, number: int | None, layer: int) -> None:
+        """Go on to the next head, loading its context, and maybe a slot of a later one.
 
-    def _multiply_output(
-        self, *, wait_drain: int | None = None, post_inner: int | None = None
-    ) -> None:
-        """Add the output matrix for the head whose context is at ``place``."""
-        self._multiply(self.output, self.plan.context, self.place, wait_drain=wait_drain,
-                       post_inner=post_inner)  # fmt: skip
+        That takes the place of the head's before; ``layer`` is the register that says where it is.
+        """
+        writer, plan, layout = self.writer, self.plan, self.layout
+        end = plan.slots * plan.chunk_context
+        self.program.calc(self.bias, immediate=plan.wide_stride)
+        writer.advance(self.place, plan.chunk_context, end)
+        # In a ring of one slot that of the next head must be there before its context is.
+        if plan.slots > 1:
+            self._load_context()
+        if number is not None:
+            writer.load_slots(layout.head_slots + number, 1, writer.slot, layer=layer,
+                              silent=True)  # fmt: skip
+        if plan.slots == 1:
+            self._load_context()
+        writer.next_slot()
 
     def _load_context(self) -> None:
-        """Load the context of one head to ``place``; its weights are there before."""
+        """Load the context of a head to ``place``."""
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         program.load(
             LoadKind.ACTIVATION, address=writer.contexts, rows=0,
@@ -206,11 +204,12 @@ class BlocksPart:
         )  # fmt: skip
         program.calc(self.source, self.source, immediate=layout.run_bytes)
 
-    def _next_head(self, end: int) -> None:
-        """Go on to the next slot, and the part of the context that goes with it."""
-        self.program.calc(self.bias, immediate=self.plan.wide_stride)
-        self.writer.next_slot()
-        self.writer.advance(self.place, self.plan.chunk_context, end)
+    def _multiply_output(
+        self, *, wait_drain: int | None = None, post_inner: int | None = None
+    ) -> None:
+        """Add the output matrix for the head whose context is at ``place``."""
+        self._multiply(self.output, self.plan.context, self.place, wait_drain=wait_drain,
+                       post_inner=post_inner)  # fmt: skip
 
     def _feed_forward(self) -> None:
         """Compute some hidden values after the other, and add the down matrix's part for them."""
