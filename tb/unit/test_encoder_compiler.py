@@ -74,7 +74,7 @@ def test_short_rings(slots):
          "array.window": 20},
         {"array.mantissa_bits": 16, "array.window": 9, "bus.data_bytes": 1, "vector.lanes": 8},
         {"vector.lanes": 1, "vector.rows": 8},
-        {"array.window": 8, "sequencer.queue_depth": 2},
+        {"array.window": 8, "sequencer.queue_depth": 4},
         {"sequencer.queue_depth": 16, "bus.data_bytes": 128},
     ],
 )  # fmt: skip
@@ -113,7 +113,7 @@ def test_minilm_fits(name, tokens, resident):
         ({"memory.activation_words": 100}, 32, "activation_words .* lower the tokens to [123];?"),
         ({"memory.scale_words": 512}, 32, "memory.scale_words must be at least 667, 155 more"),
         ({"memory.wide_words": 30}, 32, "memory.wide_words must be"),
-        ({"sequencer.queue_depth": 1}, 32, "a sequencer.queue_depth of at least 2"),
+        ({"sequencer.queue_depth": 1}, 32, "a sequencer.queue_depth of at least 4"),
         ({"array.rows": 64, "array.output_depth": 80}, 32, "a head of 32 features is no multiple"),
         ({"array.max_k": 256}, 32, "array.max_k must be at least 384"),
         ({}, 0, "tokens must be at least 1"),
