@@ -69,6 +69,13 @@ def test_another_configuration(raw, tmp_path):
         ModelImage.load(path, other)
 
 
+def test_another_compiler(encoder):
+    image = encoder.image("a model")
+    image = ModelImage({**image.manifest, "compiler": "older"}, image.parts, image.config_hash)
+    with pytest.raises(ImageError, match="another version's of this software"):
+        CompiledEncoder.from_image(image, CONFIG, "a model")
+
+
 def test_another_model(raw):
     image = ModelImage.from_bytes(raw, CONFIG)
     with pytest.raises(ImageError, match="the image is of a model, not of another"):
