@@ -12,7 +12,9 @@ from systolith_sim.vector.row import Factor
 
 from .machine_bench import instructions
 
-CONFIG = PRESETS["small"]
+CONFIG = PRESETS["small"].replace({
+    "memory.wide_words": 512, "memory.scale_words": 512, "memory.program_instructions": 128,
+})  # fmt: skip
 
 
 def one(append, config=CONFIG) -> dict[str, int]:
