@@ -39,7 +39,9 @@ PRESETS = {
     "small": Config(
         array=ArrayConfig(rows=8, columns=8),
         vector=VectorConfig(lanes=4),
-        memory=MemoryConfig(activation_words=4096, wide_words=2048, scale_words=1536),
+        memory=MemoryConfig(
+            activation_words=4096, wide_words=2048, scale_words=1536, program_instructions=256
+        ),
         device="ecp5-45k",
     ),
     # ULX3S-85F: 128 multipliers fed from its 16-bit SDRAM.
@@ -47,7 +49,8 @@ PRESETS = {
         array=ArrayConfig(rows=16, columns=8),
         vector=VectorConfig(lanes=8),
         memory=MemoryConfig(
-            operand_tiles=1024, activation_words=4096, wide_words=2048, scale_words=1024
+            operand_tiles=1024, activation_words=4096, wide_words=2048, scale_words=1024,
+            program_instructions=256,
         ),
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
         device="ecp5-85k",

@@ -1,8 +1,10 @@
 """Encoders on the hardware: compile, write the inputs, run, read the results."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from systolith_hw.isa import Register
 from systolith_hw.tables import FRACTION
 from systolith_sim.machine import Machine
 from systolith_sim.transformer.model import EncoderModel
+from systolith_sim.verilator import digest
 
 from .compiler.encoder_fit import plan_encoder
 from .compiler.encoder_layout import EncoderLayout
@@ -21,9 +24,16 @@ from .compiler.encoder_shape import EncoderShape
 from .image import ImageError
 from .model_image import ModelImage
 
-__all__ = ["CompiledEncoder", "EncoderResult", "MachineEncoder"]
+__all__ = ["CompiledEncoder", "EncoderResult", "MachineEncoder", "compiler_version"]
 
 Sentences = Sequence[Sequence[int]]
+
+
+@functools.cache
+def compiler_version() -> str:
+    """Return what changes whenever the compiler does: images of another one mean nothing to it."""
+    sources = sorted((Path(__file__).parent / "compiler").glob("encoder_*.py"))
+    return digest(*(source.read_bytes() for source in sources))
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class CompiledEncoder:
         }
         manifest = {
             "model": model, "shape": dataclasses.asdict(self.plan.shape), "plan": plan,
-            "program": self.program,
+            "program": self.program, "compiler": compiler_version(),
         }  # fmt: skip
         return ModelImage(manifest, self.parts, self.plan.config.hash)
 
@@ -114,10 +124,12 @@ class CompiledEncoder:
         Raises
         ------
         ImageError
-            If it is of another model.
+            If it is of another model, or another compiler's.
         """
         if image.manifest["model"] != model:
             raise ImageError(f"the image is of {image.manifest['model']}, not of {model}")
+        if image.manifest["compiler"] != compiler_version():
+            raise ImageError("the image is another version's of this software; compile it again")
         shape = EncoderShape(**image.manifest["shape"])
         plan = EncoderPlan(config=config, shape=shape, **image.manifest["plan"])
         return cls(EncoderLayout(plan), image.manifest["program"], dict(image.parts))

@@ -12,7 +12,7 @@ from systolith_sim.verilator import cache_directory
 
 from .compiler.encoder_fit import plan_encoder
 from .compiler.encoder_shape import EncoderShape
-from .encoder import CompiledEncoder, MachineEncoder
+from .encoder import CompiledEncoder, MachineEncoder, compiler_version
 from .model_image import ModelImage
 from .models.minilm import MAX_TOKENS, MiniLM
 from .models.quantized import MINILM_NAME, quantize_minilm
@@ -91,7 +91,7 @@ def compile_minilm(
         If the image is damaged, or not for this configuration.
     """
     progress = progress or Progress()
-    name = f"minilm-{config.hash:08x}-{tokens}.sltm"
+    name = f"minilm-{config.hash:08x}-{tokens}-{compiler_version()[:8]}.sltm"
     path = path or cache_directory() / "images" / name
     if path.exists():
         return CompiledEncoder.from_image(ModelImage.load(path, config), config, MINILM_NAME)

@@ -24,7 +24,10 @@ TINY = PRESETS["tiny"].replace({
 
 CONFIGS = {
     "tiny": TINY,
-    "small": PRESETS["small"].replace({"memory.operand_tiles": 100}),
+    "small": PRESETS["small"].replace({
+        "memory.operand_tiles": 100, "memory.wide_words": 512, "memory.scale_words": 512,
+        "memory.program_instructions": 128,
+    }),
     "ulx3s": PRESETS["ulx3s"].replace({"memory.operand_tiles": 90, "memory.scale_words": 6}),
     "flat": PRESETS["small"].replace({
         "array.rows": 4, "array.columns": 16, "vector.lanes": 4, "bus.data_bytes": 32,

@@ -57,6 +57,7 @@ def test_memories_are_near_their_row():
 
 def test_the_grid_is_the_devices():
     grid, device = PARTS["ecp5-85k"].grid, DEVICES["ecp5-85k"]
+    assert grid is not None
     assert grid.multipliers == device.multipliers
     assert len(grid.memories()) == device.blocks
 

@@ -211,7 +211,7 @@ def test_long_outputs_take_several_runs(port):
         ((1, 1024, 8), {"memory.operand_tiles": 100}, {},
          ("k 1024 is too large: memory.operand_tiles must be at least 128 for one group of "
           "weights, not 100; lower k to 800, or raise memory.operand_tiles")),
-        ((64, 8, 512), {}, {"out": "wide"},
+        ((64, 8, 512), {"memory.wide_words": 512}, {"out": "wide"},
          ("m 64 and n 512 are too large: memory.wide_words must be at least 8192 for the results, "
           "not 512; lower m to 4 or n to 32, or choose another out")),
         ((64, 8, 512), {}, {"out": "activation"},

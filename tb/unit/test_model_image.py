@@ -11,7 +11,7 @@ from systolith_hw.presets import preset
 
 from .encoder_bench import random_model
 
-CONFIG = preset("ulx3s")
+CONFIG = preset("ulx3s").replace({"vector.rows": 64})
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,18 @@ def test_refusals(raw):
 
 
 def test_another_configuration(raw, tmp_path):
-    other = preset("small")
+    other = preset("small").replace({"vector.rows": 64})
     path = tmp_path / "image"
     path.write_bytes(raw)
     with pytest.raises(ImageError, match=f"image: the image is for .*{CONFIG.hash:#010x}"):
         ModelImage.load(path, other)
+
+
+def test_another_compiler(encoder):
+    image = encoder.image("a model")
+    image = ModelImage({**image.manifest, "compiler": "older"}, image.parts, image.config_hash)
+    with pytest.raises(ImageError, match="another version's of this software"):
+        CompiledEncoder.from_image(image, CONFIG, "a model")
 
 
 def test_another_model(raw):

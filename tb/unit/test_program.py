@@ -14,6 +14,7 @@ from .machine_bench import instructions
 
 CONFIG = PRESETS["small"].replace({
     "vector.rows": 64, "memory.wide_words": 512, "memory.scale_words": 512,
+    "memory.program_instructions": 128,
 })  # fmt: skip
 
 

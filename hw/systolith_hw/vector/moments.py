@@ -44,7 +44,7 @@ class Moments(wiring.Component):
         "generic", "ecp5" or "ice40": for the multipliers.
     multipliers : bool
         Square with a multiplier in each lane, as mantissas of more than 8 bits always are; else
-        with 70 LUTs.
+        with some 50 LUTs.
 
     Members
     -------

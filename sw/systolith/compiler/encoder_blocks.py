@@ -10,39 +10,22 @@ its bias::
     row                                     norm                                      norm
 """
 
-from systolith_hw.isa import DrainFunction, DrainKind, LoadKind, Register, StoreKind
+from systolith_hw.isa import DrainFunction, DrainKind, Register, StoreKind
 from systolith_sim.transformer.encoder import EncoderLayer, Norm
 
-from ..program import Patches
+from .encoder_output import OutputPart, patches
 from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 
 __all__ = ["BlocksPart"]
 
 
-class BlocksPart:
-    """Append what follows the context of all heads of a layer.
-
-    Parameters
-    ----------
-    writer : EncoderWriter
-    layer : EncoderLayer
-        Any: what the instructions hold is the same in all.
-    """
+class BlocksPart(OutputPart):
+    """Append what follows the context of all heads of a layer."""
 
     def __init__(self, writer: EncoderWriter, layer: EncoderLayer) -> None:
-        self.writer = writer
-        self.plan = writer.plan
-        self.layout = writer.layout
-        self.program = writer.program
-        self.base = layer.base
+        super().__init__(writer, layer)
         self.norms = layer.attention_norm, layer.output_norm
-        (self.tokens, self.remaining, self.words, self.context, self.residual, self.bias,
-         self.chunk, self.count, self.weights, self.source, self.place) = writer.scratch  # fmt: skip
-        wide = self.plan.wide_stride
-        first = self.plan.head_tables
-        # Each matrix: scales with bias, scales without, its norm.
-        self.output, self.down = first, first + 3 * wide
 
     def append(self) -> None:
         """Append the instructions."""
@@ -54,8 +37,10 @@ class BlocksPart:
             writer.hold_loads(writer.attended, register=self.count, wait_inner=writer.spilt)
         else:
             writer.hold_loads(writer.attended)
+        self._load_touched()
         program.calc(self.words)
         program.calc(self.residual)
+        program.calc(self.later)
         if not plan.spill:
             program.calc(self.context)
         writer.read_header(self.count, Header.TOKEN_BLOCKS)
@@ -66,14 +51,19 @@ class BlocksPart:
             self._block()
         writer.meet(writer.finished, register=self.count, post=writer.tables_free)
 
+    def _load_touched(self) -> None:
+        """Load the rest of the first block's residual, where scores have been."""
+        writer = self.writer
+        if not self.plan.resident:
+            writer.read_header(self.count, Header.TOUCHED)
+            with writer.unless_zero(self.count, self.chunk):
+                writer.load_residual(self.count, first=self.plan.untouched)
+
     def _block(self) -> None:
         """Append one block of tokens."""
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         program.minimum(self.tokens, 0, self.remaining, plan.token_block)
-        if plan.spill:
-            self._output_spilt()
-        else:
-            self._output()
+        self._add_output()
         self._norm(self.norms[0], self.output, post_inner=writer.normed)
         self._feed_forward()
         self._norm(self.norms[1], self.down, post_inner=writer.to_store,
@@ -93,80 +83,6 @@ class BlocksPart:
         for register, step in steps.items():
             program.calc(register, register, immediate=plan.token_block * step)
 
-    # -- what is not on the chip -------------------------------------------------------------
-
-    def _load_residual(self) -> None:
-        """Load the block's residual, token by token behind the STORE of the block before.
-
-        The array has waited for all that the layer before has stored.
-        """
-        writer, plan, layout = self.writer, self.plan, self.layout
-        if plan.resident:
-            return
-        self.program.load(
-            LoadKind.WIDE, address=writer.address("tokens"), rows=0,
-            row_stride=layout.token_bytes, elements=plan.wide_stride,
-            local_stride=plan.wide_stride,
-            patches={"address": self.residual, "rows": self.tokens},
-            wait_inner=writer.vacated, post_outer=writer.restored,
-        )  # fmt: skip
-
-    # -- matrices ----------------------------------------------------------------------------
-
-    def _output(self) -> None:
-        """Add the output matrix, head after head; the norm follows the last one by tokens."""
-        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        if not plan.resident:  # else all slots are loaded with the heads'
-            early = min(plan.slots, layout.block_slots)
-            writer.load_slots(layout.head_slots, early, writer.slot)
-            self._load_residual()
-            writer.skip_slots(self.place, early)
-            writer.load_slots(layout.head_slots + early, layout.block_slots - early, self.place)
-            writer.meet(writer.restored, count=1)
-        last, step = plan.shape.heads - 1, plan.head_queries
-        program.calc(self.bias)
-        with program.loop(last, counter=self.chunk, initial=self.context, step=step):
-            self._add(self.output, plan.context, self.chunk)
-        self._add(self.output, plan.context + last * step, self.context, post_inner=writer.summed)
-
-    def _output_spilt(self) -> None:
-        """Do the same with a context that is loaded head by head.
-
-        As many heads' parts are on the chip as slots, and one goes with the other; ``place`` is
-        where the next one is, ``weights`` and ``source`` where it comes from. LOAD has its
-        instructions long before the array comes to those between them.
-        """
-        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        last = plan.shape.heads - 1
-        program.calc(self.weights, writer.layer)
-        program.calc(self.source, self.residual)
-        program.calc(self.place)
-        program.calc(self.bias)
-        self._load_head()
-        self._load_residual()
-        if not plan.resident:
-            writer.meet(writer.restored, count=1)
-        with program.loop(last):
-            self._add(self.output, plan.context, self.place)
-            writer.advance(self.place, plan.chunk_context, plan.slots * plan.chunk_context)
-            self._load_head()
-        self._add(self.output, plan.context, self.place, post_inner=writer.summed)
-        writer.load_slots(layout.head_slots + last + 1, 2 * plan.shape.chunks, writer.slot)
-
-    def _load_head(self) -> None:
-        """Load the next head's slot of the output matrix, and its context."""
-        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        writer.load_slot(layout.head_slots, self.weights, writer.slot)
-        program.load(
-            LoadKind.ACTIVATION, address=writer.contexts, rows=0,
-            row_stride=layout.token_bytes, elements=plan.head_steps, local=plan.context,
-            local_stride=plan.head_steps,
-            patches={"address": self.source, "rows": self.tokens, "local": self.place},
-            post_outer=writer.arrived,
-        )  # fmt: skip
-        program.calc(self.weights, self.weights, immediate=layout.slot_bytes)
-        program.calc(self.source, self.source, immediate=layout.run_bytes)
-
     def _feed_forward(self) -> None:
         """Compute some hidden values after the other, and add the down matrix's part for them."""
         writer, plan, program = self.writer, self.plan, self.program
@@ -176,30 +92,6 @@ class BlocksPart:
             self._add(self.down, plan.hidden, 0, wait_inner=writer.hidden)
             self._expand(plan.head_scales, self.chunk)
         self._add(self.down, plan.hidden, 0, wait_inner=writer.hidden, post_inner=writer.summed)
-
-    def _add(
-        self, table: int, activation: int, offset: int, *,
-        wait_inner: int | None = None, post_inner: int | None = None,
-    ) -> None:  # fmt: skip
-        """Add a slot's product with words from ``activation`` plus a register on.
-
-        The first one of a matrix brings the bias; ``bias`` is what the scales of others are behind.
-        """
-        writer, plan, program = self.writer, self.plan, self.program
-        program.matmul(
-            steps=plan.head_steps, tiles=plan.tiles, tokens=0, ring=(0, plan.ring),
-            activation=activation,
-            patches=_patches(tokens=self.tokens, operand=writer.slot, activation=offset),
-            wait_outer=writer.arrived, post_outer=writer.free, wait_inner=wait_inner,
-        )  # fmt: skip
-        program.drain(
-            DrainKind.WIDE, accumulate=True, tiles=plan.tiles, tokens=0, scale=table,
-            token_stride=plan.wide_stride,
-            patches={"tokens": self.tokens, "scale": self.bias}, post_inner=post_inner,
-        )  # fmt: skip
-        if post_inner is None:
-            program.calc(self.bias, immediate=plan.wide_stride)
-        writer.next_slot()
 
     def _expand(self, table: int, offset: int, *, wait_inner: int | None = None) -> None:
         """Compute hidden words; ``offset`` is a register added to their scales."""
@@ -212,7 +104,7 @@ class BlocksPart:
         program.drain(
             DrainKind.ACTIVATION, function=DrainFunction.GELU, tiles=plan.head_tiles, tokens=0,
             scale=plan.up_table + table, destination=plan.hidden, token_stride=plan.head_steps,
-            exponent_base=self.base, patches=_patches(tokens=self.tokens, scale=offset),
+            exponent_base=self.base, patches=patches(tokens=self.tokens, scale=offset),
             post_inner=writer.hidden,
         )  # fmt: skip
         writer.next_slot()
@@ -229,8 +121,3 @@ class BlocksPart:
             patches={"tokens": self.tokens, "destination": self.words},
             wait_inner=writer.summed, post_outer=post_outer, post_inner=post_inner,
         )  # fmt: skip
-
-
-def _patches(**registers: int) -> Patches:
-    """Return patches without those of register 0, which would add nothing."""
-    return {name: register for name, register in registers.items() if register}

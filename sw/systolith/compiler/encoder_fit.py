@@ -68,8 +68,13 @@ def _best(
 
 
 def _cost(plan: EncoderPlan) -> tuple[int, bool, int]:
-    """Order plans; weights are by far the most that is loaded."""
-    return -(-plan.tokens // plan.token_block), plan.spill, -plan.row_block
+    """Order plans; weights are by far the most that is loaded.
+
+    Large blocks of rows are issued with less haste; but if the residual does not stay on the chip,
+    it comes back the later, the more of its place the scores take.
+    """
+    rows = abs(plan.row_block - (ROW_BLOCKS[0] if plan.resident else ROW_BLOCKS[1]))
+    return -(-plan.tokens // plan.token_block), plan.spill, rows
 
 
 def _largest(

@@ -67,24 +67,32 @@ class HeadsPart:
 
     def _look_ahead(self) -> None:
         """Load what comes behind the context, as far as places are free by then."""
-        writer, plan = self.writer, self.plan
+        writer, plan, layout = self.writer, self.plan, self.layout
+        rows, flag, local = self.scratch[:3]
+        if writer.caught_up is not None:
+            writer.hold_loads(writer.caught_up)
+            writer.read_header(rows, Header.UNTOUCHED)
+            with writer.unless_zero(rows, flag):
+                writer.load_residual(rows)
         self.program.load(
-            LoadKind.SCALE, address=writer.address("layers") + self.layout.block_table,
+            LoadKind.SCALE, address=writer.address("layers") + layout.block_table,
             elements=plan.block_tables, local=plan.head_tables,
             patches={"address": writer.layer}, wait_outer=writer.tables_free,
         )  # fmt: skip
-        if plan.resident and not plan.spill:
-            (local,) = self.scratch[:1]
-            writer.skip_slots(local, self.layout.head_slots)
-            writer.load_slots(self.layout.head_slots, self.layout.block_slots, local)
+        whole = plan.resident and not plan.spill
+        writer.skip_slots(local, layout.head_slots)
+        writer.load_slots(
+            layout.head_slots, layout.block_slots if whole else layout.early_slots, local,
+            silent=plan.spill,
+        )  # fmt: skip
 
     def _await_stores(self) -> None:
         """Before the first scores: the layer before has stored the residual in their place."""
-        writer, program = self.writer, self.program
+        writer = self.writer
         if writer.stored is not None:
-            with program.loop(count_register=writer.stores):
-                writer.meet(writer.stored, count=1)
-            program.calc(writer.stores)
+            with writer.unless_zero(writer.stores, self.scratch[0]):
+                writer.meet(writer.stored, register=writer.stores, post=writer.caught_up)
+            self.program.calc(writer.stores)
 
     @property
     def _context_step(self) -> int:

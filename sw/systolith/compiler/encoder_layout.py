@@ -38,8 +38,8 @@ class EncoderLayout:
     tables : InputTables
         What the host writes for each run.
     regions : dict of Region
-        "tables", "identity", "unity", "norm", "words", "positions", "layers" and "tokens", which has
-        each token's residual, in the end the result, and its context if that is spilt.
+        "tables", "identity", "unity", "norm", "words", "positions", "layers" and "tokens": each
+        token's residual, in the end the result, and its context if that is spilt.
     """
 
     def __init__(self, plan: EncoderPlan) -> None:
@@ -96,6 +96,11 @@ class EncoderLayout:
         """Byte of a layer where its slots begin."""
         size = self.plan.block_tables * self.config.scale_word_bytes
         return self.block_table + self._pad(size)
+
+    @property
+    def early_slots(self) -> int:
+        """Slots that each block begins with: as many as the ring has, of the output matrix."""
+        return min(self.plan.slots, self.plan.shape.heads)
 
     @property
     def layer_bytes(self) -> int:

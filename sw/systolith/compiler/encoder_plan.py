@@ -218,8 +218,17 @@ class EncoderPlan:
 
     @property
     def scores(self) -> int:
-        """Where the scores of two heads begin: behind the residual, unless that is elsewhere."""
-        return self.token_block * self.wide_stride if self.resident else 0
+        """Where the scores of two heads begin.
+
+        Behind the residual; or, unless it stays there, in the place of a block's last tokens.
+        """
+        residual = self.token_block * self.wide_stride
+        return residual if self.resident else max(0, residual - 2 * self.head_scores)
+
+    @property
+    def untouched(self) -> int:
+        """Tokens of a block whose residual's place has no scores."""
+        return self.scores // self.wide_stride
 
     @property
     def head_scores(self) -> int:

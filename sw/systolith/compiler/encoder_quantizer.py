@@ -14,7 +14,7 @@ from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNo
 from systolith_sim.vector.row import CENTRED_FRACTION, Factor
 
 from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
-from .rounding import round_weights
+from .rounding import DAMPING, round_weights
 
 __all__ = [
     "Grams",
@@ -28,6 +28,9 @@ __all__ = [
 
 LARGEST = 2.0**10
 """Activations up to this magnitude fit a word, where the config's window does not reach further."""
+
+HIDDEN_DAMPING = 1.0
+"""Few hidden values are large, and not the same for all texts: silence of others proves little."""
 
 
 @dataclass
@@ -100,10 +103,12 @@ def quantize_norm(norm: FloatNorm) -> Norm:
     )  # fmt: skip
 
 
-def quantize_linear(linear: FloatLinear, gram: ArrayLike, base: int) -> Linear:
+def quantize_linear(
+    linear: FloatLinear, gram: ArrayLike, base: int, damping: float = DAMPING
+) -> Linear:
     """Return a matrix for words of that base, and fixed-point results."""
     _, step = quantize_weights(linear.weights)
-    weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT)
+    weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
     scales = scale_entries(step, ActivationFormat(FRACTION, base), FRACTION, linear.bias)
     return Linear(weights, scales.scale, scales.shift, scales.bias)
 
@@ -123,14 +128,14 @@ def quantize_layer(
     sharpness = math.log2(math.e) / math.sqrt(features)
     query = FloatLinear(layer.query.weights * sharpness, layer.query.bias * sharpness)
     inputs = {
-        "key": grams.attention, "value": grams.attention, "output": grams.output,
-        "up": grams.up, "down": grams.down,
+        "key": grams.attention, "value": grams.attention, "output": grams.output, "up": grams.up,
     }  # fmt: skip
     return EncoderLayer(
         heads=layer.heads,
         query=quantize_linear(query, grams.attention, base),
         **{name: quantize_linear(getattr(layer, name), gram, base)
            for name, gram in inputs.items()},
+        down=quantize_linear(layer.down, grams.down, base, HIDDEN_DAMPING),
         attention_norm=quantize_norm(layer.attention_norm),
         output_norm=quantize_norm(layer.output_norm),
         score_shift=score_shift(base),

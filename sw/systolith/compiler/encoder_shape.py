@@ -7,7 +7,7 @@ from systolith_sim.transformer.model import EncoderModel
 
 __all__ = ["EncoderShape"]
 
-QUEUE_DEPTH = 2
+QUEUE_DEPTH = 4
 LOOP_DEPTH = 4
 
 

@@ -29,6 +29,10 @@ class Header(enum.IntEnum):
     TOKEN_BLOCKS = 3
     STAGES = 4
     """Blocks of tokens of the embedding."""
+    UNTOUCHED = 5
+    """Tokens of the first block whose residual's place has no scores."""
+    TOUCHED = 6
+    """The others of the first block."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ class InputTables:
             start += length
             unit += -(-length // plan.unit)
         heads = 2 * plan.shape.pairs
+        untouched = min(start, plan.untouched)
         words[: len(Header)] = (
             len(lengths), count, count * heads, -(-start // plan.token_block),
-            -(-start // plan.staging),
+            -(-start // plan.staging), untouched, min(start, plan.token_block) - untouched,
         )  # fmt: skip
         return words.tobytes()

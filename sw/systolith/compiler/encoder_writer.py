@@ -1,5 +1,8 @@
 """What the parts of an encoder's program share: resources, and idioms of several instructions."""
 
+import contextlib
+from collections.abc import Iterator
+
 from systolith_hw.isa import DrainKind, LoadKind, Register
 
 from ..program import Program
@@ -50,10 +53,12 @@ class EncoderWriter:
         self.attended = semaphore("the context of all is there")
         self.hidden = semaphore("a token's hidden words are there")
         self.finished = semaphore("a block's words for the next layer are there")
-        self.to_store = self.stored = self.vacated = self.restored = self.spilt = None
+        self.to_store = self.stored = self.caught_up = None
+        self.vacated = self.restored = self.spilt = None
         if not self.plan.resident:
             self.to_store = semaphore("a token's residual is there")
             self.stored = semaphore("a block's residual is in external memory")
+            self.caught_up = semaphore("all blocks' residuals are in external memory")
             self.vacated = semaphore("the place of a token's residual is free")
             self.restored = semaphore("a token's residual has come back")
         if self.plan.spill:
@@ -68,6 +73,27 @@ class EncoderWriter:
         """Where the first token's spilt context begins, in external memory."""
         return self.address("tokens") + self.layout.residual_bytes
 
+    def load_residual(self, rows: int, *, first: int = 0, offset: int | None = None) -> None:
+        """Load the residual of ``rows``, a register, tokens behind a block's ``first``.
+
+        ``offset`` is the register that says where the block is, if it is not the first one.
+        """
+        plan, layout = self.plan, self.layout
+        patches = {"rows": rows} if offset is None else {"rows": rows, "address": offset}
+        self.program.load(
+            LoadKind.WIDE, address=self.address("tokens") + first * layout.token_bytes, rows=0,
+            row_stride=layout.token_bytes, elements=plan.wide_stride,
+            local=first * plan.wide_stride, local_stride=plan.wide_stride, patches=patches,
+            wait_inner=self.vacated, post_inner=self.restored,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def unless_zero(self, register: int, scratch: int) -> Iterator[None]:
+        """Skip what the ``with`` block appends if a register is zero."""
+        self.program.minimum(scratch, 0, register, 1)
+        with self.program.loop(count_register=scratch):
+            yield
+
     def read_header(self, target: int, word: Header) -> None:
         """Read a word that the host wrote in front of its tables."""
         self.program.read(target, immediate=self.address("tables") + 4 * word)
@@ -76,28 +102,23 @@ class EncoderWriter:
         """Read a word of the host's tables, ``counter`` bytes behind ``offset``."""
         self.program.read(target, counter, self.address("tables") + offset)
 
-    def load_slots(self, first: int, count: int, local: int) -> None:
+    def load_slots(
+        self, first: int, count: int, local: int, *, layer: int | None = None,
+        silent: bool = False,
+    ) -> None:  # fmt: skip
         """Load slots of the layer, by its numbers, from the ring's tile in register ``local`` on.
 
-        That is where the slots before them end.
+        That is where the slots before them end. ``layer`` is the register that says where the layer
+        is, if not the usual one. If ``silent``, nobody is told of each slot.
         """
         layout, plan, array = self.layout, self.plan, self.plan.config.array
-        per_tile = array.rows // plan.config.write_rows
         self.program.load(
-            LoadKind.OPERAND_ROWS, rows=count, elements=plan.slot * per_tile,
+            LoadKind.OPERAND_ROWS, rows=count,
+            elements=plan.slot * (array.rows // plan.config.write_rows),
             address=self.address("layers") + layout.slots + first * layout.slot_bytes,
             row_stride=layout.slot_bytes, local_stride=plan.slot, ring=(0, plan.ring),
-            patches={"address": self.layer, "local": local},
-            wait_inner=self.free, post_inner=self.arrived,
-        )  # fmt: skip
-
-    def load_slot(self, number: int, layer: int, local: int) -> None:
-        """Load one slot likewise, ``layer`` being a register as our own; nobody is told."""
-        layout, plan, array = self.layout, self.plan, self.plan.config.array
-        self.program.load(
-            LoadKind.OPERAND_ROWS, elements=plan.slot * (array.rows // plan.config.write_rows),
-            address=self.address("layers") + layout.slots + number * layout.slot_bytes,
-            ring=(0, plan.ring), patches={"address": layer, "local": local}, wait_inner=self.free,
+            patches={"address": self.layer if layer is None else layer, "local": local},
+            wait_inner=self.free, post_inner=None if silent else self.arrived,
         )  # fmt: skip
 
     def next_slot(self) -> None:

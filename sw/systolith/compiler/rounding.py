@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["DAMPING", "round_weights"]
 
 DAMPING = 0.1
-"""Of the mean square of an input, added to each one's: how little the measurement is trusted."""
+"""Of the mean square of an input: how little the measurement is trusted."""
 
 BLOCK = 64
 """Inputs after which the rest is corrected, for speed; results are the same."""
 
 
 def round_weights(
-    weights: ArrayLike, step: ArrayLike, gram: ArrayLike, *, limit: int
+    weights: ArrayLike, step: ArrayLike, gram: ArrayLike, *, limit: int, damping: float = DAMPING
 ) -> NDArray[np.int64]:
     """Return integers with ``integers * step`` close to ``weights`` on the inputs of ``gram``.
 
@@ -32,6 +32,8 @@ def round_weights(
         ``x.T @ x`` of inputs (rows, K); need not be regular.
     limit : int
         Largest magnitude of an integer.
+    damping : float
+        Of the mean square of an input, added to each one's.
     """
     rest = np.array(weights, np.float64)
     step = np.asarray(step, np.float64)
@@ -39,7 +41,7 @@ def round_weights(
     inputs = len(rest)
     gram = np.array(gram, np.float64)
     mean = np.trace(gram) / inputs
-    gram[np.diag_indices(inputs)] += DAMPING * mean if mean > 0 else 1.0
+    gram[np.diag_indices(inputs)] += damping * mean if mean > 0 else 1.0
     upper = np.linalg.cholesky(np.linalg.inv(gram)).T
     integers = np.zeros(rest.shape, np.int64)
     for first in range(0, inputs, BLOCK):

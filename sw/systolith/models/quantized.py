@@ -33,7 +33,7 @@ __all__ = ["MINILM_NAME", "quantize_minilm"]
 
 MINILM_NAME = f"{MINILM.name} {MINILM.version}"
 
-METHOD = 1
+METHOD = 2
 """Number of the way that weights are rounded; kept results of another one are not used."""
 
 SENTENCES = 64
