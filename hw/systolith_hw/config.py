@@ -367,6 +367,11 @@ class Config:
         return self.array.columns // self.vector.lanes
 
     @property
+    def short_feeder(self) -> bool:
+        """Whether MATMUL has the small feeder, which knows no ``operand_stride``."""
+        return self.short_pipelines and self.sequencer.instructions_stand
+
+    @property
     def tiles_per_group(self) -> int:
         """Output tiles that together fill an activation word: ``max(1, rows / columns)``."""
         return max(1, self.array.rows // self.array.columns)

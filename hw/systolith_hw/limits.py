@@ -46,7 +46,7 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
             "activation": _last(memory.activation_words),
             "activation_stride": memory.activation_words,
             "steps": steps_limit(config),
-            "operand_stride": 0 if config.short_pipelines else memory.operand_tiles,
+            "operand_stride": 0 if config.short_feeder else memory.operand_tiles,
         },
         Opcode.DRAIN: {
             "scale": _last(memory.scale_words),

@@ -64,7 +64,7 @@ class Word:
 
 def control_words(
     *, operand=0, ring_base=0, ring_end, activation=0, activation_stride=0, steps=1, tokens=1,
-    groups=1, tiles=1, tiles_last=1, **_,
+    groups=1, tiles=1, tiles_last=1, operand_stride=0, **_,
 ) -> Iterator[Word]:  # fmt: skip
     """Yield the words of a MATMUL, straight from its definition in the ISA."""
     for group in range(groups):
@@ -73,6 +73,7 @@ def control_words(
         for token in range(tokens):
             address = operand
             for tile in range(count):
+                first = address
                 for step in range(steps):
                     ends = tile == count - 1 and step == steps - 1
                     yield Word(
@@ -86,6 +87,9 @@ def control_words(
                         group_end=token == tokens - 1 and ends,
                     )
                     address = ring_base if address == ring_end - 1 else address + 1
+                if operand_stride:
+                    address = first + operand_stride
+                    address -= (ring_end - ring_base) * (address >= ring_end)
         operand = address
 
 
@@ -102,7 +106,10 @@ def random_matmul(rng, config: Config, *, tile_range=None, word_range=None) -> d
     used = (tokens - 1) * stride + steps if tokens > 1 else steps
     ring_base = int(rng.integers(low_tile, high_tile))
     ring_end = int(rng.integers(ring_base + 1, high_tile + 1))
+    strided = not config.short_feeder and rng.random() < 0.5
+    operand_stride = int(rng.integers(1, ring_end - ring_base + 1)) if strided else 0
     return {
+        "operand_stride": operand_stride,
         "operand": int(rng.integers(low_tile, ring_end)),
         "ring_base": ring_base,
         "ring_end": ring_end,

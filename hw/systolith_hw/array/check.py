@@ -14,13 +14,13 @@ def check_instruction(m: Module, config: Config, offered: Any, *ring: Value) -> 
     """Check the instruction ``offered``; return "a zero count" and "an address out of range", a
     cycle late.
 
-    ``ring`` are two things more to look for, of what is before the ring's end.
+    ``ring`` are more things to look for, of what is before the ring's end.
     """
     memory = config.memory
     address_bits = (memory.activation_words - 1).bit_length()
     counts = (offered.tokens, offered.groups, offered.tiles, offered.tiles_last, offered.steps)
     zero_count = Signal(reset_less=True)
-    out_of_range = Signal(5, reset_less=True)
+    out_of_range = Signal(3 + len(ring), reset_less=True)
     m.d.sync += [
         zero_count.eq(Cat(count == 0 for count in counts).any()),
         out_of_range.eq(Cat(

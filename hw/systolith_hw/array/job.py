@@ -1,5 +1,7 @@
 """What a MATMUL asks for, as the loops that execute it see it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from amaranth import *
@@ -11,7 +13,11 @@ from ..isa import Opcode
 from ..limits import field_bits, steps_limit
 from ..sequencer.permit import semaphore
 
-__all__ = ["job", "job_of", "token"]
+__all__ = ["job", "job_of", "strides_of", "token"]
+
+NONE: Mapping[str, Value] = MappingProxyType({})
+
+STRIDES = ("strided", "stride_room", "stride_back")
 
 
 def job(config: Config) -> data.StructLayout:
@@ -23,6 +29,10 @@ def job(config: Config) -> data.StructLayout:
         "operand": tile,
         "ring_base": tile,
         "ring_end": tile,  # low bits: zero if it is 2 ** their number
+        "operand_stride": tile,  # likewise
+        "strided": 1,  # output tiles' operands do not follow one another
+        "stride_room": range(config.memory.operand_tiles + 1),  # from here on a stride wraps
+        "stride_back": tile,  # what it adds then
         "activation": word,
         "stride": word,
         "stride_overflow": 1,  # the stride has more bits
@@ -36,15 +46,34 @@ def job(config: Config) -> data.StructLayout:
     })
 
 
-def job_of(config: Config, instruction: Any) -> Value:
-    """Return the :func:`job` of a legal instruction, as plain bits."""
+def job_of(config: Config, instruction: Any, strides: Mapping[str, Value] = NONE) -> Value:
+    """Return the :func:`job` of a legal instruction, as plain bits.
+
+    ``strides`` are :func:`strides_of` the instruction, if anyone wants them.
+    """
     layout = job(config)
     stride = instruction.activation_stride
-    fields = {"stride": stride, "stride_overflow": stride[layout["stride"].width :].any()}
+    fields = {
+        "stride": stride,
+        "stride_overflow": stride[layout["stride"].width :].any(),
+        **{name: strides.get(name, Const(0, layout[name].width)) for name in STRIDES},
+    }
     return Cat(
         (fields[name] if name in fields else Value.cast(instruction[name]))[: field.width]
         for name, field in layout
     )
+
+
+def strides_of(config: Config, instruction: Any) -> dict[str, Value]:
+    """Return what of a :func:`job` has to be calculated from strides in the ring.
+
+    The operand behind ``x`` is x + operand_stride for x < stride_room, else x + stride_back.
+    """
+    stride, end = instruction.operand_stride, instruction.ring_end
+    bits = job(config)["stride_room"].width
+    room = (end - stride)[:bits]
+    back = (stride[:bits] - end[:bits] + instruction.ring_base[:bits])[:bits]
+    return {"strided": stride.any(), "stride_room": room, "stride_back": back}
 
 
 def token(config: Config) -> data.StructLayout:

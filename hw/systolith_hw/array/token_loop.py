@@ -11,7 +11,7 @@ from ..interfaces import SemaphoreWait, descriptor
 from ..isa import Opcode
 from ..sequencer.permit import Permit
 from .check import check_instruction
-from .job import job, job_of, token
+from .job import job, job_of, strides_of, token
 
 __all__ = ["TokenLoop"]
 
@@ -110,6 +110,7 @@ class TokenLoop(wiring.Component):
         wrong = check_instruction(
             m, self.config, offered,
             offered.ring_base >= offered.ring_end, offered.operand >= offered.ring_end,
+            offered.operand_stride + offered.ring_base > offered.ring_end,
         )  # fmt: skip
         inner = Mux(begin, coming.wait_inner, self.job.wait_inner)
         outer = Mux(begin, coming.wait_outer, self.job.wait_outer)
@@ -129,9 +130,15 @@ class TokenLoop(wiring.Component):
     def _elaborate_accept(self, m: Module, begin: Signal, free: Value) -> Any:
         """Begin with an instruction that was checked; return the job that is offered."""
         checked = Signal()
+        strides = {}
+        for name, value in strides_of(self.config, self.instruction.payload).items():
+            strides[name] = Signal.like(value, name=name, reset_less=True)
+            m.d.sync += strides[name].eq(value)
         coming: Any = Signal(job(self.config))
         m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready & ~begin)
-        m.d.comb += coming.as_value().eq(job_of(self.config, self.instruction.payload))
+        m.d.comb += coming.as_value().eq(
+            job_of(self.config, self.instruction.payload, strides)
+        )
         if self.config.sequencer.instructions_stand:
             begun = Signal()
             m.d.comb += [

@@ -21,6 +21,7 @@ def _work(config: Config) -> data.StructLayout:
     job_members, token_members = job(config).members, token(config).members
     return data.StructLayout({
         "operand": job_members["operand"],
+        "tile_base": job_members["operand"],  # first operand of the output tile
         "operand_base": job_members["operand"],  # first operand of the group
         "activation": token_members["activation"],
         "activation_base": token_members["activation"],  # first word of the token
@@ -38,8 +39,8 @@ def _work(config: Config) -> data.StructLayout:
 class WordLoop(wiring.Component):
     """Turn tokens into control words: for each tile, all steps.
 
-    Operand tiles follow one another, and ``ring_base`` follows the last before ``ring_end``. Every
-    token of a group begins at the group's first operand; a group begins behind the group before it.
+    Operand tiles follow one another, but for those of two output tiles if there is a stride, and
+    ``ring_base`` follows the last before ``ring_end``. Every token of a group begins at the group's first operand; a group begins behind the group before it.
 
     The first word of a result is offered only when the output FIFO has room for the result
     besides all those under way (credits), since nothing behind it can wait. The last words of
@@ -210,15 +211,24 @@ class WordLoop(wiring.Component):
             m.d.sync += work.activation_base.eq(offered.activation)
 
         next_operand = (work.operand + 1)[: len(work.operand)]
-        following = Signal.like(work.operand)
-        m.d.comb += following.eq(
-            Mux(next_operand == now.ring_end, now.ring_base, next_operand)
-        )
+        following = Mux(next_operand == now.ring_end, now.ring_base, next_operand)
+        moved = Mux(
+            work.tile_base >= now.stride_room,
+            work.tile_base + now.stride_back, work.tile_base + now.operand_stride,
+        )  # fmt: skip
         start = load & offered.start
+        again = finish & ~work.group_end
+        # What comes from near goes by what comes from far.
+        known, operand = Signal(), Signal.like(work.operand)
+        m.d.comb += [
+            known.eq(start | again | (work.step_last & now.strided)),
+            operand.eq(Mux(
+                known, Mux(start, self.job.operand, Mux(again, work.operand_base, moved)), following
+            )),
+        ]  # fmt: skip
         with m.If(start | enter):
-            again = finish & ~work.group_end
-            m.d.sync += work.operand.eq(
-                Mux(start, self.job.operand, Mux(again, work.operand_base, following))
-            )
+            m.d.sync += work.operand.eq(operand)
+        with m.If(start | (enter & work.step_last)):
+            m.d.sync += work.tile_base.eq(operand)
         with m.If(start | (finish & work.group_end)):
-            m.d.sync += work.operand_base.eq(Mux(start, self.job.operand, following))
+            m.d.sync += work.operand_base.eq(operand)
