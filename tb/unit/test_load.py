@@ -386,7 +386,7 @@ def test_streaming_small_elements(data_bytes, factor):
     assert result.write_cycles[-1] - result.write_cycles[0] == 255
 
 
-@pytest.mark.parametrize("data_bytes, latency", [(4, 1), (16, 2)])
+@pytest.mark.parametrize("data_bytes, latency", [(4, 2), (16, 3)])
 def test_latency(data_bytes, latency):
     config = make_config(lanes=1, data_bytes=data_bytes)
     fields = {"kind": LoadKind.WIDE, "rows": 1, "beats": 1, "elements": 1, "ring_end": 29}
@@ -534,7 +534,7 @@ def test_halt():
     assert not late or 42 in result.offer_cycles, "a new burst was offered"
     assert len(result.beat_cycles) == sum(count for _, count in result.ram.bursts) > 8
     assert len(result.writes) < 30 * 4
-    assert max(result.write_cycles) < 80 and result.fault is None
+    assert max(result.write_cycles) < 120 and result.fault is None
 
 
 @pytest.mark.parametrize("name", PRESETS)

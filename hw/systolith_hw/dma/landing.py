@@ -54,7 +54,7 @@ class Landing(wiring.Component):
     post_inner, post_outer : In(semaphore())
         What its writing posts.
     address : In
-        Where it goes; in the cycle after ``offer``, with short pipelines from then on.
+        Where it goes; with ``offer``, with short pipelines from the cycle after on.
     free : Out(1)
         The slots may be written.
     full : Out(1)
@@ -137,13 +137,9 @@ class Landing(wiring.Component):
         ]
         address: Value = self.address
         if not self.config.short_pipelines:
-            # The next element may have its address before this one is written.
-            fresh = Signal()  # what the slots hold came in the cycle before
-            kept = Signal.like(self.address)
-            m.d.sync += fresh.eq(self.free)
-            with m.If(fresh):
-                m.d.sync += kept.eq(self.address)
-            address = Mux(fresh, self.address, kept)
+            address = Signal.like(self.address, name="place")
+            with m.If(self.free):
+                m.d.sync += address.eq(self.address)
         for name, port, mine in zip(names, ports, chosen, strict=True):
             full = Signal(name=f"full_{name}")
             m.d.comb += port.valid.eq(full & ~self.void)

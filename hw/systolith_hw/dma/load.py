@@ -48,8 +48,8 @@ class LoadUnit(wiring.Component):
 
     =========== ==========================================================
     Latency     3 cycles from an instruction to its first request, 1 more
-                with two semaphores; 1 cycle from beat to write (2 if an
-                element is smaller than a beat)
+                with two semaphores; 2 cycles from beat to write (1 with
+                short pipelines; 1 more if an element is smaller than a beat)
     Throughput  1 beat per cycle from run to run and, with a queue, from
                 transfer to transfer; runs of one beat 1 in 2 cycles
     Stall       a destination that is not ready holds up ``bus.data``

@@ -71,15 +71,16 @@ class Writer(wiring.Component):
 
     ::
 
-        beats ──►[ splitter ]──► piece ──►[ landing: element ]──► rows, words, wide, scale
-                 if an element    [ run counter ][ ring: address ]
+        beats ──►[ splitter ]──► piece ──►[ register ]──►[ landing: element ]──► rows, words,
+                 if an element    [ run counter ][ ring: address ]               wide, scale
                  is less than a beat
 
     All counting happens when a piece (a beat, or an element if that is smaller) enters the
     element register; what leaves needs no further thought.
 
     =========== ==========================================================
-    Latency     1 cycle from beat to write; 2 with a splitter
+    Latency     2 cycles from beat to write, 1 with short pipelines; 1 more
+                with a splitter
     Throughput  1 piece per cycle, also from transfer to transfer; runs of
                 a single element take 2 cycles
     Stall       ``beats.ready`` depends combinationally on ``ready`` of the
@@ -176,18 +177,20 @@ class Writer(wiring.Component):
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
-            self.busy.eq(self.i.valid | landing.full),
             self.starving.eq(self.i.valid & ~valid),
         ]
         self._elaborate_element(m, counter, ring, landing, landed, piece)
         illegal = counter.keep & ring.illegal
-        self._elaborate_landing(m, landing, landed, counter.accept, illegal, free)
+        full = self._elaborate_landing(
+            m, landing, landed, counter.accept, illegal, ring.address, free
+        )
+        m.d.comb += self.busy.eq(self.i.valid | full)
         if not self.config.sequencer.instructions_stand:
             m.d.comb += self.i.ready.eq(finish)
         else:
             # The instruction stays while something of it may fail or post.
             finished = Signal()
-            m.d.comb += self.i.ready.eq(finished & ~landing.full & ~self.stop)
+            m.d.comb += self.i.ready.eq(finished & ~full & ~self.stop)
             m.d.sync += finished.eq(finish | (finished & ~self.i.ready))
 
         m.d.comb += [
@@ -267,7 +270,6 @@ class Writer(wiring.Component):
             landed.kind.eq(kind),
             landed.lane.eq(lane),
             landed.group.eq(Mux(counter.first | last_group, 0, group + 1)),
-            landing.address.eq(ring.address),
             landed.post_inner.id.eq(fields.post_inner.id),
             landed.post_inner.present.eq(fields.post_inner.present & counter.last),
             landed.post_outer.id.eq(fields.post_outer.id),
@@ -277,31 +279,55 @@ class Writer(wiring.Component):
         ]
 
     def _elaborate_landing(
-        self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, free: Signal
-    ) -> None:
-        """Hand pieces to the landing: by way of a spare place, so that only registers decide here
-        whether one is taken, or with short pipelines at once.
+        self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, address: Value,
+        free: Signal,
+    ) -> Value:  # fmt: skip
+        """Hand pieces to the landing; return "there is an element".
 
         An ``illegal`` element is taken back from where it is in the next cycle; none comes after.
         """
-        m.d.sync += landing.void.eq(illegal & landing.free)
         entering: Any = landed
         enters: Value = accept
+        full: Value = landing.full
         if self.config.short_pipelines:
-            m.d.comb += free.eq(landing.free)
+            m.d.sync += landing.void.eq(illegal & landing.free)
+            m.d.comb += [free.eq(landing.free), landing.address.eq(address)]
         else:
-            m.submodules.spare = spare = Spare(landed.shape())
-            void = Signal()
-            with m.If(illegal & ~landing.free):
-                m.d.sync += void.eq(1)
-            m.d.comb += [
-                spare.i.payload.eq(landed),
-                spare.i.valid.eq(accept),
-                spare.o.ready.eq(landing.free),
-                free.eq(spare.i.ready),
-            ]
-            entering, enters = spare.o.payload, spare.o.valid & landing.free & ~void
+            entering, enters = self._elaborate_step(m, landing, landed, accept, illegal, free)
+            full |= enters & entering.offer
+            # The next element may have its address before this one moves on.
+            fresh = Signal()  # it came in the cycle before
+            kept = Signal.like(address)
+            m.d.sync += fresh.eq(landing.free)
+            m.d.comb += landing.address.eq(Mux(fresh, address, kept))
+            with m.If(fresh):
+                m.d.sync += kept.eq(address)
+            enters &= landing.free
         strobes = ("header", "offer")
         for name, _ in landed.shape():
             value = entering[name]
             m.d.comb += getattr(landing, name).eq(value & enters if name in strobes else value)
+        return full
+
+    def _elaborate_step(
+        self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, free: Signal
+    ) -> tuple[Any, Value]:
+        """Give pieces a register on their way to the landing, whose slots are many and far apart,
+        and a spare place in front of it, so that only registers decide here whether one is taken;
+        return the piece that comes next, and whether there is one.
+        """
+        m.submodules.spare = spare = Spare(landed.shape())
+        step: Any = Signal(landed.shape(), reset_less=True)
+        stepped = Signal()
+        void = Signal(2)  # in the spare place, in the register
+        with m.If(illegal):
+            m.d.sync += void.eq(void | Cat(~landing.free, landing.free))
+        with m.If(landing.free):
+            m.d.sync += [step.eq(spare.o.payload), stepped.eq(spare.o.valid & ~void[0])]
+        m.d.comb += [
+            spare.i.payload.eq(landed),
+            spare.i.valid.eq(accept),
+            spare.o.ready.eq(landing.free),
+            free.eq(spare.i.ready),
+        ]
+        return step, stepped & ~void[1]
