@@ -60,8 +60,12 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
     follows the other finds its place between them. ::
 
         1  0  7       blocks of two rows each; sums go from 0 to 7
-        2     6
+        2  s  6
         3  4  5
+           w
+
+    Scale memory goes into the middle, since it belongs to what follows. The blocks of wide memory
+    go below it, close to one another.
     """
     if grid is None or config.short_pipelines:
         return []
@@ -77,19 +81,29 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
             cell = f"row_{row}.multipliers.multiplier_{column}"
             places[cell] = (groups[column // 2] + x, y, name)
     free = grid.memories()
-    uses = {use.memory: use.blocks // rows for use in memory_budget(config, config.device)
-            if use.memory in ("operand", "activation")}  # fmt: skip
+    blocks_of = {use.memory: use.blocks for use in memory_budget(config, config.device)}
     for bank, memory in (("operands", "operand"), ("activations", "activation")):
         for row in range(rows):
             groups, y = blocks[row // 2]
-            for index in range(uses[memory]):
+            for index in range(blocks_of[memory] // rows):
                 # Those of a block that feed it all belong in its middle.
                 group = len(groups) // 2 if bank == "activations" else index % len(groups)
                 site = _nearest(free, groups[group] + row % 2, y)
                 free.remove(site)
                 places[f"row_{row}.{bank}.memory.0.{index}"] = site
+    places = {f"array.{cell}": site for cell, site in places.items()}
+    middle = grid.columns[len(grid.columns) // 2]
+    for memory, cell, y in (
+        ("bias", "vector.datapath.scales.bias_memory", grid.memory_rows[1]),
+        ("scale", "vector.datapath.scales.factor_memory", grid.memory_rows[1]),
+        ("wide", "wide.memory", grid.memory_rows[-1]),
+    ):
+        for index in range(blocks_of[memory]):
+            site = _nearest(free, middle, y)
+            free.remove(site)
+            places[f"{cell}.0.{index}"] = site
     return [
-        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.array.{cell}'
+        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
         for cell, (x, y, name) in places.items()
     ]
 

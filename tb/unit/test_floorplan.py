@@ -12,24 +12,40 @@ from systolith_hw.presets import preset
 PLACE = re.compile(
     r'setattr -set BEL "X(\d+)/Y(\d+)/(\w+)" c:\*core\.array\.row_(\d+)\.(\w+)\.(.+)'
 )
+OTHER = re.compile(
+    r'setattr -set BEL "X(\d+)/Y(\d+)/(\w+)" c:\*core\.(wide|vector\.datapath)\.([\w.]*memory.+)'
+)
 
 
 def places(name):
-    """Return (column, row, site), array row, part and cell of everything that is placed."""
+    """Return (column, row, site), array row, part and cell of all of the array that is placed,
+    and of the rest."""
     lines = floorplan(preset(name), PARTS["ecp5-85k"].grid)
     matches = [PLACE.fullmatch(line) for line in lines]
-    return [
+    array = [
         ((int(x), int(y), site), int(row), part, cell)
         for x, y, site, row, part, cell in (match.groups() for match in matches if match)
-    ], len(lines)
+    ]
+    others = [
+        ((int(x), int(y), site), -1, part, cell)
+        for x, y, site, part, cell in (
+            match.groups() for match in map(OTHER.fullmatch, lines) if match
+        )
+    ]
+    assert len(array) + len(others) == len(lines)
+    return array, others
 
 
-@pytest.mark.parametrize("name, banks", [("ulx3s", 6), ("ulx3s-resident", 10)])
-def test_every_cell_has_a_place_of_its_own(name, banks):
-    placed, count = places(name)
-    assert len(placed) == count == 128 + 16 * banks
-    assert len({site for site, *_ in placed}) == count
-    assert len({tuple(cell) for _, *cell in placed}) == count
+@pytest.mark.parametrize(
+    "name, banks, more", [("ulx3s", 6, 29 + 14), ("ulx3s-resident", 10, 8 + 14)]
+)
+def test_every_cell_has_a_place_of_its_own(name, banks, more):
+    placed, others = places(name)
+    assert len(placed) == 128 + 16 * banks
+    assert len(others) == more
+    count = len(placed) + more
+    assert len({site for site, *_ in placed + others}) == count
+    assert len({tuple(cell) for _, *cell in placed + others}) == count
     multipliers = [site for site, _, part, _ in placed if part == "multipliers"]
     assert len(multipliers) == 128
     assert all(site[2].startswith("MULT18_") for site in multipliers)
@@ -69,3 +85,10 @@ def test_others_need_none(name):
 
 def test_nor_do_devices_without_a_grid():
     assert floorplan(preset("ulx3s"), PARTS["ecp5-45k"].grid) == []
+
+
+def test_other_memories_are_close_to_one_another():
+    _, others = places("ulx3s")
+    for part in ("wide", "vector.datapath"):
+        xs, ys = zip(*((x, y) for (x, y, _), _, name, _ in others if name == part), strict=True)
+        assert max(xs) - min(xs) + max(ys) - min(ys) < 75
