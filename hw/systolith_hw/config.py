@@ -372,6 +372,11 @@ class Config:
         return self.short_pipelines and self.sequencer.instructions_stand
 
     @property
+    def wide_latency(self) -> int:
+        """Cycles from asking wide memory for a word to having it."""
+        return 2 if self.short_pipelines else 3
+
+    @property
     def tiles_per_group(self) -> int:
         """Output tiles that together fill an activation word: ``max(1, rows / columns)``."""
         return max(1, self.array.rows // self.array.columns)

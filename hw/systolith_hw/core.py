@@ -12,7 +12,7 @@ from .control.settings import Settings
 from .control.tally import event_layout
 from .dma.load import LoadUnit
 from .dma.store import StoreUnit
-from .interfaces import Fault, ReadPort, WritePort
+from .interfaces import Fault, ReadPort, WritePort, scale_write
 from .isa import ErrorCode, Unit
 from .memory.wide import WideMemory
 from .sequencer.issue import QUEUES
@@ -22,6 +22,7 @@ from .sequencer.sequencer import Sequencer
 from .sequencer.serial.semaphores import SerialSemaphores
 from .sequencer.serial.standing import StandingInstruction
 from .sequencer.take import TakeStage
+from .stream.skid import Skid
 from .vector.unit import VectorUnit
 
 __all__ = ["Core"]
@@ -129,14 +130,14 @@ class Core(wiring.Component):
         }.items():  # fmt: skip
             self._add(m, name, part)
 
-        connect(m, array.results, vector.results)
+        waits: Value = self._connect_far(m, "results", array.results, vector.results)
+        waits |= self._connect_far(m, "stream", vector.stream, store.stream)
         connect(m, vector.words, array.words_vector)
         connect(m, load.rows, array.rows)
         connect(m, load.words, array.words_load)
         connect(m, vector.wide, wide.vector)
         connect(m, load.wide, wide.load)
-        connect(m, load.scale, vector.scale_writes)
-        connect(m, vector.stream, store.stream)
+        self._connect_scale(m, load, vector)
         connect(m, store.wide, wide.read)
 
         connect(m, flipped(self.settings), sequencer.settings)
@@ -150,7 +151,7 @@ class Core(wiring.Component):
         if not stands:
             connect(m, sequencer.credit, semaphores.credit)
         units_idle = Signal()  # told from all over the core, so it has a cycle to itself
-        m.d.sync += units_idle.eq(self._connect_units(m, sequencer, semaphores, units))
+        m.d.sync += units_idle.eq(self._connect_units(m, sequencer, semaphores, units) & ~waits)
         m.d.comb += [
             sequencer.units_idle.eq(units_idle),
             sequencer.inspect.eq(self.inspect),
@@ -168,9 +169,47 @@ class Core(wiring.Component):
         m.d.sync += reset.eq(self.reset)
         m.submodules[name] = ResetInserter(reset)(part)
 
+    def _connect_far(self, m: Module, name: str, source, sink) -> Value:
+        """Connect streams of two units that are far apart; return "a word is between them"."""
+        if self.config.short_pipelines:
+            connect(m, source, sink)
+            return Const(0)
+        between = Skid(source.payload.shape())
+        self._add(m, name, between)
+        connect(m, source, between.i)
+        connect(m, between.o, sink)
+        return between.o.valid
+
+    def _connect_scale(self, m: Module, load: LoadUnit, vector: VectorUnit) -> None:
+        """Connect LOAD with scale memory, by way of a register."""
+        if self.config.short_pipelines:
+            connect(m, load.scale, vector.scale_writes)
+            return
+        valid = Signal()
+        payload: Any = Signal(scale_write(self.config), reset_less=True)
+        m.d.sync += [valid.eq(load.scale.valid), payload.eq(load.scale.payload)]
+        m.d.comb += [
+            vector.scale_writes.valid.eq(valid),
+            vector.scale_writes.payload.eq(payload),
+        ]
+
+    def _connect_post(self, m: Module, unit: Unit, post, port) -> Value:
+        """Give a semaphore; return "there is one on its way".
+
+        Words of the vector unit have a register on their way into the array and into wide memory,
+        and LOAD's one into scale memory. So has what tells of them.
+        """
+        if unit not in (Unit.VECTOR, Unit.LOAD) or self.config.short_pipelines:
+            connect(m, post, port)
+            return Const(0)
+        given = Signal.like(Cat(post.valid, post.id), name="given")
+        m.d.sync += given.eq(Cat(post.valid, post.id))
+        m.d.comb += Cat(port.valid, port.id).eq(given)
+        return port.valid
+
     def _connect_units(self, m, sequencer, semaphores, units) -> Value:
         """Give every unit its queue, semaphores, fault and halt; return "all idle"."""
-        idle = Const(1)
+        idle: Value = Const(1)
         stands = self.config.sequencer.instructions_stand
         queue_of: Any = StandingInstruction if stands else InstructionQueue
         refused: dict[Unit, Value] = {}
@@ -187,8 +226,9 @@ class Core(wiring.Component):
                 connect(m, part.wait, take.unit)
                 wait = take.file
             connect(m, wait, getattr(semaphores, f"wait_{index}"))
-            connect(m, part.post_inner, getattr(semaphores, f"post_{2 * index}"))
-            connect(m, part.post_outer, getattr(semaphores, f"post_{2 * index + 1}"))
+            for number, post in enumerate((part.post_inner, part.post_outer)):
+                port = getattr(semaphores, f"post_{2 * index + number}")
+                idle = idle & ~self._connect_post(m, unit, post, port)
             idle = idle & part.idle & queue.empty
             if stands:
                 refused[unit] = queue.refused

@@ -119,26 +119,28 @@ class Bench:
             self.sequence,
             self.sink,
             self.instructions,
-            self.source(dut.rows, "rows"),
-            self.source(dut.words_load, "load"),
-            self.source(dut.words_vector, "vector"),
+            self.source(rows=dut.rows, load=dut.words_load),
+            self.source(vector=dut.words_vector),
         ]
         simulate(self.around, *benches, deadline=deadline)
         return self
 
-    def source(self, port, kind):
-        """Return a bench that writes the ``kind`` of each phase."""
+    def source(self, **ports):
+        """Return a bench that writes what each phase has for ``ports``, one write at a time."""
 
         async def bench(ctx):
             async for phase in self.each_phase(ctx):
-                for payload in phase.get(kind, []):
+                left = {kind: list(phase.get(kind, [])) for kind in ports}
+                while any(left.values()):
+                    kind = str(self.rng.choice([kind for kind in left if left[kind]]))
+                    port = ports[kind]
                     while self.rng.random() >= self.p_write:
                         await ctx.tick()
-                    ctx.set(port.payload, payload)
+                    ctx.set(port.payload, left[kind].pop(0))
                     ctx.set(port.valid, 1)
                     await ctx.tick().until(port.ready)
                     ctx.set(port.valid, 0)
-                phase["left"].discard(kind)
+                phase["left"] -= set(ports)
 
         return bench
 
@@ -345,7 +347,7 @@ def test_results_come_no_faster_than_their_beats(lanes, short):
 
 
 def test_a_write_is_read_by_the_next_word():
-    """A word write in cycle t, read by a control word that enters in t + 1, is seen everywhere."""
+    """A word that enters in cycle t is seen everywhere by the control word of t + 1."""
     config = small_config(8, 2)
     memories = Memories(config, np.random.default_rng(4))
     setup = fill(memories)
@@ -371,11 +373,12 @@ def test_a_write_is_read_by_the_next_word():
         ctx.set(around.semaphores.give_id, 1)
         await ctx.tick().repeat(5)
         for cycle in range(60):
-            # A semaphore given in cycle t is taken in t + 1, and its word enters in t + 2.
+            # A semaphore given in cycle t is taken in t + 1, and its word enters in t + 2. What
+            # the vector unit writes in t enters in t + 1.
             ctx.set(around.semaphores.give, cycle < 12)
-            if 1 <= cycle <= 12:
-                ctx.set(dut.words_vector.payload, memories.word_write(cycle - 1))
-            ctx.set(dut.words_vector.valid, 1 <= cycle <= 12)
+            if cycle < 12:
+                ctx.set(dut.words_vector.payload, memories.word_write(cycle))
+            ctx.set(dut.words_vector.valid, cycle < 12)
             *_, valid, payload = await ctx.tick().sample(dut.results.valid, dut.results.payload)
             if valid:
                 results.append([payload[0], payload[1]])

@@ -127,8 +127,7 @@ def run(
 
     async def bench(ctx):
         settled = issue = stream = 0
-        out: list = [0] * config.vector.lanes
-        read = out
+        out: list = [[0] * config.vector.lanes] * config.wide_latency
         while settled < 8:
             issue = bool(todo) and (issue or rng.random() < p_issue)
             ctx.set(dut.instruction.valid, issue)
@@ -143,13 +142,12 @@ def run(
                 ctx.set(dut.stream.p.exponent, int(exponent))
             ctx.set(dut.wait.ready, rng.random() < p_wait)
             ctx.set(dut.halt, halt_at is not None and result.cycle >= halt_at)
-            ctx.set(dut.wide.data, out)
+            ctx.set(dut.wide.data, out[0])
             ram.drive(ctx, dut.bus)
             values = (await ctx.tick().sample(*watched))[2:]
             now = dict(zip(names, values, strict=True))
-            out = read
-            if now["enable"]:
-                read = [int(value) for value in wide[now["address"]]]
+            asked = [int(value) for value in wide[now["address"]]] if now["enable"] else out[-1]
+            out = [*out[1:], asked]
             if now["word"]:
                 source.popleft()
                 stream = 0
@@ -377,7 +375,7 @@ def test_latency(words):
     fields = plain(StoreKind.WIDE, elements=words, beats=2 * words)
     result = run(config, [instruction(Opcode.STORE, **fields)], wide=random_wide(config, 0))
     assert result.word_cycles[0] == 1 + 3
-    assert result.request_cycles[0] - result.word_cycles[0] == 2 * words + 5
+    assert result.request_cycles[0] - result.word_cycles[0] == 2 * words + 3 + config.wide_latency
     assert result.beat_cycles[0] - result.request_cycles[0] == 2
 
 

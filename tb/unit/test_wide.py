@@ -21,12 +21,14 @@ def test_against_model(short):
     dut = WideMemory(Config(memory=MemoryConfig(wide_words=WORDS), short_pipelines=short))
     rng = np.random.default_rng(1)
     memory: dict[int, list[int]] = {}
-    history: list[list[int] | None] = [None, None]  # what `data` must be, this cycle first
+    # What `data` must be, this cycle first.
+    history: list[list[int] | None] = [None] * dut.config.wide_latency
 
     async def bench(ctx):
         waiting = None
         yielded = 0
-        fresh: set[int] = set()  # written a cycle ago
+        fresh: set[int] = set()  # on their way
+        came: dict[int, list[int]] = {}  # what the vector unit wrote a cycle ago
         for _ in range(600):
             vector = rng.random() < 0.4
             if waiting is None and rng.random() < 0.6:
@@ -40,13 +42,15 @@ def test_against_model(short):
                 ctx.set(dut.vector.payload, {"address": address, "data": word})
             if waiting is not None:
                 ctx.set(dut.load.payload, {"address": waiting[0], "data": waiting[1]})
-            assert ctx.get(dut.load.ready) == (not vector)
-            if waiting is not None and not vector:
+            if not short:
+                update, came = came, update
+            assert ctx.get(dut.load.ready) == (not update)
+            if waiting is not None and not update:
                 update = {waiting[0]: waiting[1]}
                 waiting = None
             elif waiting is not None:
                 yielded += 1
-            written = set(update)
+            written = set(update) | set(came)
             known = sorted(set(memory) - written - fresh)
             enable = bool(known) and rng.random() < 0.5
             ctx.set(dut.read.enable, enable)

@@ -15,7 +15,8 @@ __all__ = ["Entry", "entry_latency"]
 
 
 def entry_latency(config: Config) -> int:
-    """Return the cycles from offering an access to the first rows' seeing it."""
+    """Return the cycles from offering an access, not the vector unit's, to the first rows' seeing
+    it."""
     return 0 if config.short_pipelines else 1
 
 
@@ -24,11 +25,11 @@ class Entry(wiring.Component):
 
     ::
 
-        words_vector ──►┐ vector first
-        words_load ────►┴──────┬──────────────────►[          ]
-        rows ──────────────────┴─ columns first ──►[ register ]──► o
-        control ───────────────── single port: ───►[          ]
-                                  writes first
+        words_vector ──►[ register ]──►┐ vector first
+        words_load ───────────────────►┴─────┬──────────────────►[          ]
+        rows ────────────────────────────────┴─ columns first ──►[ register ]──► o
+        control ─────────────────────────────── single port: ───►[          ]
+                                                writes first
 
     ============= ========================================================
     words_vector  always enters
@@ -39,12 +40,15 @@ class Entry(wiring.Component):
                   nothing enters that writes operands
     ============= ========================================================
 
-    With ``short_pipelines`` there is no register.
+    Who offers is far away, so LOAD's ``ready`` is a register: it tells of what the vector unit
+    offered in the cycle before, and enters now. With ``short_pipelines`` there is no register.
 
     =========== ==========================================================
-    Latency     1 cycle, with ``short_pipelines`` none (:func:`entry_latency`)
-    Stall       every ``ready`` comes combinationally from the ``valid`` and
-                ``operand`` of those that win
+    Latency     1 cycle (:func:`entry_latency`), 2 for ``words_vector``; with
+                ``short_pipelines`` none
+    Stall       ``ready`` of ``rows`` and ``words_load`` is a register, with
+                ``short_pipelines`` combinational from ``words_vector``; that
+                of ``control`` comes combinationally from all that win
     =========== ==========================================================
 
     Parameters
@@ -59,7 +63,7 @@ class Entry(wiring.Component):
     rows : In(stream of row_write(config))
         Row writes.
     words_load, words_vector : In(stream of word_write(config))
-        Word writes; the vector unit's are always ready.
+        Word writes; the vector unit's are always ready. LOAD offers a row or a word, never both.
     o : Out(access(config, 0))
         What enters.
     """
@@ -84,7 +88,7 @@ class Entry(wiring.Component):
         single_port = self.config.memory.operand_single_port
         m = Module()
 
-        vector, row = self.words_vector, self.rows.payload
+        vector, row = self._vector(m), self.rows.payload
         word_valid = Signal()
         word: Any = Signal(word_write(self.config))
         column = Signal()
@@ -93,8 +97,8 @@ class Entry(wiring.Component):
             word_valid.eq(vector.valid | self.words_load.valid),
             word.eq(Mux(vector.valid, vector.payload, self.words_load.payload)),
             column.eq(word_valid & word.operand),
-            self.words_load.ready.eq(~vector.valid),
-            self.rows.ready.eq(~(word_valid if single_port else column)),
+            self.words_load.ready.eq(vector.room),
+            self.rows.ready.eq(vector.room if single_port else vector.room_beside),
             self.control.ready.eq(~(enters.row | column) if single_port else 1),
             enters.read.eq(self.control.valid & self.control.ready),
             enters.row.eq(self.rows.valid & self.rows.ready),
@@ -122,6 +126,25 @@ class Entry(wiring.Component):
         self._leave(m, "exponent", word.word.exponent)
 
         return m
+
+    def _vector(self, m: Module) -> data.View:
+        """Return the vector unit's word, and whether there is room for LOAD: for a word, and for a
+        row beside this one."""
+        word = self.words_vector
+        coming: Any = Signal(data.StructLayout({
+            "valid": 1, "payload": word_write(self.config), "room": 1, "room_beside": 1,
+        }))  # fmt: skip
+        m.d.comb += [
+            coming.valid.eq(word.valid),
+            coming.payload.eq(word.payload),
+            coming.room.eq(~word.valid),
+            coming.room_beside.eq(~(word.valid & word.payload.operand)),
+        ]
+        if self.config.short_pipelines:
+            return coming
+        vector: Any = Signal.like(coming, init={"room": 1, "room_beside": 1})
+        m.d.sync += vector.eq(coming)
+        return vector
 
     def _leave(self, m: Module, name: str, value: ValueLike, *, reset_less: bool = True) -> None:
         """Send ``value`` out as field ``name``, through the register if there is one."""

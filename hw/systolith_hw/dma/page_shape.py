@@ -34,8 +34,10 @@ class PageShape:
         self.grain_bytes = min(beat, *self.word_bytes)
         self.pieces = tuple(max(1, size // beat) for size in self.word_bytes)
         # Pages look at the room of the cycle before, and begin with the place of the exponents.
-        # A wide word is asked for while two beats of the one before may be on their way.
-        slack = max(self.pieces[StoreKind.STREAM] + 1, self.pieces[StoreKind.WIDE] + 3)
+        # A wide word is asked for while as many beats of the one before may be on their way as
+        # reading it takes cycles.
+        wide = self.pieces[StoreKind.WIDE] + config.wide_latency + 1
+        slack = max(self.pieces[StoreKind.STREAM] + 1, wide)
         page = -(-(config.array.rows + 1) * config.array.word_bytes // beat)
         self.slack = _power_of_two(slack)
         self.depth = _power_of_two(2 * config.bus.burst_beats + page + self.slack)

@@ -16,10 +16,6 @@ from .pages import store_word
 
 __all__ = ["StoreSource"]
 
-READ_LATENCY = 2
-"""Of wide memory, which keeps showing a word until the next one that was read."""
-
-
 class StoreSource(wiring.Component):
     """Walk the runs of STOREs on chip: wait, take words, post.
 
@@ -27,10 +23,10 @@ class StoreSource(wiring.Component):
 
         stream ─────────────────────────────┐
                                             ├──► words
-        address ──► wide memory, 2 cycles ──┘
+        address ──► wide memory, some cycles ┘
 
     =========== ==========================================================
-    Latency     0 cycles from ``stream``, 2 from wide memory
+    Latency     0 cycles from ``stream``, that of a read from wide memory
     Throughput  1 word per cycle, or in as many cycles as a wide word has
                 beats; 1 cycle is lost between runs
     Stall       ``stream.ready`` depends combinationally on ``words.ready``
@@ -171,9 +167,11 @@ class StoreSource(wiring.Component):
     def _elaborate_words(self, m: Module, taking: Value, step: Signal, run_end: Value) -> None:
         """Merge stream and wide memory; a wide word stays for as many cycles as it has beats."""
         cycles = PageShape(self.config).pieces[StoreKind.WIDE]
-        coming = Signal(READ_LATENCY - 1)
+        # Wide memory keeps showing a word until the next one that was read.
+        latency = self.config.wide_latency
+        coming = Signal(latency - 1)
         wide = Signal()  # a wide word is here
-        latest = Signal(READ_LATENCY)  # whether the latest word read ends its run
+        latest = Signal(latency)  # whether the latest word read ends its run
         pause = Signal(range(cycles))
         m.d.sync += [
             coming.eq(Cat(self.wide.enable, coming)),

@@ -46,8 +46,9 @@ class StoreUnit(wiring.Component):
 
     =========== ==========================================================
     Latency     of a burst of n beats, from its first wide word read to its
-                request: n + 5 cycles where a word is two beats; its data 2
-                cycles after the request is accepted
+                request: n + 6 cycles where a word is two beats (n + 5 with
+                short pipelines); its data 2 cycles after the request is
+                accepted
     Throughput  1 beat per cycle; 1 cycle is lost between runs
     Stall       a slow bus holds up ``stream`` when the burst buffer is full
                 (two bursts and a page)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
@@ -20,7 +20,8 @@ class WideRead(wiring.Signature):
     address : Out(range(memory.wide_words)), enable : Out(1)
         Read this word.
     data : In(lanes of 32 bits)
-        The word, two cycles after ``enable``; held until the word of the next ``enable``.
+        The word, ``Config.wide_latency`` cycles after ``enable``; held until the word of the next
+        ``enable``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -37,18 +38,23 @@ class WideMemory(wiring.Component):
 
     ::
 
-        vector ──► first ┐
-        load ────► then ─┴─► register ──► memory ──► register ──► read
+        vector ──► register ──► first ┐
+        load ─────────────────► then ─┴─► register ──► memory ──► register ──► read
+        read: address ──────────────────► register ──────┘
 
-    The blocks of a large memory are far apart, and what is written has a cycle on its way to them.
-    With short pipelines writes have no register, and that of reads is in front of the memory.
+    The blocks of a large memory are far apart, and what is written has a cycle on its way to them;
+    what the vector unit writes has two, so that a register tells LOAD of it.
+    With short pipelines writes have no register, and reads only that in front of the memory.
 
     =========== =============================================================
-    Latency     2 cycles from ``read.enable`` to ``read.data``; a word may be
-                read 2 cycles after it was taken, 1 with short pipelines
+    Latency     3 cycles from ``read.enable`` to ``read.data``, 2 with short
+                pipelines (``Config.wide_latency``); a word may be
+                read 2 cycles after it was taken, the vector unit's 3, with
+                short pipelines 1
     Throughput  one write and one read per cycle; reading a word any earlier
                 gives anything
-    Stall       ``load`` waits while ``vector`` writes
+    Stall       ``load`` waits in the cycle after ``vector`` has written, with
+                short pipelines while it writes
     =========== =============================================================
 
     Parameters
@@ -61,7 +67,8 @@ class WideMemory(wiring.Component):
     vector : In(stream of wide_write, always ready)
         Writes that win.
     load : In(stream of wide_write)
-        Writes that yield; ``ready`` is combinational from ``vector.valid``.
+        Writes that yield; ``ready`` is a register, with short pipelines combinational from
+        ``vector.valid``.
     read : In(WideRead)
         The reader.
     """
@@ -92,28 +99,37 @@ class WideMemory(wiring.Component):
         chosen: Any = Signal(wide_write(self.config))
         written: Any = Signal(wide_write(self.config), reset_less=True)
         enable = Signal()
+        coming: Any = Signal(data.StructLayout({"valid": 1, "payload": chosen.shape(), "room": 1}))
+        vector: Any = coming
+        if not self.config.short_pipelines:
+            vector = Signal.like(coming, init={"room": 1})
+            m.d.sync += vector.eq(coming)
         m.d.comb += [
-            self.load.ready.eq(~self.vector.valid),
-            chosen.eq(Mux(self.vector.valid, self.vector.payload, self.load.payload)),
+            coming.valid.eq(self.vector.valid),
+            coming.payload.eq(self.vector.payload),
+            coming.room.eq(~self.vector.valid),
+            self.load.ready.eq(vector.room),
+            chosen.eq(Mux(vector.valid, vector.payload, self.load.payload)),
             write.en.eq(enable),
             write.addr.eq(written.address),
             write.data.eq(written.data),
         ]
         between = m.d.comb if self.config.short_pipelines else m.d.sync
         between += [
-            enable.eq(self.vector.valid | self.load.valid),
+            enable.eq(vector.valid | self.load.valid),
             written.eq(chosen),
         ]
+        # The blocks of a large memory are far apart.
+        asked = Signal()
+        m.d.sync += [asked.eq(self.read.enable), read.addr.eq(self.read.address)]
         if self.config.short_pipelines:
-            # The second cycle is spent on the few bits of the address.
-            m.d.sync += [read.en.eq(self.read.enable), read.addr.eq(self.read.address)]
-            m.d.comb += self.read.data.eq(read.data)
+            m.d.comb += [read.en.eq(asked), self.read.data.eq(read.data)]
         else:
             # Block RAM is slow to show its output: nothing but this register follows it. It holds
             # the word, since `enable` is late and would have far to go to every block.
             fetched = Signal()
-            m.d.sync += fetched.eq(self.read.enable)
-            m.d.comb += [read.en.eq(1), read.addr.eq(self.read.address)]
+            m.d.sync += fetched.eq(asked)
+            m.d.comb += read.en.eq(1)
             with m.If(fetched):
                 m.d.sync += self.read.data.eq(read.data)
         return m

@@ -166,11 +166,14 @@ class BeatPipeline(Datapath):
             m.d.sync += port.valid.eq(writes.o.ready & writes.o.payload[name].present)
             m.d.comb += port.id.eq(write[name].id)
 
-        m.d.sync += self.wide.valid.eq(wide_next)
+        # All that leaves the unit goes far, so valid is a register.
+        m.d.sync += [
+            self.wide.valid.eq(wide_next),
+            self.words.valid.eq(normalizer.coming & ~writes.o.payload.stream),
+        ]
         m.d.comb += [
             self.wide.payload.address.eq(write.address),
             self.wide.payload.data.eq(requantizer.z),
-            self.words.valid.eq(normalizer.o.valid & ~write.stream),
             self.words.payload.address.eq(write.address),
             self.words.payload.word.eq(normalizer.o.payload),
             queue.i.valid.eq(normalizer.o.valid & write.stream),
