@@ -131,7 +131,9 @@ class Sequencer(wiring.Component):
         reading: Value = Const(0)
         if self.config.sequencer.instructions_stand:
             issue = SerialIssue(self.config)
-            m.d.comb += issue.inspect.eq(self.inspect)
+            m.d.comb += [
+                issue.inspect.eq(self.inspect), self.credit.valid.eq(0), self.credit.payload.eq(0)
+            ]  # fmt: skip
             connect(m, fetch.bus, flipped(self.bus))
         else:
             issue = Issue(self.config)
