@@ -40,7 +40,8 @@ class WordLoop(wiring.Component):
     """Turn tokens into control words: for each tile, all steps.
 
     Operand tiles follow one another, but for those of two output tiles if there is a stride, and
-    ``ring_base`` follows the last before ``ring_end``. Every token of a group begins at the group's first operand; a group begins behind the group before it.
+    ``ring_base`` follows the last before ``ring_end``. Every token of a group begins at the group's
+    first operand; a group begins behind the group before it.
 
     The first word of a result is offered only when the output FIFO has room for the result
     besides all those under way (credits), since nothing behind it can wait. The last words of
