@@ -27,6 +27,9 @@ class Part:
         What place and route aims at unless told otherwise.
     grid : Grid, optional
         What a floorplan needs to know.
+    clock_pin : str, optional
+        Where the clock comes in. From a pin of nextpnr's own choice there may be no way to the
+        clock network.
     """
 
     part: str
@@ -36,6 +39,7 @@ class Part:
     options: tuple[str, ...]
     target_mhz: float
     grid: Grid | None = None
+    clock_pin: str | None = None
 
 
 def _ecp5(size: str, grid: Grid | None = None) -> Part:
@@ -48,6 +52,7 @@ def _ecp5(size: str, grid: Grid | None = None) -> Part:
                  "--lpf-allow-unconstrained"),
         target_mhz=100,
         grid=grid,
+        clock_pin="G2",
     )  # fmt: skip
 
 

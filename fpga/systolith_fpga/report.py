@@ -127,6 +127,8 @@ def measure(
     wrapper = RegisterWrapper(ports, CORE)
     (folder / "core.v").write_text(text)
     (folder / "floorplan.ys").write_text("\n".join(floorplan))
+    if part.clock_pin is not None:
+        (folder / "pins.lpf").write_text(f'LOCATE COMP "clk" SITE "{part.clock_pin}";\n')
     (folder / "wrapper.v").write_text(verilog.convert(wrapper, name=WRAPPER, emit_src=False))
 
     on_stage("synthesis")
@@ -149,6 +151,7 @@ def measure(
         "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
         *(["--router", router] if router else []),
         *(["--placer", PLACER] if floorplan else []),
+        *(["--lpf", "pins.lpf"] if part.clock_pin is not None else []),
     ]  # fmt: skip
     try:
         run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
