@@ -28,8 +28,8 @@ def job(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "operand": tile,
         "ring_base": tile,
-        "ring_end": tile,  # low bits: zero if it is 2 ** their number
-        "operand_stride": tile,  # likewise
+        "ring_last": tile,  # the last operand of the ring
+        "operand_stride": tile,  # low bits: zero if it is 2 ** their number
         "strided": 1,  # output tiles' operands do not follow one another
         "stride_room": range(config.memory.operand_tiles + 1),  # from here on a stride wraps
         "stride_back": tile,  # what it adds then
@@ -54,6 +54,7 @@ def job_of(config: Config, instruction: Any, strides: Mapping[str, Value] = NONE
     layout = job(config)
     stride = instruction.activation_stride
     fields = {
+        "ring_last": instruction.ring_end - 1,
         "stride": stride,
         "stride_overflow": stride[layout["stride"].width :].any(),
         **{name: strides.get(name, Const(0, layout[name].width)) for name in STRIDES},

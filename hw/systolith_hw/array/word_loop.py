@@ -211,8 +211,9 @@ class WordLoop(wiring.Component):
         with m.If(load):
             m.d.sync += work.activation_base.eq(offered.activation)
 
-        next_operand = (work.operand + 1)[: len(work.operand)]
-        following = Mux(next_operand == now.ring_end, now.ring_base, next_operand)
+        following = Mux(
+            work.operand == now.ring_last, now.ring_base, (work.operand + 1)[: len(work.operand)]
+        )
         moved = Mux(
             work.tile_base >= now.stride_room,
             work.tile_base + now.stride_back, work.tile_base + now.operand_stride,

@@ -137,6 +137,11 @@ class ControlBlock(wiring.Component):
         self._connect_bank(m, lifecycle, bank)
         self._interrupt(m, pending, enable, lifecycle.finished, errors.caught)
 
+        # Units keep their faults, far from here.
+        error, error_pc = Signal(16), Signal.like(errors.pc)
+        between = m.d.comb if self.config.short_pipelines else m.d.sync
+        between += [error.eq(Cat(errors.code, errors.unit)), error_pc.eq(errors.pc)]
+
         status = Cat(lifecycle.busy, lifecycle.ended, errors.error, lifecycle.aborted)
         assert len(status) == len(Status)
         with m.Switch(self._word[:4]):  # what has no register is an error, and reads zero
@@ -147,8 +152,8 @@ class ControlBlock(wiring.Component):
                 "STATUS": status,
                 "IRQ_ENABLE": enable,
                 "IRQ_PENDING": pending,
-                "ERROR": Cat(errors.code, errors.unit),
-                "ERROR_PC": errors.pc,
+                "ERROR": error,
+                "ERROR_PC": error_pc,
             }.items():
                 with m.Case(OFFSETS[name] // 4):
                     m.d.comb += bank.elsewhere.eq(value)
