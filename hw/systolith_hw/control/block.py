@@ -169,12 +169,16 @@ class ControlBlock(wiring.Component):
         return self.port.write & (self._word == OFFSETS[name] // 4)
 
     def _connect_lifecycle(self, m: Module, lifecycle, errors) -> None:
+        # PROGRAM is new when it stands in the bank: whoever looked earlier would see the old one.
+        programmed = Signal()
+        with m.If(self.port.read | self.port.write):
+            m.d.sync += programmed.eq(self._written("PROGRAM"))
         command = Signal(len(Control))
         with m.If(self._written("CONTROL")):
             m.d.comb += command.eq(self.port.write_data)
         m.d.comb += [
             Cat(lifecycle.start_write, lifecycle.abort_write, lifecycle.reset_write).eq(command),
-            lifecycle.program_write.eq(self._written("PROGRAM")),
+            lifecycle.program_write.eq(programmed & self.port.valid),
             lifecycle.done.eq(self.done),
             lifecycle.caught.eq(errors.caught),
             lifecycle.bus_idle.eq(self.bus_idle),
