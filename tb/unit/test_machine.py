@@ -22,7 +22,7 @@ from systolith_sim.machine import Machine
 from systolith_sim.machine.memory import ring_addresses, ring_step
 from systolith_sim.vector.normalizer import normalize
 
-from .machine_bench import CONFIGS, ROOMY, finish, multiply, random_machine, run
+from .machine_bench import CONFIGS, ROOMY, finish, multiply, random_machine, run, with_rows
 
 SMALL = CONFIGS["small"]
 
@@ -425,7 +425,7 @@ E = ErrorCode
 )  # fmt: skip
 def test_errors(opcode, fields, code, words):
     """The code, unit and program address that the hardware would report, and a sentence."""
-    config = SMALL.replace({"sequencer.semaphores": 4, "bus.address_bits": 16})
+    config = with_rows(SMALL).replace({"sequencer.semaphores": 4, "bus.address_bits": 16})
     machine = Machine(config, 1 << 15)
     units = {
         Opcode.MATMUL: Unit.ARRAY, Opcode.DRAIN: Unit.VECTOR, Opcode.LOAD: Unit.LOAD,
