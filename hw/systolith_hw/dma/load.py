@@ -129,8 +129,9 @@ class LoadUnit(wiring.Component):
             writer.mark.eq(marks.beat),
         ]
 
-        # Halt comes from afar, so it is registered; a fault of our own stops us at once.
-        halted = Signal()
+        # Halt comes from afar, so it is registered, and not for others, too; a fault of our own
+        # stops us at once.
+        halted = Signal(attrs={"keep": 1})
         failed = Signal()
         stop = Signal()
         m.d.sync += halted.eq(self.halt)

@@ -123,8 +123,9 @@ class StoreUnit(wiring.Component):
         connect(m, flipped(self.bus.response), answers.response)
         connect(m, answers.post_outer, flipped(self.post_outer))
 
-        # Halt comes from afar, so it is registered; a fault of our own stops us at once.
-        halted = Signal()
+        # Halt comes from afar, so it is registered, and not for others, too; a fault of our own
+        # stops us at once.
+        halted = Signal(attrs={"keep": 1})
         stop = Signal()
         beyond = Signal()
         m.d.sync += [halted.eq(self.halt), beyond.eq(requester.beyond)]

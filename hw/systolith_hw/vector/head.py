@@ -93,7 +93,7 @@ class Head(wiring.Component):
         word_end = beat.end & ~beat.wide
 
         # Results wait far from here, so what decides about them are few registers.
-        halted = Signal()
+        halted = Signal(attrs={"keep": 1})  # nor is this one for others
         credits = Signal(range(self.credits + 1), init=self.credits)
         credit = Signal(init=1)  # there is one
         room, clear = Signal(), Signal()
