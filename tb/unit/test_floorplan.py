@@ -37,7 +37,7 @@ def places(name):
 
 
 @pytest.mark.parametrize(
-    "name, banks, more", [("ulx3s", 6, 29 + 14), ("ulx3s-resident", 10, 8 + 14)]
+    "name, banks, more", [("ulx3s", 6, 29 + 26), ("ulx3s-resident", 10, 8 + 14)]
 )
 def test_every_cell_has_a_place_of_its_own(name, banks, more):
     placed, others = places(name)
