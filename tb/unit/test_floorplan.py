@@ -89,6 +89,7 @@ def test_nor_do_devices_without_a_grid():
 
 def test_other_memories_are_close_to_one_another():
     _, others = places("ulx3s")
-    for part in ("wide", "vector.datapath"):
+    # The scale memory comes last, and takes what is left around the middle.
+    for part, spread in (("wide", 80), ("vector.datapath", 120)):
         xs, ys = zip(*((x, y) for (x, y, _), _, name, _ in others if name == part), strict=True)
-        assert max(xs) - min(xs) + max(ys) - min(ys) < 85
+        assert max(xs) - min(xs) + max(ys) - min(ys) < spread
