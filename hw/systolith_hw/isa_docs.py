@@ -8,6 +8,7 @@ from .isa import (
     INSTRUCTIONS,
     ISA_VERSION,
     REGISTERS,
+    SLOT_BITS,
     ErrorCode,
     Field,
     Instruction,
@@ -16,8 +17,6 @@ from .isa import (
 )
 
 __all__ = ["ERRORS", "markdown"]
-
-SLOT_BITS = 16
 
 INTRODUCTION = f"""\
 # Instruction set, version {ISA_VERSION}

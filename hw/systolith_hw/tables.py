@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = [
+    "CENTRED_FRACTION",
     "FRACTION",
     "FUNCTION_RANGE_BITS",
     "SEGMENTS",
@@ -22,6 +23,9 @@ __all__ = [
 
 FRACTION = 16
 """Fixed-point numbers that pass through the vector unit's functions have LSB 2**-16."""
+
+CENTRED_FRACTION = 12
+"""A normalised value, before gamma, has LSB 2**-12."""
 
 SEGMENT_BITS = 7
 SEGMENTS = 1 << SEGMENT_BITS

@@ -7,6 +7,7 @@ from systolith_hw.config import INSTRUCTION_BYTES, Config
 from systolith_hw.isa import (
     PATCHES,
     REGISTERS,
+    SLOT_BITS,
     CalcOperation,
     ErrorCode,
     Opcode,
@@ -19,7 +20,6 @@ from .errors import MachineError
 
 __all__ = ["READ_BYTES", "Issued", "Reader", "expand"]
 
-SLOT_BITS = 16
 HEADER_SLOTS = 4
 PC_OFFSET = 32
 MASK = (1 << 32) - 1

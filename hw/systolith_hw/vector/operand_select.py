@@ -9,13 +9,11 @@ from amaranth.lib.wiring import In, Out
 from ..config import FIXED_BITS, SHIFT_BITS, Config
 from ..interfaces import result_beat, wide_write
 from ..memory.scale import scale_factor
+from ..tables import CENTRED_FRACTION
 from .requantizer import Requantizer
 from .row_shapes import factor
 
 __all__ = ["OperandSelect", "operand_bits", "operand_choice"]
-
-CENTRED_FRACTION = 12
-"""A normalised value, before gamma, has LSB 2**-12."""
 
 
 def operand_bits(config: Config) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from systolith_hw.config import NORMAL_BITS
+from systolith_hw.tables import CENTRED_FRACTION
 
 from .requantizer import (
     FIXED_MAX,
@@ -32,8 +33,6 @@ __all__ = [
 
 CENTRED_BITS = 18
 """A normalised value, before gamma, has 18 bits, LSB 2**-12: magnitudes up to 32."""
-
-CENTRED_FRACTION = 12
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from systolith_hw.config import SCALE_BITS, Config
-from systolith_hw.tables import FRACTION
+from systolith_hw.tables import CENTRED_FRACTION, FRACTION
 from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, gelu, mix
-from systolith_sim.vector.row import CENTRED_FRACTION, Factor
+from systolith_sim.vector.row import Factor
 
 from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
 from .rounding import DAMPING, round_weights

@@ -5,7 +5,16 @@ from types import MappingProxyType
 from typing import TypedDict
 
 from systolith_hw.config import Config
-from systolith_hw.isa import INSTRUCTIONS, PATCHES, REGISTERS, Opcode, Register, Unit, encode
+from systolith_hw.isa import (
+    INSTRUCTIONS,
+    PATCHES,
+    REGISTERS,
+    SLOT_BITS,
+    Opcode,
+    Register,
+    Unit,
+    encode,
+)
 from systolith_hw.limits import field_bits, opcodes
 
 __all__ = ["NONE", "Instructions", "Patches", "Semaphores", "require"]
@@ -25,7 +34,6 @@ class Semaphores(TypedDict, total=False):
     post_inner: int | None
 
 
-SLOT_BITS = 16
 COUNTS = ("tokens", "groups", "tiles", "tiles_last", "steps", "rows", "elements", "beats")
 
 
