@@ -21,7 +21,9 @@ __all__ = [
     "WritePort",
     "activation_word",
     "descriptor",
+    "entry_write",
     "issue_word",
+    "lane_write",
     "read_beat",
     "request",
     "result_beat",
@@ -190,6 +192,20 @@ def row_write(config: Config) -> data.StructLayout:
     })
 
 
+def lane_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write of L lanes of one operand bank.
+
+    ``data[i]`` goes to column ``part * L + i`` of row ``row`` of ``tile``.
+    """
+    array, lanes = config.array, config.vector.lanes
+    return data.StructLayout({
+        "tile": range(config.memory.operand_tiles),
+        "row": range(array.rows),
+        "part": range(array.columns // lanes),
+        "data": data.ArrayLayout(signed(WEIGHT_BITS), lanes),
+    })
+
+
 def word_write(config: Config) -> data.StructLayout:
     """Return the shape of a write across all rows.
 
@@ -239,4 +255,13 @@ def scale_write(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "address": range(config.memory.scale_words),
         "data": data.ArrayLayout(scale_entry(), config.vector.lanes),
+    })
+
+
+def entry_write(config: Config) -> data.StructLayout:
+    """Return the shape of a write of one channel's constants: one lane of a scale word."""
+    return data.StructLayout({
+        "address": range(config.memory.scale_words),
+        "lane": range(config.vector.lanes),
+        "entry": scale_entry(),
     })

@@ -4,12 +4,12 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import SCALE_BITS, SHIFT_BITS, WEIGHT_BITS, Config
-from ..interfaces import activation_word, scale_entry, word_write
+from ..config import SCALE_BITS, SHIFT_BITS, Config
+from ..interfaces import activation_word, entry_write, lane_write, word_write
 from .beat import beat
 from .block_normalizer import mantissa_row
 
-__all__ = ["OperandWriter", "entry_write", "lane_write", "mantissa_write"]
+__all__ = ["OperandWriter", "mantissa_write"]
 
 
 def mantissa_write(config: Config) -> data.StructLayout:
@@ -17,29 +17,6 @@ def mantissa_write(config: Config) -> data.StructLayout:
     shape = beat(config)
     names = ("to_words", "to_keys", "to_values", "block_end", "address", "lane", "entry", "offset")
     return data.StructLayout({name: shape[name].shape for name in names})
-
-
-def lane_write(config: Config) -> data.StructLayout:
-    """Return the shape of a write of L lanes of one operand bank.
-
-    ``data[i]`` goes to column ``part * L + i`` of row ``row`` of ``tile``.
-    """
-    array, lanes = config.array, config.vector.lanes
-    return data.StructLayout({
-        "tile": range(config.memory.operand_tiles),
-        "row": range(array.rows),
-        "part": range(array.columns // lanes),
-        "data": data.ArrayLayout(signed(WEIGHT_BITS), lanes),
-    })
-
-
-def entry_write(config: Config) -> data.StructLayout:
-    """Return the shape of a write of one channel's constants: one lane of a scale word."""
-    return data.StructLayout({
-        "address": range(config.memory.scale_words),
-        "lane": range(config.vector.lanes),
-        "entry": scale_entry(),
-    })
 
 
 class OperandWriter(wiring.Component):
