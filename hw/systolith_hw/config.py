@@ -87,7 +87,7 @@ class ArrayConfig:
     max_k : int
         Longest reduction, in elements. Sizes the accumulators.
     output_depth : int
-        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 10`` and 13,
+        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 11`` and 14,
         which hides the way through the array for reductions of a single step.
     """
 
@@ -104,7 +104,7 @@ class ArrayConfig:
         _require_range("array.mantissa_bits", self.mantissa_bits, 8, 16)
         _require_range("array.window", self.window, 1, 24)
         _require_range("array.max_k", self.max_k, self.rows, 65536)
-        least = max(self.rows + 10, 13)
+        least = max(self.rows + 11, 14)
         _require_range("array.output_depth", self.output_depth, least, 256)
         _require(
             self.accumulator_bits <= 52,

@@ -25,7 +25,7 @@ def small_config(
     return Config(
         array=ArrayConfig(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window,
-            max_k=max(max_k, rows), output_depth=output_depth or max(rows + 10, 13),
+            max_k=max(max_k, rows), output_depth=output_depth or max(rows + 11, 14),
         ),
         vector=VectorConfig(lanes=lanes or min(rows, columns)),
         memory=MemoryConfig(

@@ -25,7 +25,7 @@ def make_config(
     return Config(
         array=ArrayConfig(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window, max_k=rows,
-            output_depth=max(rows + 10, 13),
+            output_depth=max(rows + 11, 14),
         ),
         vector=VectorConfig(lanes=lanes),
         memory=MemoryConfig(

@@ -26,7 +26,7 @@ class BeatAccumulator(wiring.Component):
     another by themselves: no register holds the beats that wait.
 
     =========== ==========================================================
-    Latency     2 cycles (:attr:`latency`) from the last sums of a result to
+    Latency     3 cycles (:attr:`latency`) from the last sums of a result to
                 its first beat
     Throughput  one word per cycle; results at least C/L cycles apart
     Stall       never, neither here nor in what takes the beats
@@ -52,7 +52,7 @@ class BeatAccumulator(wiring.Component):
         The beats of all results, lowest columns first.
     """
 
-    latency = Accumulator.latency
+    latency = Accumulator.latency + 1
 
     valid: Signal
     last: Signal
@@ -91,14 +91,17 @@ class BeatAccumulator(wiring.Component):
                 part.sums.eq(_delay(m, sums, index, f"sums_{index}")),
             ]
 
-        # Of the results on their way, at most one is done in a cycle.
-        m.d.comb += [
+        # Of the results on their way, at most one is done in a cycle. What takes them is a memory,
+        # spread over the chip: an adder in front of it would be the slowest path.
+        payload: Any = Signal(self.o.payload.shape(), reset_less=True)
+        m.d.sync += [
             self.o.valid.eq(Cat(part.done for part in parts).any()),
-            self.o.payload.eq(parts[0].result),
+            payload.eq(parts[0].result),
         ]
+        m.d.comb += self.o.payload.eq(payload)
         for part in parts[1:]:
             with m.If(part.done):
-                m.d.comb += self.o.payload.eq(part.result)
+                m.d.sync += payload.eq(part.result)
 
         return m
 
