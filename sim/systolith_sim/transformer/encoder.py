@@ -25,6 +25,7 @@ __all__ = [
     "Norm",
     "Words",
     "attend",
+    "attend_head",
     "encode",
     "probability_base",
     "to_words",
@@ -180,35 +181,50 @@ def probability_base(array: ArrayConfig) -> int:
     return max(0, 31 - array.window - (array.mantissa_bits - 1))
 
 
+def attend_head(
+    array: ArrayConfig, query: Integers, key: Integers, value: Integers, *, base: int,
+    score_shift: int, causal: bool = False,
+) -> Integers:  # fmt: skip
+    """Return the context of one head, fixed point (S, D), of its queries, keys and values (S, D).
+
+    If ``causal``, no token attends to those behind it.
+    """
+    keys, key_exponents, _, _ = normalize(  # (S, D), (S,)
+        key, base, mantissa_bits=8, window=array.window
+    )
+    values, value_exponents, _, _ = normalize(
+        value, VALUE_BASE, mantissa_bits=8, window=min(array.window, VALUE_WINDOW)
+    )
+    products = to_words(array, query, base).times(keys.T)  # (S, S): a row for each query
+    scores, _ = requantize(products, 1 << SCALE_BITS - 1, score_shift - key_exponents, 0)
+    seen = np.tri(len(scores), dtype=bool) if causal else np.ones(scores.shape, bool)
+    powers, summands = exponentiate(
+        scores, reference(np.where(seen, scores, FIXED_MIN)),
+        np.broadcast_to(value_exponents, scores.shape),
+    )  # fmt: skip
+    power_base = probability_base(array)
+    products = to_words(array, np.where(seen, powers, 0), power_base).times(values)  # (S, D)
+    context = np.empty_like(query)
+    for row, total in enumerate(np.where(seen, summands, 0).sum(axis=-1)):
+        factor = reciprocal_factor(int(total))
+        context[row], _ = requantize(
+            products[row], factor.scale, factor.shift - VALUE_BASE - power_base, 0
+        )
+    return context
+
+
 def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
     """Return the context of all heads, fixed point (S, N), of one sentence's words (S, N)."""
     split = (len(x.exponents), layer.heads, -1)
-    query = layer.query(x).reshape(split)  # (S, H, D)
-    keys, key_exponents, _, _ = normalize(  # (S, H, D), (S, H)
-        layer.key(x).reshape(split), layer.base, mantissa_bits=8, window=array.window
+    query, key, value = (
+        linear(x).reshape(split).swapaxes(0, 1)  # (H, S, D)
+        for linear in (layer.query, layer.key, layer.value)
     )
-    values, value_exponents, _, _ = normalize(
-        layer.value(x).reshape(split), VALUE_BASE, mantissa_bits=8,
-        window=min(array.window, VALUE_WINDOW),
-    )  # fmt: skip
-
-    power_base = probability_base(array)
-    context = np.empty_like(query)
-    for head in range(layer.heads):
-        queries = to_words(array, query[:, head], layer.base)
-        products = queries.times(keys[:, head].T)  # (S, S): a row for each query
-        shift = layer.score_shift - key_exponents[:, head]
-        scores, _ = requantize(products, 1 << SCALE_BITS - 1, shift, 0)
-        powers, summands = exponentiate(
-            scores, reference(scores), np.broadcast_to(value_exponents[:, head], scores.shape)
-        )
-        products = to_words(array, powers, power_base).times(values[:, head])  # (S, D)
-        for row, total in enumerate(summands.sum(axis=-1)):
-            factor = reciprocal_factor(int(total))
-            context[row, head], _ = requantize(
-                products[row], factor.scale, factor.shift - VALUE_BASE - power_base, 0
-            )
-    return context.reshape(len(context), -1)
+    context = [
+        attend_head(array, *head, base=layer.base, score_shift=layer.score_shift)
+        for head in zip(query, key, value, strict=True)
+    ]
+    return np.concatenate(context, axis=-1)
 
 
 def encode(array: ArrayConfig, layer: EncoderLayer, x: Integers) -> Integers:
