@@ -6,15 +6,14 @@ Two heads at a time: K, V and Q of all tokens, then their rows block by block::
     vector    K V Q | K V Q | scores A | scores B | context A | context B ...
     row                                softmax A  softmax B                   softmax A ...
 
-The softmax of one head runs while the array is busy with the other. Scores, probabilities and rows
-of a head are there once: whoever writes those of the next block comes, through semaphores and
-results, behind everybody who needed those of this one, since the array has computed this block's
-context before it begins the next block's scores. Likewise K and V of the next heads.
+``encoder_attention.py`` says why nothing of a block is overwritten too early. It is the same with K
+and V of the next heads.
 """
 
-from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
-from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
+from systolith_hw.isa import DrainKind, LoadKind, Register
+from systolith_sim.transformer.encoder import VALUE_BASE
 
+from .encoder_attention import AttentionPart, Links, Spill
 from .encoder_layout import EncoderLayout
 from .encoder_tables import WORD, Header
 from .encoder_writer import EncoderWriter
@@ -39,8 +38,13 @@ class HeadsPart:
         self.program = writer.program
         self.base = base
         self.score_shift = score_shift
-        self.powers_base = probability_base(self.plan.config.array)
         self.head, self.table, self.record, *self.scratch = writer.scratch
+        spill = Spill(writer.contexts, self.layout.token_bytes, self.layout.run_bytes, writer.spilt)
+        self.attention = AttentionPart(
+            writer.program, writer.plan, Links(writer.summed, writer.normed, writer.blended),
+            base=base, records=writer.address("tables") + self.layout.tables.blocks,
+            scratch=self.scratch, spill=spill if writer.plan.spill else None,
+        )  # fmt: skip
 
     def append(self) -> None:
         """Append the instructions."""
@@ -63,7 +67,7 @@ class HeadsPart:
             with program.loop(
                 count_register=count, counter=self.record, step=self.layout.tables.block_bytes
             ):
-                self._attend()
+                self.attention.append(self.record, self.head)
 
     def _look_ahead(self) -> None:
         """Load what comes behind the context, as far as places are free by then."""
@@ -145,99 +149,13 @@ class HeadsPart:
             program.drain_operands(
                 kind, tiles=plan.head_tiles, tokens=0,
                 scale=0 if keys else plan.head_scales,
-                destination=plan.ring if keys else plan.values,
+                destination=plan.keys if keys else plan.values,
                 token_stride=plan.key_stride if keys else plan.value_stride,
                 entries=(plan.key_entries if keys else plan.value_entries) * lanes,
                 offset=self.score_shift if keys else 0,
                 exponent_base=self.base if keys else VALUE_BASE,
                 patches={"tokens": length, "scale": self.table, "destination": place,
                          "entries": entries},
-            )  # fmt: skip
-
-    # -- attention ---------------------------------------------------------------------------
-
-    def _attend(self) -> None:
-        """Append one block of rows of two heads; their registers are shared."""
-        program, plan, table = self.program, self.plan, self.layout.tables
-        record, place, rows, operand, count, last, entries = self.scratch[:7]
-        columns, array_rows = plan.config.array.columns, plan.config.array.rows
-        self.writer.read_table(record, table.blocks, self.record)
-        self.writer.read_table(place, table.blocks + WORD, self.record)
-        program.calc(rows, record, left=16)
-        program.calc(rows, rows, right=16)
-        program.calc(operand, place, right=16, left=_log2(plan.unit_keys))
-        program.calc(entries, place, right=16, left=_log2(plan.unit_entries))
-        # Tiles before the last one, and columns before the last one in it.
-        program.calc(count, record, right=16 + _log2(columns))
-        program.calc(last, record, right=16, left=32 - _log2(columns))
-        program.calc(last, last, right=32 - _log2(columns))
-        for half in range(2):
-            self._score(half, rows, operand, place, count, last, entries)
-            self._soften(half, record, entries)
-        program.calc(operand, place, right=16, left=_log2(plan.unit_values))
-        program.calc(count, record, right=16 + _log2(array_rows))
-        if plan.spill:
-            self.writer.read_table(place, table.blocks + 2 * WORD, self.record)
-        program.calc(place, place, self.head)
-        for half in range(2):
-            self._blend(half, rows, operand, count, place)
-
-    def _score(
-        self, half: int, rows: int, operand: int, query: int, count: int, last: int, entries: int
-    ) -> None:
-        writer, plan, program = self.writer, self.plan, self.program
-        program.matmul(
-            steps=plan.head_steps, tokens=0,
-            operand=plan.ring + half * plan.units * plan.unit_keys,
-            operand_stride=plan.key_stride, activation=plan.queries + half * plan.head_queries,
-            patches={"tokens": rows, "operand": operand, "activation": query,
-                     "tiles_last": count},
-        )  # fmt: skip
-        program.drain(
-            DrainKind.WIDE, tokens=0, columns_last=1, maximum=True, row=half * plan.row_block,
-            scale=plan.key_entries + half * plan.units * plan.unit_entries,
-            destination=plan.scores + half * plan.head_scores, token_stride=plan.scores_stride,
-            patches={"tokens": rows, "scale": entries, "tiles_last": count, "columns_last": last},
-            post_inner=writer.summed,
-        )  # fmt: skip
-
-    def _soften(self, half: int, record: int, entries: int) -> None:
-        writer, plan = self.writer, self.plan
-        # The record holds rows below the last element's number, as the instruction does.
-        self.program.softmax(
-            elements=1, tokens=0, row=half * plan.row_block, exponent_base=self.powers_base,
-            scale=plan.value_entries + half * plan.units * plan.unit_entries,
-            source=plan.scores + half * plan.head_scores, source_stride=plan.scores_stride,
-            destination=plan.powers + half * plan.head_powers, token_stride=plan.powers_stride,
-            patches={"tokens": record, "scale": entries},
-            wait_inner=writer.summed, post_inner=writer.normed,
-        )  # fmt: skip
-
-    def _blend(self, half: int, rows: int, operand: int, count: int, place: int) -> None:
-        writer, plan, program = self.writer, self.plan, self.program
-        program.matmul(
-            steps=1, tokens=0, tiles=plan.head_tiles,
-            operand=plan.values + half * plan.units * plan.unit_values,
-            operand_stride=plan.value_stride, activation_stride=plan.powers_stride,
-            activation=plan.powers + half * plan.head_powers,
-            patches={"tokens": rows, "operand": operand, "steps": count},
-            wait_inner=writer.normed,
-        )  # fmt: skip
-        program.drain(
-            DrainKind.STREAM if plan.spill else DrainKind.ACTIVATION,
-            tokens=0, tiles=plan.head_tiles, exponent_base=self.base, factor=True,
-            row=half * plan.row_block, offset=VALUE_BASE + self.powers_base,
-            destination=0 if plan.spill else plan.context + half * plan.head_queries,
-            token_stride=0 if plan.spill else plan.head_steps,
-            patches={"tokens": rows} if plan.spill else {"tokens": rows, "destination": place},
-            post_outer=writer.blended,
-        )  # fmt: skip
-        if plan.spill:
-            program.store(
-                StoreKind.STREAM, elements=plan.head_steps, rows=0,
-                address=writer.contexts + half * self.layout.run_bytes,
-                row_stride=self.layout.token_bytes,
-                patches={"address": place, "rows": rows}, post_outer=writer.spilt,
             )  # fmt: skip
 
 

@@ -3,47 +3,31 @@
 Weights pass through the operand memory as a ring of equal *slots*: a panel of Q, K or V of one
 head, the rows of the output matrix for one head, the columns of the up matrix for as many hidden
 values as a head has features, or the rows of the down matrix for them. K and V of two heads lie
-behind the ring. Tokens of a sentence (a *segment*) begin there at a multiple of ``unit``, the
-segments one after the other.
+behind the ring.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from systolith_hw.config import Config
-
+from .encoder_attention_plan import AttentionPlan
 from .encoder_shape import EncoderShape
 
 __all__ = ["EncoderPlan"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderPlan:
+class EncoderPlan(AttentionPlan):
     """All decisions about an encoder; addresses are those of memories on the chip.
 
     Parameters
     ----------
-    config : Config
     shape : EncoderShape
-    tokens : int
-        Most tokens of all segments together.
-    segments : int
-        Most segments.
-    row_block : int
-        Rows of scores that are on the chip for each of two heads.
     token_block : int
         Tokens whose residual is on the chip.
-    spill : bool
-        The context passes through external memory.
     """
 
-    config: Config
     shape: EncoderShape
-    tokens: int
-    segments: int
-    row_block: int
     token_block: int
-    spill: bool
 
     # -- cuts --------------------------------------------------------------------------------
 
@@ -53,14 +37,9 @@ class EncoderPlan:
         return self.token_block >= self.tokens
 
     @property
-    def unit(self) -> int:
-        """Tokens that the place of a segment is a multiple of."""
-        return max(self.config.array.rows, self.config.array.columns)
-
-    @property
-    def units(self) -> int:
-        """Places of ``unit`` tokens, enough for any lengths."""
-        return (self.tokens + self.segments * (self.unit - 1)) // self.unit
+    def head(self) -> int:
+        """Features of a head."""
+        return self.shape.head
 
     @property
     def steps(self) -> int:
@@ -68,19 +47,9 @@ class EncoderPlan:
         return self.shape.features // self.config.array.rows
 
     @property
-    def head_steps(self) -> int:
-        """Activation words of a head."""
-        return self.shape.head // self.config.array.rows
-
-    @property
     def tiles(self) -> int:
         """Output tiles of the features."""
         return self.shape.features // self.config.array.columns
-
-    @property
-    def head_tiles(self) -> int:
-        """Output tiles of a head."""
-        return self.shape.head // self.config.array.columns
 
     @property
     def wide_stride(self) -> int:
@@ -92,37 +61,12 @@ class EncoderPlan:
         """Scale words of a head."""
         return self.shape.head // self.config.vector.lanes
 
-    @property
-    def scores_stride(self) -> int:
-        """Wide words of a row of scores."""
-        return -(-self.tokens // self.config.array.columns) * self.config.beats_per_result
-
-    @property
-    def powers_stride(self) -> int:
-        """Activation words of a row of probabilities."""
-        return -(-self.tokens // self.config.array.rows)
-
     # -- operand memory ----------------------------------------------------------------------
 
     @property
     def slot(self) -> int:
         """Tiles of a slot."""
         return self.head_tiles * self.steps
-
-    @property
-    def key_stride(self) -> int:
-        """Tiles from the keys of C tokens to the next ones', a power of two."""
-        return 1 << (self.head_steps - 1).bit_length()
-
-    @property
-    def unit_keys(self) -> int:
-        """Tiles of a unit's keys."""
-        return self.unit // self.config.array.columns * self.key_stride
-
-    @property
-    def unit_values(self) -> int:
-        """Tiles of a unit's values, of each C features."""
-        return self.unit // self.config.array.rows
 
     @property
     def value_stride(self) -> int:
@@ -147,13 +91,18 @@ class EncoderPlan:
 
     @property
     def ring(self) -> int:
-        """Tiles of the ring; where the keys begin."""
+        """Tiles of the ring."""
         return self.slots * self.slot
+
+    @property
+    def keys(self) -> int:
+        """Where the keys begin."""
+        return self.ring
 
     @property
     def values(self) -> int:
         """Where the values begin."""
-        return self.ring + 2 * self.units * self.unit_keys
+        return self.keys + 2 * self.units * self.unit_keys
 
     @property
     def operand_need(self) -> int:
@@ -176,11 +125,6 @@ class EncoderPlan:
     def powers(self) -> int:
         """Where the probabilities of two heads begin."""
         return self.queries + 2 * self.head_queries
-
-    @property
-    def head_powers(self) -> int:
-        """Words of one head's probabilities."""
-        return self.row_block * self.powers_stride
 
     @property
     def context(self) -> int:
@@ -231,11 +175,6 @@ class EncoderPlan:
         return self.scores // self.wide_stride
 
     @property
-    def head_scores(self) -> int:
-        """Wide words of one head's scores."""
-        return self.row_block * self.scores_stride
-
-    @property
     def wide_need(self) -> int:
         """Words altogether."""
         return max(self.scores + 2 * self.head_scores, self.token_block * self.wide_stride)
@@ -254,11 +193,6 @@ class EncoderPlan:
     def block_tables(self) -> int:
         """Scale words of everything but Q, K and V."""
         return 6 * self.wide_stride + self.shape.chunks * self.head_scales
-
-    @property
-    def unit_entries(self) -> int:
-        """Scale words of the exponents of a unit's keys, or values."""
-        return self.unit // self.config.vector.lanes
 
     @property
     def key_entries(self) -> int:

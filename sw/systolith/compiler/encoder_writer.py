@@ -161,7 +161,7 @@ class EncoderWriter:
         plan = self.plan
         patches = {"tokens": register} if register else {}
         self.program.matmul(
-            steps=1, tokens=count, operand=plan.ring,
+            steps=1, tokens=count, operand=plan.keys,
             activation_stride=0, wait_inner=semaphore, patches=patches,
         )  # fmt: skip
         self.program.drain(
