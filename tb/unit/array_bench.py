@@ -20,6 +20,7 @@ from systolith_hw.isa import Opcode, encode
 def small_config(
     rows=4, columns=4, *, mantissa_bits=8, window=6, max_k=64, tiles=22, words=13, data_bytes=None,
     single_port=False, distributed=False, output_depth=None, lanes=None, short=False, queue_depth=4,
+    vector_rows=0,
 ) -> Config:  # fmt: skip
     """Return a config whose memories are small and no powers of two."""
     return Config(
@@ -27,7 +28,7 @@ def small_config(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window,
             max_k=max(max_k, rows), output_depth=output_depth or max(rows + 11, 14),
         ),
-        vector=VectorConfig(lanes=lanes or min(rows, columns)),
+        vector=VectorConfig(lanes=lanes or min(rows, columns), rows=vector_rows),
         memory=MemoryConfig(
             operand_tiles=tiles, activation_words=words, operand_single_port=single_port,
             activation_distributed=distributed,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth import ResetInserter, Signal
+from amaranth import Const, ResetInserter, Signal
 
 from systolith_hw.array.engine import MatrixEngine
 from systolith_hw.isa import ErrorCode
@@ -50,6 +50,18 @@ class Memories:
             "operand": 1, "address": tile, "lane": lane,
             "word": {"mantissas": column.tolist(), "exponent": 1},
         }  # fmt: skip
+
+    def lane_writes(self, tile):
+        """Return payloads that write some parts of some rows of ``tile``."""
+        array, lanes = self.config.array, self.config.vector.lanes
+        places = list(np.ndindex(array.rows, array.columns // lanes))
+        payloads = []
+        for index in self.rng.permutation(len(places))[: self.rng.integers(1, len(places) + 1)]:
+            row, part = places[index]
+            values = self._random(lanes, 8)
+            self.weights[tile, row, part * lanes : (part + 1) * lanes] = values
+            payloads.append({"tile": tile, "row": row, "part": part, "data": values.tolist()})
+        return payloads
 
     def word_write(self, address):
         """Return a payload that writes one activation word."""
@@ -98,8 +110,8 @@ class LargestMemories(Memories):
 class Bench:
     """A MatrixEngine whose ports are fed from lists; phases follow one another when it is idle.
 
-    A phase is a dictionary of lists: ``programs`` (fields of MATMULs), ``rows``, ``load`` and
-    ``vector`` (writes), ``results`` expected.
+    A phase is a dictionary of lists: ``programs`` (fields of MATMULs), ``rows``, ``load``,
+    ``vector`` and ``lanes`` (writes), ``results`` expected.
     """
 
     def __init__(self, config, phases, *, rng, p_write=1.0, p_ready=1.0, target="generic"):
@@ -111,7 +123,7 @@ class Bench:
         self.results, self.result_cycles, self.busy_cycles = [], [], []
         self.events = {"wait_write": 0, "wait_output": 0, "wait_semaphore": 0}
         self.finished = False
-        self.cycle = 0
+        self.cycle = self.arrived = 0
 
     def go(self, deadline=20000):
         dut = self.dut
@@ -120,10 +132,16 @@ class Bench:
             self.sink,
             self.instructions,
             self.source(rows=dut.rows, load=dut.words_load),
-            self.source(vector=dut.words_vector),
+            # The vector unit, too, has one of the two.
+            self.source(vector=dut.words_vector, **self.lanes),
         ]
         simulate(self.around, *benches, deadline=deadline)
         return self
+
+    @property
+    def lanes(self):
+        """The port of lanes, if there is one."""
+        return {"lanes": self.dut.lane_writes} if self.config.vector.rows else {}
 
     def source(self, **ports):
         """Return a bench that writes what each phase has for ``ports``, one write at a time."""
@@ -165,7 +183,7 @@ class Bench:
     async def sequence(self, ctx):
         """Let the next phase begin when this one is done and the engine idle."""
         for phase in self.phases:
-            phase["left"] = {"programs", "rows", "load", "vector"}
+            phase["left"] = {"programs", "rows", "load", "vector", *self.lanes}
             self.current = phase
             quiet = 0
             while quiet < 3:
@@ -178,11 +196,15 @@ class Bench:
         """Take results, and note down when what happened."""
         dut, lanes, beats = self.dut, self.config.vector.lanes, self.config.beats_per_result
         sums = []
+        arrived = dut.arrived if self.config.vector.rows else Const(0)
         while not self.finished:
             ctx.set(dut.results.ready, self.rng.random() < self.p_ready)
-            *_, valid, ready, payload, events = await ctx.tick().sample(
-                dut.results.valid, dut.results.ready, dut.results.payload, dut.events)
+            *_, valid, ready, payload, events, came = await ctx.tick().sample(
+                dut.results.valid, dut.results.ready, dut.results.payload, dut.events, arrived)
             self.cycle += 1
+            self.arrived += came
+            taken = len(self.results) * beats + len(sums) // lanes
+            assert not (valid and self.config.vector.rows and taken >= self.arrived)
             if valid and ready:
                 sums += [payload[lane] for lane in range(lanes)]
                 if len(sums) == lanes:
@@ -215,7 +237,8 @@ def compute(memories, count, tiles, words, write_tiles=None, write_words=None):
         random_matmul(rng, memories.config, tile_range=tiles, word_range=words)
         for _ in range(count)
     ]
-    phase = {"programs": programs, "results": [], "rows": [], "load": [], "vector": []}
+    phase = {"programs": programs, "results": [], "rows": [], "load": [], "vector": [],
+             "lanes": []}  # fmt: skip
     for fields in programs:
         phase["results"] += memories.results(fields)
     if write_tiles is None:
@@ -225,6 +248,8 @@ def compute(memories, count, tiles, words, write_tiles=None, write_words=None):
     for tile in range(*write_tiles):
         if tile in by_row:
             phase["rows"] += memories.row_write(tile)
+        elif memories.config.vector.rows and rng.random() < 0.5:
+            phase["lanes"] += memories.lane_writes(tile)
         else:
             kind = "load" if rng.random() < 0.5 else "vector"
             lanes = rng.permutation(columns)[: rng.integers(1, columns + 1)]
@@ -250,6 +275,8 @@ def check(config, *, seed, p_write=0.6, p_ready=1.0, count=6, target="generic"):
     bench.go()
     expected = [result for phase in phases for result in phase.get("results", [])]
     assert bench.results == expected
+    if config.vector.rows:
+        assert bench.arrived == len(expected) * config.beats_per_result
     return bench
 
 
@@ -272,6 +299,11 @@ CONFIGS = [
     ((4, 2), {"short": True, "lanes": 1, "single_port": True, "queue_depth": 1}),
     ((8, 4), {"short": True, "single_port": True, "data_bytes": 8}),
     ((4, 4), {"queue_depth": 1}),
+    # lanes: parts of rows, groups of several rows, both, neither
+    ((4, 4), {"vector_rows": 2, "lanes": 2}),
+    ((8, 2), {"vector_rows": 2, "data_bytes": 8}),
+    ((4, 4), {"vector_rows": 2, "lanes": 1, "data_bytes": 8, "single_port": True}),
+    ((2, 2), {"vector_rows": 2, "data_bytes": 4}),
 ]
 
 

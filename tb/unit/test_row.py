@@ -21,6 +21,9 @@ CONFIGS = [
     ((8, 2), 2, {"short": True}),
     ((8, 2), 5, {"short": True}),
     ((8, 2), 7, {"short": True, "single_port": True}),
+    ((4, 4), 2, {"vector_rows": 2, "lanes": 2}),
+    ((4, 4), 1, {"vector_rows": 2, "lanes": 1, "data_bytes": 8, "single_port": True}),
+    ((8, 2), 6, {"vector_rows": 2, "data_bytes": 8}),
 ]
 
 
@@ -49,6 +52,8 @@ def random_access(rng, config, row) -> dict[str, Any]:
             "data": rng.integers(-128, 128, shape).tolist(),
             "mantissas": rng.integers(low, -low, array.rows - row).tolist(),
             "tile": int(rng.integers(0, memory.operand_tiles)),
+            "slots": int(rng.integers(0, 1 << config.write_rows)),
+            "parts": int(rng.integers(0, 1 << config.beats_per_result)),
         }
         if memory.operand_single_port:  # all rows' mantissas, and control's address
             fields["mantissas"] = rng.integers(low, -low, array.rows).tolist()
@@ -103,7 +108,12 @@ def test_row(shape, index, options):
             product = weights[control["operand"]] * mantissas[control["activation"]]
             expected.append(product.copy() if defined else None)
             if strobe["row"] and now["group"] == index // config.write_rows:
-                weights[now["tile"]] = now["data"][index % config.write_rows]
+                slot = index % config.write_rows
+                written = np.ones(array.columns, bool)
+                if config.vector.rows:
+                    parts = now["parts"] >> np.arange(array.columns) // config.vector.lanes & 1
+                    written = (now["slots"] >> slot & parts).astype(bool)
+                weights[now["tile"], written] = np.array(now["data"][slot])[written]
             if strobe["column"]:
                 weights[now["tile"], now["lane"]] = (now["mantissas"][own] + 128) % 256 - 128
             if strobe["word"]:

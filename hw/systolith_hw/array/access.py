@@ -44,7 +44,9 @@ def access(config: Config, row: int) -> data.StructLayout:
 
     * ``strobe.read`` carries out a :func:`control_word`, ``control``.
     * ``strobe.row`` writes ``data`` to the banks of ``group``, ``strobe.column`` the mantissas'
-      low bits to ``lane`` of all banks, both at operand tile ``tile``; never both at once.
+      low bits to ``lane`` of all banks, both at operand tile ``tile``; never both at once. With
+      ``vector.rows`` only those banks of the group are written that ``slots`` names, and of these
+      the L columns of each of ``parts``.
     * ``strobe.word`` writes the mantissas and the exponent to activation word ``word``.
 
     Mantissas leave the bus row by row as they are delivered: the lowest is the one for ``row``.
@@ -71,6 +73,8 @@ def access(config: Config, row: int) -> data.StructLayout:
             "group": range(max(groups, 2)),  # of one group, still a bit
             "lane": range(array.columns),
         }
+        if config.vector.rows:
+            fields |= {"slots": config.write_rows, "parts": config.beats_per_result}
         if memory.operand_single_port:
             fields["data"] = max(row_bits, array.rows * array.mantissa_bits)
         else:

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import result_beat, row_write, unit_ports, word_write
+from ..interfaces import lane_write, result_beat, row_write, unit_ports, word_write
 from ..isa import Opcode
 from ..stream.fifo import Fifo
 from .access import stages
@@ -33,7 +33,7 @@ class MatrixEngine(wiring.Component):
     Everything enters at the top and moves down a stage of rows per cycle (:mod:`.access`)::
 
         instruction ─►[ Feeder ]─► control words ─►┐
-        rows, words_load, words_vector ───────────►[ Entry ]
+        rows, lanes, words_load, words_vector ────►[ Entry ]
                            ▲                           │ one cycle's accesses
                            │                      [ ArrayRow 0 ]
                            │                           │ accesses, sums
@@ -84,9 +84,14 @@ class MatrixEngine(wiring.Component):
         LOAD's writes of activation words and operand columns.
     words_vector : In(stream of word_write(config), always ready)
         The vector unit's.
+    lane_writes : In(stream of lane_write(config), always ready)
+        The vector unit's writes of L lanes of an operand row; only with ``vector.rows``.
     results : Out(stream of result_beat(config))
         A result for each group, token and tile, in this order; of each C/L beats of L sums,
         lowest columns first.
+    arrived : Out(1)
+        A beat goes into the queue in front of ``results``; only with ``vector.rows``. It is offered
+        3 cycles later if nothing else is.
     events : Out(EVENTS)
         Strobes for the counters.
     """
@@ -101,14 +106,21 @@ class MatrixEngine(wiring.Component):
     rows: stream.Interface
     words_load: stream.Interface
     words_vector: stream.Interface
+    lane_writes: stream.Interface
     results: stream.Interface
+    arrived: Signal
     events: data.View
 
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
         self.target = target
+        for_rows = {
+            "lane_writes": In(stream.Signature(lane_write(config), always_ready=True)),
+            "arrived": Out(1),
+        }
         super().__init__({
             **unit_ports(Opcode.MATMUL),
+            **(for_rows if config.vector.rows else {}),
             "rows": In(stream.Signature(row_write(config))),
             "words_load": In(stream.Signature(word_write(config))),
             "words_vector": In(stream.Signature(word_write(config), always_ready=True)),
@@ -139,6 +151,9 @@ class MatrixEngine(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(feeder, name))
         for name in ("rows", "words_load", "words_vector"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(entry, name))
+        if config.vector.rows:
+            wiring.connect(m, wiring.flipped(self.lane_writes), entry.lane_writes)
+            m.d.comb += self.arrived.eq(output.i.valid)
         wiring.connect(m, feeder.control, entry.control)
         # Credits see to it that there is room.
         wiring.connect(m, accumulator.o, output.i)

@@ -179,6 +179,11 @@ class ArrayRow(wiring.Component):
         mantissa = i.data.word_select(self.index, bits) if shared else i.mantissas[:bits]
         weight = mantissa[:WEIGHT_BITS]
         whole = strobe.row & (i.group == group)
+        lanes: Value = whole.replicate(columns)
+        if self.config.vector.rows:
+            part = self.config.vector.lanes
+            mine = whole & i.slots[slot]
+            lanes = Cat((mine & written).replicate(part) for written in i.parts)
         m.d.comb += [
             operands.write_address.eq(i.control.operand if shared else i.tile),
             operands.write_data.eq(
@@ -188,9 +193,7 @@ class ArrayRow(wiring.Component):
                     i.data.word_select(slot, columns * WEIGHT_BITS),
                 )
             ),
-            operands.write_lanes.eq(
-                whole.replicate(columns) | (strobe.column << i.lane)[:columns]
-            ),
+            operands.write_lanes.eq(lanes | (strobe.column << i.lane)[:columns]),
             activations.write_address.eq(i.word),
             activations.write_data.eq(mantissa),
             activations.write_lanes.eq(strobe.word),
