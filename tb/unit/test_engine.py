@@ -195,7 +195,7 @@ class Bench:
     async def sink(self, ctx):
         """Take results, and note down when what happened."""
         dut, lanes, beats = self.dut, self.config.vector.lanes, self.config.beats_per_result
-        sums = []
+        sums: list[int] = []
         arrived = dut.arrived if self.config.vector.rows else Const(0)
         while not self.finished:
             ctx.set(dut.results.ready, self.rng.random() < self.p_ready)

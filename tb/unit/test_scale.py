@@ -1,14 +1,19 @@
-"""Scale memory: one writer, two reading addresses."""
+"""Scale memory: a writer of words, one of single channels, two reading addresses."""
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.config import Config, MemoryConfig
+from systolith_hw.config import Config, MemoryConfig, VectorConfig
 from systolith_hw.memory.scale import ScaleMemory
 
 WORDS = 13
 LANES = Config().vector.lanes
+
+
+def some_entry(rng):
+    return {"scale": int(rng.integers(1 << 16)), "shift": int(rng.integers(1 << 7)),
+            "bias": int(rng.integers(-(2**31), 2**31))}  # fmt: skip
 
 
 @pytest.mark.parametrize("short, latency", [(False, 2), (True, 1)])
@@ -19,11 +24,7 @@ def test_against_model(short, latency):
     memory: dict[int, list[dict[str, int]]] = {}
 
     def some_word():
-        return [
-            {"scale": int(rng.integers(1 << 16)), "shift": int(rng.integers(1 << 7)),
-             "bias": int(rng.integers(-(2**31), 2**31))}
-            for _ in range(LANES)
-        ]  # fmt: skip
+        return [some_entry(rng) for _ in range(LANES)]
 
     async def bench(ctx):
         asked: list = [(None, None)] * latency
@@ -55,3 +56,72 @@ def test_against_model(short, latency):
     sim.add_clock(10e-9)
     sim.add_testbench(bench)
     sim.run()
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_single_channels_win(lanes):
+    """Words wait for channels; what was taken is read as early as the memory says."""
+    config = Config(
+        memory=MemoryConfig(scale_words=WORDS), vector=VectorConfig(lanes=lanes, rows=2)
+    )
+    dut = ScaleMemory(config)
+    rng = np.random.default_rng(4)
+    cells = [[some_entry(rng) for _ in range(lanes)] for _ in range(WORDS)]
+    coming: list[tuple[int, list]] = []  # cycle from which on a word may be read, and its channels
+    yielded = 0
+
+    async def bench(ctx):
+        nonlocal yielded
+        for address, word in enumerate(cells):
+            ctx.set(dut.write.payload, {"address": address, "data": word})
+            ctx.set(dut.write.valid, 1)
+            await ctx.tick().until(dut.write.ready)
+        ctx.set(dut.write.valid, 0)
+        await ctx.tick().repeat(2)
+
+        offered = None
+        asked: list = [None, None]
+        for cycle in range(800):
+            if offered is None and rng.random() < 0.6:
+                offered = int(rng.integers(WORDS)), [some_entry(rng) for _ in range(lanes)]
+            ctx.set(dut.write.valid, offered is not None)
+            if offered is not None:
+                ctx.set(dut.write.payload, {"address": offered[0], "data": offered[1]})
+            address, lane = int(rng.integers(WORDS)), int(rng.integers(lanes))
+            entry = some_entry(rng)
+            single = rng.random() < 0.4
+            ctx.set(dut.entries.valid, single)
+            ctx.set(dut.entries.payload, {"address": address, "lane": lane, "entry": entry})
+            if single:
+                coming.append((cycle + 3, [(address, lane, entry)]))
+            if offered is not None and ctx.get(dut.write.ready):
+                coming.append((cycle + 2, [(offered[0], *pair) for pair in enumerate(offered[1])]))
+                offered = None
+            elif offered is not None:
+                yielded += 1
+
+            for due, channels in [item for item in coming if item[0] == cycle]:
+                coming.remove((due, channels))
+                for place, index, value in channels:
+                    cells[place][index] = value
+            busy = {place for _, channels in coming for place, *_ in channels}
+            known = sorted(set(range(WORDS)) - busy)
+            factor, bias = (int(rng.choice(known)) for _ in range(2))
+            ctx.set(dut.factor_address, factor)
+            ctx.set(dut.bias_address, bias)
+            if asked[0]:
+                for index in range(lanes):
+                    factors = dut.factors[index]
+                    got = ctx.get(factors.scale), ctx.get(factors.shift), ctx.get(dut.biases[index])
+                    assert got == asked[0][index]
+            asked = [asked[1], [
+                (one["scale"], one["shift"], other["bias"])
+                for one, other in zip(cells[factor], cells[bias], strict=True)
+            ]]  # fmt: skip
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(10e-9)
+    sim.add_testbench(bench)
+    sim.run()
+    assert yielded > 100

@@ -7,7 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, Config
-from ..interfaces import scale_write
+from ..interfaces import entry_write, scale_write
 
 __all__ = ["ScaleMemory", "scale_factor"]
 
@@ -20,18 +20,26 @@ def scale_factor() -> data.StructLayout:
 class ScaleMemory(wiring.Component):
     """Keep the constants of output channels: written by LOAD, read by the vector unit.
 
+    With ``vector.rows`` the vector unit writes single channels, too. What it writes has two
+    registers on its way and LOAD's word has one, so that a register tells LOAD to wait.
+
     Factors and biases are read at two addresses, since a pipeline wants its bias some cycles
     after its factor: delaying an address is cheaper than delaying a word. ::
 
                     ┌──► factors ──► register ──► factors
         write ──────┤
+        entries ────┘
                     └──► biases ───► register ──► biases
 
     =========== =============================================================
     Latency     2 cycles from address to data; 1 with short pipelines, which do
                 without the registers
+                Written words may be read in the next cycle; with
+                ``vector.rows`` 2 cycles after ``write`` was taken, 3 after
+                ``entries``
     Throughput  one write and one read per cycle; reading a word in the cycle
                 that writes it gives anything
+    Stall       ``write`` waits in the cycle after ``entries``
     =========== =============================================================
 
     Parameters
@@ -41,8 +49,10 @@ class ScaleMemory(wiring.Component):
 
     Members
     -------
-    write : In(stream of scale_write, always ready)
-        Words to keep.
+    write : In(stream of scale_write, always ready without ``vector.rows``)
+        Words to keep; ``ready`` is a register.
+    entries : In(stream of entry_write, always ready)
+        Single channels to keep; only with ``vector.rows``.
     factor_address, bias_address : In(range(memory.scale_words))
         Words to read; there is no enable.
     factors : Out(lanes of scale_factor)
@@ -52,6 +62,7 @@ class ScaleMemory(wiring.Component):
     """
 
     write: stream.Interface
+    entries: stream.Interface
     factor_address: Signal
     bias_address: Signal
     factors: data.View
@@ -60,8 +71,11 @@ class ScaleMemory(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         address, lanes = range(config.memory.scale_words), config.vector.lanes
+        rows = config.vector.rows
+        entries = stream.Signature(entry_write(config), always_ready=True)
         super().__init__({
-            "write": In(stream.Signature(scale_write(config), always_ready=True)),
+            "write": In(stream.Signature(scale_write(config), always_ready=not rows)),
+            **({"entries": In(entries)} if rows else {}),
             "factor_address": In(address),
             "bias_address": In(address),
             "factors": Out(data.ArrayLayout(scale_factor(), lanes)),
@@ -70,7 +84,9 @@ class ScaleMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        entries = [self.write.payload.data[lane] for lane in range(self.config.vector.lanes)]
+        lanes = self.config.vector.lanes
+        written, enable = self._written(m)
+        entries = [written.data[lane] for lane in range(lanes)]
         parts = {
             "factor_memory": (self.factors, self.factor_address, ("scale", "shift")),
             "bias_memory": (self.biases, self.bias_address, ("bias",)),
@@ -81,10 +97,11 @@ class ScaleMemory(wiring.Component):
                 shape=output.shape(), depth=self.config.memory.scale_words, init=[], attrs=attrs
             )
             m.submodules[name] = store
-            write, read = store.write_port(), store.read_port()
+            granularity = 1 if len(enable) > 1 else None  # of lanes
+            write, read = store.write_port(granularity=granularity), store.read_port()
             m.d.comb += [
-                write.en.eq(self.write.valid),
-                write.addr.eq(self.write.payload.address),
+                write.en.eq(enable),
+                write.addr.eq(written.address),
                 write.data.eq(Cat(entry[field] for entry in entries for field in fields)),
                 read.addr.eq(address),
             ]
@@ -94,3 +111,21 @@ class ScaleMemory(wiring.Component):
                 # Block RAM is slow to show its output: nothing but this register follows it.
                 m.d.sync += output.eq(read.data)
         return m
+
+    def _written(self, m: Module) -> tuple[Any, Value]:
+        """Return the word that is written, and whether: with ``vector.rows``, for each lane."""
+        if not self.config.vector.rows:
+            return self.write.payload, self.write.valid
+        entry: Any = Signal(self.entries.payload.shape(), reset_less=True)
+        comes = Signal()
+        m.d.sync += [entry.eq(self.entries.payload), comes.eq(self.entries.valid)]
+        m.d.comb += self.write.ready.eq(~comes)
+
+        written: Any = Signal(self.write.payload.shape(), reset_less=True)
+        enable = Signal(self.config.vector.lanes)
+        taken = self.write.valid & self.write.ready
+        m.d.sync += [written.eq(self.write.payload), enable.eq(taken.replicate(len(enable)))]
+        with m.If(comes):
+            m.d.sync += [written.address.eq(entry.address), enable.eq(1 << entry.lane)]
+            m.d.sync += [constants.eq(entry.entry) for constants in written.data]
+        return written, enable
