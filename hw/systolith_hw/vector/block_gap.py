@@ -38,19 +38,24 @@ class BlockGap(wiring.Component):
         It may be taken.
     taken : In(1)
         A beat for the normaliser is taken; counts with ``last``.
+    counts : In(1)
+        ``played`` is about this beat's block, too; counts with ``taken`` and ``last``.
     played : Out(1)
-        All mantissas of the blocks taken before come out earlier than a value would that is taken
-        now and does without the normaliser.
+        All mantissas of the blocks of ``counts`` taken before come out earlier than a value would
+        that is taken now and does without the normaliser.
     """
 
     last: Signal
     clear: Signal
     taken: Signal
+    counts: Signal
     played: Signal
 
     def __init__(self, config: Config, *, heads: bool = True) -> None:
         self.beats = block_beats(config, heads=heads)
-        super().__init__({"last": In(1), "clear": Out(1), "taken": In(1), "played": Out(1)})
+        super().__init__({
+            "last": In(1), "clear": Out(1), "taken": In(1), "counts": In(1), "played": Out(1)
+        })  # fmt: skip
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -70,5 +75,6 @@ class BlockGap(wiring.Component):
             m.d.sync += before.eq(Mux(self.last, 0, before + 1))
             with m.If(self.last):
                 m.d.sync += [left.eq(before), some.eq(before.any())]
+            with m.If(self.last & self.counts):
                 m.d.sync += [playing.eq(before + BlockNormalizer.latency), plays.eq(1)]
         return m

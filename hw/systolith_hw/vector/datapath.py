@@ -11,13 +11,16 @@ from ..interfaces import (
     SemaphorePost,
     activation_word,
     result_beat,
-    scale_write,
+    scale_stream,
     wide_write,
     word_write,
 )
 from .drain import drain_beat
 
-__all__ = ["EVENTS", "Datapath", "datapath_ports"]
+__all__ = ["EVENTS", "SHORT_REDUCTION", "Datapath", "datapath_ports", "stream_credits"]
+
+SHORT_REDUCTION = 64
+"""Elements of the shortest dot product whose results STREAM takes without ever waiting for room."""
 
 EVENTS = data.StructLayout({"busy": 1, "wait_semaphore": 1, "wait_result": 1, "wait_store": 1})
 """The vector unit's strobes for the counters."""
@@ -32,7 +35,7 @@ def datapath_ports(config: Config) -> dict[str, wiring.Member]:
         What to do.
     results : In(stream of result_beat(config))
         Sums, C / L beats for each result.
-    scale_writes : In(stream of scale_write(config), always ready)
+    scale_writes : In(scale_stream(config))
         Into the scale memory, which is in here.
     words : Out(stream of word_write(config), always ready)
         Activation words.
@@ -57,7 +60,7 @@ def datapath_ports(config: Config) -> dict[str, wiring.Member]:
     return {
         "beats": In(stream.Signature(drain_beat(config))),
         "results": In(stream.Signature(result_beat(config))),
-        "scale_writes": In(stream.Signature(scale_write(config), always_ready=True)),
+        "scale_writes": In(scale_stream(config)),
         "words": Out(stream.Signature(word_write(config), always_ready=True)),
         "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
         "stream": Out(stream.Signature(activation_word(config))),
@@ -70,6 +73,16 @@ def datapath_ports(config: Config) -> dict[str, wiring.Member]:
         "saturations": Out(range(many + 1)),
         "flushes": Out(1),
     }
+
+
+def stream_credits(config: Config, trip: int) -> int:
+    """Return how many words the array makes in ``trip`` cycles, a credit's way and back."""
+    rows, columns = config.array.rows, config.array.columns
+    # A word takes several results, or a result gives several words at once.
+    interval = max(
+        max(rows, columns) // config.vector.lanes, SHORT_REDUCTION // min(rows, columns)
+    )
+    return -(-trip // interval) * max(1, columns // rows)
 
 
 class Datapath(wiring.Component):

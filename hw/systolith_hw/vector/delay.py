@@ -6,7 +6,9 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Delay"]
+__all__ = ["LONGEST_DELAY", "Delay"]
+
+LONGEST_DELAY = 16
 
 
 class Delay(wiring.Component):
@@ -26,7 +28,7 @@ class Delay(wiring.Component):
     bits : int
         Width of a value.
     cycles : int
-        How long, a power of two from 2 to 16.
+        How long, 2 to 16: as many as a memory of ECP5's logic cells holds.
 
     Members
     -------
@@ -40,8 +42,8 @@ class Delay(wiring.Component):
     o: Signal
 
     def __init__(self, bits: int, cycles: int) -> None:
-        if cycles not in (2, 4, 8, 16):
-            raise ValueError(f"cycles must be 2, 4, 8 or 16, not {cycles}")
+        if cycles not in range(2, LONGEST_DELAY + 1):
+            raise ValueError(f"cycles must be 2 to {LONGEST_DELAY}, not {cycles}")
         self.bits = bits
         self.cycles = cycles
         super().__init__({"i": In(bits), "o": Out(bits)})
@@ -60,7 +62,7 @@ class Delay(wiring.Component):
         m.submodules.ring = ring
         write, read = ring.write_port(), ring.read_port(domain="comb")
         place = Signal(range(self.cycles))
-        m.d.sync += place.eq(place + 1)
+        m.d.sync += place.eq(Mux(place == self.cycles - 1, 0, place + 1))
         m.d.comb += [
             write.en.eq(1),
             write.addr.eq(place),

@@ -12,16 +12,13 @@ from ..memory.scale import ScaleMemory
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from ..stream.spare import Spare
-from .datapath import Datapath
+from .datapath import Datapath, stream_credits
 from .head import Head
 from .normalizer import Normalizer
 from .order import address_bits
 from .requantizer import Requantizer
 
-__all__ = ["SHORT_REDUCTION", "BeatPipeline"]
-
-SHORT_REDUCTION = 64
-"""Elements of the shortest dot product whose results STREAM takes without ever waiting for room."""
+__all__ = ["BeatPipeline"]
 
 
 def drain_write(config: Config) -> data.StructLayout:
@@ -76,7 +73,7 @@ class BeatPipeline(Datapath):
         m.submodules.writes = writes = Fifo(
             drain_write(config), 1 << (waiting - 1).bit_length()
         )
-        credits = self._stream_credits(flight + 3)
+        credits = stream_credits(config, flight + 3)
         # With its last place free a queue may still be unready for a cycle, and nobody waits.
         m.submodules.queue = queue = Fifo(activation_word(config), credits + 1)
         m.submodules.head = head = Head(config, credits, normalizer.latency)
@@ -110,15 +107,6 @@ class BeatPipeline(Datapath):
         m.d.sync += quiet.eq(Cat(nothing, quiet))
         m.d.comb += self.empty.eq(nothing & quiet.all())
         return m
-
-    def _stream_credits(self, trip: int) -> int:
-        """Return how many words the array makes in ``trip`` cycles, a credit's way and back."""
-        rows, columns = self.config.array.rows, self.config.array.columns
-        # A word takes several results, or a result gives several words at once.
-        interval = max(
-            max(rows, columns) // self.config.vector.lanes, SHORT_REDUCTION // min(rows, columns)
-        )
-        return -(-trip // interval) * max(1, columns // rows)
 
     def _elaborate_beats(
         self, m: Module, head: Head, scales: ScaleMemory, requantizer: Requantizer,

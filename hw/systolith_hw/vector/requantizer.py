@@ -37,10 +37,12 @@ class Requantizer(wiring.Component):
         Lanes and the width of accumulators.
     target : str
         "generic", "ecp5" or "ice40".
+    bits : int, optional
+        Width of x, if it is not that of accumulators.
 
     Members
     -------
-    x : In(ArrayLayout(signed(accumulator_bits), lanes))
+    x : In(ArrayLayout(signed(bits), lanes))
         Accumulators.
     factors : In(ArrayLayout(scale_factor(), lanes))
         Multiplier and shift.
@@ -69,12 +71,15 @@ class Requantizer(wiring.Component):
     z: data.View
     saturated: Signal
 
-    def __init__(self, config: Config, target: str = "generic") -> None:
+    def __init__(
+        self, config: Config, target: str = "generic", *, bits: int | None = None
+    ) -> None:
         self.config = config
         self.target = target
+        self.bits = bits or config.array.accumulator_bits
         lanes = config.vector.lanes
         super().__init__({
-            "x": In(data.ArrayLayout(signed(config.array.accumulator_bits), lanes)),
+            "x": In(data.ArrayLayout(signed(self.bits), lanes)),
             "factors": In(data.ArrayLayout(scale_factor(), lanes)),
             "biases": In(data.ArrayLayout(signed(FIXED_BITS), lanes)),
             "keep": In(lanes),
@@ -90,7 +95,7 @@ class Requantizer(wiring.Component):
 
     def _elaborate_lane(self, m: Module, lane: int) -> None:
         """Add the pipeline of one lane."""
-        significand = Significand(self.config.array.accumulator_bits)
+        significand = Significand(self.bits)
         multiplier = Multiplier(self.target)
         shifter = RoundingShifter(PRODUCT_BITS, DISTANCE_BITS, FIXED_BITS)
         m.submodules[f"significand_{lane}"] = significand

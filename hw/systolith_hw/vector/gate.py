@@ -1,0 +1,127 @@
+"""Where the vector unit's datapath begins, and the only place where a beat of a block may wait."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from .beat import beat
+from .block_gap import BlockGap
+from .block_normalizer import BlockNormalizer
+from .operation import Operation
+
+__all__ = ["Gate"]
+
+
+class Gate(wiring.Component):
+    """Take a beat once nothing that it uses is in use, and choose its way.
+
+    Nothing behind the gate ever stalls, since
+
+    * a block's last beat waits until the normaliser has played back the block before
+      (:class:`.BlockGap`);
+    * a beat of WIDE waits until the words of VECTOR before it are out, so that its semaphores are
+      given in order;
+    * a beat that reads its scale, or its bias, in the cycle in which one of NORM or SOFTMAX before
+      it reads something there waits for a cycle.
+
+    Sums that are only to be scaled may go ``direct``: past addition and functions. They do when no
+    other beat is still so near that they, or the words that they make, could pass it.
+
+    =========== ====================================================
+    Latency     none
+    Throughput  1 beat per cycle
+    Stall       ``beats.ready`` comes combinationally from ``beats.payload``
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes; ``vector.rows`` is not zero.
+    scale : int
+        Cycles from reading the constants that scale sums to reading, for a beat taken at the same
+        time, those that a function uses.
+    bias : int
+        The same for biases.
+    detour : int
+        Cycles that addition and functions take.
+
+    Members
+    -------
+    beats : In(stream of beat(config))
+        What to do.
+    halt : In(1)
+        Take nothing, from the next cycle on.
+    take : Out(1)
+        A beat is taken.
+    direct : Out(1)
+        It goes past addition and functions.
+    """
+
+    beats: stream.Interface
+    halt: Signal
+    take: Signal
+    direct: Signal
+
+    def __init__(self, config: Config, *, scale: int, bias: int, detour: int) -> None:
+        self.config = config
+        self.scale = scale
+        self.bias = bias
+        self.detour = detour
+        super().__init__({
+            "beats": In(stream.Signature(beat(config))),
+            "halt": In(1),
+            "take": Out(1),
+            "direct": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        beat = self.beats.payload
+        halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
+        m.submodules.gap = gap = BlockGap(self.config)
+        blocks = Signal()  # goes through the normaliser
+        in_order = ~(beat.to_wide & ~beat.row_unit) | gap.played
+        m.d.sync += halted.eq(self.halt)
+        m.d.comb += [
+            blocks.eq(
+                beat.to_words | beat.to_stream | beat.to_keys | beat.to_values | beat.measure
+            ),
+            gap.last.eq(blocks & beat.block_end),
+            gap.taken.eq(self.take & blocks),
+            gap.counts.eq(~beat.row_unit),
+            self.beats.ready.eq(gap.clear & in_order & ~self._collides(m) & ~halted),
+            self.take.eq(self.beats.valid & self.beats.ready),
+        ]
+        self._elaborate_direct(m, gap.beats)
+        return m
+
+    def _collides(self, m: Module) -> Value:
+        """Return whether this beat would read scale memory together with one before it."""
+        beat: Any = self.beats.payload
+        affine = beat.operation == Operation.AFFINE
+        scales = Signal(self.scale)  # bit n: of the beat taken n + 1 cycles ago
+        biases = Signal(self.bias)
+        m.d.sync += [
+            scales.eq(
+                Cat(self.take & (affine | (beat.operation == Operation.EXP2)), scales)
+            ),
+            biases.eq(Cat(self.take & affine, biases)),
+        ]
+        return beat.results & ~beat.factor & (scales[-1] | biases[-1])
+
+    def _elaborate_direct(self, m: Module, block_beats: int) -> None:
+        """Count the cycles since a beat that went all the way, or whose words are on their way."""
+        beat: Any = self.beats.payload
+        near = self.detour + BlockNormalizer.latency + block_beats
+        left = Signal(range(near + 1))
+        clear = Signal(init=1)
+        m.d.comb += self.direct.eq(
+            clear & beat.results & ~beat.add & (beat.operation == Operation.NONE)
+        )
+        with m.If(self.take & ~self.direct):
+            m.d.sync += [left.eq(near), clear.eq(0)]
+        with m.Else():
+            m.d.sync += [left.eq(left - left.any()), clear.eq(left <= 1)]

@@ -1,0 +1,337 @@
+"""The vector unit's datapath with functions, additions, rows and operands: a beat per cycle."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import HEAD_CHANNELS, Config
+from ..interfaces import SemaphorePost, lane_write
+from ..memory.wide import WideRead
+from ..sequencer.permit import semaphore
+from ..tables import FRACTION
+from .ages import Ages
+from .beat import beat
+from .block_normalizer import BlockNormalizer
+from .block_writer import BlockWriter
+from .datapath import EVENTS, datapath_ports, stream_credits
+from .gate import Gate
+from .row_loop import row_constants
+from .row_statistics import RowStatistics
+from .turnstile import Turnstile
+from .value_path import ValuePath
+
+__all__ = ["RowPipeline"]
+
+POSTS = ("post_inner", "post_outer")
+INTO_BLOCKS = ("to_words", "to_stream", "to_keys", "to_values", "measure")
+ABOUT = (
+    "row_unit", "to_wide", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
+    "row_begin", "row_end", "base", "counted", "row", "wide",
+)  # fmt: skip
+"""What is still of interest of a beat when its values are there."""
+
+LAG = 8
+"""Cycles from a wide word's being written to its semaphores: its row's reference is written then,
+too, and words that VECTOR writes later are not there yet."""
+
+
+class RowPipeline(wiring.Component):
+    """Carry out the beats of VECTOR and ROW.
+
+    ::
+
+        beats ─────┐                               ┌──────────────────────► wide
+        row_beats ─┴►[ Turnstile ]─►[ Gate ]       │   ┌►[ RowStatistics ]
+                                       ▼           │   │       ▲
+        results ───────────────────►[ ValuePath ]──┴───┴►[ BlockWriter ]──► words, lanes, stream
+        wide_read ─────────────────────┘
+
+    Only the turnstile and the gate wait: nothing behind them ever stalls.
+
+    =========== ====================================================
+    Latency     from taking a beat: ``ValuePath.short`` or ``long`` cycles to ``wide``; from the
+                last beat of a block: those and 9 to its first mantissas
+    Throughput  1 beat per cycle
+    Stall       no combinational path from a stream to another
+    Golden      :mod:`systolith_sim.machine.vector`, :mod:`systolith_sim.machine.row`
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        The one description.
+    target : str
+        "generic", "ecp5" or "ice40": for the multipliers.
+
+    Members
+    -------
+    Those of :func:`~systolith_hw.vector.datapath.datapath_ports`, with beats of another shape, and
+
+    row_beats : In(stream of beat(config))
+        Of NORM and SOFTMAX.
+    constants : In(row_constants()), made : Out(1)
+        From and for their loops.
+    vector_written, row_written : Out(1)
+        As in the turnstile.
+    lanes : Out(stream of lane_write(config), always ready)
+        Rows of values.
+    wide_read : Out(WideRead(config))
+        Wide memory, for additions and rows; always granted.
+    arrived : In(1)
+        A beat of sums is on its way to ``results``.
+    row_post_inner, row_post_outer : Out(SemaphorePost)
+        ROW's semaphores.
+    row_waiting : In(1), row_events : Out(EVENTS)
+        As ``waiting`` and ``events``, of ROW.
+    """
+
+    beats: stream.Interface
+    row_beats: stream.Interface
+    results: stream.Interface
+    scale_writes: stream.Interface
+    words: stream.Interface
+    lanes: stream.Interface
+    wide: stream.Interface
+    stream: stream.Interface
+    wide_read: Any
+    arrived: Signal
+    constants: data.View
+    made: Signal
+    vector_written: Signal
+    row_written: Signal
+    post_inner: Any
+    post_outer: Any
+    row_post_inner: Any
+    row_post_outer: Any
+    halt: Signal
+    waiting: Signal
+    empty: Signal
+    events: data.View
+    row_waiting: Signal
+    row_events: data.View
+    saturations: Signal
+    flushes: Signal
+
+    def __init__(self, config: Config, target: str = "generic") -> None:
+        self.config = config
+        self.target = target
+        super().__init__({
+            **datapath_ports(config),
+            "beats": In(stream.Signature(beat(config))),
+            "row_beats": In(stream.Signature(beat(config))),
+            "constants": In(row_constants()),
+            "made": Out(1),
+            "vector_written": Out(1),
+            "row_written": Out(1),
+            "lanes": Out(stream.Signature(lane_write(config), always_ready=True)),
+            "wide_read": Out(WideRead(config)),
+            "arrived": In(1),
+            "row_post_inner": Out(SemaphorePost()),
+            "row_post_outer": Out(SemaphorePost()),
+            "row_waiting": In(1),
+            "row_events": Out(EVENTS),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self.config
+        flight = ValuePath.long + BlockNormalizer.latency + HEAD_CHANNELS // config.vector.lanes
+        credits = stream_credits(config, flight + 3)
+        m.submodules.turnstile = turnstile = Turnstile(
+            config, credits=credits, addition=ValuePath.add - config.wide_latency,
+            flight=flight + 6,
+        )  # fmt: skip
+        m.submodules.gate = gate = Gate(
+            config, detour=ValuePath.detour,
+            scale=ValuePath.late_scale_age - ValuePath.scale_age,
+            bias=ValuePath.late_bias_age - ValuePath.bias_age,
+        )  # fmt: skip
+        m.submodules.path = path = ValuePath(config, self.target)
+        m.submodules.statistics = statistics = RowStatistics(config, self.target)
+        m.submodules.writer = writer = BlockWriter(
+            config, flight=ValuePath.long, credits=credits
+        )
+        connect(m, flipped(self.beats), turnstile.vector)
+        connect(m, flipped(self.row_beats), turnstile.row)
+        connect(m, turnstile.o, gate.beats)
+        for name in ("words", "lanes", "stream"):
+            connect(m, getattr(writer, name), flipped(getattr(self, name)))
+        m.d.comb += [
+            turnstile.arrived.eq(self.arrived),
+            turnstile.freed.eq(writer.freed),
+            self.vector_written.eq(turnstile.vector_written),
+            self.row_written.eq(turnstile.row_written),
+            gate.halt.eq(self.halt),
+        ]
+        self._elaborate_inputs(m, turnstile, gate, path, statistics)
+        valid, about = self._elaborate_about(m, turnstile.o.payload, path)
+        self._elaborate_values(m, valid, about, path, statistics, writer)
+        posting = self._elaborate_posts(m, valid & about.to_wide, about, statistics, writer)
+        self._elaborate_counts(m, valid & ~about.row_unit, turnstile, gate, path, writer)
+
+        nothing = Signal()
+        quiet = Signal(3)  # as long as it takes until all is counted, too
+        m.d.comb += [
+            nothing.eq(
+                turnstile.empty & ~turnstile.o.valid & path.empty & ~valid & writer.empty
+                & statistics.empty & ~posting
+            ),
+            self.empty.eq(nothing & quiet.all()),
+        ]  # fmt: skip
+        m.d.sync += quiet.eq(Cat(nothing, quiet))
+        return m
+
+    def _elaborate_inputs(
+        self, m: Module, turnstile: Turnstile, gate: Gate, path: ValuePath,
+        statistics: RowStatistics,
+    ) -> None:  # fmt: skip
+        """Bring to a beat what it works on, when it wants it."""
+        beat = turnstile.o.payload
+        ages = Ages(m, {
+            "wide": beat.wide, "record": beat.record, "row": beat.row
+        })
+        connect(m, flipped(self.scale_writes), path.scale_writes)
+        sums: Any = Signal(path.sums.shape(), reset_less=True)
+        pop, popping = Signal(), Signal()
+        m.d.sync += [
+            pop.eq(gate.take & beat.results),
+            popping.eq(pop),
+            sums.eq(self.results.payload),
+        ]
+        m.d.comb += [
+            path.take.eq(gate.take),
+            path.beat.eq(beat),
+            path.direct.eq(gate.direct),
+            # There are some: the turnstile has counted them.
+            self.results.ready.eq(popping),
+            path.sums.eq(sums),
+            self.wide_read.enable.eq(turnstile.adding | (gate.take & beat.centre)),
+            self.wide_read.address.eq(
+                Mux(turnstile.adding, ages.at("wide", turnstile.addition), beat.wide)
+            ),
+            path.wide.eq(self.wide_read.data),
+            statistics.mean_record.eq(ages.at("record", path.select - 1)),
+            statistics.factor_record.eq(ages.at("record", path.factor - 1)),
+            statistics.factor_row.eq(ages.at("row", path.factor - 1)),
+            statistics.reference_row.eq(ages.at("row", path.function - 1)),
+            path.mean.eq(statistics.mean),
+            path.record_factor.eq(statistics.record_factor),
+            path.row_factor.eq(statistics.factor),
+            path.reference.eq(statistics.reference),
+        ]
+
+    def _elaborate_about(self, m: Module, beat: Any, path: ValuePath) -> tuple[Signal, Any]:
+        """Send along with a beat what is known of it; return "values are there", and that."""
+        shape = data.StructLayout({
+            **{name: beat[name].shape() for name in ABOUT},
+            "blocks": 1,
+            **dict.fromkeys(POSTS, semaphore()),
+        })
+        entering: Any = Signal(shape)
+        m.d.comb += [
+            *(entering[name].eq(beat[name]) for name in (*ABOUT, *POSTS)),
+            entering.blocks.eq(Cat(beat[name] for name in INTO_BLOCKS).any()),
+        ]
+        ages = Ages(m, {"about": entering})
+        early, late = (ages.at("about", age - 1) for age in (path.short, path.long))
+        valid = Signal()
+        about: Any = Signal(shape, reset_less=True)
+        m.d.sync += [
+            valid.eq(path.valid_next),
+            about.eq(Mux(path.short_next, early, late)),
+        ]
+        return valid, about
+
+    def _elaborate_values(
+        self, m: Module, valid: Value, about: Any, path: ValuePath, statistics: RowStatistics,
+        writer: BlockWriter,
+    ) -> None:  # fmt: skip
+        """Give values to all who want them."""
+        values, lanes = path.o, self.config.vector.lanes
+        block = writer.i.payload
+        scores, powers = statistics.scores, statistics.powers
+        connect(m, writer.measured, statistics.mantissas)
+        connect(m, writer.entries, path.entries)
+        m.d.comb += [
+            self.wide.valid.eq(valid & about.to_wide),
+            self.wide.payload.address.eq(about.wide),
+            self.wide.payload.data.eq(values.data),
+            writer.i.valid.eq(valid & about.blocks),
+            *(block[name].eq(about[name]) for name in ("end", "block_end", "base")),
+            block.data.eq(values.data),
+            block.kind.operand.eq(about.to_keys | about.to_values),
+            block.kind.values.eq(about.to_values),
+            *(block.kind[name].eq(about[name]) for name in ("measure", "row_begin", "row_end")),
+            statistics.score_row.eq(about.row),
+            scores.valid.eq(valid & about.maximum),
+            *(scores.payload.integers[lane].eq(values.data[lane][FRACTION:])
+              for lane in range(lanes)),
+            *(scores.payload.keep[lane].eq(lane < about.counted) for lane in range(lanes)),
+            powers.valid.eq(valid & about.sum),
+            powers.payload.summands.eq(values.summands),
+            statistics.task.valid.eq(valid & about.row_end & (about.sum | about.measure)),
+            statistics.task.payload.normal.eq(about.measure),
+            statistics.task.payload.row.eq(about.row),
+            *(statistics.task.payload[name].eq(about[name]) for name in POSTS),
+            statistics.constants.eq(self.constants),
+            self.made.eq(statistics.made),
+        ]  # fmt: skip
+        for rows in (scores, powers):
+            m.d.comb += [
+                rows.payload.first.eq(about.row_begin), rows.payload.last.eq(about.row_end)
+            ]
+
+    def _elaborate_posts(
+        self, m: Module, written: Value, about: Any, statistics: RowStatistics,
+        writer: BlockWriter,
+    ) -> Value:  # fmt: skip
+        """Give semaphores; return whether those of a wide word still wait."""
+        valid = Signal(LAG)  # bit n: a wide word was written n + 1 cycles ago
+        m.d.sync += valid.eq(Cat(written, valid))
+        posts = Ages(m, {
+            name: Cat(about[name].id, about[name].present & ~about.row_unit) for name in POSTS
+        })
+        for name in POSTS:
+            late = posts.at(name, LAG)
+            ours, words = getattr(self, name), getattr(writer, name)
+            given = valid[-1] & late[-1]
+            m.d.comb += [
+                ours.valid.eq(words.valid | given), ours.id.eq(Mux(given, late, words.id))
+            ]
+            ours, words = getattr(self, f"row_{name}"), getattr(writer, f"row_{name}")
+            softmax = getattr(statistics, name)
+            m.d.comb += [
+                ours.valid.eq(words.valid | softmax.valid),
+                ours.id.eq(Mux(softmax.valid, softmax.id, words.id)),
+            ]
+        return valid.any()
+
+    def _elaborate_counts(
+        self, m: Module, sums: Value, turnstile: Turnstile, gate: Gate, path: ValuePath,
+        writer: BlockWriter,
+    ) -> None:  # fmt: skip
+        """Count what is clipped and flushed, and what the units do; ``sums``: values of VECTOR."""
+        lanes = self.config.vector.lanes
+        clipped, rounded = (Signal(range(lanes + 1), name=n) for n in ("clipped", "rounded"))
+        row_unit = turnstile.o.payload.row_unit
+        m.d.sync += [
+            clipped.eq(_count(path.o.clipped & sums.replicate(lanes))),
+            rounded.eq(_count(writer.saturated)),
+            self.saturations.eq(clipped + rounded),
+        ]
+        m.d.comb += [
+            self.flushes.eq(writer.flushed),
+            self.events.busy.eq(gate.take & ~row_unit),
+            self.events.wait_semaphore.eq(self.waiting),
+            self.events.wait_result.eq(turnstile.events.wait_result),
+            self.events.wait_store.eq(turnstile.events.wait_store),
+            self.row_events.busy.eq(gate.take & row_unit),
+            self.row_events.wait_semaphore.eq(self.row_waiting),
+        ]
+
+
+def _count(flags: Value) -> Value:
+    """Return how many bits are one."""
+    return sum(flags, C(0, 1))

@@ -1,0 +1,258 @@
+"""The vector unit's arithmetic: from sums, or from rows of wide memory, to fixed-point values."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import FIXED_BITS, Config
+from ..interfaces import entry_write, result_beat, scale_stream
+from ..memory.scale import ScaleMemory
+from .ages import Ages
+from .beat import beat
+from .function_table import VALUE_BITS
+from .operand_select import OperandSelect, operand_bits
+from .operation import Operation
+from .pointwise import Pointwise
+from .requantizer import Requantizer
+from .row_maximum import INTEGER_BITS
+from .row_shapes import factor
+from .saturating_adder import SaturatingAdder
+
+__all__ = ["ValuePath", "value_beat"]
+
+SELECT = 3
+"""Age of a beat, in cycles since it was taken, at which its sums or wide words are chosen."""
+ADD = SELECT + 1 + Requantizer.latency
+"""At which wide words are added."""
+FUNCTION = ADD + SaturatingAdder.latency
+"""At which functions begin."""
+SCALE_LATENCY = 2
+SHIFT_USED = 6
+"""Bits of the shift of a scale entry, when a function uses it; the bit above negates."""
+
+
+def value_beat(config: Config) -> data.StructLayout:
+    """Return the shape of what comes out for a beat.
+
+    ``data``: fixed-point values; ``summands``: powers of two to be summed (EXP2); ``clipped``:
+    lanes that the scaling or the addition clipped.
+    """
+    lanes = config.vector.lanes
+    return data.StructLayout({
+        "data": data.ArrayLayout(signed(FIXED_BITS), lanes),
+        "summands": data.ArrayLayout(VALUE_BITS, lanes),
+        "clipped": lanes,
+    })
+
+
+class ValuePath(wiring.Component):
+    """Compute ``function(scale(x) + wide)`` for a beat per cycle.
+
+    ::
+
+        sums ─┬─[select]─►[ Requantizer ]─┬───────────────────────── direct ──►┐
+        wide ─┴────────────────▲──────────┴─►[ + wide ]─►[ Pointwise ]────────►┴─[register]─► o
+                               └── scale memory, row factors ──▲
+
+    Inputs besides the beat are wanted at fixed ages, in cycles since ``take``: ``sums`` and
+    ``mean`` at :attr:`select`, ``row_factor`` and ``record_factor`` at :attr:`factor`,
+    ``reference`` at :attr:`function`, ``wide`` at :attr:`select` (centre) and :attr:`add`.
+
+    =========== ====================================================
+    Latency     :attr:`short` cycles if ``direct``, else :attr:`long`
+    Throughput  1 beat per cycle; never stalls. Those who take beats see to it that no two come
+                out together, and that scale memory is read for one at a time (:class:`.Gate`)
+    Golden      :func:`systolith_sim.machine.vector.values.finish_values`,
+                :mod:`systolith_sim.vector.row`, :mod:`systolith_sim.vector.exponential`
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes.
+    target : str
+        "generic", "ecp5" or "ice40": for the multipliers.
+
+    Members
+    -------
+    take : In(1), beat : In(beat(config)), direct : In(1)
+        A beat is taken, and goes past addition and functions.
+    sums : In(result_beat(config)), wide : In(lanes of 32 bits)
+        See above.
+    mean : In(signed(32)), record_factor : In(factor())
+        NORM's.
+    row_factor : In(factor()), reference : In(signed(16))
+        Of row memory.
+    scale_writes : In(scale_stream(config)), entries : In(stream of entry_write(config))
+        Into scale memory.
+    valid_next : Out(1), short_next : Out(1)
+        ``o`` comes in the next cycle; it has gone the direct way.
+    o : Out(value_beat(config))
+        What comes out.
+    empty : Out(1)
+        No beat is under way.
+    """
+
+    select = SELECT
+    factor = SELECT + OperandSelect.factor_delay
+    add = ADD
+    function = FUNCTION
+    short = ADD + 1
+    long = FUNCTION + Pointwise.latency + 1
+    detour = long - short
+    scale_age = SELECT + OperandSelect.entry_delay - SCALE_LATENCY
+    bias_age = SELECT + OperandSelect.bias_delay - SCALE_LATENCY
+    late_scale_age = FUNCTION + Pointwise.factor_delay - SCALE_LATENCY
+    late_bias_age = FUNCTION + Pointwise.bias_delay - SCALE_LATENCY
+
+    take: Signal
+    beat: data.View
+    direct: Signal
+    sums: data.View
+    wide: data.View
+    mean: Signal
+    record_factor: data.View
+    row_factor: data.View
+    reference: Signal
+    scale_writes: stream.Interface
+    entries: stream.Interface
+    valid_next: Signal
+    short_next: Signal
+    o: data.View
+    empty: Signal
+
+    def __init__(self, config: Config, target: str = "generic") -> None:
+        self.config = config
+        self.target = target
+        super().__init__({
+            "take": In(1),
+            "beat": In(beat(config)),
+            "direct": In(1),
+            "sums": In(result_beat(config)),
+            "wide": In(value_beat(config)["data"].shape),
+            "mean": In(signed(FIXED_BITS)),
+            "record_factor": In(factor()),
+            "row_factor": In(factor()),
+            "reference": In(signed(INTEGER_BITS)),
+            "scale_writes": In(scale_stream(config)),
+            "entries": In(stream.Signature(entry_write(config), always_ready=True)),
+            "valid_next": Out(1),
+            "short_next": Out(1),
+            "o": Out(value_beat(config)),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        beat: Any = self.beat
+        affine = beat.operation == Operation.AFFINE
+        ages = Ages(m, {
+            "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
+            "offset": beat.offset, "add": beat.add, "operation": Value.cast(beat.operation),
+            "scale": beat.scale, "lanes": beat.lanes,
+            "affine": affine, "late": affine | (beat.operation == Operation.EXP2),
+        })  # fmt: skip
+        m.submodules.scales = scales = ScaleMemory(self.config)
+        connect(m, flipped(self.scale_writes), scales.write)
+        connect(m, flipped(self.entries), scales.entries)
+        self._elaborate_addresses(m, ages, scales)
+        requantizer = self._elaborate_scaling(m, ages, scales)
+
+        m.submodules.adder = adder = SaturatingAdder(self.config)
+        m.d.comb += [
+            adder.z.eq(requantizer.z),
+            adder.saturated.eq(requantizer.saturated),
+            adder.add.eq(ages.at("add", ADD)),
+            adder.wide.eq(self.wide),
+        ]
+        values, summands = self._elaborate_functions(m, ages, scales, adder)
+        clipped = Ages(m, {"clipped": adder.clipped}).at("clipped", Pointwise.latency)
+        self._elaborate_valid(m)
+
+        done: Any = Signal(self.o.shape(), reset_less=True)
+        m.d.comb += self.o.eq(done)
+        m.d.sync += [
+            done.summands.eq(summands),
+            done.data.eq(Mux(self.short_next, requantizer.z.as_value(), values)),
+            done.clipped.eq(Mux(self.short_next, requantizer.saturated, clipped)),
+        ]
+        return m
+
+    def _elaborate_valid(self, m: Module) -> None:
+        """Say when the register at the end takes a beat, from either way."""
+        long, short = Signal(self.long - 1), Signal(self.short - 1)  # bit n: n + 1 cycles ago
+        m.d.sync += [
+            long.eq(Cat(self.take & ~self.direct, long)),
+            short.eq(Cat(self.take & self.direct, short)),
+        ]
+        m.d.comb += [
+            self.empty.eq(~long.any() & ~short.any()),
+            self.short_next.eq(short[-1]),
+            self.valid_next.eq(long[-1] | short[-1]),
+        ]
+
+    def _elaborate_addresses(self, m: Module, ages: Ages, scales: ScaleMemory) -> None:
+        """Read scale memory for whom it is the time; a register is in front of both addresses."""
+        early_scale, early_bias, late_scale, late_bias = (
+            ages.at("scale", age - 1)
+            for age in (self.scale_age, self.bias_age, self.late_scale_age, self.late_bias_age)
+        )
+        scale, bias = (
+            Signal(len(early_scale), name=name, reset_less=True) for name in ("scale", "bias")
+        )
+        m.d.sync += [
+            scale.eq(Mux(ages.at("late", self.late_scale_age - 1), late_scale, early_scale)),
+            bias.eq(Mux(ages.at("affine", self.late_bias_age - 1), late_bias, early_bias)),
+        ]
+        m.d.comb += [scales.factor_address.eq(scale), scales.bias_address.eq(bias)]
+
+    def _elaborate_scaling(self, m: Module, ages: Ages, scales: ScaleMemory) -> Requantizer:
+        """Add what scales sums, or values less their mean."""
+        m.submodules.select = select = OperandSelect(self.config)
+        m.submodules.requantizer = requantizer = Requantizer(
+            self.config, self.target, bits=operand_bits(self.config)
+        )
+        m.d.comb += [
+            Value.cast(select.choice).eq(ages.at("choice", SELECT)),
+            select.sums.eq(self.sums),
+            select.wide.eq(self.wide),
+            select.mean.eq(self.mean),
+            select.row_factor.eq(self.row_factor),
+            select.record_factor.eq(self.record_factor),
+            select.offset.eq(ages.at("offset", self.factor)),
+            select.entries.eq(scales.factors),
+            select.entry_biases.eq(scales.biases),
+            requantizer.x.eq(select.x),
+            requantizer.factors.eq(select.factors),
+            requantizer.biases.eq(select.biases),
+            requantizer.keep.eq(select.keep),
+        ]
+        return requantizer
+
+    def _elaborate_functions(
+        self, m: Module, ages: Ages, scales: ScaleMemory, adder: SaturatingAdder
+    ) -> tuple[Value, Value]:
+        """Add a lane of functions for each value; return results and summands."""
+        keep_age = FUNCTION + Pointwise.keep_delay
+        lanes = ages.at("lanes", keep_age - 1)
+        results, summands = [], []
+        for lane, entry in enumerate(scales.factors):
+            pointwise = Pointwise(self.target)
+            m.submodules[f"pointwise_{lane}"] = pointwise
+            keep = Signal(name=f"keep_{lane}", reset_less=True)
+            m.d.sync += keep.eq(lane < lanes)
+            m.d.comb += [
+                pointwise.operation.eq(ages.at("operation", FUNCTION)),
+                pointwise.z.eq(adder.o[lane]),
+                pointwise.reference.eq(self.reference),
+                pointwise.factor.scale.eq(entry.scale),
+                pointwise.factor.shift.eq(entry.shift[:SHIFT_USED]),
+                pointwise.factor.negative.eq(entry.shift[SHIFT_USED]),
+                pointwise.bias.eq(scales.biases[lane]),
+                pointwise.keep.eq(keep),
+            ]
+            results.append(pointwise.result)
+            summands.append(pointwise.summand)
+        return Cat(results), Cat(summands)
