@@ -1,22 +1,17 @@
 """Run matrix products on the simulated hardware, and measure them by its own counters."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import Config, ConfigError
-from systolith_sim.device import VerilatedDevice
+from systolith_hw.config import Config
 from systolith_sim.device.device import Device
-from systolith_sim.machine import Machine
 
-from .compiler.layout import pad
 from .compiler.matmul import MatmulPlan, plan_matmul
-from .driver import Driver
 from .product import Product, Result
 from .progress import Progress
-from .watched_device import WatchedDevice
+from .workload import ORDER, Workload, moved_bytes
 
 __all__ = [
     "ORDER",
@@ -24,17 +19,11 @@ __all__ = [
     "Measurement",
     "bench_matmul",
     "execute",
-    "open_device",
     "run_product",
 ]
 
-PAGE = 4096
-
 START_UP = 80
 """Cycles that a product on chip may take beyond its control words, and the tests' bound."""
-
-ORDER = ("setup", "main", "readout")
-"""In which a plan's programs run; not every plan has all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,26 +118,34 @@ def run_product(
     could depend on timing.
     """
     progress = progress or Progress()
-    progress("running the functional machine")
-    predicted = read_result(plan, predict(plan, product))
-    with open_device(plan, simulator, progress) as device:
-        progress(f"running {plan.macs:,} multiplications in {simulator}")
-        begin = time.perf_counter()
-        watched = WatchedDevice(device, progress, expected_cycles(plan))
-        counters, result = execute(plan, product, watched)
-        seconds = time.perf_counter() - begin
+    work = workload(plan, product)
+    predicted = read_result(plan, work.predict(progress).memory)
+    outcome = work.simulate(simulator, progress, f"{plan.macs:,} multiplications")
+    result = read_result(plan, outcome.memory)
     exact = result.equals(predicted) and result.equals(product.expected(plan))
-    return measure(plan, counters, exact, seconds), result
+    return measure(plan, outcome.counters, exact, outcome.seconds), result
+
+
+def workload(plan: MatmulPlan, product: Product) -> Workload:
+    """Return the plan's programs with the product's integers."""
+    programs = {
+        name: (plan.regions[name].address, program) for name, program in plan.programs.items()
+    }
+    return Workload(
+        config=plan.config, size=plan.size, parts={0: image(plan, product)}, programs=programs,
+        expected_cycles=expected_cycles(plan),
+    )  # fmt: skip
 
 
 def predict(plan: MatmulPlan, product: Product) -> NDArray[np.uint8]:
     """Return the memory that the functional machine leaves behind the plan's programs."""
-    machine = Machine(plan.config, pad(plan.size, PAGE))
-    machine.memory.write(0, image(plan, product))
-    for name in ORDER:
-        if name in plan.programs:
-            machine.run(plan.programs[name])
-    return machine.memory.array
+    return workload(plan, product).predict().memory
+
+
+def execute(plan: MatmulPlan, product: Product, device: Device) -> tuple[dict[str, int], Result]:
+    """Run the plan's programs on a device; return main's counters, and the result."""
+    outcome = workload(plan, product).execute(device)
+    return outcome.counters, read_result(plan, outcome.memory)
 
 
 def expected_cycles(plan: MatmulPlan) -> float:
@@ -157,32 +154,6 @@ def expected_cycles(plan: MatmulPlan) -> float:
     main = max(tiling.m * tiling.steps * tiling.output_tiles, plan.compulsory_bytes / port)
     # What is loaded before main, and stored behind it, is about everything in memory.
     return main + (plan.size / port if len(plan.programs) > 1 else 0)
-
-
-def open_device(plan: MatmulPlan, simulator: str, progress: Progress) -> Device:
-    """Return the plan's core in a simulator, with as much memory as the plan needs."""
-    size = pad(plan.size, PAGE)
-    if simulator == "verilator":
-        return VerilatedDevice(plan.config, memory_bytes=size, report=progress)
-    if simulator == "icarus":
-        from systolith_sim.device.icarus import IcarusDevice
-
-        return IcarusDevice(plan.config, memory_bytes=size, report=progress)
-    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus")
-
-
-def execute(plan: MatmulPlan, product: Product, device: Device) -> tuple[dict[str, int], Result]:
-    """Run the plan's programs on a device; return main's counters, and the result."""
-    device.write_memory(0, image(plan, product))
-    driver = Driver(device, plan.config)
-    counters: dict[str, int] = {}
-    for name in ORDER:
-        if name in plan.programs:
-            driver.load_program(plan.regions[name].address, plan.programs[name],
-                                config_hash=plan.config.hash)  # fmt: skip
-            ran = driver.run()
-            counters = ran if name == "main" else counters
-    return counters, read_result(plan, np.frombuffer(device.read_memory(0, plan.size), np.uint8))
 
 
 def image(plan: MatmulPlan, product: Product) -> bytes:
@@ -205,7 +176,7 @@ def measure(
     config, tiling = plan.config, plan.tiling
     port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
     cycles = counters["CYCLES"]
-    moved = port * sum(counters[name] for name in ("LOAD_BEATS", "STORE_BEATS", "FETCH_BEATS"))
+    moved = moved_bytes(config, counters)
     first_panel = tiling.k * config.array.columns / port if plan.streamed else 0.0
     by_multipliers = plan.macs / multipliers >= plan.compulsory_bytes / port
     counted = cycles - first_panel if by_multipliers else cycles

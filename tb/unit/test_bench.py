@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from systolith import bench
+from systolith import workload
 from systolith.bench import bench_matmul, expected_cycles, measure, predict, read_result
 from systolith.compiler.matmul import plan_matmul
 from systolith.product import Product, Result
@@ -111,7 +111,7 @@ def test_operands_on_chip_need_no_first_panel():
     ((1, 4096, 64), "k 4096 and n 64 are too large: memory.operand_tiles .* k to 512 or n to 8"),
 ])  # fmt: skip
 def test_shapes_are_refused_before_anything_is_built(shape, sentence, monkeypatch):
-    monkeypatch.setattr(bench, "open_device", None)
+    monkeypatch.setattr(workload, "open_device", None)
     with pytest.raises(ConfigError, match=sentence):
         bench_matmul(preset("small"), *shape, operands="onchip")
 

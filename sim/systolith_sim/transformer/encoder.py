@@ -204,7 +204,7 @@ def attend_head(
     )  # fmt: skip
     power_base = probability_base(array)
     products = to_words(array, np.where(seen, powers, 0), power_base).times(values)  # (S, D)
-    context = np.empty_like(query)
+    context = np.empty_like(products)
     for row, total in enumerate(np.where(seen, summands, 0).sum(axis=-1)):
         factor = reciprocal_factor(int(total))
         context[row], _ = requantize(

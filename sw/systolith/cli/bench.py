@@ -29,6 +29,20 @@ class Operands(enum.StrEnum):
     STREAM = "stream"
 
 
+class Backend(enum.StrEnum):
+    """Who computes."""
+
+    RTL = "rtl"
+    MACHINE = "machine"
+
+
+BackendName = typing.Annotated[
+    Backend,
+    typer.Option(help="rtl: the generated Verilog; machine: the functional machine, without time."),
+]
+Seed = typing.Annotated[int, typer.Option(help="Of the random numbers.", min=0)]
+
+
 @bench.callback()
 def _group() -> None:
     """Measure the generated Verilog in simulation."""
@@ -46,7 +60,7 @@ def matmul(
     ] = Operands.ONCHIP,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
-    seed: typing.Annotated[int, typer.Option(help="Of the random numbers multiplied.", min=0)] = 0,
+    seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Multiply random matrices, M x K by K x N, and compare with the machine bit for bit."""
@@ -57,9 +71,48 @@ def matmul(
         result = bench_matmul(config, m, k, n, operands=str(operands), simulator=str(sim),
                               seed=seed, progress=progress)  # fmt: skip
     values = {"preset": preset, "simulator": str(sim), **dataclasses.asdict(result)}
+    _show(values, json)
+
+
+@bench.command()
+def attention(
+    seq: typing.Annotated[int, typer.Option("--seq", help="Tokens.")],
+    heads: typing.Annotated[int, typer.Option("--heads", help="Heads.")],
+    head_dim: typing.Annotated[int, typer.Option("--head-dim", help="Features of each head.")],
+    causal: typing.Annotated[
+        bool, typer.Option("--causal", help="No token attends to those behind it.")
+    ] = False,
+    preset: PresetName = "ulx3s",
+    settings: Settings = None,
+    port_bytes: PortBytes = None,
+    backend: BackendName = Backend.RTL,
+    sim: SimulatorName = Simulator.VERILATOR,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Compute scores, softmax and context of random heads, and compare with the machine."""
+    from ..bench_attention import bench_attention
+
+    config = choose_config(preset, settings, port_bytes=port_bytes)
+    with stages("preparing", plain=json) as progress:
+        result = bench_attention(
+            config, seq, heads=heads, features=head_dim, causal=causal, backend=str(backend),
+            simulator=str(sim), seed=seed, progress=progress,
+        )  # fmt: skip
+    _show({"preset": preset, **_who(backend, sim), **dataclasses.asdict(result)}, json)
+
+
+def _who(backend: Backend, sim: Simulator) -> dict[str, str]:
+    """Return who computed."""
+    simulator = {"simulator": str(sim)} if backend == Backend.RTL else {}
+    return {"backend": str(backend), **simulator}
+
+
+def _show(values: dict[str, typing.Any], json: bool) -> None:
+    """Print what was measured; end with an error if it was wrong."""
     if json:
         print_json(values)
     else:
-        print_table(values)
-    if not result.bit_exact:
+        print_table({name: value for name, value in values.items() if value is not None})
+    if not values["bit_exact"]:
         raise typer.Exit(1)

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
-from systolith_sim.dma.pages import page_bytes
+from systolith_sim.dma.pages import page_bytes, unpack_pages
 
 __all__ = ["MemoryMap", "Region", "WordRuns", "pad"]
 
@@ -113,3 +116,15 @@ class WordRuns:
         *full, last = self.counts
         size = len(full) * self.stride + page_bytes(self.config, last)
         return pad(size, self.config.bus.data_bytes)
+
+    def unpack(
+        self, memory: NDArray[np.uint8], address: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return mantissas (words, R) and exponents (words,) of runs that begin at ``address``."""
+        parts = []
+        for count in self.counts:
+            raw = memory[address : address + page_bytes(self.config, count)].tobytes()
+            parts.append(unpack_pages(self.config, raw, count))
+            address += self.stride
+        mantissas, exponents = zip(*parts, strict=True)
+        return np.concatenate(mantissas), np.concatenate(exponents)

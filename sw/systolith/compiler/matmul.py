@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import SCALE_ENTRY_BYTES, Config, ConfigError
-from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes, unpack_pages
+from systolith_sim.dma.pages import pack_pages, pack_scales
 
 from .layout import MemoryMap, WordRuns, pad
 from .limits import require_at_most, require_room
@@ -107,17 +107,14 @@ class MatmulPlan(Layout):
         """Return mantissas (M, words, R) and exponents (M, words) of results in memory."""
         tiling, rows = self.tiling, self.config.array.rows
         if self.readback is not None:
-            copies = self.readback.tiling.out_words  # a tile wider than a word gives more, zero
-            words, exps = self._unpack_runs(
-                memory, self.readback.runs, self.readback.output.address
-            )
-            exps = exps[::copies].reshape(tiling.m, tiling.out_words)
-            return words[::copies].reshape(*exps.shape, rows), exps
+            words, exps = self.readback.unpack(memory)
+            exps = exps.reshape(tiling.m, tiling.out_words)
+            return words.reshape(*exps.shape, rows), exps
         mantissas = np.zeros((tiling.m, tiling.out_words, rows), np.int64)
         exponents = np.zeros((tiling.m, tiling.out_words), np.int64)
         for block, address in self.outputs:
             runs = WordRuns(self.config, len(block) * tiling.out_words)
-            words, exps = self._unpack_runs(memory, runs, address)
+            words, exps = runs.unpack(memory, address)
             tokens = slice(block.start, block.stop)
             # Production order: group, token, word of the group.
             shape = (tiling.groups, len(block), tiling.group_words)
@@ -125,17 +122,6 @@ class MatmulPlan(Layout):
             mantissas[tokens] = by_token.reshape(len(block), -1, rows)
             exponents[tokens] = exps.reshape(shape).transpose(1, 0, 2).reshape(len(block), -1)
         return mantissas, exponents
-
-    def _unpack_runs(
-        self, memory: NDArray[np.uint8], runs: WordRuns, address: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        parts = []
-        for count in runs.counts:
-            raw = memory[address : address + page_bytes(self.config, count)].tobytes()
-            parts.append(unpack_pages(self.config, raw, count))
-            address += runs.stride
-        mantissas, exponents = zip(*parts, strict=True)
-        return np.concatenate(mantissas), np.concatenate(exponents)
 
     def unpack_wide(self, memory: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Return fixed-point results (M, N) that readout has stored."""

@@ -8,6 +8,7 @@ activation memory to external memory bit for bit.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from systolith_hw.config import FIXED_BITS, Config, ConfigError
 from systolith_hw.isa import DrainKind, LoadKind, StoreKind
@@ -80,9 +81,7 @@ class Readback:
             LoadKind.OPERAND_ROWS, address=self.identity.address,
             elements=tiling.row_writes(tiling.tiles),
         )  # fmt: skip
-        program.load(
-            LoadKind.SCALE, address=self.unity.address, elements=tiling.group_scales
-        )
+        program.load(LoadKind.SCALE, address=self.unity.address, elements=tiling.group_scales)
         program.barrier()
         program.matmul(
             activation=first, activation_stride=1, steps=1, tokens=self.words, groups=1,
@@ -98,3 +97,9 @@ class Readback:
             address += self.runs.stride
         program.end()
         return program.assemble()
+
+    def unpack(self, memory: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return mantissas (words, R) and exponents (words,) from external memory."""
+        mantissas, exponents = self.runs.unpack(memory, self.output.address)
+        # A tile that is wider than a word gives more words, which are zero.
+        return mantissas[:: self.tiling.out_words], exponents[:: self.tiling.out_words]

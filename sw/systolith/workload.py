@@ -1,0 +1,132 @@
+"""Programs with all they need, and their runs on the machine and on simulated hardware."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config, ConfigError
+from systolith_hw.isa import Register
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.device import Device
+from systolith_sim.machine import Machine
+
+from .compiler.layout import pad
+from .driver import Driver
+from .progress import Progress
+from .watched_device import WatchedDevice
+
+__all__ = ["ORDER", "Outcome", "Workload", "moved_bytes", "open_device"]
+
+PAGE = 4096
+
+ORDER = ("setup", "main", "readout")
+"""In which programs run; not every workload has all. Only main is measured."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a workload left behind.
+
+    Parameters
+    ----------
+    memory : (bytes,) uint8
+        External memory.
+    counters : dict
+        Of main: the hardware's, or those that the machine has.
+    seconds : float
+        Of this computer's time for all programs.
+    """
+
+    memory: NDArray[np.uint8]
+    counters: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Programs, by the names in :data:`ORDER`, and external memory at their start.
+
+    Parameters
+    ----------
+    config : Config
+    size : int
+        Bytes of external memory.
+    parts : dict of bytes
+        Its contents by address, without the programs.
+    programs : dict
+        Address and instructions of each program.
+    length : int
+        Runtime register 1.
+    expected_cycles : float
+        About how many cycles all programs take.
+    """
+
+    config: Config
+    size: int
+    parts: Mapping[int, bytes]
+    programs: Mapping[str, tuple[int, bytes]]
+    length: int = 0
+    expected_cycles: float = 0.0
+
+    def predict(self, progress: Progress | None = None) -> Outcome:
+        """Return what the functional machine gives.
+
+        It refuses programs whose outcome could depend on timing.
+        """
+        (progress or Progress())("running the functional machine")
+        begin = time.perf_counter()
+        machine = Machine(self.config, pad(self.size, PAGE))
+        for address, part in self.parts.items():
+            machine.memory.write(address, part)
+        counters: dict[str, int] = {}
+        for name, (address, program) in self._in_order().items():
+            machine.memory.write(address, program)
+            ran = machine.run(program, {Register.LENGTH: self.length}).counts
+            counters = ran if name == "main" else counters
+        seconds = time.perf_counter() - begin
+        return Outcome(machine.memory.array[: self.size], counters, seconds)
+
+    def execute(self, device: Device) -> Outcome:
+        """Return what a device gives."""
+        begin = time.perf_counter()
+        for address, part in self.parts.items():
+            device.write_memory(address, part)
+        driver = Driver(device, self.config)
+        counters: dict[str, int] = {}
+        for name, (address, program) in self._in_order().items():
+            driver.load_program(address, program, config_hash=self.config.hash)
+            ran = driver.run(length=self.length)
+            counters = ran if name == "main" else counters
+        seconds = time.perf_counter() - begin
+        memory = np.frombuffer(device.read_memory(0, self.size), np.uint8)
+        return Outcome(memory, counters, seconds)
+
+    def simulate(self, simulator: str, progress: Progress, what: str) -> Outcome:
+        """Return what a simulated core gives; ``what`` it does is told on the way."""
+        with open_device(self.config, self.size, simulator, progress) as device:
+            progress(f"running {what} in {simulator}")
+            return self.execute(WatchedDevice(device, progress, self.expected_cycles))
+
+    def _in_order(self) -> dict[str, tuple[int, bytes]]:
+        return {name: self.programs[name] for name in ORDER if name in self.programs}
+
+
+def open_device(config: Config, size: int, simulator: str, progress: Progress) -> Device:
+    """Return a core in a simulator, with external memory of ``size`` bytes or a bit more."""
+    size = pad(size, PAGE)
+    if simulator == "verilator":
+        return VerilatedDevice(config, memory_bytes=size, report=progress)
+    if simulator == "icarus":
+        from systolith_sim.device.icarus import IcarusDevice
+
+        return IcarusDevice(config, memory_bytes=size, report=progress)
+    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus")
+
+
+def moved_bytes(config: Config, counters: Mapping[str, int]) -> int:
+    """Return all that crossed the port: data both ways, and the program."""
+    names = ("LOAD_BEATS", "STORE_BEATS", "FETCH_BEATS")
+    return config.bus.data_bytes * sum(counters.get(name, 0) for name in names)
