@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from .order import address_bits, drain_order, fold
+from .order import address_bits, drain_order, fold, folded_sum
 
 __all__ = ["AddressCounter"]
 
@@ -101,7 +101,7 @@ class AddressCounter(wiring.Component):
         bits = len(self.scale)
         scale = Signal(bits + 1, reset_less=True)
         first = Signal(bits + 1, name="scale_first", reset_less=True)  # of the group
-        following = _sum(scale, C(1, 1))
+        following = folded_sum(scale, C(1, 1))
         with m.If(self.load | group_end):
             m.d.sync += first.eq(Mux(self.load, fold(self.first_scale, bits), following))
         with m.If(self.check | self.advance):
@@ -119,18 +119,11 @@ class AddressCounter(wiring.Component):
         # To the next token, or the next group; at the start, from the group to its first token.
         of_group = self.last_token | self.check
         stride = Mux(self.last_token, order.group_stride, order.token_stride)
-        total = _sum(Mux(of_group, group, token), stride & ~self.check.replicate(bits + 1))
+        total = folded_sum(Mux(of_group, group, token), stride & ~self.check.replicate(bits + 1))
         with m.If(self.load | group_end):
             m.d.sync += group.eq(Mux(self.load, fold(self.first_destination, bits), total))
         with m.If(self.check | (self.advance & self.token_end)):
             m.d.sync += [token.eq(total), address.eq(total)]
         with m.Elif(self.advance & self.end):
-            m.d.sync += address.eq(_sum(address, C(1, 1)))
+            m.d.sync += address.eq(folded_sum(address, C(1, 1)))
         return address
-
-
-def _sum(a: Value, b: Value) -> Value:
-    """Add a folded stride, or one, to a folded address; what is beyond stays beyond."""
-    bits = len(a) - 1
-    total = (a[:bits] + b[:bits])[: bits + 1]
-    return Cat(total[:bits], total[bits] | a[bits] | b[bits:].any())

@@ -14,7 +14,7 @@ from .block_exponent import BASE_BITS
 NOT_BUILT = ("function", "accumulate", "factor", "maximum")
 """Fields that must be zero, as in every core whose ``vector.rows`` is 0."""
 
-__all__ = ["address_bits", "drain_order", "fold", "order_of"]
+__all__ = ["address_bits", "drain_order", "fold", "folded_sum", "order_of"]
 
 
 def address_bits(config: Config) -> int:
@@ -65,3 +65,10 @@ def order_of(config: Config, fields: Any) -> dict[str, Value]:
 def fold(field: Value, bits: int) -> Value:
     """Return the low ``bits`` of ``field`` and, above them, whether there is more."""
     return Cat(field[:bits], field[bits:].any())
+
+
+def folded_sum(a: Value, b: Value) -> Value:
+    """Add a folded stride, or one, to a folded address; what is beyond stays beyond."""
+    bits = len(a) - 1
+    total = (a[:bits] + b[:bits])[: bits + 1]
+    return Cat(total[:bits], total[bits] | a[bits] | b[bits:].any())

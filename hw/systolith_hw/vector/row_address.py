@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..isa import SLOT_BITS
+from .order import folded_sum
 
 __all__ = ["RowAddress"]
 
@@ -71,14 +72,7 @@ class RowAddress(wiring.Component):
         with m.If(self.load):
             m.d.sync += address.eq(Cat(self.first[:bits], self.first[bits:].any()))
         with m.Elif(self.step):
-            m.d.sync += address.eq(_sum(address, self.stride))
-        m.d.sync += [last.eq(_sum(address, self.span)), self.outside.eq(last >= self.depth)]
+            m.d.sync += address.eq(folded_sum(address, self.stride))
+        m.d.sync += [last.eq(folded_sum(address, self.span)), self.outside.eq(last >= self.depth)]
         m.d.comb += self.address.eq(address)
         return m
-
-
-def _sum(a: Value, b: Value) -> Value:
-    """Add two folded numbers; what is beyond stays beyond."""
-    bits = len(a) - 1
-    total = (a[:bits] + b[:bits])[: bits + 1]
-    return Cat(total[:bits], total[bits] | a[bits] | b[bits])

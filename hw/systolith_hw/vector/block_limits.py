@@ -1,0 +1,133 @@
+"""How far into its memories a token of DRAIN may begin."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import HEAD_CHANNELS, Config
+from ..interfaces import descriptor
+from ..isa import DrainKind, Opcode
+from .block_order import block_order, place_bits
+
+__all__ = ["BlockLimits"]
+
+
+class BlockLimits(wiring.Component):
+    """Find the last address at which a token may begin so that all its words are inside a memory.
+
+    A token of T tiles has T * C channels, and a memory of D words of n channels has room for it
+    from word ``(D * n - T * C) // n`` on. The tiles of VALUES are ``token_stride`` apart, which
+    takes a cycle for each of them to subtract. ::
+
+        destination   activation words, operand tiles as KEYS: n = R; wide words: n = L
+                      operand tiles as VALUES: D - 1 - (T - 1) * token_stride
+        scale         scale words: n = L
+
+    A limit has the bits of an address and one more, which says that there is no room anywhere.
+
+    =========== ======================================================================
+    Latency     1 cycle; for VALUES of T tiles T cycles
+    =========== ======================================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes and depths.
+
+    Members
+    -------
+    load : In(1), first : In(descriptor(Opcode.DRAIN))
+        Begin with this instruction.
+    order : In(block_order(config))
+        The same, from the next cycle on.
+    last_group : In(1)
+        The limits of the last group are wanted.
+    settled : Out(1)
+        These are the limits.
+    destination, scale : Out(bits of an address + 1)
+        The limits.
+    """
+
+    load: Signal
+    first: data.View
+    order: data.View
+    last_group: Signal
+    settled: Signal
+    destination: Signal
+    scale: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        bits = place_bits(config)
+        super().__init__({
+            "load": In(1),
+            "first": In(descriptor(Opcode.DRAIN)),
+            "order": In(block_order(config)),
+            "last_group": In(1),
+            "settled": Out(1),
+            **{name: Out(bits[name] + 1) for name in ("destination", "scale")},
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        memory, lanes = self.config.memory, self.config.vector.lanes
+        first: Any = self.first
+        order: Any = self.order
+        operands = first.kind >= DrainKind.KEYS
+        found: dict[str, Signal] = {}
+        for name, tiles in (
+            ("all", first.tiles), ("last", Mux(operands, first.tiles, first.tiles_last))
+        ):  # fmt: skip
+            scale = Signal.like(self.scale, name=f"scale_{name}", reset_less=True)
+            destination = Signal.like(
+                self.destination, name=f"destination_{name}", reset_less=True
+            )
+            with m.If(self.load):
+                m.d.sync += [
+                    scale.eq(self._limit(len(scale), memory.scale_words, lanes, tiles)),
+                    destination.eq(self._destination(tiles)),
+                ]
+            found |= {f"scale_{name}": scale, f"destination_{name}": destination}
+        self._elaborate_values(m, found["destination_all"])
+        last_words = self.last_group & ~order.to_values
+        m.d.comb += [
+            self.scale.eq(Mux(self.last_group, found["scale_last"], found["scale_all"])),
+            self.destination.eq(
+                Mux(last_words, found["destination_last"], found["destination_all"])
+            ),
+        ]
+        return m
+
+    def _limit(self, bits: int, depth: int | Value, channels: int, tiles: Value) -> Value:
+        """Return the limit in a memory of ``depth`` words of ``channels`` each."""
+        word_bits, column_bits = (
+            (size - 1).bit_length() for size in (channels, self.config.array.columns)
+        )
+        room = Value.cast(depth).shift_left(word_bits) - tiles.shift_left(column_bits)
+        return Cat(room[word_bits : word_bits + bits - 1], room[-1])
+
+    def _destination(self, tiles: Value) -> Value:
+        """Return the limit of what is written, without the strides of VALUES."""
+        memory, bits = self.config.memory, len(self.destination)
+        first: Any = self.first
+        depth = Mux(first.kind == DrainKind.KEYS, memory.operand_tiles, memory.activation_words)
+        words = self._limit(bits, depth, self.config.array.rows, tiles)
+        wide = self._limit(bits, memory.wide_words, self.config.vector.lanes, tiles)
+        values = Const(memory.operand_tiles - 1, bits)
+        kind = first.kind
+        return Mux(kind == DrainKind.VALUES, values, Mux(kind == DrainKind.WIDE, wide, words))
+
+    def _elaborate_values(self, m: Module, limit: Signal) -> None:
+        """Take a stride off for each tile of VALUES but one."""
+        first: Any = self.first
+        order: Any = self.order
+        left = Signal(range(HEAD_CHANNELS // self.config.array.columns + 1), reset_less=True)
+        lowered = limit[:-1] - order.token_stride[:-1]
+        none = limit[-1] | order.token_stride[-1] | lowered[-1]
+        m.d.comb += self.settled.eq(~order.to_values | ~left.any())
+        with m.If(self.load):
+            m.d.sync += left.eq(first.tiles - 1)
+        with m.Elif(~self.settled):
+            m.d.sync += [left.eq(left - 1), limit.eq(Cat(lowered[: len(limit) - 1], none))]

@@ -1,0 +1,226 @@
+"""The loops of DRAIN where there is a row unit: what every beat is, and when it may come."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import Config
+from ..interfaces import Fault, SemaphoreWait, descriptor
+from ..isa import ErrorCode, Opcode
+from ..sequencer.permit import Permit
+from ..stream.skid import Skid
+from .beat import beat
+from .block_order import block_order, block_order_of, objection
+from .block_sweep import BlockSweep
+from .block_tokens import BlockTokens
+
+__all__ = ["BlockLoop"]
+
+
+class State(enum.Enum, shape=2):
+    """What the loop does: nothing, check the instruction that has come, make beats, let those
+    before an error go."""
+
+    IDLE = 0
+    CHECK = 1
+    RUN = 2
+    REFUSE = 3
+
+
+class BlockLoop(wiring.Component):
+    """Take DRAIN apart into tokens, and tokens into blocks of beats.
+
+    ::
+
+        for group in groups:                                      # wait_outer
+            for token in tokens:                                  # wait_inner
+                for each of the token's blocks:                   # no waiting inside
+                    for each L of its channels: a beat
+
+        instruction ──►[ BlockTokens ]──►[ BlockSweep ]──►[ Skid ]──► o
+                                              ▲ wait
+
+    While a token is swept the addresses of the next one are checked. One that has any word, scale
+    word, scale entry or row outside a memory gets no beat: once those before it are taken it
+    becomes a fault, and so does an instruction that is refused whole, which takes no semaphore.
+
+    An instruction that adds to wide memory, or is behind one that wrote operands, begins when
+    everything before it is written.
+
+    =========== ===================================================================
+    Latency     3 cycles from accepting an instruction to its first beat; for VALUES
+                of T tiles T + 2
+    Throughput  1 beat per cycle, less 2 cycles between instructions (T + 1); a token
+                with two semaphores before it takes another
+    Stall       counters advance combinationally with ``wait.ready``
+    Golden      :mod:`systolith_sim.machine.vector`
+    =========== ===================================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes and depths; instructions must not stand.
+
+    Members
+    -------
+    instruction : In(stream of descriptor(Opcode.DRAIN))
+        What to do.
+    o : Out(stream of beat(config))
+        Beats. Those of a block come on consecutive cycles, but for ``o.ready``.
+    written : In(1)
+        Everything that taken beats write may be read; falls in the cycle after a beat is taken.
+    wait : Out(SemaphoreWait)
+        Semaphores to take.
+    fault : Out(Fault)
+        ILLEGAL_INSTRUCTION, ZERO_COUNT or ADDRESS_RANGE.
+    halt : In(1)
+        Begin with no instruction.
+    idle : Out(1)
+        No instruction and no beat is here.
+    waiting : Out(1)
+        Nothing but a semaphore keeps a beat from being offered.
+    """
+
+    instruction: stream.Interface
+    o: stream.Interface
+    written: Signal
+    wait: Any
+    fault: Any
+    halt: Signal
+    idle: Signal
+    waiting: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "instruction": In(stream.Signature(descriptor(Opcode.DRAIN))),
+            "o": Out(stream.Signature(beat(config))),
+            "written": In(1),
+            "wait": Out(SemaphoreWait()),
+            "fault": Out(Fault()),
+            "halt": In(1),
+            "idle": Out(1),
+            "waiting": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.tokens = tokens = BlockTokens(self.config)
+        m.submodules.sweep = sweep = BlockSweep(self.config)
+        m.submodules.skid = skid = Skid(beat(self.config))
+        connect(m, skid.o, flipped(self.o))
+
+        state = Signal(State)
+        permitted, first, made, advance = Signal(), Signal(), Signal(), Signal()
+        outside: Value = sweep.token.outside
+        done = sweep.row_end & sweep.token.group_ends & sweep.token.last_group
+        order = self._elaborate_order(m, state)
+        begin = first | (advance & sweep.row_end & ~done)
+        m.d.comb += [
+            made.eq((state == State.RUN) & permitted),
+            skid.i.valid.eq(made & ~outside),
+            advance.eq(skid.i.valid & skid.i.ready),
+            self.instruction.ready.eq((state == State.IDLE) & ~self.halt & ~self.fault.valid),
+            self.idle.eq((state == State.IDLE) & ~self.o.valid),
+            self.waiting.eq((state == State.RUN) & ~permitted & ~self.o.valid),
+            tokens.load.eq(state == State.IDLE),
+            tokens.first.eq(self.instruction.payload),
+            tokens.order.eq(order),
+            tokens.step.eq(begin),
+            sweep.order.eq(order),
+            sweep.begin.eq(begin),
+            sweep.next.eq(tokens.token),
+            sweep.advance.eq(advance),
+            skid.i.payload.eq(self._beat(m, order, sweep)),
+        ]
+        self._elaborate_first(m, state, order, tokens.settled, first)
+        self._elaborate_permit(m, begin, permitted, order, tokens)
+        self._elaborate_state(m, state, order, first, made & outside, advance & done)
+        return m
+
+    def _elaborate_order(self, m: Module, state: Value) -> Any:
+        """Keep what an instruction says, from the check to the last beat."""
+        order: Any = Signal(block_order(self.config), reset_less=True)
+        # Whether one is accepted is decided late, and far away from all these registers.
+        with m.If(state == State.IDLE):
+            fields = block_order_of(self.config, self.instruction.payload)
+            m.d.sync += [order[name].eq(value) for name, value in fields.items()]
+        return order
+
+    def _elaborate_first(
+        self, m: Module, state: Value, order: Any, settled: Value, first: Signal
+    ) -> None:
+        """Tell when an instruction begins with its ``first`` token."""
+        wrote_operands = Signal()
+        # Memories are read early and written late.
+        reads_written = order.add | wrote_operands
+        m.d.comb += first.eq(
+            (state == State.CHECK) & settled & ~objection(order).any()
+            & (~reads_written | (self.written & ~self.o.valid))
+        )  # fmt: skip
+        with m.If(first):
+            m.d.sync += wrote_operands.eq(order.to_keys | order.to_values)
+
+    def _elaborate_permit(
+        self, m: Module, begin: Value, permitted: Signal, order: Any, tokens: BlockTokens
+    ) -> None:
+        """Take the semaphores of the token that begins."""
+        m.submodules.permit = permit = Permit()
+        connect(m, permit.wait, flipped(self.wait))
+        m.d.comb += [
+            permitted.eq(permit.granted),
+            permit.begin.eq(begin),
+            permit.outer.id.eq(order.wait_outer.id),
+            permit.outer.present.eq(order.wait_outer.present & tokens.token.group_begins),
+            permit.inner.eq(order.wait_inner),
+        ]
+
+    def _elaborate_state(
+        self, m: Module, state: Signal, order: Any, first: Value, outside: Value, done: Value
+    ) -> None:
+        """Go from state to state, and tell of the error; its instruction stays."""
+        code = objection(order)
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                with m.If(self.instruction.valid & self.instruction.ready):
+                    m.d.sync += state.eq(State.CHECK)
+            with m.Case(State.CHECK):
+                with m.If(first | code.any()):
+                    m.d.sync += state.eq(Mux(first, State.RUN, State.REFUSE))
+            with m.Case(State.RUN):
+                with m.If(outside | done):
+                    m.d.sync += state.eq(Mux(outside, State.REFUSE, State.IDLE))
+            with m.Case(State.REFUSE):
+                with m.If(~self.o.valid):
+                    m.d.sync += self.fault.valid.eq(1)
+        m.d.sync += self.fault.code.eq(Mux(code.any(), code, ErrorCode.ADDRESS_RANGE))
+        m.d.comb += self.fault.pc.eq(order.pc)
+
+    def _beat(self, m: Module, order: Any, sweep: BlockSweep) -> Any:
+        """Return the beat that the sweep is at."""
+        made: Any = Signal(beat(self.config))
+        token: Any = sweep.token
+        swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
+        ordered = (
+            "to_words", "to_wide", "to_stream", "to_keys", "to_values", "add", "factor", "maximum",
+            "base", "offset",
+        )  # fmt: skip
+        m.d.comb += [
+            *(made[name].eq(getattr(sweep, name)) for name in swept),
+            *(made[name].eq(order[name]) for name in ordered),
+            *(made[name].eq(token[name]) for name in ("scale", "entry", "row", "lane")),
+            made.results.eq(1),
+            made.operation.eq(order.function),
+            made.wide.eq(token.destination),
+            made.address.eq(token.destination),
+        ]
+        ends = {"inner": sweep.row_end, "outer": sweep.row_end & token.group_ends}
+        for name, end in ends.items():
+            post = order[f"post_{name}"]
+            m.d.comb += [
+                made[f"post_{name}"].id.eq(post.id),
+                made[f"post_{name}"].present.eq(post.present & end),
+            ]
+        return made

@@ -1,0 +1,129 @@
+"""What the loops of DRAIN keep of an instruction where there is a row unit."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data
+
+from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
+from ..interfaces import PC_BITS
+from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
+from ..sequencer.permit import semaphore
+from .block_exponent import BASE_BITS
+from .order import fold
+
+__all__ = ["block_order", "block_order_of", "objection", "place_bits"]
+
+OBJECTIONS = (
+    ("illegal", ErrorCode.ILLEGAL_INSTRUCTION),
+    ("zero", ErrorCode.ZERO_COUNT),
+    ("divided", ErrorCode.ILLEGAL_INSTRUCTION),
+    ("zero_last", ErrorCode.ZERO_COUNT),
+    ("beyond", ErrorCode.ADDRESS_RANGE),
+)
+"""What can be wrong with an instruction as a whole, in the order of the functional machine."""
+
+
+def place_bits(config: Config) -> dict[str, int]:
+    """Return the widths of what is counted from token to token.
+
+    These are destinations, scale words, rows, and channels of scale memory or, where they limit a
+    maximum, of a token.
+    """
+    memory, lanes = config.memory, config.vector.lanes
+    depths = {
+        "destination": max(memory.activation_words, memory.wide_words, memory.operand_tiles),
+        "scale": memory.scale_words,
+        "entry": max(memory.scale_words, memory.wide_words) * lanes,
+        "row": max(config.vector.rows, 2),
+    }
+    return {name: (depth - 1).bit_length() for name, depth in depths.items()}
+
+
+def block_order(config: Config) -> data.StructLayout:
+    """Return the shape of an instruction, its strides folded (:func:`~.order.fold`).
+
+    ``most_*`` is a count less one, and what KEYS and VALUES have in place of counts and columns is
+    told apart: for them the last group has as many tiles as the others, and ``columns_last`` is the
+    first lane or row. ``scale_stride`` and ``entry_stride`` lead from group to group. ``limited``:
+    ``entries`` limits the maximum.
+    """
+    array, bits = config.array, place_bits(config)
+    waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
+    flags = (
+        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "add", "factor", "maximum",
+        "limited", *(name for name, _ in OBJECTIONS),
+    )  # fmt: skip
+    return data.StructLayout({
+        **dict.fromkeys(waits_and_posts, semaphore()),
+        **dict.fromkeys(flags, 1),
+        "function": 2,
+        "base": BASE_BITS,
+        "offset": SHIFT_BITS,
+        "pc": PC_BITS,
+        **dict.fromkeys(("most_tokens", "most_tiles", "most_tiles_last"), SLOT_BITS),
+        "columns_last": (max(array.rows, array.columns) - 1).bit_length() + 1,
+        **dict.fromkeys(("token_stride", "group_stride"), bits["destination"] + 1),
+        "scale_stride": bits["scale"] + 1,
+        "entry_stride": bits["entry"] + 1,
+    })
+
+
+def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
+    """Return the members of :func:`block_order` for an instruction's ``fields``."""
+    kinds = {
+        "to_words": DrainKind.ACTIVATION, "to_wide": DrainKind.WIDE, "to_stream": DrainKind.STREAM,
+        "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES,
+    }  # fmt: skip
+    to = {name: fields.kind == kind for name, kind in kinds.items()}
+    operands = to["to_keys"] | to["to_values"]
+    tiles_last = Mux(operands, fields.tiles, fields.tiles_last)
+    shape = block_order(config)
+    sources = {
+        "columns_last": fields.columns_last,
+        "token_stride": fields.token_stride,
+        "group_stride": fields.group_stride,
+        "scale_stride": fields.tiles.shift_left((config.beats_per_result - 1).bit_length()),
+        "entry_stride": fields.tiles_last,
+    }
+    own = {
+        **to,
+        **_objections(config, fields, to, operands),
+        "add": fields.accumulate,
+        "limited": fields.entries.any(),
+        "base": fields.exponent_base,
+        "most_tokens": fields.tokens - 1,
+        "most_tiles": fields.tiles - 1,
+        "most_tiles_last": tiles_last - 1,
+        **{name: fold(value, shape[name].width - 1) for name, value in sources.items()},
+    }
+    return {
+        name: own[name] if name in own else Value.cast(fields[name]) for name in shape.members
+    }  # fmt: skip
+
+
+def _objections(
+    config: Config, fields: Any, to: dict[str, Value], operands: Value
+) -> dict[str, Value]:
+    """Return the members of an order that say what is wrong with it."""
+    array = config.array
+    column_bits, row_bits = ((size - 1).bit_length() for size in (array.columns, array.rows))
+    no_lane = Mux(
+        to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
+    )
+    return {
+        "illegal": (fields.kind > max(DrainKind)) | (fields.function > max(DrainFunction))
+        | ((fields.accumulate | fields.maximum) & ~to["to_wide"]),
+        "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
+        "divided": fields.maximum & (fields.groups != 1),
+        "zero_last": ~operands & ~fields.tiles_last.any(),
+        "beyond": operands & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)),
+    }
+
+
+def objection(order: Any) -> Value:
+    """Return the code of what is wrong with an instruction as a whole, or 0."""
+    code: Value = Const(0, 8)
+    for name, reason in reversed(OBJECTIONS):
+        code = Mux(order[name], Const(reason, 8), code)
+    return code

@@ -1,0 +1,153 @@
+"""The beats of a token of DRAIN: what begins and ends with each, and which lanes count."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import HEAD_CHANNELS, Config
+from ..isa import SLOT_BITS
+from .block_order import block_order
+from .block_tokens import token_place
+
+__all__ = ["BlockSweep"]
+
+
+class BlockSweep(wiring.Component):
+    """Keep a token while it is swept, L channels at a time.
+
+    =========== ==========================================================
+    Latency     the cycle after ``begin`` is the first beat's, the one after
+                ``advance`` the next one's
+    Throughput  1 beat per cycle; ``begin`` may come with the last ``advance``
+    =========== ==========================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes and depths.
+
+    Members
+    -------
+    order : In(block_order(config))
+        The instruction.
+    begin : In(1), next : In(token_place(config))
+        Begin with this token.
+    advance : In(1)
+        Go on to the next beat.
+    token : Out(token_place(config))
+        The token; ``destination`` and ``scale`` are those of the beat.
+    lanes, counted : Out(range(L + 1))
+        How many lanes of the beat exist, and how many of these a maximum takes in.
+    index, more, end, block_end, row_begin, row_end : Out
+        As in :func:`~.beat.beat`.
+    """
+
+    order: data.View
+    begin: Signal
+    next: data.View
+    advance: Signal
+    token: data.View
+    lanes: Signal
+    counted: Signal
+    index: Signal
+    more: Signal
+    end: Signal
+    block_end: Signal
+    row_begin: Signal
+    row_end: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        array, lanes = config.array, config.vector.lanes
+        super().__init__({
+            "order": In(block_order(config)),
+            "begin": In(1),
+            "next": In(token_place(config)),
+            "advance": In(1),
+            "token": Out(token_place(config)),
+            **dict.fromkeys(("lanes", "counted"), Out(range(lanes + 1))),
+            "index": Out(range(max(array.rows, array.columns) // lanes)),
+            "more": Out(range(max(array.rows, HEAD_CHANNELS) // lanes)),
+            **dict.fromkeys(("end", "block_end", "row_begin", "row_end"), Out(1)),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        order: Any = self.order
+        token: Any = self.token
+        per_word = self.config.array.rows // self.config.vector.lanes
+        per_row = self.config.beats_per_result
+        last_index = self.index == Mux(order.to_values, per_row - 1, per_word - 1)
+        m.d.comb += [
+            self.end.eq(order.to_wide | last_index | self.row_end),
+            self.block_end.eq(Mux(order.to_keys | order.to_values, self.row_end, self.end)),
+        ]
+        with m.If(self.begin):
+            m.d.sync += [token.eq(self.next), self.index.eq(0), self.row_begin.eq(1)]
+        with m.Elif(self.advance):
+            m.d.sync += [token.scale.eq(token.scale + 1), self.row_begin.eq(0)]
+            m.d.sync += self.index.eq(self.index + 1)
+            with m.If(self.end):
+                stride = Mux(order.to_values, order.token_stride, 1)
+                m.d.sync += [token.destination.eq(token.destination + stride), self.index.eq(0)]
+        left = self._elaborate_left(m)
+        self._elaborate_more(m, left)
+        self._elaborate_lanes(m, left)
+        self._elaborate_counted(m)
+        return m
+
+    def _elaborate_left(self, m: Module) -> Signal:
+        """Return how many beats of the token come behind this one."""
+        order: Any = self.order
+        begun: Any = self.next
+        bits = (self.config.beats_per_result - 1).bit_length()
+        left = Signal(SLOT_BITS + bits, reset_less=True)
+        most_tiles = Mux(begun.last_group, order.most_tiles_last, order.most_tiles)
+        most = Cat(C((1 << bits) - 1, bits), most_tiles)
+        with m.If(self.begin):
+            m.d.sync += [left.eq(most), self.row_end.eq(most == 0)]
+        with m.Elif(self.advance):
+            m.d.sync += [left.eq(left - 1), self.row_end.eq(left == 1)]
+        return left
+
+    def _elaborate_more(self, m: Module, left: Signal) -> None:
+        """Tell how many beats of a block come behind its first."""
+        order: Any = self.order
+        most = self.config.array.rows // self.config.vector.lanes - 1  # of a word
+        long = left[most.bit_length() :].any() & ~(order.to_keys | order.to_values)
+        m.d.comb += self.more.eq(Mux(order.to_wide, 0, Mux(long, most, left)))
+
+    def _elaborate_lanes(self, m: Module, left: Signal) -> None:
+        """Tell the lanes that exist: the very last tile has ``columns_last`` columns."""
+        order: Any = self.order
+        array, lanes = self.config.array, self.config.vector.lanes
+        beat_bits, lane_bits, column_bits = (
+            (size - 1).bit_length()
+            for size in (self.config.beats_per_result, lanes, array.columns)
+        )
+        operands = order.to_keys | order.to_values
+        tail = self.token.last_group & ~operands & ~left[beat_bits:].any()
+        every = order.columns_last[column_bits:].any()
+        whole_beats = order.columns_last[lane_bits:column_bits]
+        select = ~left[:beat_bits]
+        with m.If(~tail | every | (select < whole_beats)):
+            m.d.comb += self.lanes.eq(lanes)
+        with m.Elif(select == whole_beats):
+            m.d.comb += self.lanes.eq(order.columns_last[:lane_bits])
+
+    def _elaborate_counted(self, m: Module) -> None:
+        """Count down the channels that a maximum takes in."""
+        order: Any = self.order
+        begun: Any = self.next
+        lane_bits = (self.config.vector.lanes - 1).bit_length()
+        channels = Signal(len(begun.entry), reset_less=True)
+        beats, rest = channels[lane_bits:], channels[:lane_bits]
+        with m.If(self.begin):
+            limited = order.limited & ~begun.entry[-1]
+            m.d.sync += channels.eq(Mux(limited, begun.entry, ~0))
+        with m.Elif(self.advance):
+            m.d.sync += [beats.eq(beats - beats.any()), rest.eq(Mux(beats.any(), rest, 0))]
+        limit = Mux(beats.any(), self.config.vector.lanes, rest)
+        m.d.comb += self.counted.eq(Mux(self.lanes < limit, self.lanes, limit))

@@ -1,0 +1,251 @@
+"""DRAIN's turns as the functional machine makes them, and a datapath that only counts."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+
+from systolith_hw.config import ArrayConfig, Config, MemoryConfig, VectorConfig
+from systolith_hw.isa import DrainKind, Opcode, Unit, encode
+from systolith_hw.vector.block_loop import BlockLoop
+from systolith_sim.errors import MachineError
+from systolith_sim.machine.memory import ChipMemory, ExternalMemory
+from systolith_sim.machine.races import CLOCKS
+from systolith_sim.machine.run import Run
+from systolith_sim.machine.scheduler import Job
+from systolith_sim.machine.vector import drain
+from systolith_sim.machine.vector.part import OPERANDS, Part, tiles_last
+
+PRESENT = 16
+
+
+def make(rows, columns, lanes, vector_rows=16):
+    """Return a config whose memories are not powers of two."""
+    return Config(
+        array=ArrayConfig(rows=rows, columns=columns, max_k=256, output_depth=128),
+        vector=VectorConfig(lanes=lanes, rows=vector_rows),
+        memory=MemoryConfig(
+            activation_words=200, wide_words=413, scale_words=100, operand_tiles=150
+        ),
+    )
+
+
+class Results:
+    """As many results as anyone wants, one after another."""
+
+    def __init__(self, config):
+        self.popped = 0
+        self.columns = config.array.columns
+
+    def __len__(self):
+        return 1
+
+    def pop(self, most):
+        count = min(most, 1)
+        self.popped += count
+        return np.zeros((count, self.columns), np.int64), np.zeros((count, CLOCKS), np.int64)
+
+
+def machine_turns(config, fields):
+    """Run the functional machine; return turns done, the error then or None, and semaphores taken.
+
+    It has its results and semaphores; what may be wrong is DRAIN itself.
+    """
+    taken: list[int] = []
+
+    def take(_, semaphore):
+        taken.extend([semaphore - PRESENT] * (semaphore > 0))
+        return iter(())
+
+    run: Any = Run(config, ChipMemory(config), ExternalMemory(64))
+    run.results = Results(config)
+    run.stream = SimpleNamespace(push=lambda *_: iter(()))
+    run.take = take
+    run.semaphores = SimpleNamespace(post=lambda *_: None)
+    named = {name: value for name, value in fields.items() if name != "pc"}
+    job = Job(0, encode(Opcode.DRAIN, **named), Unit.VECTOR, Opcode.DRAIN, named)
+    run.lines[Unit.VECTOR].begin(job.pc, job.raw)
+    try:
+        for reason in drain(run, job):
+            raise AssertionError(reason)
+    except MachineError as error:
+        assert error.unit == Unit.VECTOR
+        left, done = run.results.popped, 0
+        while left > turn_tiles(fields, done):
+            left -= turn_tiles(fields, done)
+            done += 1
+        return done, error.code, taken
+    return fields["groups"] * fields["tokens"], None, taken
+
+
+def turn_tiles(fields, turn):
+    """Return the tiles of a token of a group."""
+    last_group = turn >= (fields["groups"] - 1) * fields["tokens"]
+    return tiles_last(fields) if last_group else fields["tiles"]
+
+
+def turn_beats(config, fields, turn):
+    """Yield the beats of a token of a group: what they are used for, and no more."""
+    array, lanes, kind = config.array, config.vector.lanes, DrainKind(fields["kind"])
+    tiles, per_result = turn_tiles(fields, turn), config.beats_per_result
+    part = Part(
+        fields, np.array([turn]), tiles, np.zeros((tiles, array.columns), np.int64),
+        np.zeros((tiles, CLOCKS), np.int64),
+    )  # fmt: skip
+    group, token = int(part.group[0]), int(part.token[0])
+    valid, count = part.valid(config), tiles * per_result
+    limit = min(valid, fields["entries"] + token) if fields["entries"] else valid
+    per_word = {DrainKind.WIDE: 1, DrainKind.VALUES: per_result}.get(kind, array.rows // lanes)
+    places = part.places(-(-count // per_word))[0]
+    wraps, lane = divmod(
+        fields["columns_last"] + token, array.rows if kind == DrainKind.VALUES else array.columns
+    )
+    for number in range(count):
+        word, index = divmod(number, per_word)
+        last = number == count - 1
+        end = last or index == per_word - 1
+        operand = kind in OPERANDS
+        block_begins = number == 0 if operand else index == 0
+        more = min(count - number, count if operand else per_word) - 1
+        wanted = {
+            "row_unit": 0, "results": 1, "centre": 0, "measure": 0, "sum": 0,
+            "to_words": kind == DrainKind.ACTIVATION, "to_wide": kind == DrainKind.WIDE,
+            "to_stream": kind == DrainKind.STREAM, "to_keys": kind == DrainKind.KEYS,
+            "to_values": kind == DrainKind.VALUES,
+            "factor": fields["factor"], "add": fields["accumulate"], "maximum": fields["maximum"],
+            "operation": fields["function"], "base": fields["exponent_base"],
+            "lanes": min(max(valid - number * lanes, 0), lanes),
+            "index": index, "end": end, "block_end": last if operand else end,
+            "row_begin": number == 0, "row_end": last,
+            "inner": fields["post_inner"] * last,
+            "outer": fields["post_outer"] * (last and token == fields["tokens"] - 1),
+        }  # fmt: skip
+        if block_begins:
+            wanted["more"] = more
+        if fields["factor"] or kind == DrainKind.KEYS:
+            wanted["offset"] = fields["offset"] % 128
+        if fields["factor"] or fields["maximum"]:
+            wanted["row"] = int(part.rows()[0, 0])
+        if not fields["factor"]:
+            scales = fields["scale"] + group * fields["tiles"] * per_result
+            wanted["scale"] = scales + number
+        if fields["maximum"]:
+            wanted["counted"] = min(max(limit - number * lanes, 0), lanes)
+        if kind == DrainKind.WIDE:
+            wanted["wide"] = int(places[word])
+        elif end and kind == DrainKind.ACTIVATION:
+            wanted["address"] = int(places[word])
+        elif end and operand:
+            strides = (1, fields["token_stride"])
+            wrap_stride, word_stride = strides if kind == DrainKind.VALUES else strides[::-1]
+            first = fields["destination"] + group * fields["group_stride"]
+            wanted["address"] = first + wraps * wrap_stride + word * word_stride
+            wanted["lane"] = lane
+        if operand and last:
+            wanted["entry"] = fields["entries"] + group * fields["tiles_last"] + token
+        yield wanted
+
+
+def turn_waits(fields, turn):
+    """Return how many semaphores are taken before a token of a group."""
+    group_begins = turn % fields["tokens"] == 0
+    return (fields["wait_inner"] > 0) + (group_begins and fields["wait_outer"] > 0)
+
+
+def check_beat(beat, wanted):
+    """Compare a beat with what it should be."""
+    got = {name: int(beat[name]) for name in wanted if name not in ("inner", "outer")}
+    for name in ("inner", "outer"):
+        post = beat[f"post_{name}"]
+        got[name] = (post.id + PRESENT) * post.present
+    assert got == {name: int(value) for name, value in wanted.items()}
+
+
+def some_fields(config, rng):
+    """Return an instruction that is mostly legal."""
+    array, rows, lanes = config.array, config.vector.rows, config.vector.lanes
+    kind = DrainKind(rng.integers(len(DrainKind)))
+    operand, wide = kind in OPERANDS, kind == DrainKind.WIDE
+    tiles = int(rng.integers(1, 5))
+    tokens = int(rng.choice([1, 2, 3, rng.integers(1, 20)]))
+    maximum = int(wide and rng.random() < 0.5)
+    operand_lanes = array.rows if kind == DrainKind.VALUES else array.columns
+    semaphores = ("wait_outer", "wait_inner", "post_outer", "post_inner")
+    return {
+        **{name: int(rng.choice([0, PRESENT + rng.integers(16)])) for name in semaphores},
+        "kind": int(kind), "scale": int(rng.integers(20)), "destination": int(rng.integers(100)),
+        "token_stride": int(rng.integers(6)), "group_stride": int(rng.integers(20)),
+        "exponent_base": int(rng.integers(32)), "function": int(rng.integers(3)),
+        "accumulate": int(wide and rng.random() < 0.4), "factor": int(rng.integers(2)),
+        "maximum": maximum, "row": int(rng.integers(max(rows - tokens, 1))),
+        "offset": int(rng.integers(256)), "tokens": tokens,
+        "groups": 1 if maximum else int(rng.integers(1, 4)), "tiles": tiles,
+        "tiles_last": int(rng.integers(30)) if operand else int(rng.integers(1, tiles + 2)),
+        "columns_last": int(rng.integers(operand_lanes if operand else array.columns + 2)),
+        "entries": int(rng.integers(40 * lanes, 90 * lanes)) if operand
+        else int(rng.choice([0, 1, rng.integers(200), 65535])),
+        "pc": int(rng.integers(1 << 16)),
+    }  # fmt: skip
+
+
+def run_loop(
+    config, instructions, *, p_ready=1.0, p_wait=1.0, flight=(1, 30), seed=0, limit=20_000
+):  # fmt: skip
+    """Run instructions; return beats, their cycles, semaphores taken before each, and the rest.
+
+    What a beat writes is written ``flight`` cycles after it is taken.
+    """
+    dut = BlockLoop(config)
+    rng = np.random.default_rng(seed)
+    log = SimpleNamespace(
+        beats=[], cycles=[], taken=[], written=[], waits=[], accepted=[], fault=None, waiting=0
+    )
+
+    async def bench(ctx):
+        queue, held, unwritten, inside = list(instructions), None, 0, False
+        for cycle in range(limit):
+            ctx.set(dut.written, unwritten == 0)
+            ctx.set(dut.instruction.valid, bool(queue))
+            if queue:
+                ctx.set(dut.instruction.payload, queue[0])
+            ctx.set(dut.o.ready, rng.random() < p_ready)
+            ctx.set(dut.wait.ready, rng.random() < p_wait)
+            if ctx.get(dut.waiting):
+                assert ctx.get(dut.wait.valid) and not ctx.get(dut.o.valid)
+                log.waiting += 1
+            if ctx.get(dut.wait.valid) and ctx.get(dut.wait.ready):
+                log.waits.append(ctx.get(dut.wait.id))
+            settled = unwritten == 0
+            unwritten = max(unwritten - 1, 0)
+            if ctx.get(dut.o.valid):
+                beat = ctx.get(dut.o.payload)
+                assert held in (None, beat.as_bits()), "an offer must not change"
+                held = beat.as_bits()
+                if ctx.get(dut.o.ready):
+                    held, inside = None, not beat.block_end
+                    log.beats.append(beat)
+                    log.cycles.append(cycle)
+                    log.taken.append(len(log.waits))
+                    log.written.append(settled)
+                    unwritten = int(rng.integers(*flight))
+            else:
+                assert held is None, "an offer must stay"
+                assert not inside, "a pause inside a block"
+            if ctx.get(dut.fault.valid):
+                log.fault = ctx.get(dut.fault.code), ctx.get(dut.fault.pc)
+                assert not ctx.get(dut.instruction.ready) and not ctx.get(dut.o.valid)
+                return
+            if queue and ctx.get(dut.instruction.ready):
+                log.accepted.append(cycle)
+                del queue[0]
+            elif not queue and ctx.get(dut.idle):
+                return
+            await ctx.tick()
+        raise AssertionError(f"{len(log.beats)} beats after {cycle} cycles")
+
+    sim = Simulator(dut)
+    sim.add_clock(10e-9)
+    sim.add_testbench(bench)
+    sim.run()
+    return log

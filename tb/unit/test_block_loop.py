@@ -1,0 +1,230 @@
+"""The loops of DRAIN where there is a row unit, against the functional machine's turns."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from systolith_hw.isa import DrainKind, ErrorCode
+from systolith_hw.vector.block_loop import BlockLoop
+from systolith_sim.errors import ProgramError
+from systolith_sim.machine.vector.part import OPERANDS
+
+from .block_loop_bench import (
+    PRESENT,
+    check_beat,
+    machine_turns,
+    make,
+    run_loop,
+    some_fields,
+    turn_beats,
+    turn_waits,
+)
+
+SHAPES = [
+    make(4, 2, 1), make(8, 8, 4), make(4, 16, 2), make(16, 8, 8), make(8, 8, 8), make(32, 4, 4, 1),
+]  # fmt: skip
+
+DRAIN = {
+    "kind": int(DrainKind.ACTIVATION), "scale": 3, "destination": 5, "token_stride": 4,
+    "group_stride": 9, "exponent_base": 4, "function": 0, "accumulate": 0, "factor": 0,
+    "maximum": 0, "row": 2, "offset": 17, "tokens": 3, "groups": 2, "tiles": 2, "tiles_last": 1,
+    "columns_last": 5, "entries": 0, "pc": 77,
+    "wait_outer": 0, "wait_inner": 0, "post_outer": 0, "post_inner": 0,
+}  # fmt: skip
+WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries": 7}
+KEYS = DRAIN | {"kind": int(DrainKind.KEYS), "entries": 380, "tiles_last": 4}
+VALUES = KEYS | {"kind": int(DrainKind.VALUES)}
+
+
+def instructions_of(config, rng, count, *, legal):
+    """Return random instructions, all legal or all not, with what the machine does of each."""
+    found: list[tuple] = []
+    while len(found) < count:
+        fields = some_fields(config, rng)
+        if not legal:
+            fields |= spoil(config, rng, fields)
+        try:
+            machine = machine_turns(config, fields)
+        except ProgramError:
+            continue  # it gets in its own way, which no hardware sees
+        if (machine[1] is None) == legal:
+            found.append((fields, *machine))
+    return found
+
+
+def spoil(config, rng, fields):
+    """Return changes of one or two fields that may lead out of a memory, or mean nothing."""
+    far = [0, 1, 2, 15, 16, 17, 33, 40, 64, 99, 100, 129, 150, 199, 200, 413, 500, 0x8000, 0xFFFF]
+    choices = {
+        "kind": range(8), "function": range(4), "accumulate": range(2), "maximum": range(2),
+        "row": range(16), "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
+        "tiles_last": (0, 5, *far), "columns_last": far, "entries": far, "scale": far[2:],
+        "destination": far, "token_stride": far, "group_stride": far,
+    }  # fmt: skip
+    names = rng.choice(list(choices), size=rng.integers(1, 3), replace=False)
+    return {str(name): int(rng.choice(list(choices[name]))) for name in names}
+
+
+def check(config, instructions, log):
+    """Compare everything that comes before the end, or the fault."""
+    at, semaphores, after_operands = 0, 0, False
+    for fields, turns, *_ in instructions:
+        waits_for_writes = fields["accumulate"] or after_operands
+        after_operands = fields["kind"] in OPERANDS
+        for turn in range(turns):
+            semaphores += turn_waits(fields, turn)
+            assert log.taken[at] >= semaphores, "a beat came before its semaphore"
+            if waits_for_writes and turn == 0:
+                assert log.written[at], "what it reads was not written"
+            for wanted in turn_beats(config, fields, turn):
+                check_beat(log.beats[at], wanted)
+                at += 1
+    assert at == len(log.beats)
+    assert log.waits == [number for *_, taken in instructions for number in taken]
+
+
+def machine(config, *instructions):
+    """Return the instructions with what the machine does of them."""
+    return [(fields, *machine_turns(config, fields)) for fields in instructions]
+
+
+@pytest.mark.parametrize("config", SHAPES)
+@pytest.mark.parametrize("p_ready, p_wait", [(1, 1), (0.4, 1), (1, 0.1), (0.6, 0.6)])
+def test_beats(config, p_ready, p_wait):
+    rng = np.random.default_rng([config.array.columns, int(10 * p_ready)])
+    instructions = instructions_of(config, rng, 10, legal=True)
+    log = run_loop(config, [fields for fields, *_ in instructions], p_ready=p_ready, p_wait=p_wait)
+    assert log.fault is None
+    check(config, instructions, log)
+
+
+@pytest.mark.parametrize("config", SHAPES)
+@pytest.mark.parametrize("p_ready", [1, 0.5])
+def test_errors(config, p_ready):
+    """The machine's code, when the turns that the machine does have been offered and taken."""
+    rng = np.random.default_rng([config.array.rows, int(10 * p_ready)])
+    legal = instructions_of(config, rng, 1, legal=True)
+    for instruction in instructions_of(config, rng, 12, legal=False):
+        fields, _, code, _ = instruction
+        log = run_loop(config, [legal[0][0], fields, DRAIN], p_ready=p_ready, p_wait=0.7)
+        assert log.fault == (code, fields["pc"])
+        check(config, [*legal, instruction], log)
+
+
+CORNERS = {
+    "two counts are zero": (DRAIN | {"tokens": 0, "tiles_last": 0}, ErrorCode.ZERO_COUNT),
+    "no such kind, and a count is zero": (
+        DRAIN | {"kind": 5, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "no such function": (DRAIN | {"function": 3}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "addition to words": (DRAIN | {"accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "maximum of words": (DRAIN | {"maximum": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "maximum of two groups": (
+        WIDE | {"groups": 2, "tiles_last": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "maximum of no groups": (WIDE | {"groups": 0}, ErrorCode.ZERO_COUNT),
+    "no tiles at last": (WIDE | {"tiles_last": 0}, ErrorCode.ZERO_COUNT),
+    "a lane beyond": (KEYS | {"columns_last": 8}, ErrorCode.ADDRESS_RANGE),
+    "an operand row beyond": (VALUES | {"columns_last": 0x8000}, ErrorCode.ADDRESS_RANGE),
+    "an operand row beyond, and no tiles": (
+        VALUES | {"columns_last": 8, "tiles": 0}, ErrorCode.ZERO_COUNT),
+    "the largest head": (
+        VALUES | {"tiles": 16, "token_stride": 4, "group_stride": 1, "destination": 88}, None),
+    "beyond with the largest head": (
+        VALUES | {"tiles": 16, "token_stride": 4, "group_stride": 1, "destination": 89},
+        ErrorCode.ADDRESS_RANGE),
+    "a stride beyond with the largest head": (
+        VALUES | {"tiles": 16, "token_stride": 10}, ErrorCode.ADDRESS_RANGE),
+    "a larger head": (KEYS | {"tiles": 17}, ErrorCode.ADDRESS_RANGE),
+    "the last wide word": (WIDE | {"destination": 403}, None),
+    "a wide word beyond": (WIDE | {"destination": 404}, ErrorCode.ADDRESS_RANGE),
+    "the last activation word": (DRAIN | {"destination": 182}, None),
+    "an activation word beyond": (
+        DRAIN | {"destination": 183, "group_stride": 10}, ErrorCode.ADDRESS_RANGE),
+    "a stream, wherever": (DRAIN | {"kind": int(DrainKind.STREAM), "destination": 60000}, None),
+    "the last scale word": (DRAIN | {"scale": 94}, None),
+    "a scale word beyond": (DRAIN | {"scale": 95}, ErrorCode.ADDRESS_RANGE),
+    "factors in place of scale words": (DRAIN | {"scale": 60000, "factor": 1}, None),
+    "the last row": (DRAIN | {"row": 13, "factor": 1}, None),
+    "a row beyond": (WIDE | {"row": 14}, ErrorCode.ADDRESS_RANGE),
+    "many tiles without a place": (
+        DRAIN | {"kind": int(DrainKind.STREAM), "factor": 1, "tiles": 300, "tokens": 1}, None),
+    "many groups in one place": (
+        DRAIN | {"factor": 1, "groups": 300, "group_stride": 0, "tokens": 1}, None),
+    "the last tile of keys": (KEYS | {"destination": 135, "columns_last": 6}, None),
+    "a tile of keys beyond": (
+        KEYS | {"destination": 136, "columns_last": 6}, ErrorCode.ADDRESS_RANGE),
+    "the last tile of values": (VALUES | {"destination": 135, "columns_last": 6}, None),
+    "a tile of values beyond": (
+        VALUES | {"destination": 136, "columns_last": 6}, ErrorCode.ADDRESS_RANGE),
+    "the last entry": (KEYS | {"entries": 393}, None),
+    "an entry beyond": (VALUES | {"entries": 394}, ErrorCode.ADDRESS_RANGE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_corners(name):
+    fields, code = CORNERS[name]
+    instructions = machine(SHAPES[1], fields, DRAIN)
+    log = run_loop(SHAPES[1], [fields, DRAIN], p_ready=0.8)
+    assert instructions[0][2] == code
+    assert log.fault == (None if code is None else (code, 77))
+    check(SHAPES[1], instructions[: 1 if code else 2], log)
+
+
+@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES])
+@pytest.mark.parametrize("config", [SHAPES[1], SHAPES[4]])
+def test_rate(config, fields):
+    """A beat per cycle with a semaphore for each token, the first of them after 3 cycles."""
+    fields = fields | {"wait_inner": PRESENT + 1, "accumulate": 0}
+    log = run_loop(config, [fields] * 4, flight=(1, 2))
+    check(config, machine(config, *[fields] * 4), log)
+    first = 3 + (fields["tiles"] - 1) * (fields["kind"] == DrainKind.VALUES)
+    assert log.cycles[0] == log.accepted[0] + first
+    count = len(log.beats) // 4
+    gaps, border = np.diff(log.cycles), np.arange(1, 4 * count) % count == 0
+    assert np.all(gaps[~border] == 1)
+    assert np.all(gaps[border] == max(first, 3 + (fields["kind"] in OPERANDS)))
+
+
+@pytest.mark.parametrize("before, fields, waits", [
+    (WIDE, WIDE, False), (WIDE, WIDE | {"accumulate": 1}, True), (KEYS, DRAIN, True),
+    (VALUES, KEYS, True), (DRAIN, VALUES, False),
+])  # fmt: skip
+def test_written(before, fields, waits):
+    """What reads late enough begins at once; anything else when all is written."""
+    log = run_loop(SHAPES[1], [before, fields, DRAIN], flight=(50, 51))
+    check(SHAPES[1], machine(SHAPES[1], before, fields, DRAIN), log)
+    turns = range(before["groups"] * before["tokens"])
+    count = sum(len(list(turn_beats(SHAPES[1], before, turn))) for turn in turns)
+    assert (log.cycles[count] - log.cycles[count - 1] > 50) == waits
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_waiting(waits):
+    fields = DRAIN | {"wait_inner": (PRESENT + 1) * waits}
+    log = run_loop(SHAPES[1], [fields], p_wait=0.03)
+    assert log.waiting > 20 if waits else log.waiting == 0
+
+
+def test_halt():
+    dut = BlockLoop(SHAPES[1])
+
+    async def bench(ctx):
+        ctx.set(dut.instruction.payload, DRAIN)
+        ctx.set(dut.instruction.valid, 1)
+        ctx.set(dut.halt, 1)
+        for _ in range(10):
+            await ctx.tick()
+            assert ctx.get(dut.idle) and not ctx.get(dut.instruction.ready)
+        ctx.set(dut.halt, 0)
+        assert ctx.get(dut.instruction.ready)
+
+    sim = Simulator(dut)
+    sim.add_clock(10e-9)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+def test_refused_takes_no_semaphore():
+    fields = DRAIN | {"tiles": 0, "wait_outer": PRESENT + 1, "wait_inner": PRESENT + 2}
+    log = run_loop(SHAPES[1], [fields])
+    assert log.fault == (ErrorCode.ZERO_COUNT, 77) and not log.waits and not log.beats
