@@ -391,6 +391,11 @@ class Config:
         """Bytes of one scale-memory word in external memory."""
         return self.vector.lanes * SCALE_ENTRY_BYTES
 
+    @property
+    def store_latency(self) -> int:
+        """The same for STORE, which lets the vector unit read first where that reads, too."""
+        return self.wide_latency + bool(self.vector.rows)
+
     # -- identity and settings --------------------------------------------------------------
 
     def to_dict(self) -> dict[str, typing.Any]:

@@ -29,6 +29,7 @@ __all__ = [
     "result_beat",
     "row_write",
     "scale_entry",
+    "scale_stream",
     "scale_write",
     "unit_ports",
     "wide_write",
@@ -256,6 +257,14 @@ def scale_write(config: Config) -> data.StructLayout:
         "address": range(config.memory.scale_words),
         "data": data.ArrayLayout(scale_entry(), config.vector.lanes),
     })
+
+
+def scale_stream(config: Config) -> stream.Signature:
+    """Return the signature of scale words on their way to their memory, seen from who writes.
+
+    They never wait where nothing else is written there, as it is with ``vector.rows``.
+    """
+    return stream.Signature(scale_write(config), always_ready=not config.vector.rows)
 
 
 def entry_write(config: Config) -> data.StructLayout:

@@ -20,6 +20,7 @@ from systolith_hw.isa import encode
 def make_config(
     *, rows=4, columns=4, lanes=2, mantissa_bits=8, window=24, data_bytes=4, burst_beats=8,
     outstanding=4, address_bits=16, tiles=41, words=37, wide=29, scale=23, queue_depth=3,
+    vector_rows=0,
 ) -> Config:  # fmt: skip
     """Return a config whose memories are small and no powers of two."""
     return Config(
@@ -27,7 +28,7 @@ def make_config(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window, max_k=rows,
             output_depth=max(rows + 11, 14),
         ),
-        vector=VectorConfig(lanes=lanes),
+        vector=VectorConfig(lanes=lanes, rows=vector_rows),
         memory=MemoryConfig(
             operand_tiles=tiles, activation_words=words, wide_words=wide, scale_words=scale
         ),
@@ -49,7 +50,9 @@ def random_config(rng: random.Random, data_bytes: int, **more) -> Config:
         "burst_beats": rng.choice([n for n in (1, 2, 8, 32) if n * data_bytes <= 4096]),
         "outstanding": rng.choice([1, 2, 4]), "queue_depth": rng.choice([1, 2, 4]),
     }  # fmt: skip
-    return make_config(data_bytes=data_bytes, **{**settings, **more})
+    settings |= more
+    settings.setdefault("vector_rows", rng.choice([0, 2]) if settings["queue_depth"] > 1 else 0)
+    return make_config(data_bytes=data_bytes, **settings)
 
 
 def instruction(opcode, *, pc=0, **fields) -> int:

@@ -1,10 +1,10 @@
-"""Wide memory: two writers, one reader."""
+"""Wide memory: two writers, one or two readers."""
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.config import Config, MemoryConfig
+from systolith_hw.config import Config, MemoryConfig, VectorConfig
 from systolith_hw.memory.wide import WideMemory
 
 WORDS = 11
@@ -74,3 +74,58 @@ def test_against_model(short):
     sim.add_clock(10e-9)
     sim.add_testbench(bench)
     sim.run()
+
+
+@pytest.mark.parametrize("p_first", [0.0, 0.4, 0.9])
+def test_two_readers(p_first):
+    """The vector unit reads whenever it likes, STORE in between; each keeps its word."""
+    config = Config(memory=MemoryConfig(wide_words=WORDS), vector=VectorConfig(rows=2))
+    dut = WideMemory(config)
+    rng = np.random.default_rng(3)
+    words = [some_word(rng) for _ in range(WORDS)]
+    # What `data` of each must be, this cycle first.
+    first: list[list[int] | None] = [None] * config.wide_latency
+    then: list[list[int] | None] = [None] * config.wide_latency
+    delays = []
+
+    async def bench(ctx):
+        for address, word in enumerate(words):
+            ctx.set(dut.vector.payload, {"address": address, "data": word})
+            ctx.set(dut.vector.valid, 1)
+            await ctx.tick()
+        ctx.set(dut.vector.valid, 0)
+        await ctx.tick().repeat(3)
+
+        waiting, since = None, 0
+        for cycle in range(600):
+            ready = ctx.get(dut.read.ready)
+            assert ready == (waiting is None)
+            reads = rng.random() < p_first
+            asks = ready and rng.random() < 0.7
+            address, other = (int(number) for number in rng.integers(WORDS, size=2))
+            ctx.set(dut.first.enable, reads)
+            ctx.set(dut.first.address, address)
+            ctx.set(dut.read.enable, asks)
+            ctx.set(dut.read.address, other)
+            for port, history in ((dut.first, first), (dut.read, then)):
+                if history[0] is not None:
+                    assert [ctx.get(port.data[lane]) for lane in range(LANES)] == history[0]
+            first.append(words[address] if reads else first[-1])
+            if waiting is not None and not reads:
+                then.append(words[waiting])
+                delays.append(cycle + config.wide_latency - since)
+                waiting = None
+            else:
+                then.append(then[-1])
+            del first[0], then[0]
+            if asks:
+                waiting, since = other, cycle
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(10e-9)
+    sim.add_testbench(bench)
+    sim.run()
+    assert min(delays) == config.store_latency
+    assert (max(delays) > config.store_latency) == (p_first > 0)
+    assert len(delays) > 30

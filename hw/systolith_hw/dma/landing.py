@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SCALE_ENTRY_BYTES, Config
-from ..interfaces import SemaphorePost, row_write, scale_write, wide_write, word_write
+from ..interfaces import SemaphorePost, row_write, scale_stream, wide_write, word_write
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
 from .elements import element_bytes, pieces
@@ -107,7 +107,7 @@ class Landing(wiring.Component):
             "rows": Out(stream.Signature(rows)),
             "words": Out(stream.Signature(word_write(config))),
             "wide": Out(stream.Signature(wide_write(config))),
-            "scale": Out(stream.Signature(scale_write(config), always_ready=True)),
+            "scale": Out(scale_stream(config)),
             "posted_inner": Out(SemaphorePost()),
             "posted_outer": Out(SemaphorePost()),
         })

@@ -11,7 +11,7 @@ from ..interfaces import (
     ReadPort,
     descriptor,
     row_write,
-    scale_write,
+    scale_stream,
     unit_ports,
     wide_write,
     word_write,
@@ -79,7 +79,7 @@ class LoadUnit(wiring.Component):
         OPERAND_COLUMNS and ACTIVATION.
     wide : Out(stream of wide_write)
         WIDE.
-    scale : Out(stream of scale_write, always ready)
+    scale : Out(scale_stream)
         SCALE.
     events : Out
         ``beats``, ``wait_semaphore``, ``wait_bus``.
@@ -108,7 +108,7 @@ class LoadUnit(wiring.Component):
             "rows": Out(stream.Signature(row_write(config))),
             "words": Out(stream.Signature(word_write(config))),
             "wide": Out(stream.Signature(wide_write(config))),
-            "scale": Out(stream.Signature(scale_write(config), always_ready=True)),
+            "scale": Out(scale_stream(config)),
         })
 
     def elaborate(self, platform) -> Module:

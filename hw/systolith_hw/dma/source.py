@@ -25,10 +25,13 @@ class StoreSource(wiring.Component):
                                             ├──► words
         address ──► wide memory, some cycles ┘
 
+    With ``vector.rows`` wide memory may make a word wait, and everything behind that waits, too.
+
     =========== ==========================================================
     Latency     0 cycles from ``stream``, that of a read from wide memory
     Throughput  1 word per cycle, or in as many cycles as a wide word has
-                beats; 1 cycle is lost between runs
+                beats, with ``vector.rows`` at least 2; 1 cycle is lost
+                between runs
     Stall       ``stream.ready`` depends combinationally on ``words.ready``
     =========== ==========================================================
 
@@ -87,7 +90,7 @@ class StoreSource(wiring.Component):
             "post_inner": Out(SemaphorePost()),
             "runs": Out(stream.Signature(1)),
             "stream": In(stream.Signature(activation_word(config))),
-            "wide": Out(WideRead(config)),
+            "wide": Out(WideRead(config, yields=bool(config.vector.rows))),
             "room": In(1),
             "words": Out(stream.Signature(store_word(config))),
             "end_taken": In(1),
@@ -126,10 +129,7 @@ class StoreSource(wiring.Component):
             m.d.sync += ending.eq(0)
         with m.If(step & run_end):
             m.d.sync += ending.eq(1)
-        m.d.sync += [
-            self.post_inner.valid.eq(step & run_end & fields.post_inner[-1]),
-            self.post_inner.id.eq(fields.post_inner),
-        ]
+        self._elaborate_post(m, step & run_end)
 
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
@@ -164,29 +164,61 @@ class StoreSource(wiring.Component):
 
         return m
 
+    def _elaborate_post(self, m: Module, ends: Value) -> None:
+        """Tell that a run has ended: its last word is taken, or read."""
+        fields = self.i.payload
+        valid = ends & fields.post_inner[-1]
+        if not self.config.vector.rows:
+            m.d.sync += [self.post_inner.valid.eq(valid), self.post_inner.id.eq(fields.post_inner)]
+            return
+        ended = Signal()
+        m.d.comb += self.post_inner.valid.eq(ended & self.wide.ready)
+        with m.If(self.wide.ready):
+            m.d.sync += [ended.eq(valid), self.post_inner.id.eq(fields.post_inner)]
+
+    def _elaborate_reads(self, m: Module, run_end: Value) -> tuple[Value, Value, Value, int]:
+        """Return of wide words: "asked for, not read", "is read" and whether it ends its run, and
+        the cycles from there to the word."""
+        wide = self.wide
+        if not self.config.vector.rows:
+            return Const(0), wide.enable, run_end, self.config.wide_latency
+        waits = Signal()  # a cycle late
+        ends = Signal()
+        m.d.sync += waits.eq(~wide.ready)
+        with m.If(wide.enable):
+            m.d.sync += ends.eq(run_end)
+        return ~wide.ready | waits, waits & wide.ready, ends, 2
+
     def _elaborate_words(self, m: Module, taking: Value, step: Signal, run_end: Value) -> None:
         """Merge stream and wide memory; a wide word stays for as many cycles as it has beats."""
         cycles = PageShape(self.config).pieces[StoreKind.WIDE]
         # Wide memory keeps showing a word until the next one that was read.
-        latency = self.config.wide_latency
+        asked, reads, ends, latency = self._elaborate_reads(m, run_end)
         coming = Signal(latency - 1)
         wide = Signal()  # a wide word is here
         latest = Signal(latency)  # whether the latest word read ends its run
         pause = Signal(range(cycles))
         m.d.sync += [
-            coming.eq(Cat(self.wide.enable, coming)),
+            coming.eq(Cat(reads, coming)),
             wide.eq(coming[-1] | (wide & ~self.words.ready)),
-            latest.eq(Cat(Mux(self.wide.enable, run_end, latest[0]), latest)),
-            pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any())),
+            latest.eq(Cat(Mux(reads, ends, latest[0]), latest)),
         ]
+        able = taking & (self.i.p.kind == StoreKind.WIDE) & ~self.beyond & self.room & ~pause.any()
+        busy = coming.any() | wide
+        if self.config.vector.rows:
+            able &= self.wide.ready
+            busy |= asked
+            # Asking takes two cycles of the pause, and what waits makes it longer.
+            left = Mux(self.wide.ready, pause - pause.any(), pause)
+            m.d.sync += pause.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
+        else:
+            m.d.sync += pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
         streaming = Signal()
         m.d.comb += [
-            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~(coming.any() | wide)),
+            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~busy),
             self.stream.ready.eq(streaming & self.words.ready),
             step.eq((self.stream.valid & self.stream.ready) | self.wide.enable),
-            self.wide.enable.eq(
-                taking & (self.i.p.kind == StoreKind.WIDE) & ~self.beyond & self.room & ~pause.any()
-            ),
+            self.wide.enable.eq(able),
             self.words.valid.eq((streaming & self.stream.valid) | wide),
             self.words.p.kind.eq(wide),  # as StoreKind
             self.words.p.exponent.eq(self.stream.p.exponent),

@@ -49,7 +49,9 @@ class StoreUnit(wiring.Component):
                 request: n + 6 cycles where a word is two beats (n + 5 with
                 short pipelines); its data 2 cycles after the request is
                 accepted
-    Throughput  1 beat per cycle; 1 cycle is lost between runs
+    Throughput  1 beat per cycle; 1 cycle is lost between runs, and with
+                ``vector.rows`` where a wide word is one beat, and whenever
+                the vector unit reads
     Stall       a slow bus holds up ``stream`` when the burst buffer is full
                 (two bursts and a page)
     Golden      :func:`systolith_sim.dma.pages.pack_pages`
@@ -101,7 +103,7 @@ class StoreUnit(wiring.Component):
             })),
             "bus": Out(WritePort(config)),
             "stream": In(stream.Signature(activation_word(config))),
-            "wide": Out(WideRead(config)),
+            "wide": Out(WideRead(config, yields=bool(config.vector.rows))),
         })  # fmt: skip
 
     def elaborate(self, platform) -> Module:

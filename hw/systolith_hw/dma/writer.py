@@ -12,7 +12,7 @@ from ..interfaces import (
     SemaphorePost,
     read_beat,
     row_write,
-    scale_write,
+    scale_stream,
     wide_write,
     word_write,
 )
@@ -142,7 +142,7 @@ class Writer(wiring.Component):
             "rows": Out(stream.Signature(row_write(config))),
             "words": Out(stream.Signature(word_write(config))),
             "wide": Out(stream.Signature(wide_write(config))),
-            "scale": Out(stream.Signature(scale_write(config), always_ready=True)),
+            "scale": Out(scale_stream(config)),
             "post_inner": Out(SemaphorePost()),
             "post_outer": Out(SemaphorePost()),
             "stop": In(1),

@@ -7,7 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, Config
-from ..interfaces import entry_write, scale_write
+from ..interfaces import entry_write, scale_stream
 
 __all__ = ["ScaleMemory", "scale_factor"]
 
@@ -49,7 +49,7 @@ class ScaleMemory(wiring.Component):
 
     Members
     -------
-    write : In(stream of scale_write, always ready without ``vector.rows``)
+    write : In(scale_stream(config))
         Words to keep; ``ready`` is a register.
     entries : In(stream of entry_write, always ready)
         Single channels to keep; only with ``vector.rows``.
@@ -74,7 +74,7 @@ class ScaleMemory(wiring.Component):
         rows = config.vector.rows
         entries = stream.Signature(entry_write(config), always_ready=True)
         super().__init__({
-            "write": In(stream.Signature(scale_write(config), always_ready=not rows)),
+            "write": In(scale_stream(config)),
             **({"entries": In(entries)} if rows else {}),
             "factor_address": In(address),
             "bias_address": In(address),

@@ -15,6 +15,13 @@ __all__ = ["WideMemory", "WideRead"]
 class WideRead(wiring.Signature):
     """The reading side of wide memory, seen from the reader.
 
+    Parameters
+    ----------
+    config : Config
+        The one description.
+    yields : bool
+        Another reader goes first.
+
     Members
     -------
     address : Out(range(memory.wide_words)), enable : Out(1)
@@ -22,25 +29,36 @@ class WideRead(wiring.Signature):
     data : In(lanes of 32 bits)
         The word, ``Config.wide_latency`` cycles after ``enable``; held until the word of the next
         ``enable``.
+    ready : In(1)
+        Only of a reader that yields, which may raise ``enable`` while it is one. Then it is zero
+        until the word is read, and ``data`` comes 2 cycles after it is one again:
+        ``Config.store_latency`` after ``enable`` if nobody else read.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, yields: bool = False) -> None:
         shape = wide_write(config)
         super().__init__({
             "address": Out(shape["address"].shape),
             "enable": Out(1),
             "data": In(shape["data"].shape),
+            **({"ready": In(1)} if yields else {}),
         })
 
 
 class WideMemory(wiring.Component):
-    """Keep wide words: written by the vector unit and LOAD, read by STORE.
+    """Keep wide words: written by the vector unit and LOAD, read by STORE and the vector unit.
 
     ::
 
         vector ──► register ──► first ┐
         load ─────────────────► then ─┴─► register ──► memory ──► register ──► read
         read: address ──────────────────► register ──────┘
+
+    With ``vector.rows`` the vector unit reads, too, whenever it likes. What STORE asks for waits
+    in a register for a cycle in which it does not. ::
+
+        first: address ─────────────► first ┐
+        read: address ──► register ──► then ┴─► register ──► memory ──► register ──► first, read
 
     The blocks of a large memory are far apart, and what is written has a cycle on its way to them;
     what the vector unit writes has two, so that a register tells LOAD of it.
@@ -50,9 +68,11 @@ class WideMemory(wiring.Component):
     Latency     3 cycles from ``read.enable`` to ``read.data``, 2 with short
                 pipelines (``Config.wide_latency``); a word may be
                 read 2 cycles after it was taken, the vector unit's 3, with
-                short pipelines 1
-    Throughput  one write and one read per cycle; reading a word any earlier
-                gives anything
+                short pipelines 1. With ``vector.rows`` reading takes STORE
+                a cycle more (``Config.store_latency``), and longer while
+                the vector unit reads
+    Throughput  one write and one read per cycle, STORE with ``vector.rows``
+                one in 2 cycles; reading a word any earlier gives anything
     Stall       ``load`` waits in the cycle after ``vector`` has written, with
                 short pipelines while it writes
     =========== =============================================================
@@ -70,19 +90,23 @@ class WideMemory(wiring.Component):
         Writes that yield; ``ready`` is a register, with short pipelines combinational from
         ``vector.valid``.
     read : In(WideRead)
-        The reader.
+        STORE; with ``vector.rows`` it yields.
+    first : In(WideRead)
+        The vector unit, only with ``vector.rows``.
     """
 
     vector: stream.Interface
     load: stream.Interface
     read: Any
+    first: Any
 
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
             "vector": In(stream.Signature(wide_write(config), always_ready=True)),
             "load": In(stream.Signature(wide_write(config))),
-            "read": In(WideRead(config)),
+            "read": In(WideRead(config, yields=bool(config.vector.rows))),
+            **({"first": In(WideRead(config))} if config.vector.rows else {}),
         })
 
     def elaborate(self, platform) -> Module:
@@ -119,6 +143,14 @@ class WideMemory(wiring.Component):
             enable.eq(vector.valid | self.load.valid),
             written.eq(chosen),
         ]
+        if self.config.vector.rows:
+            self._elaborate_readers(m, read)
+        else:
+            self._elaborate_reader(m, read)
+        return m
+
+    def _elaborate_reader(self, m: Module, read: Any) -> None:
+        """Read for STORE alone."""
         # The blocks of a large memory are far apart.
         asked = Signal()
         m.d.sync += [asked.eq(self.read.enable), read.addr.eq(self.read.address)]
@@ -132,4 +164,21 @@ class WideMemory(wiring.Component):
             m.d.comb += read.en.eq(1)
             with m.If(fetched):
                 m.d.sync += self.read.data.eq(read.data)
-        return m
+
+    def _elaborate_readers(self, m: Module, read: Any) -> None:
+        """Read for the vector unit, else for STORE; each has registers as a single reader has."""
+        waiting = Signal()
+        place = Signal.like(self.read.address, reset_less=True)
+        with m.If(~waiting):
+            m.d.sync += place.eq(self.read.address)
+        m.d.comb += [read.en.eq(1), self.read.ready.eq(~waiting)]
+        m.d.sync += [
+            waiting.eq(self.read.enable | (waiting & self.first.enable)),
+            read.addr.eq(Mux(self.first.enable, self.first.address, place)),
+        ]
+        readers = ((self.first, self.first.enable), (self.read, waiting & ~self.first.enable))
+        for reader, reads in readers:
+            asked, fetched = Signal(name="asked"), Signal(name="fetched")
+            m.d.sync += [asked.eq(reads), fetched.eq(asked)]
+            with m.If(fetched):
+                m.d.sync += reader.data.eq(read.data)
