@@ -204,13 +204,11 @@ def attend_head(
     )  # fmt: skip
     power_base = probability_base(array)
     products = to_words(array, np.where(seen, powers, 0), power_base).times(values)  # (S, D)
-    context = np.empty_like(products)
-    for row, total in enumerate(np.where(seen, summands, 0).sum(axis=-1)):
-        factor = reciprocal_factor(int(total))
-        context[row], _ = requantize(
-            products[row], factor.scale, factor.shift - VALUE_BASE - power_base, 0
-        )
-    return context
+    totals = np.where(seen, summands, 0).sum(axis=-1)
+    factors = [reciprocal_factor(int(total)) for total in totals]
+    scale = np.array([[factor.scale] for factor in factors])
+    shift = np.array([[factor.shift - VALUE_BASE - power_base] for factor in factors])
+    return requantize(products, scale, shift, 0)[0]
 
 
 def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
