@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from systolith.bench import START_UP
 from systolith.cli import app
+from systolith_hw.presets import preset
 from systolith_hw.registers import counter_offsets
 from systolith_sim import cosimulation
 
@@ -27,7 +28,7 @@ def test_bench_on_chip(sim):
     assert values["ideal_cycles"] == 3 * 6 * 2
     assert values["ideal_cycles"] < values["cycles"] <= values["ideal_cycles"] + START_UP
     assert values["counters"]["ARRAY_BUSY"] == values["ideal_cycles"]
-    assert set(values["counters"]) == set(counter_offsets(stall_counters=True))
+    assert set(values["counters"]) == set(counter_offsets(preset("small")))
 
 
 def test_bench_of_a_small_core(sim):
@@ -35,7 +36,7 @@ def test_bench_of_a_small_core(sim):
     values = bench(sim)
     assert values["bit_exact"]
     assert values["counters"]["ARRAY_BUSY"] == values["ideal_cycles"] == 3 * 11 * 6
-    assert set(values["counters"]) == set(counter_offsets(stall_counters=False))
+    assert set(values["counters"]) == set(counter_offsets(preset("tiny")))
 
 
 def test_simulators_count_the_same():

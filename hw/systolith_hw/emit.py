@@ -134,7 +134,7 @@ def ports_markdown(config: Config) -> str:
 
 def manifest(config: Config, target: str = "generic") -> dict[str, typing.Any]:
     """Return everything that software and integrators need to know of a core, ready for JSON."""
-    offsets = counter_offsets(config.control.stall_counters)
+    offsets = counter_offsets(config)
     counters = [
         {"name": item.name, "offset": offsets[item.name], "doc": item.doc}
         for item in COUNTERS

@@ -6,6 +6,8 @@ All registers are 32 bits wide, at byte offsets on the AXI4-Lite port.
 import enum
 from dataclasses import dataclass
 
+from .config import Config
+
 __all__ = [
     "COUNTERS",
     "OFFSETS",
@@ -89,12 +91,14 @@ OFFSETS = {register.name: register.offset for register in REGISTERS}
 class Counter:
     """One counter. It counts cycles in which a unit raises its event, unless the doc says more.
 
-    One that is not ``basic`` exists only with ``control.stall_counters``.
+    One that is not ``basic`` exists only with ``control.stall_counters``, one of ``rows`` only with
+    ``vector.rows``.
     """
 
     name: str
     doc: str
     basic: bool = False
+    rows: bool = False
 
 
 COUNTERS = (
@@ -120,14 +124,17 @@ COUNTERS = (
     Counter("FETCH_BEATS", "the sequencer received a beat of program, or of READ", True),
     Counter("SATURATIONS", "values clipped to 32 bits (number of values)", True),
     Counter("FLUSHES", "blocks that were not zero and became zero (number of blocks)", True),
+    Counter("ROW_BUSY", "the vector unit took a beat of NORM or SOFTMAX", True, rows=True),
+    Counter("ROW_WAIT_SEMAPHORE", "NORM or SOFTMAX waited for a semaphore", rows=True),
 )
 """Counters in address order, all that there can be; START clears them."""
 
 
-def counter_offsets(stall_counters: bool) -> dict[str, int]:
+def counter_offsets(config: Config) -> dict[str, int]:
     """Return the byte offset of each counter that a core has, by its name."""
+    stall_counters, rows = config.control.stall_counters, bool(config.vector.rows)
     return {
         counter.name: COUNTER_BASE + 4 * index
         for index, counter in enumerate(COUNTERS)
-        if counter.basic or stall_counters
+        if (counter.basic or stall_counters) and (rows or not counter.rows)
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from systolith_hw.config import INSTRUCTION_BYTES, Config
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit, decode
 from systolith_hw.registers import (
+    COUNTERS,
     IDENTITY,
     OFFSETS,
     Control,
@@ -91,11 +92,11 @@ class Counters(dict[str, int]):
 
     def __missing__(self, name: str) -> int:
         """Raise what tells most."""
-        if name not in counter_offsets(stall_counters=True):
+        counters = {counter.name: counter for counter in COUNTERS}
+        if name not in counters:
             raise KeyError(name)
-        raise DriverError(
-            f"the core does not count {name}: it was generated without control.stall_counters"
-        )
+        setting = "vector.rows" if counters[name].rows else "control.stall_counters"
+        raise DriverError(f"the core does not count {name}: it was generated without {setting}")
 
 
 class Driver:
@@ -268,7 +269,7 @@ class Driver:
 
     def counters(self) -> dict[str, int]:
         """Return all counters that the core has, of the last run, by name."""
-        offsets = counter_offsets(self.config.control.stall_counters)
+        offsets = counter_offsets(self.config)
         return Counters(
             (name, self.device.read_register(offset)) for name, offset in offsets.items()
         )

@@ -33,7 +33,7 @@ PERIOD = 2 * len(scan(CONFIG))
 
 def offsets(config=CONFIG):
     """Return the offset of every register and counter by name."""
-    return OFFSETS | counter_offsets(config.control.stall_counters)
+    return OFFSETS | counter_offsets(config)
 
 
 class Host:
@@ -265,12 +265,12 @@ def test_events_count_only_while_running():
         ctx.set(dut.events, {"load_beats": 1})
         await host.cycle(20)
         expected = {"CYCLES": 11, "ARRAY_BUSY": 11, "SATURATIONS": 55}
-        for name in counter_offsets(stall_counters=False):
+        for name in counter_offsets(CONFIG):
             assert await host.read(name) == expected.get(name, 0), name
         ctx.set(dut.events, {})
         await host.write("CONTROL", Control.START)
         await host.pulse("done")
-        for name in counter_offsets(stall_counters=False):
+        for name in counter_offsets(CONFIG):
             assert await host.read(name) == (name == "CYCLES"), name
 
     check(body)
@@ -646,7 +646,7 @@ def test_random_registers_on_the_bus(p):
             else:
                 assert await host.read(name) == values[name]
             if rng.random() < 0.2:
-                assert await host.read(rng.choice(list(counter_offsets(False)))) == 0
+                assert await host.read(rng.choice(list(counter_offsets(CONFIG)))) == 0
 
     simulate(system, bench)
 

@@ -28,7 +28,7 @@ from .tally import event_layout
 __all__ = ["ControlBlock"]
 
 MOVING = ("array_busy", "vector_busy", "load_beats", "store_beats", "fetch_beats", "sequencer_busy")
-"""The events that are progress."""
+"""The events that are progress; ``row_busy`` is one, too, where it exists."""
 
 
 class ControlBlock(wiring.Component):
@@ -205,7 +205,7 @@ class ControlBlock(wiring.Component):
         """Let the bank answer the port; it looks up everything that stands in its memory."""
         port = self.port
         error = Signal(init=1)
-        counters = counter_offsets(self.config.control.stall_counters).values()
+        counters = counter_offsets(self.config).values()
         stored = [*counters, *(OFFSETS[name] for name in KEPT)]
         others = [register.offset for register in REGISTERS if register.name not in KEPT]
         with m.Switch(self._word):
@@ -214,7 +214,10 @@ class ControlBlock(wiring.Component):
             with m.Case(*(offset // 4 for offset in others)):
                 m.d.comb += error.eq(0)
         outside = port.address[:2].any() | port.address[2 + WORD_BITS :].any()
-        m.d.sync += bank.activity.eq(Cat(self.events[name] for name in MOVING).any())
+        moving = [self.events[name] for name in MOVING]
+        if self.config.vector.rows:
+            moving.append(self.events.row_busy)
+        m.d.sync += bank.activity.eq(Cat(moving).any())
         m.d.comb += [
             bank.events.eq(self.events),
             bank.enable.eq(lifecycle.running),

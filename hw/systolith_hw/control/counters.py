@@ -26,7 +26,7 @@ COUNTDOWN = OFFSETS["WATCHDOG"] // 4 ^ 4
 
 def scan(config: Config) -> list[int]:
     """Return the words of the memory in the order in which they are visited."""
-    counters = counter_offsets(config.control.stall_counters).values()
+    counters = counter_offsets(config).values()
     *told, limit = (OFFSETS[name] // 4 for name in KEPT)
     # The countdown comes before its limit: a written limit counts from the next round on.
     return [*(offset // 4 for offset in counters), *told, COUNTDOWN, limit]
@@ -106,7 +106,7 @@ class CounterBank(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.words = scan(config)
-        self.counters = len(counter_offsets(config.control.stall_counters))
+        self.counters = len(counter_offsets(config))
         self.period = 2 * len(self.words)
         super().__init__({
             "events": In(event_layout(config)),

@@ -15,13 +15,13 @@ def event_layout(config: Config) -> data.StructLayout:
     """Return one field per counter of :data:`systolith_hw.registers.COUNTERS`, but CYCLES.
 
     All are strobes, except ``saturations``, the number of values clipped in a cycle. Those that
-    the core does not count are there, too.
+    the core could count and does not are there, too.
     """
     many = (config.array.rows + config.vector.lanes).bit_length()
     return data.StructLayout({
         counter.name.lower(): many if counter.name == "SATURATIONS" else 1
         for counter in COUNTERS
-        if counter.name != "CYCLES"
+        if counter.name != "CYCLES" and (config.vector.rows or not counter.rows)
     })
 
 
@@ -62,7 +62,7 @@ class EventTally(wiring.Component):
     count: Signal
 
     def __init__(self, config: Config, period: int) -> None:
-        self.names = [name.lower() for name in counter_offsets(config.control.stall_counters)]
+        self.names = [name.lower() for name in counter_offsets(config)]
         layout = event_layout(config)
         self.widths = [1 if name == "cycles" else layout[name].width for name in self.names]
         self.bits = [(period * ((1 << width) - 1)).bit_length() for width in self.widths]
