@@ -16,7 +16,7 @@ from systolith_hw.config import (
     VectorConfig,
 )
 from systolith_hw.isa import DrainKind, ErrorCode
-from systolith_hw.vector.pipeline import SHORT_REDUCTION
+from systolith_hw.vector.datapath import SHORT_REDUCTION
 from systolith_hw.vector.unit import VectorUnit
 from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.requantizer import requantize
