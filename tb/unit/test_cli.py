@@ -42,7 +42,8 @@ def test_help_names_the_commands():
 
 @pytest.mark.parametrize(
     "words",
-    [["presets"], ["generate"], ["bench", "matmul"], ["report"], ["run", "ffn"], ["run", "minilm"]],
+    [["presets"], ["generate"], ["bench", "matmul"], ["bench", "attention"], ["bench", "layer"],
+     ["report"], ["run", "ffn"], ["run", "minilm"]],
 )
 def test_every_command_has_help(words):
     assert run(*words, "--help").exit_code == 0

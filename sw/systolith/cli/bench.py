@@ -6,7 +6,7 @@ import typing
 
 import typer
 
-from .console import print_json, print_table, stages
+from .console import needs, print_json, print_table, stages
 from .options import (
     Json,
     PortBytes,
@@ -100,6 +100,39 @@ def attention(
             simulator=str(sim), seed=seed, progress=progress,
         )  # fmt: skip
     _show({"preset": preset, **_who(backend, sim), **dataclasses.asdict(result)}, json)
+
+
+class Model(enum.StrEnum):
+    """Whose layer."""
+
+    MINILM = "minilm"
+
+
+@bench.command()
+def layer(
+    seq: typing.Annotated[int, typer.Option("--seq", help="Tokens.")],
+    model: typing.Annotated[Model, typer.Option(help="Whose first layer.")] = Model.MINILM,
+    preset: PresetName = "ulx3s",
+    settings: Settings = None,
+    port_bytes: PortBytes = None,
+    backend: BackendName = Backend.RTL,
+    sim: SimulatorName = Simulator.VERILATOR,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Compute a whole layer with its real weights, streamed, and compare with the machine."""
+    config = choose_config(preset, settings, port_bytes=port_bytes)
+    with needs("models"):
+        from ..bench_layer import bench_layer
+        from ..models.minilm import MiniLM
+
+    with stages(f"fetching {model}", plain=json) as progress:
+        result = bench_layer(
+            MiniLM.fetch(progress), config, seq, backend=str(backend), simulator=str(sim),
+            seed=seed, progress=progress,
+        )  # fmt: skip
+    values = {"model": str(model), "preset": preset, **_who(backend, sim)}
+    _show(values | dataclasses.asdict(result), json)
 
 
 def _who(backend: Backend, sim: Simulator) -> dict[str, str]:

@@ -4,6 +4,9 @@ One program serves all lengths: the host writes how many tokens there are to the
 and the sentences' tables to external memory.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 from systolith_hw.config import ConfigError
 from systolith_hw.isa import Register, StoreKind
 from systolith_sim.transformer.model import EncoderModel
@@ -15,7 +18,7 @@ from .encoder_layout import EncoderLayout
 from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 
-__all__ = ["write_encoder"]
+__all__ = ["write_encoder", "write_stages"]
 
 
 def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
@@ -26,15 +29,50 @@ def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
     ConfigError
         If it takes more semaphores, registers or instructions of a loop than there are.
     """
+    with _sentences():
+        writer = EncoderWriter(layout)
+        EmbeddingPart(writer, model.norm, model.base).append()
+        _compute_layers(writer, model)
+        if layout.plan.resident:
+            writer.program.barrier()
+            _store_residual(writer)
+        return _end(writer)
+
+
+def write_stages(layout: EncoderLayout, model: EncoderModel) -> dict[str, bytes]:
+    """Return the same cut into programs: "setup", the embedding; "main", all layers; and, if the
+    result stays on the chip, "readout", which stores it.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`write_encoder`.
+    """
+    with _sentences():
+        setup, main, readout = (EncoderWriter(layout) for _ in range(3))
+        EmbeddingPart(setup, model.norm, model.base).append()
+        _compute_layers(main, model)
+        stages = {"setup": _end(setup), "main": _end(main)}
+        if layout.plan.resident:
+            _store_residual(readout)
+            stages["readout"] = _end(readout)
+        return stages
+
+
+@contextlib.contextmanager
+def _sentences() -> Iterator[None]:
+    """Say that it is the encoder which does not fit."""
     try:
-        return _write(EncoderWriter(layout), model)
+        yield
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"this encoder cannot be programmed: {error}") from error
 
 
-def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
-    plan, program, layout = writer.plan, writer.program, writer.layout
-    EmbeddingPart(writer, model.norm, model.base).append()
+def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
+    """Append the loop over layers, whose input is where the embedding leaves it."""
+    plan, program = writer.plan, writer.program
     program.credit(writer.free, plan.slots)
     program.credit(writer.tables_free)
     if writer.stored is not None and writer.vacated is not None:
@@ -45,15 +83,21 @@ def _write(writer: EncoderWriter, model: EncoderModel) -> bytes:
         program.minimum(count, 0, Register.LENGTH, plan.token_block)
         program.credit(writer.vacated, 0, patches={"count": count})
     program.calc(writer.slot)
-    with program.loop(plan.shape.layers, counter=writer.layer, step=layout.layer_bytes):
+    with program.loop(plan.shape.layers, counter=writer.layer, step=writer.layout.layer_bytes):
         HeadsPart(writer, model.base, model.layers[0].score_shift).append()
         BlocksPart(writer, model.layers[0]).append()
-    if plan.resident:
-        program.barrier()
-        program.store(
-            StoreKind.WIDE, address=writer.address("tokens"), rows=0,
-            row_stride=layout.token_bytes, elements=plan.wide_stride,
-            local_stride=plan.wide_stride, patches={"rows": Register.LENGTH},
-        )  # fmt: skip
-    program.end()
-    return program.assemble()
+
+
+def _store_residual(writer: EncoderWriter) -> None:
+    """Store the residual of all tokens, which is on the chip."""
+    plan = writer.plan
+    writer.program.store(
+        StoreKind.WIDE, address=writer.address("tokens"), rows=0,
+        row_stride=writer.layout.token_bytes, elements=plan.wide_stride,
+        local_stride=plan.wide_stride, patches={"rows": Register.LENGTH},
+    )  # fmt: skip
+
+
+def _end(writer: EncoderWriter) -> bytes:
+    writer.program.end()
+    return writer.program.assemble()

@@ -78,7 +78,7 @@ class InputTables:
     @property
     def token_bits(self) -> int:
         """Bits of a token's number."""
-        return (self.plan.shape.vocabulary - 1).bit_length()
+        return max(1, (self.plan.shape.vocabulary - 1).bit_length())
 
     @property
     def size(self) -> int:

@@ -29,7 +29,7 @@ from ..progress import Progress
 from .fetch import MINILM
 from .minilm import MiniLM
 
-__all__ = ["MINILM_NAME", "quantize_minilm"]
+__all__ = ["MINILM_NAME", "quantize_minilm", "random_sentence"]
 
 MINILM_NAME = f"{MINILM.name} {MINILM.version}"
 
@@ -62,15 +62,16 @@ def quantize_minilm(
 def random_tokens(count: int, vocabulary: int) -> list[list[int]]:
     """Return sentences of random tokens, always the same."""
     rng = np.random.default_rng(0)
-    return [
-        [OPEN, *rng.integers(ORDINARY, vocabulary, rng.integers(1, LONGEST - 2)).tolist(), CLOSE]
-        for _ in range(count)
-    ]
+    return [random_sentence(rng, int(rng.integers(3, LONGEST)), vocabulary) for _ in range(count)]
 
 
-def _round(
-    path: Path, model: MiniLM, config: Config, progress: Progress
-) -> list[EncoderLayer]:
+def random_sentence(rng: np.random.Generator, length: int, vocabulary: int) -> list[int]:
+    """Return so many random tokens, between those that open and close a text."""
+    ordinary = rng.integers(ORDINARY, vocabulary, max(0, length - 2))
+    return [OPEN, *ordinary.tolist(), CLOSE][:length]
+
+
+def _round(path: Path, model: MiniLM, config: Config, progress: Progress) -> list[EncoderLayer]:
     """Round all layers, and keep them."""
     progress("measuring MiniLM on random tokens, once")
     floats = [model.layer(number) for number in range(model.layers)]

@@ -1,0 +1,189 @@
+"""Run one layer of an encoder on the simulated hardware, and measure it by its own counters."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import SCALE_ENTRY_BYTES, Config
+from systolith_hw.tables import FRACTION
+from systolith_sim.transformer.encoder import Words
+from systolith_sim.transformer.model import EncoderModel
+from systolith_sim.transformer.reference import encode
+
+from .compiler.encoder_fit import plan_encoder
+from .compiler.encoder_layout import EncoderLayout
+from .compiler.encoder_plan import EncoderPlan
+from .compiler.encoder_program import write_stages
+from .compiler.encoder_shape import EncoderShape
+from .encoder import CompiledEncoder
+from .models.minilm import MiniLM
+from .models.quantized import quantize_minilm, random_sentence
+from .progress import Progress
+from .workload import Workload, moved_bytes
+
+__all__ = ["LayerMeasurement", "bench_layer", "layer_workload", "useful_macs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMeasurement:
+    """One layer on the hardware, its weights streamed.
+
+    What needs the hardware's time is None without it.
+
+    Parameters
+    ----------
+    macs : int
+        Useful multiplications, of matrices, scores and context.
+    cycles : int
+        From the start write to the done flag. The layer's input is where the layer before would
+        leave it, and its output is left there.
+    utilization : float
+        ``macs`` over what all multipliers could do in these cycles.
+    bytes : int
+        Everything that crossed the port.
+    compulsory_bytes : int
+        Each weight, scale entry, input and output once; input and output are fixed-point
+        residuals, and count only if not all of them fit the chip.
+    roofline_cycles, roofline_utilization : float
+        ``max(macs / multipliers, compulsory_bytes / port_bytes)``, and that over ``cycles``.
+    token_block, row_block : int
+        Tokens whose residual is on the chip, each with a pass over most weights; rows of scores.
+    spilt : bool
+        The context of heads passes through external memory.
+    bit_exact : bool
+        Whether every bit is what the machine gives, and what the golden model gives.
+    cosine : float
+        Of the output to that of the layer in float32.
+    counters : dict
+        All of the hardware's counters, or the machine's.
+    """
+
+    seq: int
+    port_bytes: int
+    macs: int
+    cycles: int | None
+    utilization: float | None
+    bytes: int
+    compulsory_bytes: int
+    roofline_cycles: float
+    roofline_utilization: float | None
+    token_block: int
+    row_block: int
+    spilt: bool
+    bit_exact: bool
+    cosine: float
+    simulated_per_second: float | None
+    counters: dict[str, int]
+
+
+def bench_layer(
+    model: MiniLM, config: Config, tokens: int, *, backend: str = "rtl",
+    simulator: str = "verilator", seed: int = 0, progress: Progress | None = None,
+) -> LayerMeasurement:  # fmt: skip
+    """Compute the first layer for random tokens, and measure.
+
+    The embedding runs before, and is not measured. The functional machine runs the same programs
+    first; with the backend "machine" nothing else does.
+
+    Raises
+    ------
+    ConfigError
+        If the layer does not fit, in a sentence that names what is too small.
+    """
+    progress = progress or Progress()
+    numbers = random_sentence(np.random.default_rng(seed), tokens, model.vocabulary)
+    shape = EncoderShape(
+        features=model.features, heads=model.heads, hidden=model.hidden, layers=1,
+        vocabulary=tokens, positions=tokens,
+    )  # fmt: skip
+    plan = plan_encoder(config, shape, tokens=tokens)  # refuses before the long work
+    integers = first_layer(quantize_minilm(model, config, progress), numbers)
+    encoder, work = layer_workload(plan, integers)
+    predicted = outcome = work.predict(progress)
+    if backend == "rtl":
+        outcome = work.simulate(simulator, progress, f"a layer of {tokens} tokens")
+    progress("comparing")
+    got, machine = (_result(encoder, tokens, ran.memory) for ran in (outcome, predicted))
+    golden = integers.encode(config.array, range(tokens))
+    exact = encode(model.layer(0), model.embedding(numbers))
+    return LayerMeasurement(
+        **_measure(plan, outcome.counters, outcome.seconds),
+        bit_exact=np.array_equal(got, machine) and np.array_equal(got, golden),
+        cosine=_cosine(np.ldexp(got, -FRACTION), exact), counters=dict(outcome.counters),
+    )  # fmt: skip
+
+
+def first_layer(model: EncoderModel, tokens: list[int]) -> EncoderModel:
+    """Return a model of one layer, and of no more tokens than those."""
+
+    def rows(words: Words, numbers: list[int]) -> Words:
+        return Words(words.mantissas[numbers], words.exponents[numbers])
+
+    return dataclasses.replace(
+        model, words=rows(model.words, tokens), layers=model.layers[:1],
+        positions=rows(model.positions, list(range(len(tokens)))),
+    )  # fmt: skip
+
+
+def layer_workload(plan: EncoderPlan, model: EncoderModel) -> tuple[CompiledEncoder, Workload]:
+    """Return a model for one sentence of all its tokens, and its embedding and layers apart."""
+    layout = EncoderLayout(plan)
+    stages = write_stages(layout, model)
+    programs = {
+        name: (layout.map.add(name, len(program)).address, program)
+        for name, program in stages.items()
+    }
+    encoder = CompiledEncoder(layout, programs["main"][0], layout.parts(model))
+    sentence = range(plan.tokens)
+    address, tables = encoder.inputs([sentence])
+    cycles = useful_macs(plan) / (plan.config.array.rows * plan.config.array.columns)
+    return encoder, Workload(
+        config=plan.config, size=encoder.size, parts={**encoder.parts, address: tables},
+        programs=programs, length=plan.tokens, expected_cycles=1.2 * cycles,
+    )  # fmt: skip
+
+
+def _result(encoder: CompiledEncoder, tokens: int, memory: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return encoder.results([range(tokens)], memory)[0]
+
+
+def _weights(plan: EncoderPlan) -> int:
+    """Return the weights of a layer."""
+    shape = plan.shape
+    return 4 * shape.features**2 + 2 * shape.features * shape.hidden
+
+
+def useful_macs(plan: EncoderPlan) -> int:
+    """Return the useful multiplications of a layer."""
+    return plan.tokens * (_weights(plan) + 2 * plan.tokens * plan.shape.features)
+
+
+def _compulsory_bytes(plan: EncoderPlan) -> int:
+    """Return the bytes that a layer must move."""
+    shape = plan.shape
+    channels = 7 * shape.features + shape.hidden  # five matrices and two norms; the up matrix
+    residual = 0 if plan.resident else 2 * plan.tokens * shape.features * 4
+    return _weights(plan) + SCALE_ENTRY_BYTES * channels + residual
+
+
+def _measure(plan: EncoderPlan, counters: dict[str, int], seconds: float) -> dict:
+    """Return all that follows from the plan, and from the counters."""
+    config, cycles, macs = plan.config, counters.get("CYCLES"), useful_macs(plan)
+    port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
+    compulsory = _compulsory_bytes(plan)
+    roofline = max(macs / multipliers, compulsory / port)
+    return {
+        "seq": plan.tokens, "port_bytes": port, "macs": macs, "cycles": cycles,
+        "utilization": cycles and macs / (cycles * multipliers),
+        "bytes": moved_bytes(config, counters), "compulsory_bytes": compulsory,
+        "roofline_cycles": roofline, "roofline_utilization": cycles and roofline / cycles,
+        "token_block": plan.token_block, "row_block": plan.row_block, "spilt": plan.spill,
+        "simulated_per_second": cycles and cycles / seconds,
+    }  # fmt: skip
+
+
+def _cosine(got: NDArray[np.floating], exact: NDArray[np.floating]) -> float:
+    got, exact = got.ravel(), exact.ravel().astype(np.float64)
+    return float(got @ exact / (np.linalg.norm(got) * np.linalg.norm(exact)))
