@@ -23,7 +23,7 @@ from .models.quantized import quantize_minilm, random_sentence
 from .progress import Progress
 from .workload import Workload, moved_bytes
 
-__all__ = ["LayerMeasurement", "bench_layer", "layer_workload", "useful_macs"]
+__all__ = ["LayerMeasurement", "bench_layer", "layer_workload"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def layer_workload(plan: EncoderPlan, model: EncoderModel) -> tuple[CompiledEnco
     encoder = CompiledEncoder(layout, programs["main"][0], layout.parts(model))
     sentence = range(plan.tokens)
     address, tables = encoder.inputs([sentence])
-    cycles = useful_macs(plan) / (plan.config.array.rows * plan.config.array.columns)
+    cycles = plan.shape.macs(plan.tokens) / (plan.config.array.rows * plan.config.array.columns)
     return encoder, Workload(
         config=plan.config, size=encoder.size, parts={**encoder.parts, address: tables},
         programs=programs, length=plan.tokens, expected_cycles=1.2 * cycles,
@@ -149,28 +149,17 @@ def _result(encoder: CompiledEncoder, tokens: int, memory: NDArray[np.uint8]) ->
     return encoder.results([range(tokens)], memory)[0]
 
 
-def _weights(plan: EncoderPlan) -> int:
-    """Return the weights of a layer."""
-    shape = plan.shape
-    return 4 * shape.features**2 + 2 * shape.features * shape.hidden
-
-
-def useful_macs(plan: EncoderPlan) -> int:
-    """Return the useful multiplications of a layer."""
-    return plan.tokens * (_weights(plan) + 2 * plan.tokens * plan.shape.features)
-
-
 def _compulsory_bytes(plan: EncoderPlan) -> int:
     """Return the bytes that a layer must move."""
     shape = plan.shape
     channels = 7 * shape.features + shape.hidden  # five matrices and two norms; the up matrix
     residual = 0 if plan.resident else 2 * plan.tokens * shape.features * 4
-    return _weights(plan) + SCALE_ENTRY_BYTES * channels + residual
+    return shape.weights + SCALE_ENTRY_BYTES * channels + residual
 
 
 def _measure(plan: EncoderPlan, counters: dict[str, int], seconds: float) -> dict:
     """Return all that follows from the plan, and from the counters."""
-    config, cycles, macs = plan.config, counters.get("CYCLES"), useful_macs(plan)
+    config, cycles, macs = plan.config, counters.get("CYCLES"), plan.shape.macs(plan.tokens)
     port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
     compulsory = _compulsory_bytes(plan)
     roofline = max(macs / multipliers, compulsory / port)

@@ -24,7 +24,13 @@ from .compiler.encoder_shape import EncoderShape
 from .image import ImageError
 from .model_image import ModelImage
 
-__all__ = ["CompiledEncoder", "EncoderResult", "MachineEncoder", "compiler_version"]
+__all__ = [
+    "CompiledEncoder",
+    "EncoderResult",
+    "MachineEncoder",
+    "Sentences",
+    "compiler_version",
+]
 
 Sentences = Sequence[Sequence[int]]
 

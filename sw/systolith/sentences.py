@@ -12,19 +12,30 @@ from systolith_sim.verilator import cache_directory
 
 from .compiler.encoder_fit import plan_encoder
 from .compiler.encoder_shape import EncoderShape
-from .encoder import CompiledEncoder, MachineEncoder, compiler_version
+from .device_encoder import Simulated, simulate
+from .encoder import (
+    CompiledEncoder,
+    EncoderResult,
+    MachineEncoder,
+    Sentences,
+    compiler_version,
+)
 from .model_image import ModelImage
 from .models.minilm import MAX_TOKENS, MiniLM
 from .models.quantized import MINILM_NAME, quantize_minilm
 from .progress import Progress
+from .workload import moved_bytes
 
-__all__ = ["Similarity", "compare", "compile_minilm", "least_tokens"]
+__all__ = ["Similarity", "batches", "compare", "compile_minilm", "least_tokens"]
 
 SEGMENTS = 4
 """Sentences of a run, if that many fit."""
 
 FEWEST_TOKENS = 32
 """Programs are compiled for this many tokens, or for a power of two times as many."""
+
+CLOCK_MHZ = 80.0
+"""At which cycles are told as time: what ``ulx3s`` reaches at least."""
 
 Floats = NDArray[np.floating]
 
@@ -46,7 +57,10 @@ class Similarity:
         Of each embedding to float32's.
     cosine_mean, cosine_worst : float
     dram_bytes : int
-        Loaded and stored by all runs, of which there are ``runs``.
+        All that crosses the port in all runs, of which there are ``runs``; on the machine without
+        the program.
+    simulated : Simulated or None
+        What only the hardware says.
     """
 
     texts: list[str]
@@ -58,6 +72,7 @@ class Similarity:
     cosine_worst: float
     runs: int = 0
     dram_bytes: int = 0
+    simulated: Simulated | None = None
 
 
 def least_tokens(longest: int) -> int:
@@ -109,9 +124,13 @@ def compile_minilm(
 
 def compare(
     model: MiniLM, texts: Sequence[str], *, encoder: CompiledEncoder | None = None,
-    truncate: bool = False, progress: Progress | None = None,
+    simulator: str | None = None, clock_mhz: float = CLOCK_MHZ, truncate: bool = False,
+    progress: Progress | None = None,
 ) -> Similarity:  # fmt: skip
-    """Compare sentences with each other, by the machine if there is an ``encoder``, or in float.
+    """Compare sentences with each other.
+
+    Their embeddings are those of the core in a ``simulator``; without one, of the functional
+    machine; and without an ``encoder``, those of float32.
 
     Raises
     ------
@@ -123,39 +142,47 @@ def compare(
     sentences = [model.tokenize(text, limit=limit, truncate=truncate) for text in texts]
     progress("computing in float")
     exact = np.stack([model.embed_tokens(tokens) for tokens in sentences])
-    vectors, runs, dram_bytes = exact, 0, 0
+    results: list[EncoderResult] = []
+    vectors, simulated, dram_bytes = exact, None, 0
     if encoder:
-        batches = _batches(sentences, encoder)
-        machine, parts = MachineEncoder(encoder), []
-        progress("running on the functional machine")
-        for batch in batches:
-            progress.reached(runs, len(batches))
-            result = machine.run(batch)
-            parts.append(result.embeddings)
-            beats = result.counts["LOAD_BEATS"] + result.counts["STORE_BEATS"]
-            dram_bytes += beats * encoder.plan.config.bus.data_bytes
-            runs += 1
-        vectors = np.concatenate(parts)
+        groups = batches(sentences, encoder)
+        if simulator:
+            results, simulated = simulate(encoder, groups, simulator=simulator,
+                                          clock_mhz=clock_mhz, progress=progress)  # fmt: skip
+        else:
+            results = _run_on_machine(encoder, groups, progress)
+        vectors = np.concatenate([result.embeddings for result in results])
+        config = encoder.plan.config
+        dram_bytes = sum(moved_bytes(config, result.counts) for result in results)
     cosine = [float(got @ want) for got, want in zip(vectors, exact, strict=True)]
     return Similarity(
         texts=list(texts), tokens=[len(sentence) for sentence in sentences],
-        backend="machine" if encoder else "float",
+        backend="rtl" if simulated else "machine" if encoder else "float",
         similarity=[[float(value) for value in row] for row in vectors @ vectors.T],
         cosine=cosine, cosine_mean=float(np.mean(cosine)), cosine_worst=min(cosine),
-        runs=runs, dram_bytes=dram_bytes,
+        runs=len(results), dram_bytes=dram_bytes, simulated=simulated,
     )  # fmt: skip
 
 
-def _batches(
-    sentences: Sequence[list[int]], encoder: CompiledEncoder
-) -> list[list[list[int]]]:
+def _run_on_machine(
+    encoder: CompiledEncoder, groups: Sequence[Sentences], progress: Progress
+) -> list[EncoderResult]:
+    progress("running on the functional machine")
+    machine, results = MachineEncoder(encoder), []
+    for number, group in enumerate(groups):
+        progress.reached(number, len(groups))
+        results.append(machine.run(group))
+    return results
+
+
+def batches(sentences: Sequence[list[int]], encoder: CompiledEncoder) -> list[list[list[int]]]:
     """Cut sentences into runs, in their order, as many in each as fit."""
-    batches: list[list[list[int]]] = []
+    groups: list[list[list[int]]] = []
     for sentence in sentences:
-        last = batches[-1] if batches else []
+        last = groups[-1] if groups else []
         room = encoder.plan.tokens - sum(map(len, last))
         if last and len(sentence) <= room and len(last) < encoder.plan.segments:
             last.append(sentence)
         else:
-            batches.append([sentence])
-    return batches
+            groups.append([sentence])
+    return groups

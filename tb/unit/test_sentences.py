@@ -70,5 +70,5 @@ def test_as_many_sentences_in_a_run_as_fit():
             tokens, segments = 10, 3
 
     lengths = [4, 6, 1, 1, 1, 7, 9]
-    batches = sentences._batches([[0] * length for length in lengths], Encoder)  # type: ignore
-    assert [[len(item) for item in batch] for batch in batches] == [[4, 6], [1, 1, 1], [7], [9]]
+    groups = sentences.batches([[0] * length for length in lengths], Encoder)  # type: ignore
+    assert [[len(item) for item in group] for group in groups] == [[4, 6], [1, 1, 1], [7], [9]]

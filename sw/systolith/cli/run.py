@@ -71,6 +71,7 @@ def ffn(
 class Backend(enum.StrEnum):
     """Who computes embeddings."""
 
+    RTL = "rtl"
     MACHINE = "machine"
     FLOAT = "float"
 
@@ -79,7 +80,9 @@ class Backend(enum.StrEnum):
 def minilm(
     texts: typing.Annotated[list[str], typer.Argument(help="Sentences.", metavar="TEXT...")],
     backend: typing.Annotated[
-        Backend, typer.Option(help="The functional machine, or float32 without any hardware.")
+        Backend,
+        typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
+                     "machine: that alone; float: float32 without any hardware."),
     ] = Backend.MACHINE,
     preset: PresetName = "ulx3s",
     settings: Settings = None,
@@ -96,26 +99,29 @@ def minilm(
         typer.Option(help="File of the compiled model, made if there is none; by default in the "
                      "cache.", dir_okay=False),
     ] = None,
+    sim: SimulatorName = Simulator.VERILATOR,
+    clock_mhz: typing.Annotated[
+        float | None,
+        typer.Option(help="Clock at which cycles are told as time.", min=1.0, show_default="80"),
+    ] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Embed sentences with all of MiniLM, and say how alike they are.
 
     From token numbers to the last layer everything is computed by a program for the core, the same
-    for every length; the host makes tokens, and the mean over them. The row unit that it needs is
-    not in the generated hardware yet, so this runs on the functional machine only, with the
-    preset's vector.rows raised to 64.
+    for every length; the host makes tokens, and the mean over them.
     """
     config = _with_rows(choose_config(preset, settings, port_bytes=port_bytes))
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
-        from ..sentences import compare, compile_minilm, least_tokens
+        from ..sentences import CLOCK_MHZ, compare, compile_minilm, least_tokens
 
     for text in texts:  # before anything is downloaded
         require_text(text)
     with stages("fetching MiniLM", plain=json) as progress:
         model = MiniLM.fetch(progress)
         encoder = None
-        if backend == Backend.MACHINE:
+        if backend != Backend.FLOAT:
             limit = tokens or MAX_TOKENS
             longest = max(
                 len(model.tokenize(text, limit=limit, truncate=truncate)) for text in texts
@@ -124,18 +130,24 @@ def minilm(
                 model, config, tokens=tokens or least_tokens(longest), path=image,
                 progress=progress,
             )  # fmt: skip
-        result = compare(model, texts, encoder=encoder, truncate=truncate, progress=progress)
+        result = compare(
+            model, texts, encoder=encoder, truncate=truncate, progress=progress,
+            simulator=str(sim) if backend == Backend.RTL else None,
+            clock_mhz=clock_mhz or CLOCK_MHZ,
+        )  # fmt: skip
     values = {**dataclasses.asdict(result), "preset": preset,
               "port_bytes": config.bus.data_bytes, "vector_rows": config.vector.rows}  # fmt: skip
+    values |= values.pop("simulated") or {}
     if json:
         print_json(values)
     else:
         _print_similarity(values)
+    if not values.get("bit_exact", True):
+        raise typer.Exit(1)
 
 
 def _with_rows(config: Config) -> Config:
-    """Give a configuration the row unit, which only the functional machine has, if it can have it.
-    """
+    """Give a configuration the row unit, which only the functional machine has, if it can have it."""
     small = config.short_pipelines or config.sequencer.instructions_stand
     return config if config.vector.rows or small else config.replace({"vector.rows": ROWS})
 

@@ -60,6 +60,18 @@ class EncoderShape:
         """Parts of ``head`` hidden values, the last one filled with zeros."""
         return -(-self.hidden // self.head)
 
+    @property
+    def weights(self) -> int:
+        """Weights of a layer."""
+        return 4 * self.features**2 + 2 * self.features * self.hidden
+
+    def macs(self, tokens: int) -> int:
+        """Return the useful multiplications of all layers for a sentence of so many tokens.
+
+        Those are of matrices, scores and context.
+        """
+        return self.layers * tokens * (self.weights + 2 * tokens * self.features)
+
     def check(self, config: Config) -> None:
         """Refuse what no depth of a memory makes possible.
 

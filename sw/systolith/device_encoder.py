@@ -1,0 +1,122 @@
+"""Encoders on a device, and in a simulator with the functional machine beside it."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_sim.device.device import Device
+
+from .driver import Driver
+from .encoder import CompiledEncoder, EncoderResult, MachineEncoder, Sentences
+from .progress import Progress
+from .watched_device import WatchedDevice
+from .workload import open_device
+
+__all__ = ["DeviceEncoder", "Simulated", "simulate"]
+
+
+class DeviceEncoder:
+    """An encoder on a device.
+
+    Parameters
+    ----------
+    encoder : CompiledEncoder
+    device : Device
+    """
+
+    def __init__(self, encoder: CompiledEncoder, device: Device) -> None:
+        self._encoder = encoder
+        self._device = device
+        for address, content in encoder.parts.items():
+            device.write_memory(address, content)
+        config = encoder.plan.config
+        self._driver = Driver(device, config)
+        program = encoder.parts[encoder.program]
+        self._driver.load_program(encoder.program, program, config_hash=config.hash)
+
+    def run(self, sentences: Sentences) -> EncoderResult:
+        """Run some sentences of token numbers, all at once."""
+        encoder, device = self._encoder, self._device
+        device.write_memory(*encoder.inputs(sentences))
+        counters = self._driver.run(length=sum(map(len, sentences)))
+        memory = np.frombuffer(device.read_memory(0, encoder.size), np.uint8)
+        return EncoderResult(encoder.results(sentences, memory), counters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """What only the hardware's time says about some runs.
+
+    Parameters
+    ----------
+    simulator : str
+    bit_exact : bool
+        Whether every bit of the last layer is what the machine gives.
+    cycles : int
+        Of all runs, from start write to done flag.
+    clock_mhz, milliseconds : float
+        A clock, and the time of all runs at it.
+    macs : int
+        Useful multiplications of all layers.
+    utilization : float
+        ``macs`` over what all multipliers could do in these cycles.
+    simulated_per_second : float
+        Cycles per second of this computer's time.
+    counters : dict
+        All of the hardware's counters, of all runs together.
+    """
+
+    simulator: str
+    bit_exact: bool
+    cycles: int
+    clock_mhz: float
+    milliseconds: float
+    macs: int
+    utilization: float
+    simulated_per_second: float
+    counters: dict[str, int]
+
+
+def simulate(
+    encoder: CompiledEncoder, groups: Sequence[Sentences], *, simulator: str, clock_mhz: float,
+    progress: Progress,
+) -> tuple[list[EncoderResult], Simulated]:  # fmt: skip
+    """Run groups of sentences in a simulator, and compare each with the machine."""
+    array = encoder.plan.config.array
+    macs = sum(encoder.plan.shape.macs(len(sentence)) for group in groups for sentence in group)
+    with open_device(encoder.plan.config, encoder.size, simulator, progress) as device:
+        progress(f"running {len(groups)} programs in {simulator}")
+        total = sum(_expected_cycles(encoder, group) for group in groups)
+        runner = DeviceEncoder(encoder, WatchedDevice(device, progress, total))
+        begin = time.perf_counter()
+        results = [runner.run(group) for group in groups]
+        seconds = time.perf_counter() - begin
+    progress("running the functional machine")
+    machine = MachineEncoder(encoder)
+    exact = [
+        _equal(result, machine.run(group)) for result, group in zip(results, groups, strict=True)
+    ]
+    counters = sum((Counter(result.counts) for result in results), Counter[str]())
+    cycles = counters["CYCLES"]
+    return results, Simulated(
+        simulator=simulator, bit_exact=all(exact), cycles=cycles, clock_mhz=clock_mhz,
+        milliseconds=cycles / clock_mhz / 1000, macs=macs,
+        utilization=macs / (cycles * array.rows * array.columns),
+        simulated_per_second=cycles / seconds,
+        counters={name: counters[name] for name in results[0].counts},
+    )  # fmt: skip
+
+
+def _equal(one: EncoderResult, other: EncoderResult) -> bool:
+    return all(map(np.array_equal, one.states, other.states))
+
+
+def _expected_cycles(encoder: CompiledEncoder, sentences: Sentences) -> float:
+    """Return about how many cycles a run takes: all weights once, or all multiplications."""
+    config, shape = encoder.plan.config, encoder.plan.shape
+    loaded = shape.layers * encoder.layout.layer_bytes / config.bus.data_bytes
+    macs = sum(shape.macs(len(sentence)) for sentence in sentences)
+    return max(loaded, macs / (config.array.rows * config.array.columns))
