@@ -1,5 +1,7 @@
 """The loops of DRAIN where there is a row unit, against the functional machine's turns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
@@ -133,6 +135,7 @@ CORNERS = {
         ErrorCode.ADDRESS_RANGE),
     "a stride beyond with the largest head": (
         VALUES | {"tiles": 16, "token_stride": 10}, ErrorCode.ADDRESS_RANGE),
+    "a stride far beyond": (VALUES | {"token_stride": 512}, ErrorCode.ADDRESS_RANGE),
     "a larger head": (KEYS | {"tiles": 17}, ErrorCode.ADDRESS_RANGE),
     "the last wide word": (WIDE | {"destination": 403}, None),
     "a wide word beyond": (WIDE | {"destination": 404}, ErrorCode.ADDRESS_RANGE),
@@ -185,17 +188,34 @@ def test_rate(config, fields):
     assert np.all(gaps[border] == max(first, 3 + (fields["kind"] in OPERANDS)))
 
 
+@pytest.mark.parametrize("p_ready, flight", [(1, 50), (0.02, 20)])
 @pytest.mark.parametrize("before, fields, waits", [
     (WIDE, WIDE, False), (WIDE, WIDE | {"accumulate": 1}, True), (KEYS, DRAIN, True),
     (VALUES, KEYS, True), (DRAIN, VALUES, False),
 ])  # fmt: skip
-def test_written(before, fields, waits):
-    """What reads late enough begins at once; anything else when all is written."""
-    log = run_loop(SHAPES[1], [before, fields, DRAIN], flight=(50, 51))
+def test_written(before, fields, waits, p_ready, flight):
+    """What reads what DRAIN writes begins when all is written, anything else at once."""
+    log = run_loop(
+        SHAPES[1], [before, fields, DRAIN], p_ready=p_ready, flight=(flight, flight + 1)
+    )
     check(SHAPES[1], machine(SHAPES[1], before, fields, DRAIN), log)
     turns = range(before["groups"] * before["tokens"])
     count = sum(len(list(turn_beats(SHAPES[1], before, turn))) for turn in turns)
-    assert (log.cycles[count] - log.cycles[count - 1] > 50) == waits
+    gap = log.cycles[count] - log.cycles[count - 1]
+    assert gap > flight if waits else p_ready < 1 or gap < 6
+
+
+def test_maximum_of_all_that_wide_memory_holds():
+    config = dataclasses.replace(
+        SHAPES[1], memory=dataclasses.replace(SHAPES[1].memory, wide_words=128)
+    )
+    fields = WIDE | {
+        "tiles_last": 64, "columns_last": 8, "tokens": 1, "destination": 0, "factor": 1,
+        "entries": 0,
+    }  # fmt: skip
+    log = run_loop(config, [fields])
+    check(config, machine(config, fields), log)
+    assert len(log.beats) == 128
 
 
 @pytest.mark.parametrize("waits", [False, True])
