@@ -13,6 +13,7 @@ from ..image import ImageError
 from ..models.errors import CheckpointError, FetchError, TextError
 from .bench import bench
 from .console import Missing, say
+from .eval import evaluate
 from .generate import generate
 from .presets import presets
 from .report import report
@@ -62,6 +63,7 @@ app.command()(generate)
 app.add_typer(bench, name="bench")
 app.command()(report)
 app.add_typer(run, name="run")
+app.add_typer(evaluate, name="eval")
 
 
 def main() -> None:

