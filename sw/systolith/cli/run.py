@@ -147,7 +147,7 @@ def minilm(
 
 
 def _with_rows(config: Config) -> Config:
-    """Give a configuration the row unit, which only the functional machine has, if it can have it."""
+    """Give a configuration the row unit, if it can have it."""
     small = config.short_pipelines or config.sequencer.instructions_stand
     return config if config.vector.rows or small else config.replace({"vector.rows": ROWS})
 
