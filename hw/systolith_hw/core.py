@@ -14,8 +14,8 @@ from .dma.load import LoadUnit
 from .dma.store import StoreUnit
 from .interfaces import Fault, ReadPort, WritePort, scale_write
 from .isa import ErrorCode, Unit
+from .limits import queues
 from .memory.wide import WideMemory
-from .sequencer.issue import QUEUES
 from .sequencer.queue import InstructionQueue
 from .sequencer.semaphores import SemaphoreFile
 from .sequencer.sequencer import Sequencer
@@ -37,7 +37,9 @@ class Core(wiring.Component):
                      │  ├─────► queue ──► vector      │
         semaphores ──┤  ├─────► queue ──► load ───────┼──► wide memory
                      │  └─────► queue ──► store       │
-                     └── length, position             └──► activation words ──► array
+                     └── length, position             └──► activation words, operands ──► array
+
+    With ``vector.rows`` there is a queue of ``vector.row``, too, which is the unit ROW.
 
     Golden: :class:`systolith_sim.machine.Machine`.
 
@@ -121,8 +123,11 @@ class Core(wiring.Component):
         config, target = self.config, self.target
         stands = config.sequencer.instructions_stand
         sequencer = Sequencer(config)
-        semaphores: Any = SerialSemaphores(config) if stands else SemaphoreFile(config)
-        array, vector = MatrixEngine(config, target), VectorUnit(config, target)
+        semaphores: Any = (
+            SerialSemaphores(config) if stands else SemaphoreFile(config, len(queues(config)))
+        )
+        array = MatrixEngine(config, target)
+        vector: Any = VectorUnit(config, target)
         load, store, wide = LoadUnit(config), StoreUnit(config), WideMemory(config)
         for name, part in {
             "sequencer": sequencer, "semaphores": semaphores, "array": array, "vector": vector,
@@ -139,15 +144,21 @@ class Core(wiring.Component):
         connect(m, load.wide, wide.load)
         self._connect_scale(m, load, vector)
         connect(m, store.wide, wide.read)
+        if config.vector.rows:
+            connect(m, vector.lanes, array.lane_writes)
+            connect(m, vector.wide_read, wide.first)
+            m.d.comb += vector.arrived.eq(array.arrived)
 
         connect(m, flipped(self.settings), sequencer.settings)
         connect(m, sequencer.bus, flipped(self.fetch))
         connect(m, load.bus, flipped(self.load))
         connect(m, store.bus, flipped(self.store))
 
-        units = {
+        units: dict[Unit, Any] = {
             Unit.ARRAY: array, Unit.VECTOR: vector, Unit.LOAD: load, Unit.STORE: store
         }  # fmt: skip
+        if config.vector.rows:
+            units[Unit.ROW] = vector.row
         if not stands:
             connect(m, sequencer.credit, semaphores.credit)
         units_idle = Signal()  # told from all over the core, so it has a cycle to itself
@@ -181,8 +192,8 @@ class Core(wiring.Component):
         return between.o.valid
 
     def _connect_scale(self, m: Module, load: LoadUnit, vector: VectorUnit) -> None:
-        """Connect LOAD with scale memory, by way of a register."""
-        if self.config.short_pipelines:
+        """Connect LOAD with scale memory, by way of a register, which may be in there."""
+        if self.config.short_pipelines or self.config.vector.rows:
             connect(m, load.scale, vector.scale_writes)
             return
         valid = Signal()
@@ -196,10 +207,10 @@ class Core(wiring.Component):
     def _connect_post(self, m: Module, unit: Unit, post, port) -> Value:
         """Give a semaphore; return "there is one on its way".
 
-        Words of the vector unit have a register on their way into the array and into wide memory,
-        and LOAD's one into scale memory. So has what tells of them.
+        Words of the vector unit, also ROW's, have a register on their way into the array and into
+        wide memory, and LOAD's one into scale memory. So has what tells of them.
         """
-        if unit not in (Unit.VECTOR, Unit.LOAD) or self.config.short_pipelines:
+        if unit in (Unit.ARRAY, Unit.STORE) or self.config.short_pipelines:
             connect(m, post, port)
             return Const(0)
         given = Signal.like(Cat(post.valid, post.id), name="given")
@@ -215,7 +226,7 @@ class Core(wiring.Component):
         refused: dict[Unit, Value] = {}
         for index, (unit, part) in enumerate(units.items()):
             name = unit.name.lower()
-            queue = queue_of(self.config, QUEUES[unit])
+            queue = queue_of(self.config, *queues(self.config)[unit])
             self._add(m, f"{name}_queue", queue)
             connect(m, getattr(sequencer, name), queue.i)
             connect(m, queue.o, part.instruction)
@@ -256,7 +267,8 @@ class Core(wiring.Component):
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():
             for name in part.events.shape().members:
                 field = "fetch_beats" if name == "fetch_beats" else f"{unit.name.lower()}_{name}"
-                m.d.comb += self.events[field].eq(part.events[name])
+                if field in self.events.shape().members:
+                    m.d.comb += self.events[field].eq(part.events[name])
         m.d.comb += [
             self.events.saturations.eq(vector.saturations),
             self.events.flushes.eq(vector.flushes),

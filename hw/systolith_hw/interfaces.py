@@ -44,14 +44,16 @@ SLOT_ORDER = (*range(2, SLOTS), 0, 1)
 """The order in which slots are issued where instructions stand."""
 
 
-def descriptor(opcode: Opcode) -> data.FlexibleLayout:
-    """Return the 256-bit layout of an instruction, as units receive it.
+def descriptor(*opcodes: Opcode) -> data.FlexibleLayout:
+    """Return the 256-bit layout of an instruction, as units receive it: the fields of all that it
+    may be.
 
     Fields keep their names of :mod:`systolith_hw.isa`; ``pc`` (bits 47:32) is the instruction's
     index in the program, put there by the sequencer when it issues.
     """
     fields: dict[int | str, data.Field] = {
         item.name: data.Field(signed(item.width) if item.signed else item.width, item.offset)
+        for opcode in opcodes
         for item in INSTRUCTIONS[opcode].all_fields
         if not item.name.startswith("patch")
     }
@@ -151,12 +153,12 @@ class Fault(wiring.Signature):
         super().__init__({"valid": Out(1), "code": Out(8), "pc": Out(PC_BITS)})
 
 
-def unit_ports(opcode: Opcode) -> dict[str, wiring.Member]:
-    """Return the ports that every unit has, for the unit that executes ``opcode``.
+def unit_ports(*opcodes: Opcode) -> dict[str, wiring.Member]:
+    """Return the ports that every unit has, for the unit that executes ``opcodes``.
 
     Members
     -------
-    instruction : In(stream of descriptor(opcode))
+    instruction : In(stream of descriptor(*opcodes))
         What to do; taken when the unit begins with it.
     wait : Out(SemaphoreWait), post_inner, post_outer : Out(SemaphorePost)
         Semaphores to take and to give.
@@ -168,7 +170,7 @@ def unit_ports(opcode: Opcode) -> dict[str, wiring.Member]:
         Nothing is under way.
     """
     return {
-        "instruction": In(stream.Signature(descriptor(opcode))),
+        "instruction": In(stream.Signature(descriptor(*opcodes))),
         "wait": Out(SemaphoreWait()),
         "post_inner": Out(SemaphorePost()),
         "post_outer": Out(SemaphorePost()),

@@ -7,9 +7,9 @@ unit, before that begins with it. Other cores keep all bits, and units refuse wh
 """
 
 from .config import Config
-from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Opcode
+from .isa import INSTRUCTIONS, SLOT_BITS, SLOTS, Opcode, Unit
 
-__all__ = ["field_bits", "opcodes", "slot_limits", "steps_limit"]
+__all__ = ["field_bits", "opcodes", "queues", "slot_limits", "steps_limit"]
 
 COUNTS = ("rows", "beats", "elements", "tokens")
 
@@ -26,6 +26,16 @@ def opcodes(config: Config) -> frozenset[Opcode]:
     if config.sequencer.instructions_stand:  # nor has such a core MINIMUM
         absent |= {Opcode.READ, Opcode.CREDIT}
     return frozenset(Opcode) - absent
+
+
+def queues(config: Config) -> dict[Unit, tuple[Opcode, ...]]:
+    """Return the units that have queues, and the instructions that wait in each."""
+    known = opcodes(config)
+    found: dict[Unit, tuple[Opcode, ...]] = {}
+    for opcode, item in INSTRUCTIONS.items():
+        if item.unit != Unit.SEQUENCER and opcode in known:
+            found[item.unit] = (*found.get(item.unit, ()), opcode)
+    return dict(sorted(found.items()))
 
 
 def steps_limit(config: Config) -> int:

@@ -6,36 +6,42 @@ from collections import deque
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-from systolith_hw.config import BusConfig, Config, MemoryConfig, SequencerConfig
+from systolith_hw.config import BusConfig, Config, MemoryConfig, SequencerConfig, VectorConfig
 from systolith_hw.interfaces import SLOT_ORDER
 from systolith_hw.isa import Opcode, encode
-from systolith_hw.limits import slot_limits
-from systolith_hw.sequencer.issue import QUEUES
+from systolith_hw.limits import queues, slot_limits
 from systolith_hw.sequencer.program_memory import read_bits
 from systolith_hw.sequencer.sequencer import Sequencer
 
-ISSUED = tuple(QUEUES.values())
 WORDS = 0x8000
 """Where the words are that random programs read, :data:`WORD_COUNT` of them."""
 
 WORD_COUNT = 40
 
-NAMES = {opcode: unit.name.lower() for unit, opcode in QUEUES.items()}
+
+def issued(config: Config) -> dict[int, str]:
+    """Return the name of the queue of every instruction that has one."""
+    return {
+        opcode: unit.name.lower() for unit, opcodes in queues(config).items() for opcode in opcodes
+    }
 
 
-def small_config(*, data_bytes=8, burst_beats=16, window=16, loop_depth=4, **sequencer) -> Config:
+def small_config(
+    *, data_bytes=8, burst_beats=16, window=16, loop_depth=4, rows=0, **sequencer
+) -> Config:
     """Return a config for the sequencer alone; the rest is the default."""
     return Config(
+        vector=VectorConfig(rows=rows),
         memory=MemoryConfig(program_instructions=window),
         bus=BusConfig(data_bytes=data_bytes, burst_beats=burst_beats),
         sequencer=SequencerConfig(loop_depth=loop_depth, **sequencer),
     )
 
 
-def unit_instruction(rng: random.Random, *, patches: int = 0) -> bytes:
+def unit_instruction(rng: random.Random, config: Config, *, patches: int = 0) -> bytes:
     """Return an instruction for a queue, random in all its slots."""
     raw = bytearray(rng.randbytes(32))
-    raw[0] = rng.choice(ISSUED)
+    raw[0] = rng.choice([*issued(config)])
     raw[4:8] = bytes(4)
     for index in rng.sample(range(4), patches):
         raw[4 + index] = rng.randrange(4, 16) | rng.randrange(16) << 4
@@ -91,7 +97,7 @@ def random_program(
                 # Registers 1 and 2 count trips, so they stay small.
                 body.append(target if target[8] not in (1, 2) else encode(Opcode.BARRIER))
             else:
-                body.append(unit_instruction(rng, patches=rng.choice([0, 0, 1, 2, 4])))
+                body.append(unit_instruction(rng, config, patches=rng.choice([0, 0, 1, 2, 4])))
         return body
 
     return b"".join([*block(size, 0), encode(Opcode.END)])
@@ -218,7 +224,10 @@ class Bench:
 
     async def queues(self, ctx):
         """Take words, and check that an offer holds until it is taken."""
-        streams = {opcode: getattr(self.dut, name) for opcode, name in NAMES.items()}
+        streams = {
+            opcodes: getattr(self.dut, unit.name.lower())
+            for unit, opcodes in queues(self.config).items()
+        }
         bits = read_bits(self.config)
         words: list[int] = []
         offer = None
@@ -238,25 +247,25 @@ class Bench:
             for name, event in zip(self.counts, values, strict=False):
                 self.counts[name] += event
             offers = [
-                (opcode, *state[3 * index : 3 * index + 3])
-                for index, opcode in enumerate(streams)
+                (opcodes, *state[3 * index : 3 * index + 3])
+                for index, opcodes in enumerate(streams)
                 if state[3 * index]
             ]
             assert len(offers) <= 1
             if offer is not None and not halt:
                 assert offers and (offers[0][0], offers[0][3]) == offer, "an offer was taken back"
             offer = None
-            for opcode, _valid, ready, payload in offers:
+            for opcodes, _valid, ready, payload in offers:
                 if not words and (not self.cycles or len(self.cycles) == len(self.issued)):
                     self.cycles.append(self.cycle - 1)
                 if not ready:
-                    offer = opcode, payload
+                    offer = opcodes, payload
                     continue
                 words.append(payload & (1 << bits) - 1)
                 if self.config.sequencer.instructions_stand:
-                    self.check_slot(Opcode(opcode), words, payload >> bits)
+                    self.check_slot(opcodes[0], words, payload >> bits)
                 else:
-                    assert words[0] & 0xFF == opcode, "words of an instruction in another queue"
+                    assert words[0] & 0xFF in opcodes, "words of an instruction in another queue"
                 self.units_busy = self.rng.randrange(1, 12)
                 if len(words) == 256 // bits:
                     if self.config.sequencer.instructions_stand:

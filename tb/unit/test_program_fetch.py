@@ -6,6 +6,7 @@ import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
+from systolith_hw.config import Config
 from systolith_hw.isa import Opcode, encode
 from systolith_hw.presets import PRESETS
 from systolith_hw.sequencer.fetch import FetchShape, ProgramFetch
@@ -78,7 +79,7 @@ class Bench:
 
 def instructions(count, seed=0):
     rng = random.Random(seed)
-    return [unit_instruction(rng, patches=2) for _ in range(count)]
+    return [unit_instruction(rng, Config(), patches=2) for _ in range(count)]
 
 
 @pytest.mark.parametrize("pace, delay", [(1.0, 0), (0.4, 7)])

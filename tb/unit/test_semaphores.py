@@ -10,19 +10,19 @@ from systolith_hw.config import Config, SequencerConfig
 from systolith_hw.presets import PRESETS
 from systolith_hw.sequencer.semaphores import SemaphoreFile
 
-WAITERS, POSTERS = 4, 8
+UNITS = pytest.mark.parametrize("units", [4, 5])
 
 
 class Bench:
     """Drives a file for one cycle after another; a script is a testbench with ``step``."""
 
-    def __init__(self, semaphores=8, bits=8):
+    def __init__(self, semaphores=8, bits=8, units=4):
         self.config = Config(
             sequencer=SequencerConfig(semaphores=semaphores, semaphore_bits=bits)
         )
-        self.dut = SemaphoreFile(self.config)
-        self.waits = [getattr(self.dut, f"wait_{index}") for index in range(WAITERS)]
-        self.posts = [getattr(self.dut, f"post_{index}") for index in range(POSTERS)]
+        self.dut = SemaphoreFile(self.config, units)
+        self.waits = [getattr(self.dut, f"wait_{index}") for index in range(units)]
+        self.posts = [getattr(self.dut, f"post_{index}") for index in range(2 * units)]
 
     async def step(self, ctx, waits=(), posts=(), clear=0, credit=None):
         """Present waits and posts, {port: semaphore}, for a cycle; return the granted ports.
@@ -58,31 +58,33 @@ class Bench:
         sim.run()
 
 
+@UNITS
 @pytest.mark.parametrize("semaphores, bits", [(1, 8), (5, 8), (8, 6), (16, 10)])
 @pytest.mark.parametrize("rate", [0.1, 0.9])
-def test_never_gives_more_than_there_is(semaphores, bits, rate):
-    """Grants are those of a counter whose posts count two cycles later, one in a cycle."""
+def test_never_gives_more_than_there_is(semaphores, bits, rate, units):
+    """Grants are those of a counter whose posts count some cycles later, one in a cycle."""
     rng = random.Random(semaphores)
-    bench = Bench(semaphores, bits)
+    bench = Bench(semaphores, bits, units)
+    waiters, posters, latency = units, 2 * units, bench.dut.latency
 
     async def script(ctx):
         counts = [0] * semaphores
-        late: list[list[int]] = [[], []]
+        late: list[list[int]] = [[] for _ in range(latency)]
         wanted: dict[int, int] = {}
-        again = [0] * WAITERS  # when each may ask again
+        again = [0] * waiters  # when each may ask again
         total = 0
         for cycle in range(300):
             for semaphore in late.pop(0):
                 counts[semaphore] += 1
             # As in a program, one unit waits for a semaphore.
-            for port in range(min(WAITERS, semaphores)):
-                mine = range(port, semaphores, WAITERS)
+            for port in range(min(waiters, semaphores)):
+                mine = range(port, semaphores, waiters)
                 if port not in wanted and cycle >= again[port] and rng.random() < 0.8:
                     wanted[port] = rng.choice(mine)
-            limit = (1 << bits) - 1 - POSTERS * 2
+            limit = (1 << bits) - 1 - posters * (latency + 1)
             posts = {
                 port: semaphore
-                for port in range(POSTERS)
+                for port in range(posters)
                 if rng.random() < rate
                 and counts[semaphore := rng.choice([0, rng.randrange(semaphores)])] < limit
             }
@@ -90,7 +92,7 @@ def test_never_gives_more_than_there_is(semaphores, bits, rate):
             if credit is not None and counts[credit] >= limit:
                 credit = None
             granted = await bench.step(ctx, wanted, posts, credit=credit)
-            assert bench.taken == (credit is not None and POSTERS - 1 not in posts)
+            assert bench.taken == (credit is not None and posters - 1 not in posts)
             late.append([*posts.values(), *([credit or 0] if bench.taken else [])])
             ready = [port for port, item in wanted.items() if counts[item]]
             assert granted == ({min(ready)} if ready else set())
@@ -104,12 +106,14 @@ def test_never_gives_more_than_there_is(semaphores, bits, rate):
     bench.run(script)
 
 
-def test_latency_of_a_post():
-    bench = Bench()
+@UNITS
+def test_latency_of_a_post(units):
+    bench = Bench(units=units)
 
     async def script(ctx):
         assert await bench.step(ctx, {1: 3}, {5: 3}) == set()
-        assert await bench.step(ctx, {1: 3}) == set()
+        for _ in range(bench.dut.latency - 1):
+            assert await bench.step(ctx, {1: 3}) == set()
         assert await bench.step(ctx, {1: 3}) == {1}
         for _ in range(4):
             await bench.step(ctx)
@@ -119,18 +123,20 @@ def test_latency_of_a_post():
     bench.run(script)
 
 
-def test_all_posts_of_one_cycle_count():
-    bench = Bench()
+@UNITS
+def test_all_posts_of_one_cycle_count(units):
+    bench = Bench(units=units)
 
     async def script(ctx):
-        await bench.step(ctx, {}, dict.fromkeys(range(POSTERS), 6))
-        await bench.step(ctx)
+        await bench.step(ctx, {}, dict.fromkeys(range(2 * units), 6))
+        for _ in range(bench.dut.latency - 1):
+            await bench.step(ctx)
         granted = []
-        for _ in range(10):
+        for _ in range(12):
             granted.append(bool(await bench.step(ctx, {2: 6})))
             await bench.step(ctx)
             await bench.step(ctx)
-        assert granted == [True] * POSTERS + [False] * 2
+        assert granted == [True] * 2 * units + [False] * (12 - 2 * units)
 
     bench.run(script)
 
@@ -152,6 +158,7 @@ def test_clear():
     bench.run(script)
 
 
+@UNITS
 @pytest.mark.parametrize("semaphores, wait, post, unit", [
     (8, {2: 8}, {}, 2),
     (5, {0: 5}, {}, 0),
@@ -159,8 +166,8 @@ def test_clear():
     (1, {}, {7: 1}, 3),
     (1, {3: 15}, {}, 3),
 ])  # fmt: skip
-def test_unknown_semaphore(semaphores, wait, post, unit):
-    bench = Bench(semaphores)
+def test_unknown_semaphore(semaphores, wait, post, unit, units):
+    bench = Bench(semaphores, units=units)
 
     async def script(ctx):
         await bench.step(ctx, wait, post)
@@ -171,9 +178,10 @@ def test_unknown_semaphore(semaphores, wait, post, unit):
     bench.run(script)
 
 
+@UNITS
 @pytest.mark.parametrize("bits", [2, 4])
-def test_count_beyond_its_range(bits):
-    bench = Bench(bits=bits)
+def test_count_beyond_its_range(bits, units):
+    bench = Bench(bits=bits, units=units)
 
     async def script(ctx):
         for _ in range((1 << bits) - 1):

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..control.settings import Settings
 from ..interfaces import PC_BITS, SEMAPHORE_ID_BITS
-from ..isa import INSTRUCTIONS, WORD_BITS, WORDS, ErrorCode, Opcode, Unit
+from ..isa import WORD_BITS, WORDS, ErrorCode, Opcode
+from ..limits import queues
 from .calc import add_calc_states
 from .datapath import Operand, Source
 from .fetch import FetchShape
@@ -18,15 +19,7 @@ from .micro import Count, Micro
 from .outside import add_credit_states, add_read_states
 from .states import States
 
-__all__ = ["QUEUES", "Issue"]
-
-QUEUES = {
-    Unit.ARRAY: Opcode.MATMUL,
-    Unit.VECTOR: Opcode.DRAIN,
-    Unit.LOAD: Opcode.LOAD,
-    Unit.STORE: Opcode.STORE,
-}
-"""The units that have queues, and the one instruction of each."""
+__all__ = ["Issue"]
 
 QUIET_CYCLES = 4
 """Cycles in a row in which all units must be idle at END and BARRIER: an instruction may be in
@@ -71,8 +64,8 @@ class Issue(wiring.Component):
         The program memory.
     units_idle : In(1)
         All queues are empty and all units idle.
-    array, vector, load, store : Out(stream of 64 bits)
-        Instructions, four words each.
+    array, vector, load, store, row : Out(stream of 64 bits)
+        Instructions, four words each; one for each of :func:`~systolith_hw.limits.queues`.
     credit : Out(stream of a semaphore's number)
         Counts that CREDIT gives.
     word_read : Out(1), word_address : Out
@@ -105,6 +98,7 @@ class Issue(wiring.Component):
     vector: Any
     load: Any
     store: Any
+    row: Any
     credit: Any
     word_read: Signal
     word_address: Signal
@@ -122,6 +116,7 @@ class Issue(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.shape = FetchShape(config)
+        self.queues = queues(config)
         super().__init__({
             "start": In(1),
             "settings": In(Settings()),
@@ -133,7 +128,7 @@ class Issue(wiring.Component):
             "read_address": Out(range(config.memory.program_instructions * WORDS)),
             "read_data": In(WORD_BITS),
             "units_idle": In(1),
-            **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in QUEUES},
+            **{unit.name.lower(): Out(stream.Signature(WORD_BITS)) for unit in self.queues},
             "credit": Out(stream.Signature(SEMAPHORE_ID_BITS)),
             "word_read": Out(1),
             "word_address": Out(config.bus.address_bits),
@@ -155,7 +150,7 @@ class Issue(wiring.Component):
         micro = Micro(m, states, self.config)
         datapath, picker, reader = micro.datapath, micro.picker, micro.reader
 
-        unit = Signal(len(QUEUES))  # the queue of the instruction under work; 0 if it has none
+        unit = Signal(len(self.queues))  # the queue of the instruction under work; 0 if it has none
         final = Signal()  # the instruction under work is the last of a loop's body
         hold = Signal()  # the body of the outermost loop begins
         word = Signal(WORD_BITS, reset_less=True)  # block RAM is slow: no logic behind it
@@ -317,9 +312,8 @@ class Issue(wiring.Component):
                     micro.states.go("LOOP_START")
                     with m.If(micro.level == self.config.sequencer.loop_depth):
                         micro.fail(ErrorCode.LOOP)
-                for position, opcode in enumerate(QUEUES.values()):
-                    assert INSTRUCTIONS[opcode].unit in QUEUES
-                    with m.Case(opcode):
+                for position, opcodes in enumerate(self.queues.values()):
+                    with m.Case(*opcodes):
                         m.d.sync += unit.eq(1 << position)
                         micro.states.go("WORDS")
                 with m.Default():
@@ -331,7 +325,7 @@ class Issue(wiring.Component):
 
     def _add_word_state(self, m: Module, micro: Micro, unit: Signal) -> None:
         """Hand the words of an instruction to a queue."""
-        streams = [getattr(self, queue.name.lower()) for queue in QUEUES]
+        streams = [getattr(self, queue.name.lower()) for queue in self.queues]
         offer = Signal()
         accept = Signal()
         m.d.comb += accept.eq((Cat(queue.ready for queue in streams) & unit).any())

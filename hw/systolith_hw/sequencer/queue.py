@@ -34,8 +34,8 @@ class InstructionQueue(wiring.Component):
     ----------
     config : Config
         Uses ``sequencer.queue_depth``, at least 2.
-    opcode : Opcode
-        The unit's instruction.
+    *opcodes : Opcode
+        The unit's instructions.
 
     Members
     -------
@@ -51,12 +51,11 @@ class InstructionQueue(wiring.Component):
     o: Any
     empty: Signal
 
-    def __init__(self, config: Config, opcode: Opcode) -> None:
+    def __init__(self, config: Config, *opcodes: Opcode) -> None:
         self.config = config
-        self.opcode = opcode
         super().__init__({
             "i": In(stream.Signature(WORD_BITS)),
-            "o": Out(stream.Signature(descriptor(opcode))),
+            "o": Out(stream.Signature(descriptor(*opcodes))),
             "empty": Out(1),
         })
 

@@ -24,7 +24,8 @@ class SemaphoreFile(wiring.Component):
     port, when that posts nothing.
 
     =========== ==========================================================
-    Latency     2 cycles from a post to the ``ready`` of whoever waits
+    Latency     2 cycles (:attr:`latency`) from a post to the ``ready`` of
+                whoever waits, 3 if there are more than 4 units
     Throughput  1 count per cycle, and 1 in 3 cycles for each waiter
     Errors      ``misuse``, until ``clear``: a semaphore that does not exist,
                 a count beyond its range, a count given to two waiters
@@ -70,6 +71,11 @@ class SemaphoreFile(wiring.Component):
             "misuse": Out(1),
             "misuse_unit": Out(range(units + 1)),
         })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a post to the ``ready`` of whoever waits."""
+        return 2 if self.units <= 4 else 3
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -125,10 +131,14 @@ class SemaphoreFile(wiring.Component):
         """Add the counter of one semaphore; return its negative, whose sign tells most."""
         due = Signal(signed(self.config.sequencer.semaphore_bits + 1), name="due")
         change = Signal(range(-len(hits), 2), name="change")
-        # What is taken is a carry between the posts: one small adder in place of two.
-        first, rest = _minus_population(hits[:4]), _minus_population(hits[4:])
-        m.d.comb += change.eq((Cat(1, first).as_signed() + Cat(taken, rest).as_signed()) >> 1)
-        m.d.sync += due.eq(due + change)
+        first, *others = (_minus_population(hits[bit : bit + 4]) for bit in range(0, len(hits), 4))
+        # What is taken is a carry between two numbers: one small adder in place of two.
+        if len(others) == 1:
+            m.d.comb += change.eq(_carry_sum(first, others[0], taken))
+            m.d.sync += due.eq(due + change)
+        else:
+            # Three numbers and the count would be too much for a cycle.
+            m.d.sync += [change.eq(sum(others, first)), due.eq(_carry_sum(due, change, taken))]
         with m.If(self.clear):
             m.d.sync += due.eq(0)
         return due
@@ -138,8 +148,11 @@ class SemaphoreFile(wiring.Component):
         number = self.config.sequencer.semaphores
         wrong = Signal(self.units + 1)
         posting = Signal(self.units + 1)
-        posted = Signal(self.units + 1)  # when its overflow shows
-        m.d.sync += posted.eq(posting)
+        posted: Value = posting  # when its overflow shows
+        for _ in range(self.latency - 1):
+            later = Signal.like(posting, name="posted")
+            m.d.sync += later.eq(posted)
+            posted = later
         for unit, wait in enumerate(waits):
             own = posts[2 * unit : 2 * unit + 2]
             unknown = Cat(port.valid & (port.id >= number) for port in (wait, *own))
@@ -161,9 +174,14 @@ class SemaphoreFile(wiring.Component):
             m.d.sync += self.misuse.eq(0)
 
 
+def _carry_sum(first: Value, second: Value, carry: Value) -> Value:
+    """Return the sum of two signed numbers and a bit."""
+    return (Cat(1, first).as_signed() + Cat(carry, second).as_signed()) >> 1
+
+
 def _minus_population(bits: Value) -> Value:
     """Return minus how many of four bits are one, each bit of it from a table of four inputs."""
-    a, b, c, d = bits
+    a, b, c, d = Cat(bits, Const(0, 4))[:4]
     odd = bits.xor()
     twos = ((a ^ b) & (c ^ d)) ^ (a & b) ^ (c & d)
     return Cat(odd, twos ^ odd, bits.any()).as_signed()

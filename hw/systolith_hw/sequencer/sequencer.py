@@ -10,8 +10,9 @@ from ..config import Config
 from ..control.settings import Settings
 from ..interfaces import PC_BITS, SEMAPHORE_ID_BITS, Fault, ReadPort, issue_word
 from ..isa import Unit
+from ..limits import queues
 from .fetch import ProgramFetch
-from .issue import QUEUES, Issue
+from .issue import Issue
 from .program_memory import ProgramMemory
 from .serial.issue import SerialIssue
 from .word_reader import WordReader
@@ -63,8 +64,8 @@ class Sequencer(wiring.Component):
         Stop at once. The program is lost.
     units_idle : In(1)
         All queues are empty and all units idle.
-    array, vector, load, store : Out(stream of issue_word)
-        Instructions for the queues.
+    array, vector, load, store, row : Out(stream of issue_word)
+        Instructions for the queues, one for each of :func:`~systolith_hw.limits.queues`.
     credit : Out(stream of a semaphore's number)
         Counts that CREDIT gives.
     done : Out(1)
@@ -95,6 +96,7 @@ class Sequencer(wiring.Component):
     vector: Any
     load: Any
     store: Any
+    row: Any
     credit: Any
     done: Signal
     busy: Signal
@@ -106,6 +108,7 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.queues = queues(config)
         super().__init__({
             "bus": Out(ReadPort(config)),
             "settings": In(Settings()),
@@ -113,7 +116,10 @@ class Sequencer(wiring.Component):
             "start": In(1),
             "halt": In(1),
             "units_idle": In(1),
-            **{unit.name.lower(): Out(stream.Signature(issue_word(config))) for unit in QUEUES},
+            **{
+                unit.name.lower(): Out(stream.Signature(issue_word(config)))
+                for unit in self.queues
+            },
             "credit": Out(stream.Signature(SEMAPHORE_ID_BITS)),
             "done": Out(1),
             "busy": Out(1),
@@ -147,7 +153,7 @@ class Sequencer(wiring.Component):
 
         connect(m, flipped(self.settings), issue.settings)
         connect(m, flipped(self.settings), fetch.settings)
-        for unit in QUEUES:
+        for unit in self.queues:
             name = unit.name.lower()
             connect(m, getattr(issue, name), flipped(getattr(self, name)))
         m.d.comb += [

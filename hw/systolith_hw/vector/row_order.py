@@ -18,8 +18,7 @@ __all__ = ["objection", "row_descriptor", "row_order", "row_order_of"]
 
 def row_descriptor() -> data.FlexibleLayout:
     """Return the layout of an instruction that is NORM or SOFTMAX: the fields of both."""
-    norm, softmax = descriptor(Opcode.NORM), descriptor(Opcode.SOFTMAX)
-    return data.FlexibleLayout(norm.size, {**dict(iter(norm)), **dict(iter(softmax))})
+    return descriptor(Opcode.NORM, Opcode.SOFTMAX)
 
 
 def row_order(config: Config) -> data.StructLayout:

@@ -8,8 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...config import Config
 from ...isa import SLOT_BITS, SLOTS
-from ...limits import slot_limits
-from ..issue import QUEUES
+from ...limits import queues, slot_limits
 from .microcode import LAYOUT, Mode, Scalar
 
 __all__ = ["SerialRegisters"]
@@ -112,7 +111,7 @@ class SerialRegisters(wiring.Component):
         """Return what stands in the memory from the beginning; it is never written."""
         words = [0] * (1 << ADDRESS_BITS)
         words[1 << 5 | Scalar.LONGEST_BODY] = self.config.memory.program_instructions - 1
-        for unit, opcode in QUEUES.items():
+        for unit, (opcode,) in queues(self.config).items():
             first = 1 << 6 | unit % 4 << 4
             words[first : first + SLOTS] = slot_limits(self.config, opcode)
         return words
