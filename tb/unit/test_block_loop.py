@@ -185,7 +185,7 @@ def test_rate(config, fields):
     count = len(log.beats) // 4
     gaps, border = np.diff(log.cycles), np.arange(1, 4 * count) % count == 0
     assert np.all(gaps[~border] == 1)
-    assert np.all(gaps[border] == max(first, 3 + (fields["kind"] in OPERANDS)))
+    assert np.all(gaps[border] == max(first, 3 + 2 * (fields["kind"] in OPERANDS)))
 
 
 @pytest.mark.parametrize("p_ready, flight", [(1, 50), (0.02, 20)])

@@ -153,12 +153,13 @@ class BlockLoop(wiring.Component):
         self, m: Module, state: Value, order: Any, settled: Value, first: Signal
     ) -> None:
         """Tell when an instruction begins with its ``first`` token."""
-        wrote_operands = Signal()
+        wrote_operands, written = Signal(), Signal()
         # Memories are read early and written late.
         reads_written = order.add | wrote_operands
+        m.d.sync += written.eq(self.written & ~self.o.valid)  # no beat is made in the meantime
         m.d.comb += first.eq(
             (state == State.CHECK) & settled & ~objection(order).any()
-            & (~reads_written | (self.written & ~self.o.valid))
+            & (~reads_written | written)
         )  # fmt: skip
         with m.If(first):
             m.d.sync += wrote_operands.eq(order.to_keys | order.to_values)

@@ -92,25 +92,34 @@ class BlockSweep(wiring.Component):
             with m.If(self.end):
                 stride = Mux(order.to_values, order.token_stride, 1)
                 m.d.sync += [token.destination.eq(token.destination + stride), self.index.eq(0)]
-        left = self._elaborate_left(m)
+        left, last_tile = self._elaborate_left(m)
         self._elaborate_more(m, left)
-        self._elaborate_lanes(m, left)
+        self._elaborate_lanes(m, left, last_tile)
         self._elaborate_counted(m)
         return m
 
-    def _elaborate_left(self, m: Module) -> Signal:
-        """Return how many beats of the token come behind this one."""
+    def _elaborate_left(self, m: Module) -> tuple[Signal, Signal]:
+        """Count the beats that come behind this one; return that, and "this is the last tile"."""
         order: Any = self.order
         begun: Any = self.next
         bits = (self.config.beats_per_result - 1).bit_length()
         left = Signal(SLOT_BITS + bits, reset_less=True)
+        last_tile = Signal(reset_less=True)
         most_tiles = Mux(begun.last_group, order.most_tiles_last, order.most_tiles)
         most = Cat(C((1 << bits) - 1, bits), most_tiles)
         with m.If(self.begin):
-            m.d.sync += [left.eq(most), self.row_end.eq(most == 0)]
+            m.d.sync += [
+                left.eq(most),
+                self.row_end.eq(most == 0),
+                last_tile.eq(most_tiles == 0),
+            ]
         with m.Elif(self.advance):
-            m.d.sync += [left.eq(left - 1), self.row_end.eq(left == 1)]
-        return left
+            m.d.sync += [
+                left.eq(left - 1),
+                self.row_end.eq(left == 1),
+                last_tile.eq(left <= self.config.beats_per_result),
+            ]
+        return left, last_tile
 
     def _elaborate_more(self, m: Module, left: Signal) -> None:
         """Tell how many beats of a block come behind its first."""
@@ -119,7 +128,7 @@ class BlockSweep(wiring.Component):
         long = left[most.bit_length() :].any() & ~(order.to_keys | order.to_values)
         m.d.comb += self.more.eq(Mux(order.to_wide, 0, Mux(long, most, left)))
 
-    def _elaborate_lanes(self, m: Module, left: Signal) -> None:
+    def _elaborate_lanes(self, m: Module, left: Signal, last_tile: Signal) -> None:
         """Tell the lanes that exist: the very last tile has ``columns_last`` columns."""
         order: Any = self.order
         array, lanes = self.config.array, self.config.vector.lanes
@@ -128,7 +137,7 @@ class BlockSweep(wiring.Component):
             for size in (self.config.beats_per_result, lanes, array.columns)
         )
         operands = order.to_keys | order.to_values
-        tail = self.token.last_group & ~operands & ~left[beat_bits:].any()
+        tail = self.token.last_group & ~operands & last_tile
         every = order.columns_last[column_bits:].any()
         whole_beats = order.columns_last[lane_bits:column_bits]
         select = ~left[:beat_bits]
@@ -144,10 +153,15 @@ class BlockSweep(wiring.Component):
         lane_bits = (self.config.vector.lanes - 1).bit_length()
         channels = Signal(len(begun.entry), reset_less=True)
         beats, rest = channels[lane_bits:], channels[:lane_bits]
+        every = Signal(reset_less=True)  # of this beat's lanes
         with m.If(self.begin):
             limited = order.limited & ~begun.entry[-1]
-            m.d.sync += channels.eq(Mux(limited, begun.entry, ~0))
+            m.d.sync += [
+                channels.eq(Mux(limited, begun.entry, ~0)),
+                every.eq(~limited | begun.entry[lane_bits:].any()),
+            ]
         with m.Elif(self.advance):
-            m.d.sync += [beats.eq(beats - beats.any()), rest.eq(Mux(beats.any(), rest, 0))]
-        limit = Mux(beats.any(), self.config.vector.lanes, rest)
+            m.d.sync += [beats.eq(beats - every), every.eq(beats[1:].any())]
+            m.d.sync += rest.eq(Mux(every, rest, 0))
+        limit = Mux(every, self.config.vector.lanes, rest)
         m.d.comb += self.counted.eq(Mux(self.lanes < limit, self.lanes, limit))
