@@ -348,6 +348,12 @@ class Config:
             f"vector.rows must be 0 with short_pipelines or a sequencer.queue_depth of 1, not "
             f"{self.vector.rows}",
         )
+        depth, columns = self.array.output_depth, self.array.columns
+        _require(
+            not self.vector.rows or depth * columns >= HEAD_CHANNELS,
+            f"array.output_depth must be at least {-(-HEAD_CHANNELS // columns)} with vector.rows, "
+            f"so that {HEAD_CHANNELS} sums that share an exponent are there at once, not {depth}",
+        )
 
     # -- shapes that join two parts --------------------------------------------------------
 

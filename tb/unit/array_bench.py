@@ -26,7 +26,8 @@ def small_config(
     return Config(
         array=ArrayConfig(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window,
-            max_k=max(max_k, rows), output_depth=output_depth or max(rows + 11, 14),
+            max_k=max(max_k, rows),
+            output_depth=output_depth or max(rows + 11, 14, 128 // columns * (vector_rows > 0)),
         ),
         vector=VectorConfig(lanes=lanes or min(rows, columns), rows=vector_rows),
         memory=MemoryConfig(

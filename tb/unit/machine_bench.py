@@ -59,6 +59,7 @@ def with_rows(config: Config) -> Config:
     """Return a config that has a row unit, and for that no small parts."""
     return config.replace({
         "vector.rows": 64, "short_pipelines": False,
+        "array.output_depth": max(config.array.output_depth, 128 // config.array.columns),
         "sequencer.queue_depth": max(2, config.sequencer.queue_depth),
     })  # fmt: skip
 

@@ -19,7 +19,7 @@ USED = ("scale", "wide", "address", "row", "record")
 def make(rows, columns, lanes, vector_rows=16):
     """Return a config whose memories are not powers of two."""
     return Config(
-        array=ArrayConfig(rows=rows, columns=columns, max_k=90, output_depth=max(rows + 11, 14)),
+        array=ArrayConfig(rows=rows, columns=columns, max_k=90, output_depth=128),
         vector=VectorConfig(lanes=lanes, rows=vector_rows),
         memory=MemoryConfig(activation_words=200, wide_words=413, scale_words=100),
     )

@@ -44,6 +44,10 @@ def test_illegal_combinations_are_named():
         BusConfig(burst_beats=256, data_bytes=32)
     with pytest.raises(ConfigError, match=r"vector.lanes .* 2, not 4"):
         Config(array=ArrayConfig(columns=2), vector=VectorConfig(lanes=4))
+    with pytest.raises(ConfigError, match=r"array.output_depth .* at least 32 with .* not 31$"):
+        Config(
+            array=ArrayConfig(columns=4, output_depth=31), vector=VectorConfig(lanes=2, rows=1)
+        )
 
 
 def test_smallest_and_largest_are_legal():
