@@ -184,6 +184,24 @@ def test_scores_must_fit_their_reference():
         run(machine, lambda p: p.softmax(**softmax))
 
 
+@pytest.mark.parametrize("change, legal", [
+    ({}, False), ({"source_stride": 3}, True), ({"back": 0}, True), ({"tokens": 1}, True),
+    ({"elements": 8}, True), ({"source_stride": 0}, False),
+])  # fmt: skip
+def test_norm_must_not_run_into_its_next_token(change, legal):
+    """Three words of four elements, and a stride of two, unless changed."""
+    fields = {
+        "elements": 9, "inverse": Factor(58254, 19), "epsilon": 1, "source": 10,
+        "source_stride": 2, "destination": 0, "token_stride": 2, "tokens": 2, "back": 1, **change,
+    }  # fmt: skip
+    machine = random_machine(ROWS["small"])
+    if legal:
+        run(machine, lambda p: p.norm(**fields))
+        return
+    with pytest.raises(ProgramError, match="3 wide words, written back, run into the next token"):
+        run(machine, lambda p: p.norm(**fields))
+
+
 # -- order ---------------------------------------------------------------------------------------
 
 CONFIG = ROWS["small"]

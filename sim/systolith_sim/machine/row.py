@@ -64,6 +64,18 @@ def _require_legal(run: Run, job: Job) -> None:
             bool(f["inverse"] >> SCALE_BITS - 1), line, ErrorCode.ILLEGAL_INSTRUCTION,
             f"bit {SCALE_BITS - 1} of inverse {f['inverse']:#x} must be set",
         )  # fmt: skip
+        _require_separate(run, job)
+
+
+def _require_separate(run: Run, job: Job) -> None:
+    """Refuse a NORM that would read what it wrote itself: it measures a token before the one in
+    front of it is written."""
+    f, words = job.fields, len(_count(run, job.fields["elements"]))
+    if f["back"] and f["tokens"] > 1 and f["source_stride"] < words:
+        raise ProgramError(
+            f"{job}: a token's {words} wide words, written back, run into the next token's, which "
+            f"begins {f['source_stride']} words further"
+        )
 
 
 def _normalise(run: Run, job: Job, token: int) -> None:
