@@ -6,6 +6,10 @@
 
 #include "Vcore.h"
 #include "host.h"
+#ifdef WATCH_ACTIVITY
+#include "Vcore___024root.h"
+#include "activity.h"
+#endif
 #if VM_TRACE
 #include <verilated_vcd_c.h>
 #endif
@@ -28,12 +32,16 @@ struct Device {
     void sample();
     void drive();
     void clock();
+    void watch();
     bool stopped() const { return bool(host.violation()); }
 
     VerilatedContext context;
     Host host;
     Vcore core;
     CoreOutputs outputs = {};
+#ifdef WATCH_ACTIVITY
+    std::unique_ptr<Activity> activity;
+#endif
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
@@ -98,8 +106,18 @@ void Device::drive() {
     core.s_axil_rready = inputs.axil_rready;
 }
 
+// Nothing, but in a library that was built for it: activity.py names the signals.
+void Device::watch() {
+#ifdef WATCH_ACTIVITY
+    const Vcore___024root& root = *core.rootp;
+    if (activity && root.systolith__DOT__control__DOT__lifecycle__DOT__running)
+        activity->cycle(root.systolith__DOT__events, root.systolith__DOT__fault_array___05Fpc);
+#endif
+}
+
 void Device::clock() {
     sample();
+    watch();
     core.clk = 1;
     core.eval();
 #if VM_TRACE
@@ -160,4 +178,21 @@ int device_trace(Device* device, const char* path) {
     return 0;
 #endif
 }
+
+#ifdef WATCH_ACTIVITY
+// Count events from now on, in bins of so many cycles.
+void device_watch(Device* device, uint64_t bin_cycles) {
+    device->activity = std::make_unique<Activity>(bin_cycles);
+}
+
+// What was counted, in bins or in steps of the program, and how many rows that is.
+const uint64_t* device_activity(Device* device, int steps, uint64_t* rows) {
+    const auto& table = steps ? device->activity->steps : device->activity->bins;
+    *rows = table.size();
+    return table.empty() ? nullptr : table.front().data();
+}
+
+// Cycles in which programs have run.
+uint64_t device_watched_cycles(Device* device) { return device->activity->cycles(); }
+#endif
 }

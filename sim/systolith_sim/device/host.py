@@ -213,6 +213,9 @@ _PROTOTYPES: dict[str, tuple] = {
     "device_finish_access": (None, _POINTER),
     "device_run": (_U64, _POINTER, _U64, _INT),
     "device_trace": (_INT, _POINTER, ctypes.c_char_p),
+    "device_watch": (None, _POINTER, _U64),
+    "device_activity": (_POINTER, _POINTER, _INT, ctypes.POINTER(_U64)),
+    "device_watched_cycles": (_U64, _POINTER),
 }
 
 

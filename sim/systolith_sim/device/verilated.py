@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from systolith_hw.config import Config
 
 from .. import verilator
+from .activity import SIGNALS, Activity, read_activity
 from .device import Device, DeviceError
 from .host import (
     HERE,
@@ -39,7 +40,7 @@ def _say(message: str) -> None:
 
 
 def build_library(
-    verilog: str, *, top: str = "systolith", waves: bool = False,
+    verilog: str, *, top: str = "systolith", waves: bool = False, activity: bool = False,
     report: Callable[[str], None] = _say,
 ) -> Path:  # fmt: skip
     """Compile ``verilog`` and everything around it, and return the library.
@@ -55,14 +56,18 @@ def build_library(
         Its name.
     waves : bool
         Able to write waves, which makes it slower.
+    activity : bool
+        Able to count what units do, which does so too.
     report : callable
         Told about what takes long.
     """
     arguments = ["-O3", *(TRACE if waves else ()), *verilator.SAFE]
     flags = [*verilator.OPTIMIZE, *verilator.definitions(waves), f"-I{HERE}"]
+    watched = SIGNALS if activity else ""
+    flags += ["-DWATCH_ACTIVITY"] * activity
     name = verilator.digest(
-        source_digest(), WRAPPER.read_bytes(), top, *arguments, *flags, verilog
-    )
+        source_digest(), WRAPPER.read_bytes(), top, *arguments, *flags, watched, verilog
+    )  # fmt: skip
     directory = verilator.cache_directory() / "verilated" / name
     library = directory / "core.so"
     if library.exists():
@@ -74,6 +79,9 @@ def build_library(
         work = Path(scratch)
         source = work / f"{top}.v"
         source.write_text(verilog)
+        signals = work / "signals.vlt"
+        signals.write_text(watched)
+        arguments += [str(signals)] * activity
         objects += verilator.compile_design(
             source, WRAPPER, top=top, prefix=PREFIX, arguments=arguments, flags=flags
         )
@@ -100,6 +108,8 @@ class VerilatedDevice(Device):
         Size of external memory; 0 for all that the core can address, up to 256 MiB.
     waves : Path
         Where to write a VCD file of everything; large and slow.
+    activity : int
+        Count what units do while programs run, in bins of so many cycles; 0 to do without.
     verilog, top : str
         Another core than the one that ``config`` generates.
     report : callable
@@ -114,6 +124,7 @@ class VerilatedDevice(Device):
         pauses: Pauses | None = None,
         memory_bytes: int = 0,
         waves: Path | None = None,
+        activity: int = 0,
         verilog: str | None = None,
         top: str = "systolith",
         report: Callable[[str], None] = _say,
@@ -121,7 +132,8 @@ class VerilatedDevice(Device):
         super().__init__(config, memory_bytes or min(1 << config.bus.address_bits, MAX_MEMORY))
         wanted = settings(config, self.memory_bytes, timing or DramTiming(), pauses or Pauses())
         text = core_verilog(config, report=report) if verilog is None else verilog
-        path = build_library(text, top=top, waves=waves is not None, report=report)
+        path = build_library(text, top=top, waves=waves is not None, activity=activity > 0,
+                             report=report)  # fmt: skip
         self._library = load_library(path)
         self._handle = self._library.device_create(ctypes.byref(wanted))
         # Also for those that nobody closes, such as in a session that ends.
@@ -130,6 +142,8 @@ class VerilatedDevice(Device):
         self.host = Host(self._library, host, self.memory_bytes)
         if waves is not None:
             self._library.device_trace(self._handle, str(waves).encode())
+        if activity:
+            self._library.device_watch(self._handle, activity)
         self.reset()
 
     @property
@@ -148,6 +162,11 @@ class VerilatedDevice(Device):
     def interrupt(self) -> bool:
         """Level of the interrupt line."""
         return bool(self._library.device_irq(self._open))
+
+    @property
+    def activity(self) -> Activity:
+        """What units did so far, if ``activity`` was asked for."""
+        return read_activity(self._library, self._open, self.config)
 
     def reset(self, cycles: int = 4) -> None:
         """Pulse the reset of the core; memory keeps its contents."""
