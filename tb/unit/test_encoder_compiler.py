@@ -48,11 +48,27 @@ def test_layers_and_segments():
     check("ulx3s", {}, 20, 4, runs, layers=3, heads=3, features=48, hidden=112)
 
 
-@pytest.mark.parametrize("wide_words, resident", [(200, True), (90, False), (40, False)])
-def test_residual_in_blocks_of_tokens(wide_words, resident):
+@pytest.mark.parametrize("wide_words", [70, 40])
+def test_residual_in_blocks_of_tokens(wide_words):
     changes = {"memory.wide_words": wide_words}
     plan = check("ulx3s", changes, 20, 3, [(19,), (13, 1, 6)], layers=2)
-    assert plan.resident == resident
+    assert not plan.resident and plan.moves
+
+
+@pytest.mark.parametrize("activation_words", [400, 140], ids=["whole context", "spilt context"])
+@pytest.mark.parametrize("wide_words", [89, 80])
+def test_scores_in_the_place_of_the_last_tokens(wide_words, activation_words):
+    """Their residual alone leaves the chip, unless the sentences end before them."""
+    changes = {"memory.wide_words": wide_words, "memory.activation_words": activation_words}
+    runs = [(20,), (13, 1, 6), (1,), (8,), (11,)]
+    plan = check("ulx3s", changes, 20, 3, runs, layers=3)
+    assert plan.resident and plan.crowded and plan.spill == (activation_words == 140)
+    assert 8 <= plan.untouched <= 10
+
+
+def test_scores_behind_the_residual():
+    plan = check("ulx3s", {"memory.wide_words": 200}, 20, 3, [(19,), (13, 1, 6)], layers=2)
+    assert plan.resident and not plan.moves
 
 
 @pytest.mark.parametrize("heads, words, port", [(2, 200, 2), (1, 260, 16), (4, 360, 4)])
@@ -92,9 +108,7 @@ def test_the_layer_loop_fits_every_preset():
     config = rows("ulx3s", {"memory.wide_words": 100, "memory.activation_words": 200})
     compiled = Compiled(config, random_model(config), 37, 3)
     program = compiled.encoder.parts[compiled.encoder.program]
-    bodies = [
-        fields["body"] for opcode, fields in instructions(program) if opcode == Opcode.LOOP
-    ]
+    bodies = [fields["body"] for opcode, fields in instructions(program) if opcode == Opcode.LOOP]
     assert compiled.plan.spill and not compiled.plan.resident
     assert max(bodies) <= min(
         preset(name).memory.program_instructions for name in ("small", "ulx3s")

@@ -49,12 +49,18 @@ class BlocksPart(OutputPart):
             step=-plan.token_block,
         ):  # fmt: skip
             self._block()
-        writer.meet(writer.finished, register=self.count, post=writer.tables_free)
+        finished = Register.LENGTH if plan.crowded else self.count
+        writer.meet(writer.finished, register=finished, post=writer.tables_free)
 
     def _load_touched(self) -> None:
         """Load the rest of the first block's residual, where scores have been."""
         writer = self.writer
-        if not self.plan.resident:
+        if self.plan.crowded:
+            # Those that stayed are where they belong. LOAD says so: it gives the others' counts.
+            writer.read_header(self.count, Header.UNTOUCHED)
+            with writer.unless_zero(self.count, self.chunk):
+                writer.load_nothing(self.count, post_inner=writer.restored)
+        if self.plan.moves:
             writer.read_header(self.count, Header.TOUCHED)
             with writer.unless_zero(self.count, self.chunk):
                 writer.load_residual(self.count, first=self.plan.untouched)
@@ -66,6 +72,11 @@ class BlocksPart(OutputPart):
         self._add_output()
         self._norm(self.norms[0], self.output, post_inner=writer.normed)
         self._feed_forward()
+        if plan.crowded:
+            self._norm(self.norms[1], self.down, post_inner=writer.finished,
+                       post_outer=writer.to_store)  # fmt: skip
+            self._store_touched()
+            return
         self._norm(self.norms[1], self.down, post_inner=writer.to_store,
                    post_outer=writer.finished)  # fmt: skip
         if plan.resident:
@@ -82,6 +93,16 @@ class BlocksPart(OutputPart):
             steps[self.context] = plan.head_steps
         for register, step in steps.items():
             program.calc(register, register, immediate=plan.token_block * step)
+
+    def _store_touched(self) -> None:
+        """Store the residual of the tokens in whose place the next scores lie."""
+        writer = self.writer
+        writer.read_header(self.chunk, Header.TOUCHED)
+        with writer.unless_zero(self.chunk, self.bias):
+            writer.store_touched(
+                self.chunk, wait_outer=writer.to_store, post_inner=writer.vacated,
+                post_outer=writer.stored,
+            )  # fmt: skip
 
     def _feed_forward(self) -> None:
         """Compute some hidden values after the other, and add the down matrix's part for them."""

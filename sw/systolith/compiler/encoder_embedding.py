@@ -61,6 +61,11 @@ class EmbeddingPart:
                 self._store()
                 program.barrier()
             program.calc(self.words, self.words, immediate=plan.staging * plan.steps)
+        if plan.crowded:
+            writer.read_header(self.number, Header.TOUCHED)
+            with writer.unless_zero(self.number, self.part):
+                writer.store_touched(self.number)
+                program.barrier()
 
     def _load_constants(self) -> None:
         """Load the identity, as the first slot of the ring, and scales."""
@@ -143,6 +148,4 @@ class EmbeddingPart:
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
         )  # fmt: skip
-        program.calc(
-            self.residual, self.residual, immediate=plan.staging * self.layout.token_bytes
-        )
+        program.calc(self.residual, self.residual, immediate=plan.staging * self.layout.token_bytes)

@@ -51,9 +51,7 @@ def plan_encoder(
     return plan
 
 
-def _best(
-    config: Config, shape: EncoderShape, tokens: int, segments: int
-) -> EncoderPlan | None:
+def _best(config: Config, shape: EncoderShape, tokens: int, segments: int) -> EncoderPlan | None:
     """Return the plan with the fewest passes over the weights; nothing if none fits."""
     rows = config.vector.rows // 2
     plans = [
@@ -67,14 +65,14 @@ def _best(
     return min(many, key=_cost, default=None)
 
 
-def _cost(plan: EncoderPlan) -> tuple[int, bool, int]:
+def _cost(plan: EncoderPlan) -> tuple[int, bool, bool, int]:
     """Order plans; weights are by far the most that is loaded.
 
     Large blocks of rows are issued with less haste; but if the residual does not stay on the chip,
     it comes back the later, the more of its place the scores take.
     """
-    rows = abs(plan.row_block - (ROW_BLOCKS[0] if plan.resident else ROW_BLOCKS[1]))
-    return -(-plan.tokens // plan.token_block), plan.spill, rows
+    rows = abs(plan.row_block - (ROW_BLOCKS[1] if plan.moves else ROW_BLOCKS[0]))
+    return -(-plan.tokens // plan.token_block), plan.spill, plan.crowded, rows
 
 
 def _largest(

@@ -57,7 +57,7 @@ class HeadsPart:
         self._look_ahead()
         program.calc(self.table)
         if writer.stored is not None:
-            writer.read_header(writer.stores, Header.TOKEN_BLOCKS)
+            writer.read_header(writer.stores, Header.STORES)
         with program.loop(plan.shape.pairs, counter=self.head, step=2 * self._context_step):
             self._project()
             writer.meet(writer.projected, count=2)
@@ -83,10 +83,9 @@ class HeadsPart:
             elements=plan.block_tables, local=plan.head_tables,
             patches={"address": writer.layer}, wait_outer=writer.tables_free,
         )  # fmt: skip
-        whole = plan.resident and not plan.spill
         writer.skip_slots(local, layout.head_slots)
         writer.load_slots(
-            layout.head_slots, layout.block_slots if whole else layout.early_slots, local,
+            layout.head_slots, layout.block_slots if plan.at_once else layout.early_slots, local,
             silent=plan.spill,
         )  # fmt: skip
 

@@ -45,7 +45,7 @@ class OutputPart:
     def _add_from_chip(self) -> None:
         """Add it with the contexts on the chip."""
         writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
-        if not plan.resident:  # else all slots are loaded with the heads'
+        if not plan.at_once:  # else all slots are loaded with the heads'
             self._load_early()
             early = layout.early_slots
             writer.skip_slots(self.place, early)

@@ -33,8 +33,23 @@ class EncoderPlan(AttentionPlan):
 
     @property
     def resident(self) -> bool:
-        """The residual of all tokens stays on the chip."""
+        """The residual of all tokens stays on the chip, unless it is crowded."""
         return self.token_block >= self.tokens
+
+    @property
+    def crowded(self) -> bool:
+        """Scores lie in the place of the last tokens' residual, which alone leaves the chip."""
+        return self.resident and self.untouched < self.tokens
+
+    @property
+    def moves(self) -> bool:
+        """Some residual moves to external memory and back."""
+        return self.crowded or not self.resident
+
+    @property
+    def at_once(self) -> bool:
+        """All slots of a layer are loaded at once, since nothing is loaded between them."""
+        return not (self.moves or self.spill)
 
     @property
     def head(self) -> int:
@@ -164,10 +179,12 @@ class EncoderPlan(AttentionPlan):
     def scores(self) -> int:
         """Where the scores of two heads begin.
 
-        Behind the residual; or, unless it stays there, in the place of a block's last tokens.
+        Behind the residual, as far as that leaves room; or, unless it stays there, in the place of
+        a block's last tokens.
         """
         residual = self.token_block * self.wide_stride
-        return residual if self.resident else max(0, residual - 2 * self.head_scores)
+        end = self.config.memory.wide_words if self.resident else residual
+        return max(0, min(residual, end - 2 * self.head_scores))
 
     @property
     def untouched(self) -> int:

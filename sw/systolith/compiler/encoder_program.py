@@ -77,11 +77,15 @@ def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
     program.credit(writer.tables_free)
     if writer.stored is not None and writer.vacated is not None:
         # As if a layer before had stored what the embedding has.
-        (count,) = writer.scratch[:1]
-        writer.read_header(count, Header.TOKEN_BLOCKS)
-        program.credit(writer.stored, 0, patches={"count": count})
-        program.minimum(count, 0, Register.LENGTH, plan.token_block)
-        program.credit(writer.vacated, 0, patches={"count": count})
+        count, flag = writer.scratch[:2]
+        writer.read_header(count, Header.STORES)
+        with writer.unless_zero(count, flag):
+            program.credit(writer.stored, 0, patches={"count": count})
+            if plan.crowded:
+                writer.read_header(count, Header.TOUCHED)
+            else:
+                program.minimum(count, 0, Register.LENGTH, plan.token_block)
+            program.credit(writer.vacated, 0, patches={"count": count})
     program.calc(writer.slot)
     with program.loop(plan.shape.layers, counter=writer.layer, step=writer.layout.layer_bytes):
         HeadsPart(writer, model.base, model.layers[0].score_shift).append()

@@ -33,6 +33,8 @@ class Header(enum.IntEnum):
     """Tokens of the first block whose residual's place has no scores."""
     TOUCHED = 6
     """The others of the first block."""
+    STORES = 7
+    """STOREs of residuals in each layer."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,11 @@ class InputTables:
             start += length
             unit += -(-length // plan.unit)
         heads = 2 * plan.shape.pairs
+        token_blocks = -(-start // plan.token_block)
         untouched = min(start, plan.untouched)
+        touched = min(start, plan.token_block) - untouched
         words[: len(Header)] = (
-            len(lengths), count, count * heads, -(-start // plan.token_block),
-            -(-start // plan.staging), untouched, min(start, plan.token_block) - untouched,
+            len(lengths), count, count * heads, token_blocks, -(-start // plan.staging),
+            untouched, touched, min(1, touched) if plan.resident else token_blocks,
         )  # fmt: skip
         return words.tobytes()

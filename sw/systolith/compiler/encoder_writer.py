@@ -2,10 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Unpack
 
-from systolith_hw.isa import DrainKind, LoadKind, Register
+from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
 
 from ..program import Program
+from ..program.instructions import Semaphores
 from .encoder_layout import EncoderLayout
 from .encoder_tables import Header
 
@@ -55,12 +57,13 @@ class EncoderWriter:
         self.finished = semaphore("a block's words for the next layer are there")
         self.to_store = self.stored = self.caught_up = None
         self.vacated = self.restored = self.spilt = None
-        if not self.plan.resident:
+        if self.plan.moves:
             self.to_store = semaphore("a token's residual is there")
             self.stored = semaphore("a block's residual is in external memory")
-            self.caught_up = semaphore("all blocks' residuals are in external memory")
             self.vacated = semaphore("the place of a token's residual is free")
             self.restored = semaphore("a token's residual has come back")
+        if not self.plan.resident:
+            self.caught_up = semaphore("all blocks' residuals are in external memory")
         if self.plan.spill:
             self.spilt = semaphore("the context of a block is in external memory")
 
@@ -85,6 +88,16 @@ class EncoderWriter:
             row_stride=layout.token_bytes, elements=plan.wide_stride,
             local=first * plan.wide_stride, local_stride=plan.wide_stride, patches=patches,
             wait_inner=self.vacated, post_inner=self.restored,
+        )  # fmt: skip
+
+    def store_touched(self, rows: int, **semaphores: Unpack[Semaphores]) -> None:
+        """Store the residual of ``rows``, a register, tokens: those in whose place scores lie."""
+        plan, layout = self.plan, self.layout
+        self.program.store(
+            StoreKind.WIDE, rows=0, row_stride=layout.token_bytes, elements=plan.wide_stride,
+            address=self.address("tokens") + plan.untouched * layout.token_bytes,
+            local=plan.untouched * plan.wide_stride, local_stride=plan.wide_stride,
+            patches={"rows": rows}, **semaphores,
         )  # fmt: skip
 
     @contextlib.contextmanager
@@ -141,14 +154,19 @@ class EncoderWriter:
                    wait_inner: int | None = None) -> None:  # fmt: skip
         """Let LOAD wait for a count of a semaphore, whatever it does next.
 
-        With ``register``, also for so many counts of ``wait_inner``. What it loads nobody reads.
+        With ``register``, also for so many counts of ``wait_inner``.
         """
-        patches = {"rows": register} if register else {}
+        self.load_nothing(register, wait_outer=semaphore, wait_inner=wait_inner)
+
+    def load_nothing(self, rows: int = 0, **semaphores: Unpack[Semaphores]) -> None:
+        """Let LOAD take and give semaphores, for ``rows``, a register, rows, or for one.
+
+        What it loads nobody reads.
+        """
         self.program.load(
             LoadKind.SCALE, address=self.address("unity"), elements=1, row_stride=0,
-            rows=0 if register else 1,
-            local=self.plan.spare, patches=patches,
-            wait_outer=semaphore, wait_inner=wait_inner,
+            rows=0 if rows else 1, local=self.plan.spare, patches={"rows": rows} if rows else {},
+            **semaphores,
         )  # fmt: skip
 
     def meet(self, semaphore: int, *, count: int = 0, register: int = 0,
