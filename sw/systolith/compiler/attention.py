@@ -181,13 +181,15 @@ def plan_attention(
         A sentence that says what is too small.
     """
     _check(config, tokens, heads, features)
+    # Under a mask half of a block is computed for nothing: that is little of small ones.
+    blocks = (*ROW_BLOCKS[1 if causal else 0 :], FEWEST_ROWS)
     plans = [
         HeadsPlan(
             config=config, tokens=tokens, segments=1, row_block=min(rows, config.vector.rows // 2),
             spill=spill, heads=heads, features=features, causal=causal,
         )
         for spill in (False, True)
-        for rows in (*ROW_BLOCKS, FEWEST_ROWS)
+        for rows in blocks
     ]  # fmt: skip
     for plan in plans:
         if not _shortage(plan):
