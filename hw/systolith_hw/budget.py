@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .config import (
     FIXED_BITS,
+    HEAD_CHANNELS,
     INSTRUCTION_BYTES,
     SCALE_BITS,
     SHIFT_BITS,
@@ -17,7 +18,9 @@ from .config import (
 )
 from .dma.page_shape import PageShape
 from .isa import SLOT_BITS
+from .limits import queues
 from .registers import REGISTER_SPACE
+from .tables import SEGMENTS, Function
 
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
            "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
@@ -36,6 +39,19 @@ PROGRAM_BITS = 64
 
 LATENCY_WORDS = 32
 """Words of a memory that is as deep as a pipeline is long; the exact number changes no count."""
+
+RING_WORDS = 4
+"""Beats of the next block that come in while one waits for its exponent."""
+
+RING_LOGIC = 16
+"""A ring of more beats is made of blocks."""
+
+LINE_BITS = 29
+"""Width of the line of a function's segment."""
+
+REFERENCE_BITS = 16
+FACTOR_BITS = 22
+"""What row memory keeps of each row."""
 
 EBR_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 ICE40_SHAPES = ((2048, 2), (1024, 4), (512, 8), (256, 16))
@@ -127,7 +143,8 @@ class MemoryUse:
 
 @dataclass(frozen=True, kw_only=True)
 class _Memory:
-    """A memory before it is placed: ``granule`` is the width that is written on its own."""
+    """A memory before it is placed: ``granule`` is the width that is written on its own; of
+    neither ``logic`` nor ``block`` synthesis chooses."""
 
     memory: str
     words: int
@@ -136,6 +153,7 @@ class _Memory:
     granule: int = 0
     setting: str = ""
     logic: bool = False
+    block: bool = False
     single_port: bool = False
 
 
@@ -222,7 +240,7 @@ def _sequencer(config: Config) -> list[_Memory]:
         program,
         _Memory(memory="registers", words=2 << max(4, 2 + loop_bits), width=32,
                 setting="sequencer.loop_depth"),
-        _Memory(memory="queues", words=queued, width=PROGRAM_BITS, copies=4,
+        _Memory(memory="queues", words=queued, width=PROGRAM_BITS, copies=len(queues(config)),
                 setting="sequencer.queue_depth"),
     ]  # fmt: skip
 
@@ -232,6 +250,9 @@ def _memories(config: Config) -> list[_Memory]:
     array, memory, bus = config.array, config.memory, config.bus
     rows, lanes = array.rows, config.vector.lanes
     distributed = memory.activation_distributed
+    # The vector unit writes single channels' entries where it makes operands.
+    factor_bits, bias_bits = SCALE_BITS + SHIFT_BITS, FIXED_BITS
+    granules = (factor_bits, bias_bits) if config.vector.rows else (0, 0)
     return [
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
                 copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",
@@ -242,10 +263,10 @@ def _memories(config: Config) -> list[_Memory]:
                 setting="memory.activation_words", logic=distributed),
         _Memory(memory="wide", words=memory.wide_words, width=FIXED_BITS * lanes,
                 setting="memory.wide_words"),
-        _Memory(memory="scale", words=memory.scale_words,
-                width=(SCALE_BITS + SHIFT_BITS) * lanes, setting="memory.scale_words"),
-        _Memory(memory="bias", words=memory.scale_words, width=FIXED_BITS * lanes,
-                setting="memory.scale_words"),
+        _Memory(memory="scale", words=memory.scale_words, width=factor_bits * lanes,
+                granule=granules[0], setting="memory.scale_words"),
+        _Memory(memory="bias", words=memory.scale_words, width=bias_bits * lanes,
+                granule=granules[1], setting="memory.scale_words"),
         *_sequencer(config),
         _Memory(memory="results",
                 words=array.output_depth * config.beats_per_result + (not config.short_pipelines),
@@ -266,17 +287,37 @@ def _pipelines(config: Config) -> list[_Memory]:
         return [_Memory(memory="beats", words=words, width=FIXED_BITS * lanes)]
     word_bits = array.rows * array.mantissa_bits + array.exponent_bits
     address_bits = (max(memory.wide_words, memory.activation_words) - 1).bit_length()
+    writes = _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11,
+                     logic=bool(config.vector.rows))  # fmt: skip
+    if config.vector.rows:
+        return [*_row_pipelines(config, word_bits), writes]
     return [
         _Memory(memory="beats", words=LATENCY_WORDS, width=FIXED_BITS * lanes),
         _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
-        _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11),
+        writes,
     ]
+
+
+def _row_pipelines(config: Config, word_bits: int) -> list[_Memory]:
+    """List the same where there is a row unit, with its functions; row memory is logic."""
+    lanes, rows = config.vector.lanes, config.vector.rows
+    ring = HEAD_CHANNELS // lanes + RING_WORDS
+    return [
+        _Memory(memory="beats", words=1 << (ring - 1).bit_length(), width=FIXED_BITS * lanes + 1,
+                logic=ring <= RING_LOGIC, block=ring > RING_LOGIC),
+        _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
+        _Memory(memory="functions", words=len(Function) * SEGMENTS, width=LINE_BITS,
+                copies=lanes, block=True),
+        _Memory(memory="references", words=rows, width=REFERENCE_BITS, logic=True),
+        _Memory(memory="row factors", words=rows, width=FACTOR_BITS, logic=True),
+    ]  # fmt: skip
 
 
 def _place(memory: _Memory, part: Device) -> MemoryUse:
     """Decide what a memory is made of and count the blocks."""
     blocks = min(_tiles(memory, shape) for shape in part.shapes)
-    logic = memory.logic or _tiles(memory, LOGIC_SHAPE) <= LOGIC_PER_BLOCK * blocks
+    few = _tiles(memory, LOGIC_SHAPE) <= LOGIC_PER_BLOCK * blocks
+    logic = memory.logic or (few and not memory.block)
     if part.logic_memory and logic:
         kind, each = "logic", 0
     elif part.large_blocks and memory.single_port and _is_spram(memory):
@@ -298,8 +339,9 @@ def _tiles(memory: _Memory, shape: tuple[int, int]) -> int:
     depth, width = shape
     if not memory.granule:
         across = -(-memory.width // width)
-    elif width < memory.granule:
-        across = memory.width // memory.granule * -(-memory.granule // width)
     else:
-        across = -(-(memory.width // memory.granule) // (width // memory.granule))
+        # A block writes its bytes one by one, of nine bits where it has them.
+        byte = min(width, memory.granule, 8 + (width % 9 == 0))
+        count = memory.width // memory.granule * -(-memory.granule // byte)
+        across = -(-count // (width // byte))
     return across * -(-memory.words // depth)

