@@ -190,14 +190,16 @@ def check_budget(config: Config, name: str | None = None) -> None:
 def multiplier_budget(config: Config, name: str | None = None) -> int:
     """Return the hardware multipliers that array and vector unit take.
 
-    An ECP5 multiplier does one product of the array, or one lane's scaling. An SB_MAC16 does two
-    products of the array while mantissas have 8 bits; scaling takes one for each lane, and there
-    are :func:`sum_shifters`.
+    An ECP5 multiplier does one product of the array, or one lane's scaling; with a row unit each
+    lane has one for functions, too, and one for squares of mantissas wider than 8 bits. An SB_MAC16
+    does two products of the array while mantissas have 8 bits; scaling takes one for each lane, and
+    there are :func:`sum_shifters`.
     """
     part = device(name or config.device or "ecp5-85k")
     products = config.array.rows * config.array.columns
     if part.family != "ice40":
-        return products + config.vector.lanes
+        squares = config.array.mantissa_bits > 8
+        return products + config.vector.lanes * (2 + squares if config.vector.rows else 1)
     return _ice40_products(config) + config.vector.lanes + sum_shifters(config)
 
 
