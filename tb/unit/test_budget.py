@@ -82,7 +82,7 @@ def test_memories_of_a_row_unit(name):
     assert uses["queues"].copies == 5
     products = config.array.rows * config.array.columns
     assert multiplier_budget(config) == products + 2 * config.vector.lanes
-    finer = config.replace({"array.mantissa_bits": 9})
+    finer = config.replace({"array.mantissa_bits": 9, "array.window": 20})
     assert multiplier_budget(finer) == products + 3 * config.vector.lanes
     # Lanes are written one by one, each of three bytes of nine bits.
     assert uses["scale"].blocks == {"small": 9, "ulx3s": 12, "wide": 6}[name]
