@@ -143,6 +143,26 @@ def test_semaphore_overflow(driver):
     check_works(driver, seed=1)
 
 
+@pytest.mark.parametrize("barrier", [b"", BARRIER], ids=["end", "barrier"])
+@pytest.mark.parametrize("elements", range(1, 13))
+def test_semaphore_overflow_by_the_last_post(driver, elements, barrier):
+    """A program does not end well before all that was posted is counted."""
+    posts = (1 << CONFIG.sequencer.semaphore_bits) - 2  # of the two loads, the last is too many
+    program = b"".join(
+        encode(Opcode.LOAD, **{
+            **LOAD, "rows": rows, "beats": 4 * count, "elements": count, "ring_end": 128,
+        }, post_inner=wait(2))
+        for rows, count in ((posts, 1), (2, elements))
+    )  # fmt: skip
+    driver.load_program(PROGRAM, program + barrier + END)
+    driver.device.wait(elements)
+    with pytest.raises(CoreError) as caught:
+        driver.run(watchdog=2000)
+    assert (caught.value.code, caught.value.unit) == (ErrorCode.SEMAPHORE, Unit.LOAD)
+    assert driver.status == Status.ERROR
+    driver.reset()
+
+
 @pytest.mark.parametrize("opcode, code, unit", [
     (Opcode.LOAD, ErrorCode.BUS_READ, Unit.LOAD),
     (Opcode.STORE, ErrorCode.BUS_WRITE, Unit.STORE),

@@ -220,8 +220,9 @@ class Core(wiring.Component):
 
     def _connect_units(self, m, sequencer, semaphores, units) -> Value:
         """Give every unit its queue, semaphores, fault and halt; return "all idle"."""
-        idle: Value = Const(1)
         stands = self.config.sequencer.instructions_stand
+        # Slow semaphores may find a misuse after all else has come to rest.
+        idle: Value = semaphores.idle if stands else Const(1)
         queue_of: Any = StandingInstruction if stands else InstructionQueue
         refused: dict[Unit, Value] = {}
         for index, (unit, part) in enumerate(units.items()):

@@ -38,9 +38,10 @@ BEHAVIOUR = """\
 * **ABORT** counts only while a program runs. No unit starts anything new; bursts under way are
   completed. ABORTED is set at once.
 * **An error** halts the core in the same way, whether a program runs or not (the program may fail
-  to be fetched). ERROR and ERROR_PC keep the first one; of several in one cycle, units come
-  before a misused semaphore, that before the watchdog, and of the units the lowest number wins. A
-  semaphore's misuse and the watchdog report the instruction that the sequencer was at.
+  to be fetched), and clears DONE. ERROR and ERROR_PC keep the first one; of several in one cycle,
+  units come before a misused semaphore, that before the watchdog, and of the units the lowest
+  number wins. A semaphore's misuse and the watchdog report the instruction that the sequencer was
+  at.
 * **RUNNING** is one while a program runs, after an error or an abort until the bus is idle, and
   from RESET until the reset is over. When it is zero, the core does not touch external memory
   (but for fetching a program just written).

@@ -368,6 +368,20 @@ def test_fault_together_with_done_is_an_error():
     check(body)
 
 
+def test_fault_after_done_is_an_error():
+    """A program that failed late has not ended well: DONE does not stay."""
+
+    async def body(host):
+        await host.write("CONTROL", Control.START)
+        await host.pulse("done")
+        assert await host.status() == Status.DONE
+        await host.pulse("semaphore_misuse")
+        await host.cycle(2)
+        assert await host.status() == Status.ERROR
+
+    check(body)
+
+
 def test_interrupts():
     async def body(host):
         async def program():

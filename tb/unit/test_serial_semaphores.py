@@ -171,6 +171,30 @@ def test_a_semaphore_that_does_not_exist(unit):
     bench.run(script)
 
 
+@pytest.mark.parametrize("offset", range(PERIOD))
+@pytest.mark.parametrize("port", range(POSTERS))
+def test_idle_only_when_misuse_is_told(port, offset):
+    """``idle`` falls with the post, at any time of the scan, and comes back after its count."""
+    bench = Bench(bits=2)
+
+    async def script(ctx):
+        ctx.set(bench.posts[port].id, 3)
+        await bench.rest(ctx, offset)
+        for count in range(1, 5):
+            assert ctx.get(bench.dut.idle)
+            ctx.set(bench.posts[port].valid, 1)
+            assert not ctx.get(bench.dut.idle)
+            await bench.step(ctx, {}, {port})
+            cycles = 0
+            while not ctx.get(bench.dut.idle):
+                await bench.step(ctx)
+                cycles += 1
+            assert 0 < cycles <= PERIOD
+            assert bench.misuse(ctx) == (port // 2 if count == 4 else None)
+
+    bench.run(script)
+
+
 @pytest.mark.parametrize("bits", [2, 16])
 def test_elaborates(bits):
     verilog.convert(Bench(16, bits).dut)

@@ -60,7 +60,7 @@ class Lifecycle(wiring.Component):
     finished : Out(1)
         ``done`` of a running program, in that cycle.
     ended : Out(1)
-        The last program has ended, until START or a reset.
+        The last program has ended, until START, an error or a reset.
     aborted : Out(1)
         Halted by ABORT, until a reset.
     busy : Out(1)
@@ -125,7 +125,7 @@ class Lifecycle(wiring.Component):
 
         m.d.sync += self.start.eq(self.starting)
         with m.If(self.reset_write | self.caught):
-            m.d.sync += [self.running.eq(0), self.halt.eq(1)]
+            m.d.sync += [self.running.eq(0), self.halt.eq(1), self.ended.eq(0)]
         with m.Elif(self.finished):
             m.d.sync += [self.running.eq(0), self.ended.eq(1)]
         with m.Elif(self.abort_write & self.running):

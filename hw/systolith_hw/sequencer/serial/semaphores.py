@@ -53,11 +53,14 @@ class SerialSemaphores(wiring.Component):
         All counts to zero, within 40 cycles, in which nobody may wait or post.
     misuse : Out(1), misuse_unit : Out(range(4))
         A semaphore was misused, and by which unit.
+    idle : Out(1)
+        All posts are counted, and ``misuse`` tells of them.
     """
 
     clear: Signal
     misuse: Signal
     misuse_unit: Signal
+    idle: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -67,6 +70,7 @@ class SerialSemaphores(wiring.Component):
             "clear": In(1),
             "misuse": Out(1),
             "misuse_unit": Out(range(UNITS)),
+            "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -137,6 +141,7 @@ class SerialSemaphores(wiring.Component):
     def _tally(self, m: Module, posts: list[Any], visit: Value, writing: Value) -> Value:
         """Count the posts of each port since its last visit; return those of the port visited."""
         tallies = [Signal(range(PERIOD + 1), name=f"tally_{i}") for i in range(len(posts))]
+        m.d.comb += self.idle.eq(~Cat(*tallies, *(post.valid for post in posts)).any())
         for index, (post, tally) in enumerate(zip(posts, tallies, strict=True)):
             taken = writing & (visit == UNITS + index)
             m.d.sync += tally.eq(Mux(taken, 0, tally) + post.valid)
