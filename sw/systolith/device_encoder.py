@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.activity import Activity
 from systolith_sim.device.device import Device
 
 from .driver import Driver
@@ -67,6 +69,8 @@ class Simulated:
         Cycles per second of this computer's time.
     counters : dict
         All of the hardware's counters, of all runs together.
+    activity : Activity or None
+        What units did, if that was asked for.
     """
 
     simulator: str
@@ -78,22 +82,30 @@ class Simulated:
     utilization: float
     simulated_per_second: float
     counters: dict[str, int]
+    activity: Activity | None = None
 
 
 def simulate(
     encoder: CompiledEncoder, groups: Sequence[Sentences], *, simulator: str, clock_mhz: float,
-    progress: Progress,
+    progress: Progress, bin_cycles: int = 0,
 ) -> tuple[list[EncoderResult], Simulated]:  # fmt: skip
-    """Run groups of sentences in a simulator, and compare each with the machine."""
-    array = encoder.plan.config.array
+    """Run groups of sentences in a simulator, and compare each with the machine.
+
+    With ``bin_cycles`` what units do is counted, in bins of so many cycles.
+    """
+    config = encoder.plan.config
+    array = config.array
     macs = sum(encoder.plan.shape.macs(len(sentence)) for group in groups for sentence in group)
-    with open_device(encoder.plan.config, encoder.size, simulator, progress) as device:
+    with open_device(config, encoder.size, simulator, progress, activity=bin_cycles) as device:
         progress(f"running {len(groups)} programs in {simulator}")
         total = sum(_expected_cycles(encoder, group) for group in groups)
         runner = DeviceEncoder(encoder, WatchedDevice(device, progress, total))
         begin = time.perf_counter()
         results = [runner.run(group) for group in groups]
         seconds = time.perf_counter() - begin
+        activity = None
+        if bin_cycles and isinstance(device, VerilatedDevice):
+            activity = device.activity
     progress("running the functional machine")
     machine = MachineEncoder(encoder)
     exact = [
@@ -106,7 +118,7 @@ def simulate(
         milliseconds=cycles / clock_mhz / 1000, macs=macs,
         utilization=macs / (cycles * array.rows * array.columns),
         simulated_per_second=cycles / seconds,
-        counters={name: counters[name] for name in results[0].counts},
+        counters={name: counters[name] for name in results[0].counts}, activity=activity,
     )  # fmt: skip
 
 

@@ -124,13 +124,14 @@ def compile_minilm(
 
 def compare(
     model: MiniLM, texts: Sequence[str], *, encoder: CompiledEncoder | None = None,
-    simulator: str | None = None, clock_mhz: float = CLOCK_MHZ, truncate: bool = False,
-    progress: Progress | None = None,
+    simulator: str | None = None, clock_mhz: float = CLOCK_MHZ, bin_cycles: int = 0,
+    truncate: bool = False, progress: Progress | None = None,
 ) -> Similarity:  # fmt: skip
     """Compare sentences with each other.
 
     Their embeddings are those of the core in a ``simulator``; without one, of the functional
-    machine; and without an ``encoder``, those of float32.
+    machine; and without an ``encoder``, those of float32. With ``bin_cycles`` the simulator counts
+    what units do, in bins of so many cycles.
 
     Raises
     ------
@@ -148,7 +149,8 @@ def compare(
         groups = batches(sentences, encoder)
         if simulator:
             results, simulated = simulate(encoder, groups, simulator=simulator,
-                                          clock_mhz=clock_mhz, progress=progress)  # fmt: skip
+                                          clock_mhz=clock_mhz, progress=progress,
+                                          bin_cycles=bin_cycles)  # fmt: skip
         else:
             results = _run_on_machine(encoder, groups, progress)
         vectors = np.concatenate([result.embeddings for result in results])

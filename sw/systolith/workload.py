@@ -114,11 +114,18 @@ class Workload:
         return {name: self.programs[name] for name in ORDER if name in self.programs}
 
 
-def open_device(config: Config, size: int, simulator: str, progress: Progress) -> Device:
-    """Return a core in a simulator, with external memory of ``size`` bytes or a bit more."""
+def open_device(
+    config: Config, size: int, simulator: str, progress: Progress, *, activity: int = 0
+) -> Device:
+    """Return a core in a simulator, with external memory of ``size`` bytes or a bit more.
+
+    With ``activity`` what units do is counted, in bins of so many cycles.
+    """
     size = pad(size, PAGE)
     if simulator == "verilator":
-        return VerilatedDevice(config, memory_bytes=size, report=progress)
+        return VerilatedDevice(config, memory_bytes=size, report=progress, activity=activity)
+    if activity:
+        raise ConfigError(f"{simulator} does not tell what units do; verilator does")
     if simulator == "icarus":
         from systolith_sim.device.icarus import IcarusDevice
 

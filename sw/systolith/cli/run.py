@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from systolith_hw.config import Config
+from systolith_hw.config import Config, ConfigError
 
 from .console import needs, print_json, print_table, stages
 from .options import (
@@ -104,6 +104,16 @@ def minilm(
         float | None,
         typer.Option(help="Clock at which cycles are told as time.", min=1.0, show_default="80"),
     ] = None,
+    report: typing.Annotated[
+        Path | None,
+        typer.Option(help="Write a page about what the hardware did: HTML, and nothing outside of "
+                     "it.", dir_okay=False),
+    ] = None,
+    trace: typing.Annotated[
+        Path | None,
+        typer.Option(help="Write what units did for ui.perfetto.dev or chrome://tracing.",
+                     dir_okay=False),
+    ] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Embed sentences with all of MiniLM, and say how alike they are.
@@ -114,8 +124,12 @@ def minilm(
     config = _with_rows(choose_config(preset, settings, port_bytes=port_bytes))
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
+        from ..report.encoder import BIN_CYCLES, write_reports
         from ..sentences import CLOCK_MHZ, compare, compile_minilm, least_tokens
 
+    watched = report is not None or trace is not None
+    if watched and backend != Backend.RTL:
+        raise ConfigError("--report and --trace tell what the hardware does; give --backend rtl")
     for text in texts:  # before anything is downloaded
         require_text(text)
     with stages("fetching MiniLM", plain=json) as progress:
@@ -133,11 +147,15 @@ def minilm(
         result = compare(
             model, texts, encoder=encoder, truncate=truncate, progress=progress,
             simulator=str(sim) if backend == Backend.RTL else None,
-            clock_mhz=clock_mhz or CLOCK_MHZ,
+            clock_mhz=clock_mhz or CLOCK_MHZ, bin_cycles=BIN_CYCLES if watched else 0,
         )  # fmt: skip
+        if encoder and watched:
+            progress("writing what the hardware did")
+            write_reports(encoder, result, preset, page=report, trace=trace)
     values = {**dataclasses.asdict(result), "preset": preset,
               "port_bytes": config.bus.data_bytes, "vector_rows": config.vector.rows}  # fmt: skip
     values |= values.pop("simulated") or {}
+    values.pop("activity", None)
     if json:
         print_json(values)
     else:
