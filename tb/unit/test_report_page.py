@@ -89,6 +89,8 @@ def test_phases_of_an_encoder():
         names = dict.fromkeys(phase.name for phase in phases if phase.part == part)
         order = ["keys", "values", "queries", "scores", "context", "output", "up", "down"]
         assert [name for name in names if name != "meeting"] == order
+        blocks = {phase.block for phase in phases if phase.part == part}
+        assert blocks == {"attention", "feed-forward", "meeting"}
 
 
 def test_phases_without_loops():

@@ -119,16 +119,20 @@ def _timeline(report: RunReport) -> str:
     )
 
 
-def _pieces(report: RunReport) -> tuple[list[tuple[str, int, int]], list[str]]:
-    """Return the stretches of each phase, and all names of phases."""
+def _pieces(report: RunReport) -> tuple[list[svg.Piece], list[str]]:
+    """Return the stretches of each block of each part, and all names of blocks."""
     begins = report.activity.step_begins.tolist()
     steps = zip(report.phases, begins, strict=True)
     groups = [
-        (name, next(group)[1]) for name, group in itertools.groupby(steps, lambda s: s[0].name)
+        (key, next(group)[1])
+        for key, group in itertools.groupby(steps, lambda step: (step[0].part, step[0].block))
     ]
     ends = [begin for _, begin in groups[1:]] + [report.activity.cycles]
-    pieces = [(name, begin, end) for (name, begin), end in zip(groups, ends, strict=True)]
-    return pieces, list(dict.fromkeys(name for name, _, _ in pieces))
+    pieces = [
+        svg.Piece(block, part, begin, end)
+        for ((part, block), begin), end in zip(groups, ends, strict=True)
+    ]
+    return pieces, list(dict.fromkeys(piece.name for piece in pieces))
 
 
 def _causes(report: RunReport) -> str:

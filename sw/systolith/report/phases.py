@@ -13,6 +13,11 @@ __all__ = ["Phase", "follow"]
 
 START = "start"
 
+BLOCKS = {
+    **dict.fromkeys(("keys", "values", "queries", "scores", "context", "output"), "attention"),
+    **dict.fromkeys(("up", "down"), "feed-forward"),
+}
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -28,6 +33,11 @@ class Phase:
 
     part: str
     name: str
+
+    @property
+    def block(self) -> str:
+        """What the name is part of: "attention", "feed-forward", or itself."""
+        return BLOCKS.get(self.name, self.name)
 
 
 def follow(program: bytes, addresses: Sequence[int]) -> list[Phase]:

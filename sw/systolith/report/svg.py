@@ -3,13 +3,24 @@
 import html
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .states import IDLE, STATES
 
-__all__ = ["COLOURS", "bars", "colour", "heat_map", "legend", "roofline", "strips", "timeline"]
+__all__ = [
+    "COLOURS",
+    "Piece",
+    "bars",
+    "colour",
+    "heat_map",
+    "legend",
+    "roofline",
+    "strips",
+    "timeline",
+]
 
 WIDTH = 900
 LABEL = 110
@@ -99,14 +110,23 @@ def _band(
     return f'<polygon fill="{fill}" points="{" ".join(line(high) + line(low)[::-1])}"/>'
 
 
-def strips(pieces: Sequence[tuple[str, int, int]], total: int, names: Sequence[str]) -> str:
-    """Return one line of named stretches (name, begin, end) of ``total`` cycles."""
+class Piece(NamedTuple):
+    """A stretch of time, in cycles."""
+
+    name: str
+    part: str
+    begin: int
+    end: int
+
+
+def strips(pieces: Sequence[Piece], total: int, names: Sequence[str]) -> str:
+    """Return one line of stretches of ``total`` cycles."""
     scale = (WIDTH - LABEL) / total
     boxes = [_text(LABEL - 8, 15, "phase", "end")]
     boxes += (
         _box(LABEL + begin * scale, 0, (end - begin) * scale, 22, colour(name, names),
-             f"{name}: cycles {begin:,} to {end:,}")
-        for name, begin, end in pieces
+             f"{part}, {name}: cycles {begin:,} to {end:,}")
+        for name, part, begin, end in pieces
     )  # fmt: skip
     return _svg(26, boxes)
 
