@@ -45,6 +45,7 @@ def contents(config, rng):
     word = config.array.word_bytes
     memory[INPUTS : INPUTS + word] = rng.integers(0, 9, word)  # the exponents of a page
     entries = memory[SCALES:][: 8 * 4096].reshape(-1, 8)
+    entries[:, 1] |= 0x80  # scales are normalised
     entries[:, 2], entries[:, 3:] = rng.integers(10, 30, len(entries)), 0
     tiles = config.memory.operand_tiles
     strides = rng.integers(0, tiles - 2, RECORDS)

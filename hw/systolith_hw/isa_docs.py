@@ -65,6 +65,13 @@ each field than its memories can use, and `sequencer.count_bits` of counts; an i
 more in any field, also in one that it does not use, is error ADDRESS_RANGE of its unit, before
 anything of it is done. `hw/systolith_hw/limits.py` has the numbers.
 
+### What no unit checks
+
+A scale that DRAIN requantises with is zero or has bit 15 set, and the exponent of an activation
+word that MATMUL reads is at most `array.window`. Where they are not, the hardware goes on with
+numbers that mean nothing; the functional machine refuses the program, as it does one that blocks
+or whose outcome depends on timing.
+
 ### What a core may lack
 
 With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN neither KEYS and VALUES nor

@@ -29,5 +29,5 @@ class MachineError(Exception):
 
 
 class ProgramError(Exception):
-    """A program that hardware might run, but whose outcome its timing could change, or that would
-    never end; machine and compiler refuse it."""
+    """A program that machine and compiler refuse though the hardware would not: its timing could
+    change the outcome, it would never end, or it breaks a rule that no unit checks."""

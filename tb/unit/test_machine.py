@@ -17,7 +17,7 @@ from systolith_hw.isa import (
 )
 from systolith_hw.presets import PRESETS
 from systolith_sim.dma.pages import pack_pages, pack_scales, unpack_pages
-from systolith_sim.errors import MachineError
+from systolith_sim.errors import MachineError, ProgramError
 from systolith_sim.machine import Machine
 from systolith_sim.machine.memory import ring_addresses, ring_step
 from systolith_sim.vector.normalizer import normalize
@@ -200,6 +200,38 @@ def test_matmul_and_drain(name, tile_counts, kind):
     assert counts["FLUSHES"] == flushes
     assert counts["ARRAY_BUSY"] == 2 * sum(tile_counts) * 3
     assert counts["VECTOR_BUSY"] == 2 * sum(tile_counts) * config.beats_per_result
+
+
+def one_product(program, **drain):
+    program.matmul(steps=2, activation=3, tiles=2, tokens=2, activation_stride=2)
+    program.drain(DrainKind.WIDE, scale=5, tiles=2, tokens=2, token_stride=4, **drain)
+
+
+@pytest.mark.parametrize("scale", [0, 1, 0x7FFF, 0x8000, 0xFFFF])
+def test_scales_are_zero_or_normalised(scale):
+    """Others are refused, unless they belong to columns that do not exist."""
+    machine = random_machine(SMALL)
+    column = 13  # the scales of channel 13, so the second tile's column 5
+    machine.chip.scale[5 + column // SMALL.vector.lanes, column % SMALL.vector.lanes] = scale
+    run(machine, lambda p: one_product(p, columns_last=5))
+    if scale in (1, 0x7FFF):
+        sentence = rf"instruction 1 \(DRAIN.* scale {scale:#x} in channel 13 of its group; scales"
+        with pytest.raises(ProgramError, match=sentence):
+            run(machine, lambda p: one_product(p, columns_last=6))
+    else:
+        run(machine, lambda p: one_product(p, columns_last=6))
+
+
+@pytest.mark.parametrize("window", [9, 24])
+def test_exponents_are_inside_the_window(window):
+    config = SMALL.replace({"array.window": window})
+    machine = random_machine(config)
+    machine.chip.exponents[[2, 6, 7]] = [window + 1, window, window + 1]
+    run(machine, one_product)
+    machine.chip.exponents[6] = window + 1
+    sentence = rf"instruction 0 \(MATMUL.* activation word 6, .* is {window + 1}; array.window is"
+    with pytest.raises(ProgramError, match=sentence):
+        run(machine, one_product)
 
 
 def test_waits_and_posts_do_not_change_results():

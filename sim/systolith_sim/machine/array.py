@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from systolith_hw.isa import ErrorCode, Unit
 
 from ..array.accumulator import accumulate
+from ..errors import ProgramError
 from .memory import ring_addresses
 from .run import Run, require, require_counts, require_ring
 from .scheduler import Job
@@ -75,6 +76,17 @@ def _require_legal(run: Run, job: Job) -> None:
     )  # fmt: skip
 
 
+def _require_window(run: Run, words: NDArray[np.int64]) -> None:
+    """Refuse exponents beyond what accumulators have bits for; memory has room for some."""
+    exponents, window = run.chip.exponents[words], run.config.array.window
+    if exponents.max() > window:
+        place = np.unravel_index(np.argmax(exponents), words.shape)
+        raise ProgramError(
+            f"{run.lines[Unit.ARRAY]} reads activation word {words[place]}, whose exponent is "
+            f"{exponents[place]}; array.window is {window}"
+        )
+
+
 def _multiply(
     run: Run, job: Job, operands: NDArray[np.int64], tokens: NDArray[np.int64]
 ) -> Iterator[str]:
@@ -94,6 +106,7 @@ def _multiply(
     done = first + np.arange(len(tokens) * tiles).reshape(len(tokens), tiles)
     run.shadows.operand.read(line, operands, done[-1][:, None])
     run.shadows.activation.read(line, words, done[:, -1][:, None])
+    _require_window(run, words)
 
     # (tiles, steps, R, C) to (steps, R, tiles * C): all tiles of the group side by side.
     rows = run.config.array.rows

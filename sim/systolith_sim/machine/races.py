@@ -100,6 +100,11 @@ class Timeline:
         """Program address of the instruction under way."""
         return self._instructions[-1][0]
 
+    def __str__(self) -> str:
+        """Return the program address and the text of the instruction under way."""
+        pc, raw = self._instructions[-1]
+        return f"instruction {pc} ({describe(raw, patches=False)})"
+
     def begin(self, pc: int, raw: bytes) -> None:
         """Start the next instruction."""
         self.now += 1

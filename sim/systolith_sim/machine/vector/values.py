@@ -3,12 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import SHIFT_BITS
+from systolith_hw.config import SCALE_BITS, SHIFT_BITS
 from systolith_hw.isa import DrainFunction, Unit
 from systolith_hw.tables import FRACTION, Function
 
+from ...errors import ProgramError
 from ...vector.function import rectify
 from ...vector.requantizer import FIXED_MAX, FIXED_MIN, requantize_each
+from ..races import Timeline
 from ..run import Run, require_inside
 from .part import Part
 
@@ -46,10 +48,23 @@ def _entries(run: Run, part: Part, valid: int) -> Constants:
     words = f["scale"] + part.group[:, None] * f["tiles"] * beats + np.arange(part.tiles * beats)
     require_inside(line, words, run.shadows.scale)
     run.shadows.scale.read(line, words, part.time, part.known())
-    return tuple(
+    scale, shift, bias = (
         table[words].reshape(len(words), -1)[:, :valid]
         for table in (chip.scale, chip.shift, chip.bias)
     )
+    _require_normalised(line, scale)
+    return scale, shift, bias
+
+
+def _require_normalised(line: Timeline, scale: NDArray[np.integer]) -> None:
+    """Refuse scales (turns, channels) with which results beyond 32 bits are not told as such."""
+    small = (scale > 0) & (scale < 1 << SCALE_BITS - 1)
+    if small.any():
+        turn, channel = np.argwhere(small)[0]
+        raise ProgramError(
+            f"{line} requantises with scale {scale[turn, channel]:#x} in channel {channel} of its "
+            f"group; scales must be zero or have bit {SCALE_BITS - 1} set"
+        )
 
 
 def _factors(run: Run, part: Part) -> Constants:
