@@ -36,14 +36,14 @@ def refused(code: int, *words: str) -> str:
 def test_help_names_the_commands():
     result = run("--help")
     assert result.exit_code == 0
-    for name in ("presets", "generate", "bench", "report", "run"):
+    for name in ("presets", "generate", "bench", "report", "run", "eval"):
         assert name in result.stdout
 
 
 @pytest.mark.parametrize(
     "command",
     ["presets", "generate", "bench matmul", "bench attention", "bench layer", "report", "run ffn",
-     "run minilm"],
+     "run minilm", "eval minilm"],
 )  # fmt: skip
 def test_every_command_has_help(command):
     assert run(*command.split(), "--help").exit_code == 0
