@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .array.engine import MatrixEngine
-from .config import Config, ConfigError
+from .config import Config
 from .control.settings import Settings
 from .control.tally import event_layout
 from .dma.load import LoadUnit
@@ -23,6 +23,7 @@ from .sequencer.serial.semaphores import SerialSemaphores
 from .sequencer.serial.standing import StandingInstruction
 from .sequencer.take import TakeStage
 from .stream.skid import Skid
+from .vector.shared_unit import SharedUnit
 from .vector.unit import VectorUnit
 
 __all__ = ["Core"]
@@ -94,11 +95,6 @@ class Core(wiring.Component):
     events: data.View
 
     def __init__(self, config: Config, target: str = "generic") -> None:
-        if config.vector.rows:
-            raise ConfigError(
-                f"vector.rows is {config.vector.rows}, but the hardware that executes NORM and "
-                "SOFTMAX is not built yet: only the functional machine has it; set it to 0"
-            )
         self.config = config
         self.target = target
         super().__init__({
@@ -127,7 +123,7 @@ class Core(wiring.Component):
             SerialSemaphores(config) if stands else SemaphoreFile(config, len(queues(config)))
         )
         array = MatrixEngine(config, target)
-        vector: Any = VectorUnit(config, target)
+        vector: Any = (SharedUnit if config.vector.rows else VectorUnit)(config, target)
         load, store, wide = LoadUnit(config), StoreUnit(config), WideMemory(config)
         for name, part in {
             "sequencer": sequencer, "semaphores": semaphores, "array": array, "vector": vector,

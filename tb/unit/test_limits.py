@@ -8,7 +8,6 @@ from amaranth.sim import Simulator
 
 from systolith.program import Program
 from systolith_hw.config import ConfigError
-from systolith_hw.core import Core
 from systolith_hw.interfaces import SLOT_ORDER
 from systolith_hw.isa import INSTRUCTIONS, SLOTS, DrainKind, ErrorCode, Opcode, Unit, encode
 from systolith_hw.limits import field_bits, slot_limits
@@ -123,12 +122,10 @@ def test_programs_of_what_lacks(append, sentence):
         append(Program(CONFIG))
 
 
-def test_rows_are_not_built():
+def test_rows_need_queues_and_pipelines():
     for change in ({"short_pipelines": True}, {"sequencer.queue_depth": 1}):
         with pytest.raises(ConfigError, match=r"vector.rows must be 0 with short_pipelines or"):
             preset("small").replace({"vector.rows": 64} | change)
-    with pytest.raises(ConfigError, match=r"vector.rows is 64, but the hardware .* not built yet"):
-        Core(preset("small").replace({"vector.rows": 64}))
 
 
 def _hand_over(dut, parts, limits, script):

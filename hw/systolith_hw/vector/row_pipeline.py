@@ -164,6 +164,8 @@ class RowPipeline(wiring.Component):
             self.vector_written.eq(turnstile.vector_written),
             self.row_written.eq(turnstile.row_written),
             gate.halt.eq(self.halt),
+            writer.take.eq(gate.take),
+            writer.beat.eq(turnstile.o.payload),
         ]
         self._elaborate_inputs(m, turnstile, gate, path, statistics)
         valid, about = self._elaborate_about(m, turnstile.o.payload, path)
@@ -201,6 +203,9 @@ class RowPipeline(wiring.Component):
             sums.eq(self.results.payload),
         ]
         m.d.comb += [
+            statistics.task.valid.eq(gate.take & beat.row_end & (beat.sum | beat.measure)),
+            statistics.task.payload.normal.eq(beat.measure),
+            *(statistics.task.payload[name].eq(beat[name]) for name in ("row", *POSTS)),
             path.take.eq(gate.take),
             path.beat.eq(beat),
             path.direct.eq(gate.direct),
@@ -271,10 +276,6 @@ class RowPipeline(wiring.Component):
             *(scores.payload.keep[lane].eq(lane < about.counted) for lane in range(lanes)),
             powers.valid.eq(valid & about.sum),
             powers.payload.summands.eq(values.summands),
-            statistics.task.valid.eq(valid & about.row_end & (about.sum | about.measure)),
-            statistics.task.payload.normal.eq(about.measure),
-            statistics.task.payload.row.eq(about.row),
-            *(statistics.task.payload[name].eq(about[name]) for name in POSTS),
             statistics.constants.eq(self.constants),
             self.made.eq(statistics.made),
         ]  # fmt: skip

@@ -72,7 +72,7 @@ class RowStatistics(wiring.Component):
     mantissas : In(stream of mantissa_beat(config), always ready)
         Measured beats of NORM.
     task : In(stream of row_task(config), always ready)
-        A row of SOFTMAX or NORM ends: its sums will come, in this order.
+        The last beat of a row of SOFTMAX or NORM is taken: its sums will come, in this order.
     constants : In(row_constants())
         From the loop.
     made : Out(1)
@@ -186,15 +186,17 @@ class RowStatistics(wiring.Component):
         connect(m, flipped(self.powers), powers.i)
         connect(m, flipped(self.mantissas), moments.i)
 
-        # A sum is where it was made from the cycle in which it is valid until it is taken.
+        # A sum is where it was made from the cycle in which it is valid, and stays if it is not
+        # taken in that: the next row's may come right behind.
         there = {}
         take = Signal()
         task: Any = tasks.o.payload
         for name, part, ours in (
             ("powers", powers, ~task.normal), ("moments", moments, task.normal)
         ):  # fmt: skip
-            there[name] = Signal(name=f"{name}_there")
-            m.d.sync += there[name].eq((there[name] & ~(take & ours)) | part.o.valid)
+            stays = Signal(name=f"{name}_stay")
+            there[name] = stays | part.o.valid
+            m.d.sync += stays.eq(there[name] & ~(take & ours))
 
         held = Signal()
         sums: Any = Signal(row_sums(self.config), reset_less=True)
