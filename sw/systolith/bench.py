@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from systolith_hw.config import Config
 from systolith_sim.device.device import Device
 
+from .compiler.limits import require_at_most
 from .compiler.matmul import MatmulPlan, plan_matmul
+from .compiler.tiling import Tiling
 from .product import Product, Result
 from .progress import Progress
 from .workload import ORDER, Workload, moved_bytes
@@ -24,6 +26,9 @@ __all__ = [
 
 START_UP = 80
 """Cycles that a product on chip may take beyond its control words, and the tests' bound."""
+
+SIMULATED_BYTES = 1 << 28
+"""Most bytes of external memory that are simulated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,7 @@ def bench_matmul(
         If the shape does not fit, in a sentence that names what is too small.
     """
     # A shape that does not fit is refused before its matrices are made.
+    _require_simulated(Tiling(config, m, k, n))
     plan_matmul(config, m, k, n, operands=operands)
     rng = np.random.default_rng(seed)
     product = Product.quantize(config, rng.normal(size=(m, k)), rng.normal(size=(k, n)),
@@ -107,6 +113,21 @@ def bench_matmul(
                        exponent_base=product.output.exponent_base)  # fmt: skip
     measurement, _ = run_product(plan, product, simulator=simulator, progress=progress)
     return measurement
+
+
+def _require_simulated(tiling: Tiling) -> None:
+    """Refuse shapes that are beyond what a simulation can hold, before they are planned."""
+
+    def need(shape: Tiling) -> int:
+        results = shape.m * shape.out_words * (shape.config.array.word_bytes + 1)
+        return shape.m * shape.input_stride + shape.groups * shape.group_stride + results
+
+    require_at_most(
+        tiling, need, SIMULATED_BYTES,
+        f"inputs, weights and results take {need(tiling)} bytes, and the memory that is simulated "
+        f"has at most {SIMULATED_BYTES}",
+        "measure a part of it",
+    )  # fmt: skip
 
 
 def run_product(

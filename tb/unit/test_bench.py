@@ -108,6 +108,8 @@ def test_operands_on_chip_need_no_first_panel():
 
 @pytest.mark.parametrize("shape, sentence", [
     ((0, 1, 1), "m must be at least 1, not 0"), ((1, 4097, 1), "k 4097 is .* lower k to 4096"),
+    ((10**8, 1, 1), "m 100000000 is .* take 2500000008 bytes, .* most 268435456; lower m to 107"),
+    ((20_000, 1, 20_000), "m 20000 and n 20000 are .* most 268435456; lower m to 119.* or measure"),
     ((1, 4096, 64), "k 4096 and n 64 are too large: memory.operand_tiles .* k to 512 or n to 8"),
 ])  # fmt: skip
 def test_shapes_are_refused_before_anything_is_built(shape, sentence, monkeypatch):

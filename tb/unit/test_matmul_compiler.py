@@ -221,6 +221,10 @@ def test_long_outputs_take_several_runs(port):
             "array.max_k": 65536, "array.window": 18, "memory.operand_tiles": 65535,
             "memory.activation_words": 65535, "bus.data_bytes": 2,
          }, {}, "k 60000 is too large: .* 240000 beats, .* at most 65535; lower k to 16383, or"),
+        ((1, 1, 100_000_000), {}, {},
+         ("n 100000000 is too large: that is 12500000 groups of 8 channels, and a MATMUL has at "
+          "most 65535; lower n to 524280, or raise array.columns")),
+        ((10**12, 1, 1), {}, {}, "m 1000000000000, k 1, n 1 is too large: inputs needs 1600000000"),
         ((1, 384, 1536), {"bus.address_bits": 16}, {},
          ("m 1, k 384, n 1536 is too large: weights needs 589824 bytes .* bus.address_bits reach "
           "only 65536 bytes; lower one of them, or raise bus.address_bits to 20")),

@@ -55,7 +55,7 @@ class MemoryMap:
     @property
     def size(self) -> int:
         """Bytes handed out so far."""
-        return max((region.end for region in self.regions.values()), default=0)
+        return next(reversed(self.regions.values())).end if self.regions else 0
 
     def add(self, name: str, size: int) -> Region:
         """Return a new region of ``size`` bytes.

@@ -166,13 +166,13 @@ def plan_matmul(
         out = _choose_output(tiling) if operands == "onchip" else "memory"
 
     streamed = operands == "stream"
+    regions = MemoryMap(config, f"m {m}, k {k}, n {n}")
+    regions.add("inputs", m * tiling.input_stride)
+    regions.add("weights", tiling.groups * tiling.group_stride)
     blocks = _cut_tokens(tiling, streamed, out)
     _check_runs(tiling)
     resident = _check_scales(tiling, streamed)
     slots = _choose_slots(tiling, streamed, resident)
-    regions = MemoryMap(config, f"m {m}, k {k}, n {n}")
-    regions.add("inputs", m * tiling.input_stride)
-    regions.add("weights", tiling.groups * tiling.group_stride)
     chunks = _cut_scales(tiling, slots, resident, regions)
     readback = _add_output(tiling, blocks, out, regions)
     layout = Layout(
@@ -228,7 +228,7 @@ def _cut_tokens(tiling: Tiling, streamed: bool, out: str) -> tuple[range, ...]:
 
 
 def _check_runs(tiling: Tiling) -> None:
-    """Refuse weights of a group that one LOAD cannot count."""
+    """Refuse what one instruction cannot count: weights of a group, and groups."""
     port, most = tiling.config.bus.data_bytes, tiling.config.sequencer.largest_count
 
     def beats(shape: Tiling) -> int:
@@ -238,6 +238,12 @@ def _check_runs(tiling: Tiling) -> None:
         tiling, beats, most,
         f"a group's weights take {beats(tiling)} beats, and a LOAD's run has at most {most}",
         "raise bus.data_bytes",
+    )  # fmt: skip
+    require_at_most(
+        tiling, lambda shape: shape.groups, most,
+        f"that is {tiling.groups} groups of {tiling.tiles * tiling.config.array.columns} channels, "
+        f"and a MATMUL has at most {most}",
+        "raise array.columns",
     )  # fmt: skip
 
 

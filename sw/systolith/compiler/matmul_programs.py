@@ -264,6 +264,7 @@ class _StreamWriter(_Writer):
         self.token = semaphore("inputs of a token are there")
         ring_is_full = layout.slots < layout.tiling.groups
         self.free = semaphore("a slot is free") if ring_is_full else None
+        self.outputs = dict(layout.outputs) if layout.out == "memory" else {}
 
     def main(self) -> bytes:
         for block in self.layout.blocks:
@@ -303,7 +304,7 @@ class _StreamWriter(_Writer):
             self.drain(block, 0, groups, 0)
         else:
             self.drain(block, 0, head.groups, head.local, post_outer=self.free)
-        runs = self.runs(block, dict(layout.outputs)[block]) if layout.out == "memory" else []
+        runs = self.runs(block, self.outputs[block]) if self.outputs else []
         self.store(runs[:1])
         if token_by_token and groups > 1:
             self.matmul(block, 1, groups - 1, wait_outer=arrived, post_outer=freed)
