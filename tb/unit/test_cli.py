@@ -120,6 +120,12 @@ def test_illegal_shape_is_one_sentence(words, sentence):
     assert sentence in refused(2, "bench", "matmul", "--preset", "tiny", *flat)
 
 
+def test_unknown_device_of_a_bench_is_refused_at_once():
+    shape = ("--m", "1", "--k", "1", "--n", "1")
+    said = refused(2, "bench", "matmul", *shape, "--set", "device=foo")
+    assert said.startswith("error: there is no device foo; known are ")
+
+
 def test_unknown_device_of_a_report():
     assert "there is no device vu9p" in refused(2, "report", "--device", "vu9p", "--json")
 

@@ -5,6 +5,7 @@ import typing
 
 import typer
 
+from systolith_hw.budget import device
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import PRESETS, preset
 
@@ -64,4 +65,7 @@ def choose_config(
         changes[path.strip()] = value.strip()
     if port_bytes is not None:
         changes["bus.data_bytes"] = port_bytes
-    return preset(name).replace(changes)
+    config = preset(name).replace(changes)
+    if config.device:
+        device(config.device)  # whatever the command is, an unknown name is refused at once
+    return config
