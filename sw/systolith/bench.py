@@ -37,6 +37,11 @@ class Measurement:
 
     Parameters
     ----------
+    operands : str
+        "onchip": loaded before the clock starts to count; "stream": from external memory.
+    results : str
+        "onchip": they stay in wide or activation memory; "memory": they leave through the port while
+        the clock counts, since they are streamed, or there is no room for them on chip.
     macs : int
         Useful multiplications, M * K * N.
     cycles : int
@@ -70,6 +75,7 @@ class Measurement:
     k: int
     n: int
     operands: str
+    results: str
     port_bytes: int
     macs: int
     cycles: int
@@ -206,6 +212,7 @@ def measure(
         k=tiling.k,
         n=tiling.n,
         operands="stream" if plan.streamed else "onchip",
+        results="memory" if plan.out == "memory" else "onchip",
         port_bytes=port,
         macs=plan.macs,
         cycles=cycles,

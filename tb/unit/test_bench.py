@@ -102,8 +102,14 @@ def test_operands_on_chip_need_no_first_panel():
     plan = plan_matmul(preset("small"), 8, 64, 64, operands="onchip")
     values = measure(plan, counters(CYCLES=600), True)
     assert values.first_panel_cycles == 0
-    assert values.operands == "onchip"
+    assert values.operands == values.results == "onchip"
     assert values.utilization == values.roofline_utilization == pytest.approx(512 / 600)
+
+
+def test_results_that_do_not_fit_on_chip_are_told():
+    plan = plan_matmul(preset("small"), 1000, 16, 64, operands="onchip")
+    values = measure(plan, counters(CYCLES=20_000), True)
+    assert (values.operands, values.results) == ("onchip", "memory")
 
 
 @pytest.mark.parametrize("shape, sentence", [

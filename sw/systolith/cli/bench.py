@@ -56,7 +56,10 @@ def matmul(
     preset: PresetName = "small",
     settings: Settings = None,
     operands: typing.Annotated[
-        Operands, typer.Option(help="onchip: loaded before; stream: from external memory.")
+        Operands,
+        typer.Option(help="onchip: loaded before, and results stay on chip if there is room for "
+                     "them (JSON says so), or else leave through the port; stream: from external "
+                     "memory, and back to it."),
     ] = Operands.ONCHIP,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
