@@ -40,8 +40,8 @@ class Measurement:
     operands : str
         "onchip": loaded before the clock starts to count; "stream": from external memory.
     results : str
-        "onchip": they stay in wide or activation memory; "memory": they leave through the port while
-        the clock counts, since they are streamed, or there is no room for them on chip.
+        "onchip": they stay in wide or activation memory; "memory": they leave through the port
+        while the clock counts, since they are streamed, or there is no room for them on chip.
     macs : int
         Useful multiplications, M * K * N.
     cycles : int

@@ -21,6 +21,7 @@ if typing.TYPE_CHECKING:
     from systolith_sim.device.device import Device
 
 __all__ = [
+    "BEHIND",
     "CoreError",
     "Counters",
     "Driver",
@@ -40,6 +41,10 @@ WORDS = {
     ErrorCode.LOOP: "loops too deep, or a loop body that does not fit the program memory",
     ErrorCode.MISALIGNED: "an external address or stride that is not a multiple of the port",
 }
+
+BEHIND = (ErrorCode.SEMAPHORE, ErrorCode.WATCHDOG)
+"""Errors that are found behind an instruction; the core knows only where the sequencer is by then,
+not which instruction it was."""
 
 SETTLE_LOOKS, SETTLE_CYCLES = 100, 100
 """How often and how far apart to look whether the bus is quiet, after abort and reset."""
@@ -70,7 +75,8 @@ class CoreError(DriverError):
     unit : int
         A :class:`~systolith_hw.isa.Unit`, or a number that is none.
     pc : int
-        Index of the instruction in the program.
+        Index of the instruction in the program; for SEMAPHORE and WATCHDOG the one that the
+        sequencer was at.
     instruction : str
         That instruction in words, or nothing if the program is unknown.
     """
@@ -83,8 +89,9 @@ class CoreError(DriverError):
         name = getattr(self.code, "name", f"code {code}")
         where = getattr(self.unit, "name", f"unit {unit}").lower()
         meaning = WORDS.get(typing.cast(ErrorCode, self.code), "an error this driver does not know")
-        text = f"{name} in {where} at instruction {pc}: {meaning}"
-        super().__init__(f"{text}; {instruction}" if instruction else text)
+        at = "while the sequencer was at" if self.code in BEHIND else "at"
+        words = f" ({instruction})" if instruction else ""
+        super().__init__(f"{name} in {where} {at} instruction {pc}{words}: {meaning}")
 
 
 class Counters(dict[str, int]):

@@ -167,7 +167,15 @@ def failing(code, unit=Unit.LOAD, pc=0):
 def test_every_error_has_words(code):
     error = failing(code)
     assert error.code is code and error.unit is Unit.LOAD
-    assert f"{code.name} in load at instruction 0: {WORDS[code]}; MATMUL" in str(error)
+    assert str(error).endswith(f" instruction 0 (MATMUL steps=2 tokens=3): {WORDS[code]}")
+
+
+@pytest.mark.parametrize("code", [ErrorCode.SEMAPHORE, ErrorCode.WATCHDOG])
+def test_errors_that_know_no_instruction(code):
+    """What is named is where the sequencer had come to, and the sentence says so."""
+    sentence = str(failing(code, pc=1))
+    assert f"{code.name} in load while the sequencer was at instruction 1 (END): " in sentence
+    assert "BUS_READ in load at instruction 1 (END): " in str(failing(ErrorCode.BUS_READ, pc=1))
 
 
 def test_error_shows_the_instruction():
@@ -180,7 +188,9 @@ def test_error_shows_the_instruction():
 def test_error_from_the_future():
     error = failing(0x77, 9)
     assert (error.code, error.unit) == (0x77, 9)
-    assert "code 119 in unit 9 at instruction 0: an error this driver does not know" in str(error)
+    sentence = str(error)
+    assert sentence.startswith("code 119 in unit 9 at instruction 0 (")
+    assert sentence.endswith("an error this driver does not know")
 
 
 def test_own_description():
