@@ -12,9 +12,12 @@ LINT_OFF = {
     "CASEINCOMPLETE": "every `casez` follows a default value for what it assigns",
     "DECLFILENAME": "all modules are in this one file",
     "PROCASSINIT": "registers have initial values: FPGAs start with them, and reset repeats them",
-    "UNUSEDSIGNAL": "every field of a structure gets a name, also where only the whole is used",
-    "WIDTHEXPAND": "constants are written as narrow as they are",
-    "WIDTHTRUNC": "`!` of a vector, which means that all its bits are zero",
+    "UNUSEDSIGNAL": "every field of a structure gets a name, also where only the whole is used, or "
+        "not all of it",
+    "WIDTHEXPAND": "operands are as narrow as they are, constants above all; Verilog extends the "
+        "narrower one, which is meant",
+    "WIDTHTRUNC": "`!` of a vector means that all its bits are zero; of some shifts only the low "
+        "bits are wanted",
 }
 """What ``verilator -Wall`` says about all generated code, and why it is as it should be."""
 

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from systolith_hw.config import BusConfig, ConfigError
 from systolith_hw.emit import NAME, Emitted, emit, manifest, ports, ports_markdown
 from systolith_hw.presets import PRESETS, preset
-from systolith_hw.verilog import component_verilog
+from systolith_hw.verilog import LINT_OFF, component_verilog
 from systolith_sim import verilator
 
 DECLARATION = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
@@ -134,6 +134,19 @@ def test_verilator_has_nothing_to_say(tiny, tmp_path):
     source = tmp_path / f"{NAME}.v"
     source.write_text(tiny.verilog)
     assert verilator.lint(source, NAME) == ""
+
+
+def test_what_is_waived_is_what_the_header_says(tiny, tmp_path):
+    """Bits are lost only by `!` and by shifts to the right; and nothing else is waived."""
+    source = tmp_path / f"{NAME}.v"
+    source.write_text(re.sub(r"/\* verilator lint_off \w+ \*/\n", "", tiny.verilog))
+    said = verilator.lint(source, NAME)
+    assert set(re.findall(r"%Warning-(\w+)", said)) == set(LINT_OFF)
+    lines = re.findall(r"%Warning-WIDTHTRUNC: \S+ (.*)", said)
+    assert lines and all(
+        line.startswith("Logical operator LOGNOT ") or line.split("'s ")[-1].startswith("SHIFTR ")
+        for line in lines
+    )
 
 
 def test_icarus_has_nothing_to_say(tiny, tmp_path):
