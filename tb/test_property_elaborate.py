@@ -38,7 +38,10 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
                 window=draw(st.integers(1, 24)), max_k=draw(st.integers(rows, 65536)),
                 output_depth=draw(st.integers(max(rows + 11, 14), 256)),
             ),
-            vector=VectorConfig(lanes=lanes),
+            vector=VectorConfig(
+                lanes=lanes, rows=draw(st.sampled_from([0, 0, 0, 16])),
+                distributed=draw(st.booleans()),
+            ),
             memory=MemoryConfig(
                 operand_tiles=draw(depth), activation_words=draw(depth), wide_words=draw(depth),
                 scale_words=draw(depth), program_instructions=draw(power(2, 8)),

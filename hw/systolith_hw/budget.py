@@ -304,12 +304,14 @@ def _row_pipelines(config: Config, word_bits: int) -> list[_Memory]:
     """List the same where there is a row unit, with its functions; row memory is logic."""
     lanes, rows = config.vector.lanes, config.vector.rows
     ring = HEAD_CHANNELS // lanes + RING_WORDS
+    in_logic = config.vector.distributed or ring <= RING_LOGIC
     return [
         _Memory(memory="beats", words=1 << (ring - 1).bit_length(), width=FIXED_BITS * lanes + 1,
-                logic=ring <= RING_LOGIC, block=ring > RING_LOGIC),
+                logic=in_logic, block=not in_logic),
         _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
         _Memory(memory="functions", words=len(Function) * SEGMENTS, width=LINE_BITS,
-                copies=lanes, block=True),
+                copies=lanes, logic=config.vector.distributed,
+                block=not config.vector.distributed),
         _Memory(memory="references", words=rows, width=REFERENCE_BITS, logic=True),
         _Memory(memory="row factors", words=rows, width=FACTOR_BITS, logic=True),
     ]  # fmt: skip

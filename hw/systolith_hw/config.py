@@ -155,11 +155,15 @@ class VectorConfig:
     rows : int
         Tokens whose softmax is known at once: their references and factors. Power of two, 1 to
         256, or 0 for a core without NORM and SOFTMAX, whose DRAIN neither adds, applies functions
-        nor writes operands. So far the functional machine alone has any.
+        nor writes operands.
+    distributed : bool
+        With ``rows``: build the tables of functions, and the memory of blocks under way, from logic
+        cells in place of block RAM.
     """
 
     lanes: int = 4
     rows: int = 0
+    distributed: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)

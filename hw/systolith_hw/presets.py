@@ -38,19 +38,20 @@ PRESETS = {
     # ECP5-45F and up: 64 multipliers behind an 8-byte port.
     "small": Config(
         array=ArrayConfig(rows=8, columns=8),
-        vector=VectorConfig(lanes=4),
+        vector=VectorConfig(lanes=4, rows=64),
         memory=MemoryConfig(
             activation_words=4096, wide_words=2048, scale_words=1536, program_instructions=256
         ),
         device="ecp5-45k",
     ),
-    # ULX3S-85F: 128 multipliers fed from its 16-bit SDRAM.
+    # ULX3S-85F: 128 multipliers fed from its 16-bit SDRAM. The residual stream of 128 tokens of
+    # MiniLM lies in wide memory.
     "ulx3s": Config(
         array=ArrayConfig(rows=16, columns=8),
-        vector=VectorConfig(lanes=8),
+        vector=VectorConfig(lanes=8, rows=64, distributed=True),
         memory=MemoryConfig(
-            operand_tiles=1024, activation_words=4096, wide_words=2048, scale_words=1024,
-            program_instructions=256,
+            operand_tiles=512, activation_words=4096, wide_words=6144, scale_words=1024,
+            program_instructions=256, results_distributed=True,
         ),
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
         device="ecp5-85k",
@@ -58,7 +59,7 @@ PRESETS = {
     # The same chip with 320 KiB of operand memory: a small language model lives on it whole.
     "ulx3s-resident": Config(
         array=ArrayConfig(rows=16, columns=8),
-        vector=VectorConfig(lanes=8),
+        vector=VectorConfig(lanes=8, rows=64, distributed=True),
         memory=MemoryConfig(
             operand_tiles=2560,
             activation_words=256,
@@ -73,7 +74,7 @@ PRESETS = {
     # that size, in simulation. Its memories are held against that device all the same.
     "wide": Config(
         array=ArrayConfig(rows=16, columns=16),
-        vector=VectorConfig(lanes=8),
+        vector=VectorConfig(lanes=8, rows=64, distributed=True),
         memory=MemoryConfig(
             operand_tiles=1024, activation_words=4096, results_distributed=True
         ),

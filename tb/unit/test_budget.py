@@ -54,22 +54,27 @@ def test_presets_fit_their_device(name):
 
 def test_known_numbers():
     uses = {use.memory: use for use in memory_budget(preset("ulx3s"))}
-    assert uses["operand"].blocks == 16 * 4  # 1024 x 64 bits in each of 16 banks
+    assert uses["operand"].blocks == 16 * 2  # 512 x 64 bits in each of 16 banks
     assert uses["activation"].blocks == 16 * 2  # 4096 x 8
-    assert uses["wide"].blocks == 29  # 2048 x 256
-    assert uses["results"].blocks == 12  # 33 x 416
-    assert uses["operand"].bits == 16 * 1024 * 64
+    assert uses["wide"].blocks == 87  # 6144 x 256
+    assert (uses["results"].kind, uses["results"].blocks) == ("logic", 0)
+    assert uses["operand"].bits == 16 * 512 * 64
+    block = preset("ulx3s").replace({"memory.results_distributed": False})
+    assert {use.memory: use for use in memory_budget(block)}["results"].blocks == 12  # 33 x 416
     tiny = {use.memory: use for use in memory_budget(preset("tiny"), "ice40-up5k")}
     assert (tiny["operand"].kind, tiny["operand"].blocks) == ("large", 4)
     assert tiny["scale"].blocks == 2  # 256 x 23
     assert multiplier_budget(preset("tiny"), "ice40-up5k") == 4 + 1 + 2
-    assert multiplier_budget(preset("ulx3s")) == 128 + 8
+    assert multiplier_budget(preset("ulx3s")) == 128 + 2 * 8
 
 
 @pytest.mark.parametrize("name", ["small", "ulx3s", "wide"])
 def test_memories_of_a_row_unit(name):
     """They are what the hardware builds."""
-    config = preset(name).replace({"vector.rows": 64})
+    config = preset(name).replace({"vector.distributed": False})
+    distributed = config.replace({"vector.distributed": True})
+    in_logic = {use.memory: use for use in memory_budget(distributed)}
+    assert {in_logic[name].kind for name in ("beats", "functions")} == {"logic"}
     uses = {use.memory: use for use in memory_budget(config)}
     ring = block_beats(config, heads=True) + ExactExponent.latency - 1
     assert ring <= uses["beats"].words < 2 * ring

@@ -110,7 +110,7 @@ def test_hash_sees_every_setting_but_the_device():
            "array.mantissa_bits": 9, "array.output_depth": 40, "bus.address_bits": 30,
            "bus.burst_beats": 16, "sequencer.semaphores": 8,
            "sequencer.semaphore_bits": 9, "sequencer.count_bits": 12,
-           "control.stall_counters": False, "vector.rows": 64,
+           "control.stall_counters": False, "vector.rows": 64, "vector.distributed": True,
            "short_pipelines": True}  # fmt: skip
     seen = {base.hash}
     for path in base.field_names():

@@ -9,14 +9,14 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["BeatRing"]
 
 LOGIC_DEPTH = 16
-"""A ring of more beats is block RAM, whose output needs a register of its own."""
+"""A ring of more beats may be block RAM, whose output needs a register of its own."""
 
 
 class BeatRing(wiring.Component):
     """Keep beats, and give them back in their order.
 
     =========== ====================================================
-    Latency     1 cycle from ``read`` to ``o``, 2 of more than 16 beats (:attr:`latency`);
+    Latency     1 cycle from ``read`` to ``o``, 2 from block RAM (:attr:`latency`);
                 a beat may be read in the cycle after it was written
     Throughput  a beat in and a beat out per cycle
     Undefined   what is written while ``depth`` beats are kept
@@ -28,6 +28,8 @@ class BeatRing(wiring.Component):
         Width of a beat.
     beats : int
         How many must have room.
+    distributed : bool
+        Build it from logic, however many.
 
     Members
     -------
@@ -44,15 +46,18 @@ class BeatRing(wiring.Component):
     read: Signal
     o: Signal
 
-    def __init__(self, bits: int, beats: int) -> None:
+    def __init__(self, bits: int, beats: int, *, distributed: bool = False) -> None:
         self.depth = 1 << (beats - 1).bit_length()
-        self.latency = 1 + (self.depth > LOGIC_DEPTH)
+        self.distributed = distributed or self.depth <= LOGIC_DEPTH
+        self.latency = 1 if self.distributed else 2
         super().__init__({"write": In(1), "i": In(bits), "read": In(1), "o": Out(bits)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        block = self.depth > LOGIC_DEPTH
-        attrs: dict[str, Any] = {"no_rw_check": 1} | ({"ram_style": "block"} if block else {})
+        block = not self.distributed
+        attrs: dict[str, Any] = {"no_rw_check": 1}
+        if self.depth > LOGIC_DEPTH:  # otherwise any synthesis takes logic
+            attrs["ram_style"] = "block" if block else "distributed"
         ring: memory.Memory = memory.Memory(
             shape=unsigned(len(self.i)), depth=self.depth, init=[], attrs=attrs
         )

@@ -93,7 +93,9 @@ class BlockNormalizer(wiring.Component):
         self.heads = heads
         values = block_beat(config)["data"].shape
         waiting = block_beats(config, heads=heads) + ExactExponent.latency - 1
-        self.ring = BeatRing(1 + Shape.cast(values).width, waiting)
+        self.ring = BeatRing(
+            1 + Shape.cast(values).width, waiting, distributed=config.vector.distributed
+        )
         super().__init__({
             "i": In(stream.Signature(block_beat(config), always_ready=True)),
             "words": Out(stream.Signature(activation_word(config), always_ready=True)),

@@ -19,6 +19,7 @@ from .row_memory import RowMemory, row_number
 from .row_records import RowRecords
 from .row_shapes import factor
 from .row_sum import RowSum, summand_beat
+from .row_tokens import WAITING
 
 __all__ = ["RowStatistics", "row_task"]
 
@@ -43,12 +44,12 @@ class RowStatistics(wiring.Component):
     ::
 
         scores ────►[ RowMaximum ]─────────────────────────────► references ─┐
-        powers ────►[ RowSum ]────┬─►[ waits ]─►[ RowFactor ]─┬► factors ────┴─► row memory
-        mantissas ─►[ Moments ]───┘                           └► records of mean and factor
-        tasks ─────►[ Fifo ]──────┘
+        powers ────►[ RowSum ]─►[ Fifo ]─┬─►[ waits ]─►[ RowFactor ]─┬► factors ──┴─► row memory
+        mantissas ─►[ Moments ]──────────┘                           └► records of mean and factor
+        tasks ─────►[ Fifo ]─────────────┘
 
-    Sums wait where they were made, and then one row in front of ``RowFactor``: those who ask for
-    rows see to it that two are never exceeded (:class:`.RowLoop`).
+    Moments wait where they were made, and one row's sums in front of ``RowFactor``: those who ask
+    for rows see to it that two of NORM are never exceeded, nor ``WAITING`` (:class:`.RowTokens`).
 
     =========== ===========================================================================
     Latency     log2(lanes) + 2 cycles from a row's last scores to a reference that may be
@@ -137,8 +138,7 @@ class RowStatistics(wiring.Component):
         m.submodules.memory = memory = RowMemory(config)
         m.submodules.records = records = RowRecords()
         m.submodules.factory = factory = RowFactor(config)
-        m.submodules.tasks = tasks = Fifo(row_task(config), 4)
-        # Twice as long as two rows need, so that it never makes anybody wait.
+        m.submodules.tasks = tasks = Fifo(row_task(config), PLACES)
         m.d.comb += [tasks.i.valid.eq(self.task.valid), tasks.i.payload.eq(self.task.payload)]
         self._elaborate_references(m, memory)
 
@@ -182,44 +182,45 @@ class RowStatistics(wiring.Component):
     def _elaborate_sums(self, m: Module, tasks: Fifo, factory: RowFactor) -> tuple[Value, Any]:
         """Bring sums to ``RowFactor``; return "some are there", and the task of its result."""
         m.submodules.sum = powers = RowSum(self.config)
+        m.submodules.totals = totals = Fifo(powers.o.payload.shape(), PLACES)
         m.submodules.moments = moments = Moments(self.config, self.target)
         connect(m, flipped(self.powers), powers.i)
         connect(m, flipped(self.mantissas), moments.i)
 
-        # A sum is where it was made from the cycle in which it is valid, and stays if it is not
-        # taken in that: the next row's may come right behind.
-        there = {}
-        take = Signal()
+        # Moments are where they were made from the cycle in which they are valid, and stay if they
+        # are not taken in that: the next row's may come right behind.
+        take, stay = Signal(), Signal()
         task: Any = tasks.o.payload
-        for name, part, ours in (
-            ("powers", powers, ~task.normal), ("moments", moments, task.normal)
-        ):  # fmt: skip
-            stays = Signal(name=f"{name}_stay")
-            there[name] = stays | part.o.valid
-            m.d.sync += stays.eq(there[name] & ~(take & ours))
+        there = stay | moments.o.valid
+        m.d.sync += stay.eq(there & ~(take & task.normal))
+        m.d.comb += [
+            totals.i.valid.eq(powers.o.valid),
+            totals.i.payload.eq(powers.o.payload),
+            totals.o.ready.eq(take & ~task.normal),
+        ]
 
         held = Signal()
         sums: Any = Signal(row_sums(self.config), reset_less=True)
         held_task: Any = Signal(row_task(self.config), reset_less=True)
         made: Any = Signal(row_task(self.config), reset_less=True)
         m.d.comb += [
-            take.eq(tasks.o.valid & ~held & Mux(task.normal, there["moments"], there["powers"])),
+            take.eq(tasks.o.valid & ~held & Mux(task.normal, there, totals.o.valid)),
             tasks.o.ready.eq(take),
             factory.i.valid.eq(held),
             factory.i.payload.eq(sums),
         ]
         m.d.sync += held.eq(take | (held & ~factory.i.ready))
         with m.If(~held):
-            m.d.sync += [held_task.eq(task), *self._sums(sums, task, powers, moments)]
+            m.d.sync += [held_task.eq(task), *self._sums(sums, task, totals.o.payload, moments)]
         with m.If(factory.i.ready):
             m.d.sync += made.eq(held_task)
         return held, made
 
-    def _sums(self, sums: Any, task: Any, powers: RowSum, moments: Moments) -> list[Any]:
+    def _sums(self, sums: Any, task: Any, total: Value, moments: Moments) -> list[Any]:
         """Return how ``sums`` are set to a row's."""
         return [
             sums.normal.eq(task.normal),
-            sums.total.eq(Mux(task.normal, moments.o.payload.total, powers.o.payload)),
+            sums.total.eq(Mux(task.normal, moments.o.payload.total, total)),
             sums.squares.eq(moments.o.payload.squares),
             *(sums[name].eq(self.constants[name])
               for name in ("inverse", "base", "epsilon", "centre")),
@@ -244,6 +245,9 @@ class RowStatistics(wiring.Component):
             m.d.comb += [port.valid.eq(valid & done[name].present), port.id.eq(done[name].id)]
         return Cat(waiting).any()
 
+
+PLACES = WAITING + 4
+"""So many that a queue of rows that wait never makes anybody wait."""
 
 FEWEST_CYCLES = 14
 """Cycles from a row's sum to its factor, at least."""

@@ -12,7 +12,11 @@ from .order import fold
 from .row_address import RowAddress
 from .row_order import row_order
 
-__all__ = ["RowTokens"]
+__all__ = ["WAITING", "RowTokens"]
+
+WAITING = 7
+"""Rows of SOFTMAX that may wait for their factors: as many as it takes to make one every 14 cycles,
+however long the way to a sum is."""
 
 
 class RowTokens(wiring.Component):
@@ -20,8 +24,9 @@ class RowTokens(wiring.Component):
 
     SOFTMAX *leads* through each token once. NORM leads to measure a token and *follows* to
     normalise it, when its factor has been made; it leads by two tokens at most, since there are two
-    records, and no more than two rows wait for their factors, whichever instruction they are of.
-    Factors are made in order, so those that still lack are of the rows begun last.
+    records. When it leads, one row at most waits for its factor, whichever instruction that is of;
+    when SOFTMAX does, fewer than :data:`WAITING`. Factors are made in order, so those that still
+    lack are of the rows begun last.
 
     =========== ======================================================================
     Latency     ``may_lead``, ``may_follow`` and ``refuse`` hold from 3 cycles after
@@ -57,7 +62,7 @@ class RowTokens(wiring.Component):
         The token to lead to is the instruction's last.
     last : Out(1)
         So is the one that is written next.
-    pending : Out(range(3))
+    pending : Out(range(WAITING + 1))
         Rows whose factors are not yet made.
     most, valid : Out(16)
         Numbers of a token's last element, and of its last one that is not masked.
@@ -110,7 +115,7 @@ class RowTokens(wiring.Component):
             **dict.fromkeys(outputs, Out(1)),
             "first": In(data.StructLayout(dict.fromkeys(firsts, SLOT_BITS))),
             "order": In(row_order(config)),
-            "pending": Out(range(3)),
+            "pending": Out(range(WAITING + 1)),
             **dict.fromkeys(("most", "valid"), Out(SLOT_BITS)),
             **{name: Out(range(max(depth, 2))) for name, depth in self.depths.items()},
         })
@@ -137,8 +142,9 @@ class RowTokens(wiring.Component):
         )  # fmt: skip
         follows_to = outside["destination"]
         next_lead, next_follow = Signal(), Signal()
-        room = ~self.pending[1] & ~ahead[1]
-        factor_made = (ahead[0] & ~self.pending.any()) | (ahead[1] & ~self.pending[1])
+        few = ~self.pending[1:].any()
+        room = Mux(order.norm, few & ~ahead[1], self.pending != WAITING)
+        factor_made = (ahead[0] & ~self.pending.any()) | (ahead[1] & few)
         m.d.comb += [
             next_lead.eq(more & self.permitted & ~settling[0]),
             next_follow.eq(factor_made & ~settling[0]),

@@ -239,7 +239,7 @@ class ValuePath(wiring.Component):
         lanes = ages.at("lanes", keep_age - 1)
         results, summands = [], []
         for lane, entry in enumerate(scales.factors):
-            pointwise = Pointwise(self.target)
+            pointwise = Pointwise(self.target, distributed=self.config.vector.distributed)
             m.submodules[f"pointwise_{lane}"] = pointwise
             keep = Signal(name=f"keep_{lane}", reset_less=True)
             m.d.sync += keep.eq(lane < lanes)
