@@ -14,7 +14,7 @@ from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_hw.presets import preset
 
 MEMORY = {
-    "memory.operand_tiles": 96, "memory.activation_words": 160, "memory.wide_words": 600,
+    "memory.operand_tiles": 96, "memory.activation_words": 300, "memory.wide_words": 600,
     "memory.scale_words": 200, "memory.program_instructions": 64, "vector.rows": 16,
 }  # fmt: skip
 CONFIGS = {
@@ -67,7 +67,7 @@ class Fields:
             DrainKind.WIDE: tiles * beats,
             DrainKind.ACTIVATION: -(-tiles * array.columns // array.rows),
         }[kind]
-        free = {DrainKind.WIDE: 300, DrainKind.ACTIVATION: 60}[kind]
+        free = {DrainKind.WIDE: 300, DrainKind.ACTIVATION: 160}[kind]
         token_stride = words + self.draw(0, 1)
         group_stride = tokens * token_stride
         first = 0 if kind == DrainKind.WIDE else INPUTS
@@ -116,7 +116,7 @@ class Fields:
         stride = words + self.draw(0, 1)
         program.norm(
             elements=elements, inverse=factor(1 / elements), epsilon=self.draw(1, 1 << 14),
-            source=310 + self.draw(0, 30), source_stride=stride, destination=90, tokens=tokens,
+            source=310 + self.draw(0, 30), source_stride=stride, destination=190, tokens=tokens,
             token_stride=-(-elements // self.config.array.rows), scale=self.draw(120, 130),
             exponent_base=self.draw(0, 8), centre=bool(self.draw(0, 1)),
             back=bool(self.draw(0, 1)),
@@ -141,14 +141,14 @@ class Fields:
         program.barrier()
         words = -(-scores // array.rows)
         program.softmax(
-            elements=scores, source=310, source_stride=tiles * beats, destination=90,
+            elements=scores, source=310, source_stride=tiles * beats, destination=190,
             tokens=tokens, token_stride=words, scale=self.draw(120, 130),
             exponent_base=self.draw(0, 8), row=row, causal=causal,
         )  # fmt: skip
         program.barrier()
         kind = (DrainKind.WIDE, DrainKind.ACTIVATION)[self.draw(0, 1)]
         program.matmul(
-            operand=self.draw(0, 20), ring=(0, 40), activation=90, activation_stride=words,
+            operand=self.draw(0, 20), ring=(0, 40), activation=190, activation_stride=words,
             steps=words, tokens=tokens, tiles=2,
         )  # fmt: skip
         program.drain(
