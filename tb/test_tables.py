@@ -14,10 +14,11 @@ from systolith_sim.errors import MachineError
 from systolith_sim.machine import Machine
 
 CONFIGS = {
+    # Without rows: what such a core lacks is an error.
     "small": preset("small").replace({
-        "memory.operand_tiles": 50, "memory.activation_words": 40, "memory.wide_words": 600,
-        "memory.scale_words": 80, "sequencer.semaphores": 6, "sequencer.semaphore_bits": 5,
-        "bus.address_bits": 20, "device": "",
+        "vector.rows": 0, "memory.operand_tiles": 50, "memory.activation_words": 40,
+        "memory.wide_words": 600, "memory.scale_words": 80, "sequencer.semaphores": 6,
+        "sequencer.semaphore_bits": 5, "bus.address_bits": 20, "device": "",
     }),
     # A word takes two beats, and results more than one output tile.
     "narrow": preset("ulx3s").replace({
