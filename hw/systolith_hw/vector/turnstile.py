@@ -16,7 +16,7 @@ TURNSTILE_EVENTS = data.StructLayout({"wait_result": 1, "wait_store": 1})
 
 
 class Turnstile(wiring.Component):
-    """Let blocks of VECTOR and of ROW through in turn, each only if nothing can hold it up.
+    """Let blocks of VECTOR and of ROW through, each only if nothing can hold it up.
 
     ::
 
@@ -25,7 +25,8 @@ class Turnstile(wiring.Component):
 
     A block of VECTOR begins when all its sums have arrived, and if it goes into the stream, with a
     credit for its word. So the datapath is never kept by a block that waits for the array or for
-    STORE. When both have a block, that one goes which was not there last, VECTOR first.
+    STORE. When both have a block, that one goes which was not there last, VECTOR first; but VECTOR
+    whenever the array's FIFO is half full, since a block of ROW can be longer.
 
     Wide memory has one port for reading. A beat of ``centre`` reads when it is taken, one of
     ``add`` so many cycles later; the first waits where both would read.
@@ -100,7 +101,7 @@ class Turnstile(wiring.Component):
         vector, row = self.vector.payload, self.row.payload
         opened, of_row = Signal(), Signal(init=1)  # inside a block; it, or the last one, is ROW's
         enters, takes_row, moves = Signal(), Signal(), Signal()
-        enough = self._elaborate_sums(m, enters)
+        enough, urgent = self._elaborate_sums(m, enters)
         credit = self._elaborate_credits(m, enters & ~opened & vector.to_stream)
 
         room = ~vector.to_stream | credit
@@ -109,7 +110,7 @@ class Turnstile(wiring.Component):
         row_waits = self.row.valid & (of_row | ~opened)
         free = Signal()
         m.d.comb += [
-            takes_row.eq(row_waits & (opened | ~vector_waits | ~of_row)),
+            takes_row.eq(row_waits & (opened | ~vector_waits | ~(of_row | urgent))),
             self.row.ready.eq(free & takes_row),
             self.vector.ready.eq(free & may_enter & ~takes_row),
             enters.eq(self.vector.valid & self.vector.ready),
@@ -130,14 +131,18 @@ class Turnstile(wiring.Component):
         self._elaborate_written(m, offered, chosen)
         return m
 
-    def _elaborate_sums(self, m: Module, taken: Value) -> Value:
-        """Count beats of sums that have arrived; return whether there are enough for a block."""
+    def _elaborate_sums(self, m: Module, taken: Value) -> tuple[Value, Signal]:
+        """Count beats of sums that have arrived; return whether there are enough for a block, and
+        whether so many that the array might have to wait."""
         config = self.config
         # The FIFO's own, and some in registers behind it.
         most = config.array.output_depth * config.beats_per_result + 8
-        there = Signal(range(most + 1))
-        m.d.sync += there.eq(there + self.arrived - taken)
-        return there > self.vector.payload.more
+        there, urgent = Signal(range(most + 1)), Signal()
+        m.d.sync += [
+            there.eq(there + self.arrived - taken),
+            urgent.eq(there >= config.array.output_depth * config.beats_per_result // 2),
+        ]
+        return there > self.vector.payload.more, urgent
 
     def _elaborate_credits(self, m: Module, spent: Value) -> Signal:
         """Count room in the stream's FIFO; return whether there is some, from a register."""
