@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import Config, ConfigError
+from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_hw.isa import Register
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.device import Device
@@ -21,6 +21,9 @@ from .watched_device import WatchedDevice
 __all__ = ["ORDER", "Outcome", "Workload", "moved_bytes", "open_device"]
 
 PAGE = 4096
+
+FETCH_LATENCY = 500
+"""More cycles than the first beats of a program take to come."""
 
 ORDER = ("setup", "main", "readout")
 """In which programs run; not every workload has all. Only main is measured."""
@@ -98,6 +101,7 @@ class Workload:
         counters: dict[str, int] = {}
         for name, (address, program) in self._in_order().items():
             driver.load_program(address, program, config_hash=self.config.hash)
+            self._let_fetch(driver, device)
             ran = driver.run(length=self.length)
             counters = ran if name == "main" else counters
         seconds = time.perf_counter() - begin
@@ -109,6 +113,12 @@ class Workload:
         with open_device(self.config, self.size, simulator, progress) as device:
             progress(f"running {what} in {simulator}")
             return self.execute(WatchedDevice(device, progress, self.expected_cycles))
+
+    def _let_fetch(self, driver: Driver, device: Device) -> None:
+        """Give the core time to fetch as much of the program as it keeps, before it is started."""
+        kept = self.config.memory.program_instructions * INSTRUCTION_BYTES
+        driver.write("IRQ_ENABLE", 0)  # else the end of the program before would end the wait
+        device.wait(2 * kept // self.config.bus.data_bytes + FETCH_LATENCY)
 
     def _in_order(self) -> dict[str, tuple[int, bytes]]:
         return {name: self.programs[name] for name in ORDER if name in self.programs}

@@ -31,7 +31,7 @@ def device(monkeypatch):
     """Let every simulator be the machine, or a class that is set in its place."""
     chosen = {"kind": MachineDevice}
 
-    def open_device(config, size, simulator, progress):
+    def open_device(config, size, simulator, progress, **_):
         return chosen["kind"](config, -(-size // 4096) * 4096)
 
     monkeypatch.setattr(workload, "open_device", open_device)
