@@ -1,6 +1,5 @@
 """The sequencer of cores whose instructions stand: the tests of the other one, and its own."""
 
-import functools
 import random
 
 import pytest
@@ -30,7 +29,11 @@ from .test_sequencer import (  # noqa: F401  (collected here, too)
 )
 
 END = encode(Opcode.END)
-standing = functools.partial(small_config, queue_depth=1)
+
+
+def standing(*, rows=0, **settings):
+    """Return a config whose instructions stand; such a core has no rows, whoever asks for them."""
+    return small_config(queue_depth=1, rows=0, **settings)
 
 
 @pytest.fixture(autouse=True)
