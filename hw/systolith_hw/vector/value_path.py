@@ -152,7 +152,9 @@ class ValuePath(wiring.Component):
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
             "offset": beat.offset, "add": beat.add, "operation": Value.cast(beat.operation),
             "scale": beat.scale, "lanes": beat.lanes,
-            "affine": affine, "late": affine | (beat.operation == Operation.EXP2),
+            # One that only waits must not read scale memory in another one's place.
+            "affine": self.take & affine,
+            "late": self.take & (affine | (beat.operation == Operation.EXP2)),
         })  # fmt: skip
         m.submodules.scales = scales = ScaleMemory(self.config)
         connect(m, flipped(self.scale_writes), scales.write)

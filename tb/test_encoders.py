@@ -1,0 +1,111 @@
+"""Attention, layers and encoders on the Verilated core, bit for bit, and how long they take."""
+
+import numpy as np
+import pytest
+
+from systolith.bench_attention import bench_attention
+from systolith.bench_layer import layer_workload
+from systolith.compiler.encoder_fit import plan_encoder
+from systolith.compiler.encoder_shape import EncoderShape
+from systolith.device_encoder import DeviceEncoder
+from systolith.encoder import CompiledEncoder
+from systolith_hw.presets import preset
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.host import Pauses
+from unit.encoder_bench import random_model
+
+ROWS = {"vector.rows": 64, "device": ""}
+SMALL = {
+    "memory.operand_tiles": 160, "memory.activation_words": 400, "memory.scale_words": 200,
+    "memory.program_instructions": 256, **ROWS,
+}  # fmt: skip
+CONFIGS = {
+    "small": preset("small").replace(SMALL | {"memory.wide_words": 600}),
+    "ulx3s": preset("ulx3s").replace(SMALL | {"memory.wide_words": 300}),
+    "crowded": preset("ulx3s").replace(SMALL | {"memory.wide_words": 150}),
+    "blocks": preset("ulx3s").replace(SMALL | {"memory.wide_words": 100}),
+    "spilt": preset("ulx3s").replace(
+        SMALL | {"memory.wide_words": 100, "memory.activation_words": 200, "bus.data_bytes": 8}
+    ),
+    "flat": preset("small").replace(SMALL | {
+        "array.rows": 4, "array.columns": 16, "bus.data_bytes": 16, "array.mantissa_bits": 11,
+        "array.window": 20, "memory.wide_words": 600, "memory.activation_words": 1000,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_one_program_for_all_lengths(case, seed):
+    """Sentences of any lengths, alone and together, with pauses on the bus."""
+    config, rng = CONFIGS[case], np.random.default_rng(seed)
+    model = random_model(config, layers=2, seed=seed)
+    encoder = CompiledEncoder.compile(config, model, tokens=37, segments=3)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+        runner = DeviceEncoder(encoder, device)
+        for lengths in ((1,), (2,), (7,), (37,), (19, 1, 12)):
+            sentences = [rng.integers(0, 50, length).tolist() for length in lengths]
+            for sentence, state in zip(sentences, runner.run(sentences).states, strict=True):
+                np.testing.assert_array_equal(state, model.encode(config.array, sentence))
+
+
+@pytest.mark.parametrize("case", ["ulx3s", "crowded", "spilt"])
+def test_a_layer_apart_from_its_embedding(case, seed):
+    config = CONFIGS[case]
+    model = random_model(config, vocabulary=37, positions=37, seed=seed)
+    plan = plan_encoder(config, EncoderShape.of(model), tokens=37)
+    encoder, work = layer_workload(plan, model)
+    with VerilatedDevice(config, memory_bytes=1 << 20) as device:
+        outcome = work.execute(device)
+    (states,) = encoder.results([range(37)], outcome.memory)
+    np.testing.assert_array_equal(states, model.encode(config.array, range(37)))
+    predicted = work.predict().counters
+    counted = {name: outcome.counters.get(name, count) for name, count in predicted.items()}
+    assert counted == predicted
+
+
+ATTENTION = [
+    # preset, settings, tokens, heads, features, causal, least use of the array in whole tiles
+    ("wide", {}, 128, 2, 64, False, 0.9),
+    ("ulx3s", {}, 32, 12, 32, False, 0.9),
+    ("ulx3s", {}, 37, 12, 32, False, 0.9),
+    ("ulx3s", {}, 37, 3, 32, True, 0.0),
+    ("small", {}, 20, 2, 16, True, 0.0),
+    ("ulx3s", {"memory.activation_words": 160, "bus.data_bytes": 16}, 37, 4, 32, True, 0.0),
+]
+
+
+@pytest.mark.parametrize("name, changes, tokens, heads, features, causal, least", ATTENTION)
+def test_attention(name, changes, tokens, heads, features, causal, least):
+    """Softmax of one head runs beside the products of another."""
+    config = preset(name).replace({**ROWS, **changes})
+    values = bench_attention(config, tokens, heads=heads, features=features, causal=causal)
+    assert values.bit_exact
+    assert values.tiling_utilization is not None and values.tiling_utilization >= least
+
+
+@pytest.mark.slow
+def test_attention_of_twelve_heads():
+    """No more than 104,000 cycles, of which the multipliers need 98,304."""
+    values = bench_attention(preset("wide").replace(ROWS), 128, heads=12, features=64)
+    assert values.bit_exact and values.ideal_cycles == 98_304
+    assert values.cycles is not None and values.cycles <= 104_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("port_bytes, least", [(16, 0.95), (2, 0.92)])
+def test_layer_of_minilm(port_bytes, least):
+    """How much of what multipliers and port allow a whole layer of 128 tokens makes use of."""
+    pytest.importorskip("safetensors")
+    from systolith.bench_layer import bench_layer
+    from systolith.models.errors import FetchError
+    from systolith.models.minilm import MiniLM
+
+    try:
+        model = MiniLM.fetch()
+    except FetchError as error:
+        pytest.skip(str(error))
+    config = preset("ulx3s").replace({**ROWS, "bus.data_bytes": port_bytes})
+    values = bench_layer(model, config, 128)
+    assert values.bit_exact
+    assert values.roofline_utilization is not None and values.roofline_utilization >= least
