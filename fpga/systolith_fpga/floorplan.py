@@ -93,9 +93,10 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
                 places[f"row_{row}.{bank}.memory.0.{index}"] = site
     places = {f"array.{cell}": site for cell, site in places.items()}
     middle = grid.columns[len(grid.columns) // 2]
+    scales = f"vector.{'pipeline.path' if config.vector.rows else 'datapath'}.scales"
     for memory, cell, y in (
-        ("bias", "vector.datapath.scales.bias_memory", grid.memory_rows[1]),
-        ("scale", "vector.datapath.scales.factor_memory", grid.memory_rows[1]),
+        ("bias", f"{scales}.bias_memory", grid.memory_rows[1]),
+        ("scale", f"{scales}.factor_memory", grid.memory_rows[1]),
         ("wide", "wide.memory", grid.memory_rows[-1]),
     ):
         for index in range(blocks_of[memory]):
