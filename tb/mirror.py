@@ -53,7 +53,7 @@ class Mirror:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.device.__exit__(*error)
+        self.device.close()
 
     def write(self, address: int, contents: bytes) -> None:
         """Put bytes into external memory."""

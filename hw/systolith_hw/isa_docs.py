@@ -75,10 +75,10 @@ or whose outcome depends on timing.
 ### What a core may lack
 
 With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN neither KEYS and VALUES nor
-`function`, `accumulate`, `factor` and `maximum`; so far only the functional machine takes more. A
-core with a `sequencer.queue_depth` of 1 has no READ, CREDIT and MINIMUM, and with
-`short_pipelines` besides no `operand_stride`. What is lacking is error ILLEGAL_INSTRUCTION, or
-ADDRESS_RANGE where it is a field that a core with a `sequencer.queue_depth` of 1 does not keep.
+`function`, `accumulate`, `factor` and `maximum`. A core with a `sequencer.queue_depth` of 1 has no
+READ, CREDIT and MINIMUM, and with `short_pipelines` besides no `operand_stride`. What is lacking is
+error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
+`sequencer.queue_depth` of 1 does not keep.
 """
 
 ERROR_TEXT = """\

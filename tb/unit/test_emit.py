@@ -173,7 +173,7 @@ def test_manifest_is_json_and_complete(tiny):
     assert {"name": "STATUS", "offset": 16, "access": "ro"}.items() <= tree["registers"][4].items()
     assert tree["counters"][0]["offset"] == 0x80
     assert len(tree["counters"]) == 8 and tree["counters"][-1]["offset"] == 0xD4
-    assert len(manifest(preset("small"))["counters"]) == 22
+    assert len(manifest(preset("small"))["counters"]) == 24
     assert {use["name"] for use in tree["memories"]} >= {"operand", "activation", "wide"}
 
 

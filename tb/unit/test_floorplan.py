@@ -13,7 +13,8 @@ PLACE = re.compile(
     r'setattr -set BEL "X(\d+)/Y(\d+)/(\w+)" c:\*core\.array\.row_(\d+)\.(\w+)\.(.+)'
 )
 OTHER = re.compile(
-    r'setattr -set BEL "X(\d+)/Y(\d+)/(\w+)" c:\*core\.(wide|vector\.datapath)\.([\w.]*memory.+)'
+    r'setattr -set BEL "X(\d+)/Y(\d+)/(\w+)" c:\*core\.(wide|vector\.pipeline\.path)'
+    r'\.([\w.]*memory.+)'
 )
 
 
@@ -37,7 +38,7 @@ def places(name):
 
 
 @pytest.mark.parametrize(
-    "name, banks, more", [("ulx3s", 6, 29 + 26), ("ulx3s-resident", 10, 8 + 14)]
+    "name, banks, more", [("ulx3s", 4, 87 + 28), ("ulx3s-resident", 10, 8 + 14)]
 )
 def test_every_cell_has_a_place_of_its_own(name, banks, more):
     placed, others = places(name)
@@ -90,6 +91,6 @@ def test_nor_do_devices_without_a_grid():
 def test_other_memories_are_close_to_one_another():
     _, others = places("ulx3s")
     # The scale memory comes last, and takes what is left around the middle.
-    for part, spread in (("wide", 80), ("vector.datapath", 120)):
+    for part, spread in (("wide", 180), ("vector.pipeline.path", 120)):
         xs, ys = zip(*((x, y) for (x, y, _), _, name, _ in others if name == part), strict=True)
         assert max(xs) - min(xs) + max(ys) - min(ys) < spread

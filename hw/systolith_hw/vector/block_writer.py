@@ -97,9 +97,9 @@ class BlockWriter(wiring.Component):
     words: stream.Interface
     lanes: stream.Interface
     entries: stream.Interface
+    measured: stream.Interface
     stream: stream.Interface
     freed: Signal
-    measured: stream.Interface
     post_inner: Any
     post_outer: Any
     row_post_inner: Any

@@ -12,9 +12,6 @@ from .options import Json, PresetName, Settings, choose_config
 
 __all__ = ["evaluate"]
 
-ROWS = 64
-"""``vector.rows`` for encoders."""
-
 evaluate = typer.Typer(help="Evaluate quantised models on real data.", no_args_is_help=True)
 
 
@@ -76,7 +73,6 @@ def minilm(
     --truncate; it is told how many texts were.
     """
     config = choose_config(preset, settings)
-    config = config if config.vector.rows else config.replace({"vector.rows": ROWS})
     with needs("models"):
         from ..evaluate import embedders, evaluation
         from ..models.minilm import MAX_TOKENS, MiniLM

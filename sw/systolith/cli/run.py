@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from systolith_hw.config import Config, ConfigError
+from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
 from .options import (
@@ -21,9 +21,6 @@ from .options import (
 )
 
 __all__ = ["run"]
-
-ROWS = 64
-"""``vector.rows`` for encoders."""
 
 run = typer.Typer(help="Run real models on the generated Verilog.", no_args_is_help=True)
 
@@ -83,7 +80,7 @@ def minilm(
         Backend,
         typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
                      "machine: that alone; float: float32 without any hardware."),
-    ] = Backend.MACHINE,
+    ] = Backend.RTL,
     preset: PresetName = "ulx3s",
     settings: Settings = None,
     port_bytes: PortBytes = None,
@@ -121,7 +118,7 @@ def minilm(
     From token numbers to the last layer everything is computed by a program for the core, the same
     for every length; the host makes tokens, and the mean over them.
     """
-    config = _with_rows(choose_config(preset, settings, port_bytes=port_bytes))
+    config = choose_config(preset, settings, port_bytes=port_bytes)
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
         from ..report.encoder import BIN_CYCLES, write_reports
@@ -162,12 +159,6 @@ def minilm(
         _print_similarity(values)
     if not values.get("bit_exact", True):
         raise typer.Exit(1)
-
-
-def _with_rows(config: Config) -> Config:
-    """Give a configuration the row unit, if it can have it."""
-    small = config.short_pipelines or config.sequencer.instructions_stand
-    return config if config.vector.rows or small else config.replace({"vector.rows": ROWS})
 
 
 def _print_similarity(values: dict[str, typing.Any]) -> None:

@@ -34,8 +34,7 @@ def plan_encoder(
     shape.check(config)
     if config.vector.rows < 2:
         raise ConfigError(
-            f"an encoder needs a vector.rows of at least 2, not {config.vector.rows}; so far only "
-            "the functional machine has any"
+            f"an encoder needs a vector.rows of at least 2, not {config.vector.rows}"
         )
     for name, value in (("tokens", tokens), ("segments", segments)):
         if value < 1:
