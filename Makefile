@@ -10,14 +10,14 @@ READY := $(VENV)/.ready
 export SYSTOLITH_CACHE ?= $(CURDIR)/build/cache
 export YOWASP_CACHE_DIR ?= $(SYSTOLITH_CACHE)/yowasp
 
-DEMO_TEXT ?= A sentence.
-DEMO_PRESET ?= small
+DEMO_TEXTS ?= "A man is playing a guitar." "Somebody makes music." "The price of oil fell on Monday."
+DEMO_PRESET ?= ulx3s
 
 .PHONY: help setup demo test test-slow check lint presets clean
 
 help:
 	@echo "make setup    everything that is needed, into .venv"
-	@echo "make demo     a sentence's feed-forward matrix on the generated hardware, in Verilator"
+	@echo "make demo     three sentences through a whole encoder on the generated hardware, in Verilator"
 	@echo "make test     the tests that gate a change"
 	@echo "make check    ruff, mypy, and every preset's Verilog read by three tools"
 	@echo "make test-slow, make clean"
@@ -33,7 +33,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/systolith run ffn --preset $(DEMO_PRESET) "$(DEMO_TEXT)"
+	$(BIN)/systolith run minilm --preset $(DEMO_PRESET) --port-bytes 16 $(DEMO_TEXTS)
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"

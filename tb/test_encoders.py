@@ -9,6 +9,8 @@ from systolith.compiler.encoder_fit import plan_encoder
 from systolith.compiler.encoder_shape import EncoderShape
 from systolith.device_encoder import DeviceEncoder
 from systolith.encoder import CompiledEncoder
+from systolith.progress import Progress
+from systolith.workload import open_device
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
@@ -62,6 +64,18 @@ def test_a_layer_apart_from_its_embedding(case, seed):
     predicted = work.predict().counters
     counted = {name: outcome.counters.get(name, count) for name, count in predicted.items()}
     assert counted == predicted
+
+
+def test_an_encoder_in_both_simulators(sim, seed):
+    """Two layers of two sentences, without waiting for a simulator that is slow."""
+    config, rng = CONFIGS["small"], np.random.default_rng(seed)
+    model = random_model(config, seed=seed)
+    encoder = CompiledEncoder.compile(config, model, tokens=12, segments=2)
+    sentences = [rng.integers(0, 50, length).tolist() for length in (7, 3)]
+    with open_device(config, encoder.size, sim, Progress()) as device:
+        states = DeviceEncoder(encoder, device).run(sentences).states
+    for sentence, state in zip(sentences, states, strict=True):
+        np.testing.assert_array_equal(state, model.encode(config.array, sentence))
 
 
 ATTENTION = [

@@ -221,3 +221,35 @@ def test_norm(mirror):
 def test_norm_beside_products(mirror):
     """Both units at work, each on memory of its own."""
     run(mirror, 4, 20, lambda f, p: (f.norm(p), products(f, p), f.product(p, DrainKind.WIDE)))
+
+
+def test_rows_follow_one_another(mirror):
+    """Sums are added, normalised and multiplied again token by token, by semaphores alone."""
+    config = mirror.config
+    elements = 4 * config.array.columns
+    words, inputs = elements // config.vector.lanes, -(-elements // config.array.rows)
+    tokens = min(300 // words, 240 // inputs, 290 // (2 * config.beats_per_result))
+
+    def build(program):
+        added, normed = program.semaphore("added"), program.semaphore("normed")
+        program.matmul(ring=(0, 40), activation_stride=0, steps=2, tokens=tokens, tiles=4)
+        program.drain(
+            DrainKind.WIDE, tokens=tokens, tiles=4, token_stride=words, accumulate=True,
+            post_inner=added,
+        )  # fmt: skip
+        program.norm(
+            elements=elements, inverse=factor(1 / elements), epsilon=1, source=0,
+            source_stride=words, destination=60, tokens=tokens, token_stride=inputs, scale=120,
+            exponent_base=3, back=True, wait_inner=added, post_inner=normed,
+        )  # fmt: skip
+        program.matmul(
+            ring=(0, 40), activation=60, steps=inputs, tokens=tokens, tiles=2, wait_inner=normed
+        )
+        program.drain(
+            DrainKind.WIDE, tokens=tokens, tiles=2, destination=310, function=DrainFunction.GELU,
+            token_stride=2 * config.beats_per_result,
+        )  # fmt: skip
+
+    mirror.fill(np.random.default_rng(6))
+    mirror.run(build)
+    mirror.compare()
