@@ -36,7 +36,15 @@ CONFIGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CONFIGS)
+GATE = {"small", "spilt", "flat"}
+"""Configurations that are tried before each change: every plan, and C > R. The rest is slow."""
+
+
+def gated(cases):
+    return [case if case in GATE else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize("case", gated(CONFIGS))
 def test_one_program_for_all_lengths(case, seed):
     """Sentences of any lengths, alone and together, with pauses on the bus."""
     config, rng = CONFIGS[case], np.random.default_rng(seed)
@@ -51,7 +59,7 @@ def test_one_program_for_all_lengths(case, seed):
                 np.testing.assert_array_equal(state, model.encode(config.array, sentence))
 
 
-@pytest.mark.parametrize("case", ["ulx3s", "crowded", "spilt"])
+@pytest.mark.parametrize("case", gated(["ulx3s", "crowded", "spilt"]))
 def test_a_layer_apart_from_its_embedding(case, seed):
     config = CONFIGS[case]
     model = random_model(config, vocabulary=37, positions=37, seed=seed)
@@ -80,7 +88,7 @@ def test_an_encoder_in_both_simulators(sim, seed):
 
 ATTENTION = [
     # preset, settings, tokens, heads, features, causal, least use of the array in whole tiles
-    ("wide", {}, 128, 2, 64, False, 0.9),
+    pytest.param("wide", {}, 128, 2, 64, False, 0.9, marks=pytest.mark.slow),
     ("ulx3s", {}, 32, 12, 32, False, 0.9),
     ("ulx3s", {}, 37, 12, 32, False, 0.9),
     ("ulx3s", {}, 37, 3, 32, True, 0.0),
