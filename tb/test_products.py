@@ -20,7 +20,7 @@ CONFIGS = {
     # R = C, rings and blocks of tokens that wrap because memories are small.
     "cramped": preset("small").replace({
         "memory.operand_tiles": 23, "memory.activation_words": 40, "memory.scale_words": 12,
-        "sequencer.queue_depth": 1,
+        "sequencer.queue_depth": 1, "vector.rows": 0,
     }),
     # C > R, 16-byte port that writes two rows at once, wide mantissas.
     "broad": preset("small").replace({

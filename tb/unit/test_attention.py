@@ -94,7 +94,7 @@ def test_what_nobody_sees_is_left_out():
 @pytest.mark.parametrize(
     "name, changes, shape, sentence",
     [
-        ("ulx3s", {}, (1024, 12, 32), "memory.operand_tiles must be at least 6144, 5120 more"),
+        ("ulx3s", {}, (1024, 12, 32), "memory.operand_tiles must be at least 6144, 5632 more"),
         ("ulx3s", {"memory.scale_words": 8}, (32, 2, 32), "memory.scale_words .* at least 16, 8"),
         ("ulx3s", {"memory.wide_words": 30}, (32, 2, 32), "memory.wide_words .* at least 32"),
         ("ulx3s", {"memory.activation_words": 20}, (32, 2, 32), "activation_words .* at least 64"),

@@ -175,7 +175,7 @@ def test_read_only_registers_ignore_writes():
 def test_unmapped_addresses(name):
     config = preset(name)
     known = set(offsets(config).values())
-    assert len(known) == len(REGISTERS) + (22 if name == "small" else 8)
+    assert len(known) == len(REGISTERS) + (24 if name == "small" else 8)
 
     async def body(host):
         for address in [*range(0x110), 0x200, 0x410, 0x80C, 0xFFC]:

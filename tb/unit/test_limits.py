@@ -90,7 +90,7 @@ def test_programs_say_so_earlier():
 ])  # fmt: skip
 def test_what_a_core_without_rows_lacks(raw, unit, code):
     with pytest.raises(MachineError) as caught:
-        Machine(preset("small"), 1 << 12).run(raw + encode(Opcode.END))
+        Machine(preset("small").replace({"vector.rows": 0}), 1 << 12).run(raw + encode(Opcode.END))
     assert (caught.value.unit, caught.value.code) == (unit, code)
 
 

@@ -49,7 +49,8 @@ def test_float():
     [
         (["word " * 300], "the text has 302 tokens, and at most 256 are possible; .* --truncate"),
         (["one two", "--tokens", "3"], "the text has 4 tokens, and at most 3 are possible"),
-        (["word", "--report", "page.html"], "tell what the hardware does; give --backend rtl"),
+        (["word", "--backend", "machine", "--report", "page.html"],
+         "tell what the hardware does; give --backend rtl"),
         (["word", "--preset", "tiny"], "sequencer.queue_depth of at least 4"),
         (["word", "--preset", "small", "--tokens", "72"], "lower the tokens to 71"),
     ],
