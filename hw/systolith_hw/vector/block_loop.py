@@ -107,7 +107,7 @@ class BlockLoop(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.tokens = tokens = BlockTokens(self.config)
+        m.submodules.block_tokens = tokens = BlockTokens(self.config)
         m.submodules.sweep = sweep = BlockSweep(self.config)
         m.submodules.skid = skid = Skid(beat(self.config))
         connect(m, skid.o, flipped(self.o))

@@ -113,7 +113,7 @@ class BlockNormalizer(wiring.Component):
         connect(m, flipped(self.i), exponent.i)
 
         soon, reading, last = self._elaborate_playback(m, exponent)
-        m.submodules.ring = ring = self.ring
+        m.submodules.beat_ring = ring = self.ring
         m.d.comb += [
             ring.write.eq(self.i.valid),
             ring.i.eq(Cat(self.i.payload.end, self.i.payload.data)),

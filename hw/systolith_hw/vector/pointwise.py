@@ -145,7 +145,7 @@ class Pointwise(wiring.Component):
     def _elaborate_line(self, m: Module, affine: list[Value]) -> tuple[Value, Value]:
         """Multiply; return the product, and what the table says, in cycle 5."""
         m.submodules.argument = argument = Argument()
-        m.submodules.table = table = FunctionTable(distributed=self.distributed)
+        m.submodules.functions = table = FunctionTable(distributed=self.distributed)
         m.submodules.multiplier = multiplier = Multiplier(self.target)
         clipped = _ages(m, "clipped", argument.clipped, 2)[-1]
         rest = _ages(m, "rest", argument.rest, 1)[-1]
@@ -173,7 +173,7 @@ class Pointwise(wiring.Component):
         self, m: Module, value: Value, power: Value, affine: Value, exponential: Value
     ) -> tuple[Value, Value, Value]:
         """Shift; return ``y`` and ``up``, to be added, in cycle 9, and the summand in cycle 10."""
-        m.submodules.distance = distance = PowerDistance()
+        m.submodules.power_distance = distance = PowerDistance()
         # So wide that nothing is ever clipped, which synthesis then sees.
         m.submodules.shifter = shifter = RoundingShifter(PRODUCT_BITS, SHIFT_BITS, PRODUCT_BITS + 1)
         m.submodules.divider = divider = RoundingShifter(

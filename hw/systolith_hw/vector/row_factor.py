@@ -103,7 +103,7 @@ class RowFactor(wiring.Component):
         m = Module()
         row = self.i.payload
         m.submodules.control = control = RowFactorControl()
-        m.submodules.word = word = MovingWord(max(len(row.squares), INTEGER_BITS))
+        m.submodules.moving_word = word = MovingWord(max(len(row.squares), INTEGER_BITS))
         m.submodules.multiplier = multiplier = SerialMultiplier()
         m.submodules.recurrence = recurrence = DigitRecurrence()
         m.d.comb += [

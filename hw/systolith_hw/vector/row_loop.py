@@ -130,7 +130,7 @@ class RowLoop(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.tokens = tokens = RowTokens(self.config)
+        m.submodules.row_tokens = tokens = RowTokens(self.config)
         m.submodules.sweep = sweep = RowSweep(self.config)
         m.submodules.skid = skid = Skid(beat(self.config))
         connect(m, skid.o, flipped(self.o))
@@ -267,7 +267,8 @@ class RowLoop(wiring.Component):
         row = Signal.like(tokens.row, reset_less=True)
         with m.If(choosing):
             m.d.sync += [last.eq(tokens.last), row.eq(tokens.row), record.eq(record ^ follow)]
-        ends = sweep.row_end & ~made.measure
+        measure = order.norm & ~following
+        ends = sweep.row_end & ~measure
         for name in ("lanes", "scale", "wide", "address", "index", "end", "row_begin", "row_end"):
             m.d.comb += made[name].eq(getattr(sweep, name))
         m.d.comb += [
@@ -279,8 +280,8 @@ class RowLoop(wiring.Component):
             made.operation.eq(
                 Mux(following, Operation.AFFINE, Mux(order.norm, Operation.NONE, Operation.EXP2))
             ),
-            made.measure.eq(order.norm & ~following),
-            made.to_words.eq(~made.measure),
+            made.measure.eq(measure),
+            made.to_words.eq(~measure),
             made.to_wide.eq(order.back & following),
             made.sum.eq(~order.norm),
             made.row.eq(row),
