@@ -35,7 +35,7 @@ FEWEST_TOKENS = 32
 """Programs are compiled for this many tokens, or for a power of two times as many."""
 
 CLOCK_MHZ = 80.0
-"""At which cycles are told as time: what ``ulx3s`` reaches at least."""
+"""At which cycles are told as time, unless another clock is given."""
 
 Floats = NDArray[np.floating]
 

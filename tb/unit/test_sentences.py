@@ -51,6 +51,7 @@ def test_float():
         (["one two", "--tokens", "3"], "the text has 4 tokens, and at most 3 are possible"),
         (["word", "--backend", "machine", "--report", "page.html"],
          "tell what the hardware does; give --backend rtl"),
+        (["word", "--trace", "/nonexistent/t.json"], "there is no folder /nonexistent"),
         (["word", "--preset", "tiny"], "sequencer.queue_depth of at least 4"),
         (["word", "--preset", "small", "--tokens", "72"], "lower the tokens to 71"),
     ],

@@ -86,7 +86,7 @@ def minilm(
     port_bytes: PortBytes = None,
     tokens: typing.Annotated[
         int | None,
-        typer.Option(help="Most tokens of a run; by default enough for the longest text."),
+        typer.Option(help="Most tokens of a run; by default enough for the longest text.", min=3),
     ] = None,
     truncate: typing.Annotated[
         bool, typer.Option("--truncate", help="Use the beginning of texts that are too long.")
@@ -127,6 +127,9 @@ def minilm(
     watched = report is not None or trace is not None
     if watched and backend != Backend.RTL:
         raise ConfigError("--report and --trace tell what the hardware does; give --backend rtl")
+    for name, path in (("report", report), ("trace", trace)):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"--{name} {path}: there is no folder {path.parent}")
     for text in texts:  # before anything is downloaded
         require_text(text)
     with stages("fetching MiniLM", plain=json) as progress:
