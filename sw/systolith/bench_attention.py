@@ -7,11 +7,12 @@ import numpy as np
 from systolith_hw.config import Config
 
 from .attention import Attention
+from .closeness import cosine
 from .compiler.attention import HeadsPlan, plan_attention
 from .compiler.attention_programs import AttentionPrograms
 from .product import Result
 from .progress import Progress
-from .workload import Workload, moved_bytes
+from .workload import Workload, timed
 
 __all__ = ["AttentionMeasurement", "attention_workload", "bench_attention"]
 
@@ -126,28 +127,23 @@ def attention_workload(
 
 def _measure(plan: HeadsPlan, counters: dict[str, int], seconds: float) -> dict:
     """Return all that follows from the plan, and from the counters."""
-    config, cycles = plan.config, counters.get("CYCLES")
-    port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
-    roofline = max(plan.macs / multipliers, plan.compulsory_bytes / port)
-    return {
+    common = timed(
+        plan.config, counters, seconds, macs=plan.macs, compulsory_bytes=plan.compulsory_bytes
+    )
+    cycles = common["cycles"]
+    return common | {
         "seq": plan.tokens, "heads": plan.heads, "head_dim": plan.head, "causal": plan.causal,
-        "port_bytes": port, "macs": plan.macs, "cycles": cycles,
-        "utilization": cycles and plan.macs / (cycles * multipliers),
         "ideal_cycles": plan.ideal_cycles,
         "tiling_utilization": cycles and plan.ideal_cycles / cycles,
-        "bytes": moved_bytes(config, counters), "compulsory_bytes": plan.compulsory_bytes,
-        "roofline_cycles": roofline, "roofline_utilization": cycles and roofline / cycles,
         "row_block": plan.row_block, "streamed": plan.spill,
-        "simulated_per_second": cycles and cycles / seconds,
     }  # fmt: skip
 
 
 def _compare(attention: Attention, result: Result) -> dict:
     """Return how close the context is to floating point."""
     got, exact = attention.to_real(result).ravel(), attention.exact().ravel()
-    norm = np.linalg.norm(exact)
     return {
-        "cosine": float(got @ exact / (np.linalg.norm(got) * norm)),
-        "relative_error": float(np.linalg.norm(got - exact) / norm),
+        "cosine": cosine(got, exact),
+        "relative_error": float(np.linalg.norm(got - exact) / np.linalg.norm(exact)),
         "softmax_error": attention.softmax_error(),
     }

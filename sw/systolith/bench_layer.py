@@ -12,6 +12,7 @@ from systolith_sim.transformer.encoder import Words
 from systolith_sim.transformer.model import EncoderModel
 from systolith_sim.transformer.reference import encode
 
+from .closeness import cosine
 from .compiler.encoder_fit import plan_encoder
 from .compiler.encoder_layout import EncoderLayout
 from .compiler.encoder_plan import EncoderPlan
@@ -21,7 +22,7 @@ from .encoder import CompiledEncoder
 from .models.minilm import MiniLM
 from .models.quantized import quantize_minilm, random_sentence
 from .progress import Progress
-from .workload import Workload, moved_bytes
+from .workload import Workload, timed
 
 __all__ = ["LayerMeasurement", "bench_layer", "layer_workload"]
 
@@ -111,7 +112,7 @@ def bench_layer(
     return LayerMeasurement(
         **_measure(plan, outcome.counters, outcome.seconds),
         bit_exact=np.array_equal(got, machine) and np.array_equal(got, golden),
-        cosine=_cosine(np.ldexp(got, -FRACTION), exact), counters=dict(outcome.counters),
+        cosine=cosine(np.ldexp(got, -FRACTION), exact), counters=dict(outcome.counters),
     )  # fmt: skip
 
 
@@ -159,20 +160,11 @@ def _compulsory_bytes(plan: EncoderPlan) -> int:
 
 def _measure(plan: EncoderPlan, counters: dict[str, int], seconds: float) -> dict:
     """Return all that follows from the plan, and from the counters."""
-    config, cycles, macs = plan.config, counters.get("CYCLES"), plan.shape.macs(plan.tokens)
-    port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
-    compulsory = _compulsory_bytes(plan)
-    roofline = max(macs / multipliers, compulsory / port)
-    return {
-        "seq": plan.tokens, "port_bytes": port, "macs": macs, "cycles": cycles,
-        "utilization": cycles and macs / (cycles * multipliers),
-        "bytes": moved_bytes(config, counters), "compulsory_bytes": compulsory,
-        "roofline_cycles": roofline, "roofline_utilization": cycles and roofline / cycles,
-        "token_block": plan.token_block, "row_block": plan.row_block, "spilt": plan.spill,
-        "simulated_per_second": cycles and cycles / seconds,
+    common = timed(
+        plan.config, counters, seconds, macs=plan.shape.macs(plan.tokens),
+        compulsory_bytes=_compulsory_bytes(plan),
+    )  # fmt: skip
+    return common | {
+        "seq": plan.tokens, "token_block": plan.token_block, "row_block": plan.row_block,
+        "spilt": plan.spill,
     }  # fmt: skip
-
-
-def _cosine(got: NDArray[np.floating], exact: NDArray[np.floating]) -> float:
-    got, exact = got.ravel(), exact.ravel().astype(np.float64)
-    return float(got @ exact / (np.linalg.norm(got) * np.linalg.norm(exact)))

@@ -3,12 +3,11 @@
 import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
-
 from systolith_hw.config import Config
 from systolith_sim.transformer.reference import mix
 
 from .bench import Measurement, run_product
+from .closeness import cosine
 from .compiler.matmul import plan_matmul
 from .models.minilm import MiniLM
 from .product import Product
@@ -81,9 +80,3 @@ def run_ffn(
         cosine_worst=min(map(cosine, got, exact)),
         **{item.name: getattr(measurement, item.name) for item in dataclasses.fields(measurement)},
     )
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the cosine of the angle between two arrays, as if each were one long vector."""
-    a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

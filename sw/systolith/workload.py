@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,12 @@ from systolith_sim.device.device import Device
 from systolith_sim.machine import Machine
 
 from .compiler.layout import pad
+from .compiler.roofline import roofline_cycles
 from .driver import Driver
 from .progress import Progress
 from .watched_device import WatchedDevice
 
-__all__ = ["ORDER", "Outcome", "Workload", "moved_bytes", "open_device"]
+__all__ = ["ORDER", "Outcome", "Workload", "moved_bytes", "open_device", "timed"]
 
 PAGE = 4096
 
@@ -147,3 +149,22 @@ def moved_bytes(config: Config, counters: Mapping[str, int]) -> int:
     """Return all that crossed the port: data both ways, and the program."""
     names = ("LOAD_BEATS", "STORE_BEATS", "FETCH_BEATS")
     return config.bus.data_bytes * sum(counters.get(name, 0) for name in names)
+
+
+def timed(
+    config: Config, counters: Mapping[str, int], seconds: float, *, macs: int,
+    compulsory_bytes: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what counters say of useful work, by the names that measurements have for it.
+
+    What needs the hardware's time is None where it was not measured.
+    """
+    array, cycles = config.array, counters.get("CYCLES")
+    roofline = roofline_cycles(config, macs, compulsory_bytes)
+    return {
+        "port_bytes": config.bus.data_bytes, "macs": macs, "cycles": cycles,
+        "utilization": cycles and macs / (cycles * array.rows * array.columns),
+        "bytes": moved_bytes(config, counters), "compulsory_bytes": compulsory_bytes,
+        "roofline_cycles": roofline, "roofline_utilization": cycles and roofline / cycles,
+        "simulated_per_second": cycles and cycles / seconds,
+    }  # fmt: skip

@@ -18,6 +18,7 @@ from .limits import require_at_most, require_room
 from .matmul_programs import Chunk, Layout, write_programs
 from .quantize import Scales
 from .readback import Readback
+from .roofline import roofline_cycles
 from .tiling import Tiling
 
 __all__ = ["MatmulPlan", "plan_matmul"]
@@ -61,11 +62,7 @@ class MatmulPlan(Layout):
     @property
     def roofline_cycles(self) -> float:
         """The cycles of the multipliers or of the port, whichever are more."""
-        array = self.config.array
-        return max(
-            self.macs / (array.rows * array.columns),
-            self.compulsory_bytes / self.config.bus.data_bytes,
-        )
+        return roofline_cycles(self.config, self.macs, self.compulsory_bytes)
 
     def image(
         self, mantissas: NDArray[np.integer], exponents: NDArray[np.integer],

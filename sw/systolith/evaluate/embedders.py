@@ -11,7 +11,7 @@ from systolith_hw.config import ArrayConfig, Config
 from systolith_sim.transformer.model import EncoderModel
 
 from ..encoder import MachineEncoder
-from ..models.minilm import MiniLM
+from ..models.minilm import MiniLM, unit_mean
 from ..models.quantized import quantize_minilm
 from ..progress import Progress
 from ..sentences import batches, compile_minilm, least_tokens
@@ -117,5 +117,4 @@ def _begin(model: EncoderModel, array: ArrayConfig) -> None:
 
 def _embed(sentence: list[int]) -> Floats:
     model, array = _state
-    mean = model.encode(array, sentence).mean(axis=0)
-    return mean / np.linalg.norm(mean)
+    return unit_mean(model.encode(array, sentence))

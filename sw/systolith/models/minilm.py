@@ -15,7 +15,7 @@ from ..progress import Progress
 from .errors import CheckpointError, TextError
 from .fetch import MINILM, fetch
 
-__all__ = ["MiniLM", "require_text"]
+__all__ = ["MiniLM", "require_text", "unit_mean"]
 
 MAX_TOKENS = 256
 """Longest input that the model was trained for."""
@@ -28,6 +28,12 @@ def require_text(text: str) -> None:
     """Raise :class:`TextError` if there is nothing in ``text`` to run on."""
     if not text.strip():
         raise TextError("the text is empty; give at least one word")
+
+
+def unit_mean(states: NDArray[np.number]) -> NDArray[np.floating]:
+    """Return the unit vector (features,) of a sentence: the mean of its tokens' states."""
+    mean = states.mean(axis=0)
+    return mean / np.linalg.norm(mean)
 
 
 class MiniLM:
@@ -129,8 +135,7 @@ class MiniLM:
         x = self.embedding(tokens)
         for number in range(self.layers):
             x = encode(self.layer(number), x)
-        mean = x.mean(0)
-        return mean / np.linalg.norm(mean)
+        return unit_mean(x)
 
     def _check(self, types: int) -> None:
         """Compare the tensors with what config.json promises."""
