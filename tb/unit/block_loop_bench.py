@@ -17,7 +17,7 @@ from systolith_sim.machine.scheduler import Job
 from systolith_sim.machine.vector import drain
 from systolith_sim.machine.vector.part import OPERANDS, Part, tiles_last
 
-PRESENT = 16
+from .loop_checks import PRESENT
 
 
 def make(rows, columns, lanes, vector_rows=16):
@@ -151,15 +151,6 @@ def turn_waits(fields, turn):
     """Return how many semaphores are taken before a token of a group."""
     group_begins = turn % fields["tokens"] == 0
     return (fields["wait_inner"] > 0) + (group_begins and fields["wait_outer"] > 0)
-
-
-def check_beat(beat, wanted):
-    """Compare a beat with what it should be."""
-    got = {name: int(beat[name]) for name in wanted if name not in ("inner", "outer")}
-    for name in ("inner", "outer"):
-        post = beat[f"post_{name}"]
-        got[name] = (post.id + PRESENT) * post.present
-    assert got == {name: int(value) for name, value in wanted.items()}
 
 
 def some_fields(config, rng):

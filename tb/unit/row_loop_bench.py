@@ -12,7 +12,8 @@ from systolith_hw.vector.operation import Operation
 from systolith_hw.vector.row_loop import RowLoop
 from systolith_hw.vector.row_tokens import WAITING
 
-PRESENT = 16
+from .loop_checks import PRESENT
+
 USED = ("scale", "wide", "address", "row", "record")
 """Members of a beat that are anything where nobody looks at them."""
 
@@ -75,15 +76,6 @@ def sweep_beats(config, fields, kind, token, record=0):
 def kind_of(beat):
     """Return which sweep a beat is of."""
     return "measure" if beat.measure else "normalise" if beat.centre else "soften"
-
-
-def check_beat(beat, wanted):
-    """Compare a beat with what it should be."""
-    got = {name: int(beat[name]) for name in wanted if name not in ("inner", "outer")}
-    for name in ("inner", "outer"):
-        post = beat[f"post_{name}"]
-        got[name] = (post.id + PRESENT) * post.present
-    assert got == {name: int(value) for name, value in wanted.items()}
 
 
 def some_fields(config, rng):

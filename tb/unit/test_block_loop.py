@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from systolith_hw.isa import DrainKind, ErrorCode
 from systolith_hw.vector.block_loop import BlockLoop
@@ -12,8 +11,6 @@ from systolith_sim.errors import ProgramError
 from systolith_sim.machine.vector.part import OPERANDS
 
 from .block_loop_bench import (
-    PRESENT,
-    check_beat,
     machine_turns,
     make,
     run_loop,
@@ -21,6 +18,7 @@ from .block_loop_bench import (
     turn_beats,
     turn_waits,
 )
+from .loop_checks import PRESENT, check_beat, check_halt
 
 SHAPES = [
     make(4, 2, 1), make(8, 8, 4), make(4, 16, 2), make(16, 8, 8), make(8, 8, 8), make(32, 4, 4, 1),
@@ -226,22 +224,7 @@ def test_waiting(waits):
 
 
 def test_halt():
-    dut = BlockLoop(SHAPES[1])
-
-    async def bench(ctx):
-        ctx.set(dut.instruction.payload, DRAIN)
-        ctx.set(dut.instruction.valid, 1)
-        ctx.set(dut.halt, 1)
-        for _ in range(10):
-            await ctx.tick()
-            assert ctx.get(dut.idle) and not ctx.get(dut.instruction.ready)
-        ctx.set(dut.halt, 0)
-        assert ctx.get(dut.instruction.ready)
-
-    sim = Simulator(dut)
-    sim.add_clock(10e-9)
-    sim.add_testbench(bench)
-    sim.run()
+    check_halt(BlockLoop(SHAPES[1]), DRAIN)
 
 
 def test_refused_takes_no_semaphore():

@@ -15,7 +15,8 @@ from systolith_sim.machine.row import row
 from systolith_sim.machine.run import Run
 from systolith_sim.machine.scheduler import Job
 
-from .row_loop_bench import PRESENT, check_beat, kind_of, make, run_loop, some_fields, sweep_beats
+from .loop_checks import PRESENT, check_beat, check_halt
+from .row_loop_bench import kind_of, make, run_loop, some_fields, sweep_beats
 
 SHAPES = [make(4, 2, 1), make(8, 8, 4), make(4, 16, 2), make(16, 8, 8)]
 
@@ -119,22 +120,7 @@ def test_waiting(waits):
 
 
 def test_halt():
-    dut = RowLoop(SHAPES[1])
-
-    async def bench(ctx):
-        ctx.set(dut.instruction.payload, SOFTMAX)
-        ctx.set(dut.instruction.valid, 1)
-        ctx.set(dut.halt, 1)
-        for _ in range(10):
-            await ctx.tick()
-            assert ctx.get(dut.idle) and not ctx.get(dut.instruction.ready)
-        ctx.set(dut.halt, 0)
-        assert ctx.get(dut.instruction.ready)
-
-    sim = Simulator(dut)
-    sim.add_clock(10e-9)
-    sim.add_testbench(bench)
-    sim.run()
+    check_halt(RowLoop(SHAPES[1]), SOFTMAX)
 
 
 def machine_code(config, fields):
