@@ -1,5 +1,8 @@
 """What the vector unit knows of L values that go through its datapath together."""
 
+from typing import Any
+
+from amaranth.hdl import Value
 from amaranth.lib import data
 
 from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
@@ -7,7 +10,9 @@ from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 from .operation import Operation
 
-__all__ = ["beat"]
+__all__ = ["POSTS", "beat", "makes_block"]
+
+POSTS = ("post_inner", "post_outer")
 
 
 def beat(config: Config) -> data.StructLayout:
@@ -108,3 +113,8 @@ def beat(config: Config) -> data.StructLayout:
         "post_inner": semaphore(),
         "post_outer": semaphore(),
     })
+
+
+def makes_block(beat: Any) -> Value:
+    """Return whether a beat goes through the normaliser."""
+    return beat.to_words | beat.to_stream | beat.to_keys | beat.to_values | beat.measure

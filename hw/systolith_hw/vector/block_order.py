@@ -10,7 +10,7 @@ from ..interfaces import PC_BITS
 from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
-from .order import fold
+from .order import first_reason, fold
 
 __all__ = ["block_order", "block_order_of", "objection", "place_bits"]
 
@@ -123,7 +123,4 @@ def _objections(
 
 def objection(order: Any) -> Value:
     """Return the code of what is wrong with an instruction as a whole, or 0."""
-    code: Value = Const(0, 8)
-    for name, reason in reversed(OBJECTIONS):
-        code = Mux(order[name], Const(reason, 8), code)
-    return code
+    return first_reason((order[name], reason) for name, reason in OBJECTIONS)

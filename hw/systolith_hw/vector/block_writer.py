@@ -17,15 +17,13 @@ from ..interfaces import (
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from ..stream.spare import Spare
-from .beat import beat
+from .beat import POSTS, beat
 from .block_normalizer import BlockNormalizer
 from .exact_exponent import block_beat
 from .moments import mantissa_beat
 from .operand_writer import OperandWriter, mantissa_write
 
 __all__ = ["BlockWriter"]
-
-POSTS = ("post_inner", "post_outer")
 
 
 def block_write(config: Config) -> data.StructLayout:

@@ -1,8 +1,9 @@
 """What is behind the loops of DRAIN, however it is built."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Signal
+from amaranth.hdl import C, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +18,9 @@ from ..interfaces import (
 )
 from .drain import drain_beat
 
-__all__ = ["EVENTS", "SHORT_REDUCTION", "Datapath", "datapath_ports", "stream_credits"]
+__all__ = [
+    "EVENTS", "SHORT_REDUCTION", "Datapath", "count", "datapath_ports", "stream_credits",
+]  # fmt: skip
 
 SHORT_REDUCTION = 64
 """Elements of the shortest dot product whose results STREAM takes without ever waiting for room."""
@@ -75,6 +78,11 @@ def datapath_ports(config: Config) -> dict[str, wiring.Member]:
     }
 
 
+def count(flags: Value) -> Value:
+    """Return how many bits are one."""
+    return sum(flags, C(0, 1))
+
+
 def stream_credits(config: Config, trip: int) -> int:
     """Return how many words the array makes in ``trip`` cycles, a credit's way and back."""
     rows, columns = config.array.rows, config.array.columns
@@ -86,7 +94,7 @@ def stream_credits(config: Config, trip: int) -> int:
 
 
 class Datapath(wiring.Component):
-    """What the two datapaths have in common: their ports.
+    """What the datapaths have in common: their ports.
 
     Parameters
     ----------
@@ -94,6 +102,8 @@ class Datapath(wiring.Component):
         The one description.
     target : str
         "generic", "ecp5" or "ice40": for the multipliers.
+    more : Mapping from str to Member
+        Ports besides, or in place of those.
 
     Members
     -------
@@ -115,7 +125,10 @@ class Datapath(wiring.Component):
     saturations: Signal
     flushes: Signal
 
-    def __init__(self, config: Config, target: str = "generic") -> None:
+    def __init__(
+        self, config: Config, target: str = "generic",
+        more: Mapping[str, wiring.Member] | None = None,
+    ) -> None:  # fmt: skip
         self.config = config
         self.target = target
-        super().__init__(datapath_ports(config))
+        super().__init__({**datapath_ports(config), **(more or {})})

@@ -7,10 +7,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from .beat import beat
+from .beat import beat, makes_block
 from .block_gap import BlockGap
 from .block_normalizer import BlockNormalizer
-from .operation import Operation
+from .operation import Operation, takes_scale
 
 __all__ = ["Gate"]
 
@@ -82,13 +82,11 @@ class Gate(wiring.Component):
         beat = self.beats.payload
         halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
         m.submodules.gap = gap = BlockGap(self.config)
-        blocks = Signal()  # goes through the normaliser
+        blocks = Signal()
         in_order = ~(beat.to_wide & ~beat.row_unit) | gap.played
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
-            blocks.eq(
-                beat.to_words | beat.to_stream | beat.to_keys | beat.to_values | beat.measure
-            ),
+            blocks.eq(makes_block(beat)),
             gap.last.eq(blocks & beat.block_end),
             gap.taken.eq(self.take & blocks),
             gap.counts.eq(~beat.row_unit),
@@ -101,14 +99,12 @@ class Gate(wiring.Component):
     def _collides(self, m: Module) -> Value:
         """Return whether this beat would read scale memory together with one before it."""
         beat: Any = self.beats.payload
-        affine = beat.operation == Operation.AFFINE
+        takes_scale_late, takes_bias_late = takes_scale(beat.operation)
         scales = Signal(self.scale)  # bit n: of the beat taken n + 1 cycles ago
         biases = Signal(self.bias)
         m.d.sync += [
-            scales.eq(
-                Cat(self.take & (affine | (beat.operation == Operation.EXP2)), scales)
-            ),
-            biases.eq(Cat(self.take & affine, biases)),
+            scales.eq(Cat(self.take & takes_scale_late, scales)),
+            biases.eq(Cat(self.take & takes_bias_late, biases)),
         ]
         return beat.results & ~beat.factor & (scales[-1] | biases[-1])
 

@@ -1,10 +1,13 @@
 """What the vector unit may do with a value, behind scale, bias and addition."""
 
+from typing import Any
+
+from amaranth.hdl import Value
 from amaranth.lib import data, enum
 
 from ..config import SCALE_BITS, SHIFT_BITS
 
-__all__ = ["Operation", "signed_factor"]
+__all__ = ["Operation", "signed_factor", "takes_scale"]
 
 
 class Operation(enum.IntEnum, shape=3):
@@ -15,6 +18,12 @@ class Operation(enum.IntEnum, shape=3):
     SILU = 2
     EXP2 = 3
     AFFINE = 4
+
+
+def takes_scale(operation: Any) -> tuple[Value, Value]:
+    """Return whether an operation uses a scale entry's scale and shift, and whether its bias."""
+    affine = operation == Operation.AFFINE
+    return affine | (operation == Operation.EXP2), affine
 
 
 def signed_factor() -> data.StructLayout:

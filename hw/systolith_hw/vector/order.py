@@ -1,5 +1,6 @@
 """What the loops of DRAIN keep of an instruction."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth import *
@@ -7,14 +8,14 @@ from amaranth.lib import data
 
 from ..config import Config
 from ..interfaces import PC_BITS
-from ..isa import DrainKind
+from ..isa import DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 
 NOT_BUILT = ("function", "accumulate", "factor", "maximum")
 """Fields that must be zero, as in every core whose ``vector.rows`` is 0."""
 
-__all__ = ["address_bits", "drain_order", "fold", "folded_sum", "order_of"]
+__all__ = ["address_bits", "drain_order", "first_reason", "fold", "folded_sum", "order_of"]
 
 
 def address_bits(config: Config) -> int:
@@ -60,6 +61,14 @@ def order_of(config: Config, fields: Any) -> dict[str, Value]:
         else Value.cast(fields[name])
         for name, member in shape.members.items()
     }  # fmt: skip
+
+
+def first_reason(reasons: Iterable[tuple[Value, ErrorCode]]) -> Value:
+    """Return the code of the first reason that holds, or 0."""
+    code: Value = Const(0, 8)
+    for wrong, reason in reversed(list(reasons)):
+        code = Mux(wrong, Const(reason, 8), code)
+    return code
 
 
 def fold(field: Value, bits: int) -> Value:

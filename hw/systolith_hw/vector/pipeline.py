@@ -12,7 +12,7 @@ from ..memory.scale import ScaleMemory
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from ..stream.spare import Spare
-from .datapath import Datapath, stream_credits
+from .datapath import Datapath, count, stream_credits
 from .head import Head
 from .normalizer import Normalizer
 from .order import address_bits
@@ -176,8 +176,8 @@ class BeatPipeline(Datapath):
         clipped = Signal(range(lanes + 1))
         rounded = Signal(range(lanes + 1))
         m.d.sync += [
-            clipped.eq(_count(requantizer.saturated & requantized.replicate(lanes))),
-            rounded.eq(_count(normalizer.saturated)),
+            clipped.eq(count(requantizer.saturated & requantized.replicate(lanes))),
+            rounded.eq(count(normalizer.saturated)),
             self.saturations.eq(clipped + rounded),
         ]
         m.d.comb += self.flushes.eq(normalizer.flushed)
@@ -192,8 +192,3 @@ def _ages(
         ages.append(Signal(value.shape(), name=f"{name}_{age}", reset_less=reset_less))
         m.d.sync += ages[-1].eq(ages[-2])
     return ages
-
-
-def _count(flags: Value) -> Value:
-    """Return how many bits are one."""
-    return sum(flags, C(0, 1))

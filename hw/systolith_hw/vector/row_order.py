@@ -10,7 +10,7 @@ from ..interfaces import PC_BITS, descriptor
 from ..isa import SLOT_BITS, ErrorCode, Opcode
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
-from .order import fold
+from .order import first_reason, fold
 from .row_shapes import FACTOR_SHIFT_BITS
 
 __all__ = ["objection", "row_descriptor", "row_order", "row_order_of"]
@@ -66,7 +66,4 @@ def objection(config: Config, order: Any) -> Value:
         (order.norm & ~order.epsilon.any(), ErrorCode.ZERO_COUNT),
         (order.norm & ~order.inverse[-1], ErrorCode.ILLEGAL_INSTRUCTION),
     ]
-    code: Value = Const(0, 8)
-    for wrong, reason in reversed(reasons):
-        code = Mux(wrong, Const(reason, 8), code)
-    return code
+    return first_reason(reasons)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import HEAD_CHANNELS, Config
@@ -12,10 +12,10 @@ from ..memory.wide import WideRead
 from ..sequencer.permit import semaphore
 from ..tables import FRACTION
 from .ages import Ages
-from .beat import beat
+from .beat import POSTS, beat, makes_block
 from .block_normalizer import BlockNormalizer
 from .block_writer import BlockWriter
-from .datapath import EVENTS, datapath_ports, stream_credits
+from .datapath import EVENTS, Datapath, count, stream_credits
 from .gate import Gate
 from .row_loop import row_constants
 from .row_statistics import RowStatistics
@@ -24,8 +24,6 @@ from .value_path import ValuePath
 
 __all__ = ["RowPipeline"]
 
-POSTS = ("post_inner", "post_outer")
-INTO_BLOCKS = ("to_words", "to_stream", "to_keys", "to_values", "measure")
 ABOUT = (
     "row_unit", "to_wide", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
     "row_begin", "row_end", "base", "counted", "row", "wide",
@@ -37,7 +35,7 @@ LAG = 8
 too, and words that VECTOR writes later are not there yet."""
 
 
-class RowPipeline(wiring.Component):
+class RowPipeline(Datapath):
     """Carry out the beats of VECTOR and ROW.
 
     ::
@@ -87,38 +85,21 @@ class RowPipeline(wiring.Component):
         As ``waiting`` and ``events``, of ROW.
     """
 
-    beats: stream.Interface
     row_beats: stream.Interface
-    results: stream.Interface
-    scale_writes: stream.Interface
-    words: stream.Interface
     lanes: stream.Interface
-    wide: stream.Interface
-    stream: stream.Interface
     wide_read: Any
     arrived: Signal
     constants: data.View
     made: Signal
     vector_written: Signal
     row_written: Signal
-    post_inner: Any
-    post_outer: Any
     row_post_inner: Any
     row_post_outer: Any
-    halt: Signal
-    waiting: Signal
-    empty: Signal
-    events: data.View
     row_waiting: Signal
     row_events: data.View
-    saturations: Signal
-    flushes: Signal
 
     def __init__(self, config: Config, target: str = "generic") -> None:
-        self.config = config
-        self.target = target
-        super().__init__({
-            **datapath_ports(config),
+        super().__init__(config, target, {
             "beats": In(stream.Signature(beat(config))),
             "row_beats": In(stream.Signature(beat(config))),
             "constants": In(row_constants()),
@@ -237,7 +218,7 @@ class RowPipeline(wiring.Component):
         entering: Any = Signal(shape)
         m.d.comb += [
             *(entering[name].eq(beat[name]) for name in (*ABOUT, *POSTS)),
-            entering.blocks.eq(Cat(beat[name] for name in INTO_BLOCKS).any()),
+            entering.blocks.eq(makes_block(beat)),
         ]
         ages = Ages(m, {"about": entering})
         early, late = (ages.at("about", age - 1) for age in (path.short, path.long))
@@ -318,8 +299,8 @@ class RowPipeline(wiring.Component):
         clipped, rounded = (Signal(range(lanes + 1), name=n) for n in ("clipped", "rounded"))
         row_unit = turnstile.o.payload.row_unit
         m.d.sync += [
-            clipped.eq(_count(path.o.clipped & sums.replicate(lanes))),
-            rounded.eq(_count(writer.saturated)),
+            clipped.eq(count(path.o.clipped & sums.replicate(lanes))),
+            rounded.eq(count(writer.saturated)),
             self.saturations.eq(clipped + rounded),
         ]
         m.d.comb += [
@@ -331,8 +312,3 @@ class RowPipeline(wiring.Component):
             self.row_events.busy.eq(gate.take & row_unit),
             self.row_events.wait_semaphore.eq(self.row_waiting),
         ]
-
-
-def _count(flags: Value) -> Value:
-    """Return how many bits are one."""
-    return sum(flags, C(0, 1))

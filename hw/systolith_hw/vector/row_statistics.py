@@ -10,6 +10,7 @@ from ..config import Config
 from ..interfaces import SemaphorePost
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
+from .beat import POSTS
 from .block_normalizer import BlockNormalizer
 from .moments import Moments, mantissa_beat
 from .row_factor import RowFactor, row_sums
@@ -22,6 +23,12 @@ from .row_sum import RowSum, summand_beat
 from .row_tokens import WAITING
 
 __all__ = ["RowStatistics", "row_task"]
+
+PLACES = WAITING + 4
+"""So many that a queue of rows that wait never makes anybody wait."""
+
+FEWEST_CYCLES = 14
+"""Cycles from a row's sum to its factor, at least."""
 
 
 def row_task(config: Config) -> data.StructLayout:
@@ -240,14 +247,7 @@ class RowStatistics(wiring.Component):
             m.d.sync += [valid.eq(before[0]), task.eq(before[1])]
             waiting.append(valid)
         done: Any = data.View(row_task(config), task)
-        for name in ("post_inner", "post_outer"):
+        for name in POSTS:
             port = getattr(self, name)
             m.d.comb += [port.valid.eq(valid & done[name].present), port.id.eq(done[name].id)]
         return Cat(waiting).any()
-
-
-PLACES = WAITING + 4
-"""So many that a queue of rows that wait never makes anybody wait."""
-
-FEWEST_CYCLES = 14
-"""Cycles from a row's sum to its factor, at least."""

@@ -13,7 +13,7 @@ from .ages import Ages
 from .beat import beat
 from .function_table import VALUE_BITS
 from .operand_select import OperandSelect, operand_bits
-from .operation import Operation
+from .operation import takes_scale
 from .pointwise import Pointwise
 from .requantizer import Requantizer
 from .row_maximum import INTEGER_BITS
@@ -147,14 +147,13 @@ class ValuePath(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         beat: Any = self.beat
-        affine = beat.operation == Operation.AFFINE
+        scale_late, bias_late = takes_scale(beat.operation)
         ages = Ages(m, {
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
             "offset": beat.offset, "add": beat.add, "operation": Value.cast(beat.operation),
             "scale": beat.scale, "lanes": beat.lanes,
             # One that only waits must not read scale memory in another one's place.
-            "affine": self.take & affine,
-            "late": self.take & (affine | (beat.operation == Operation.EXP2)),
+            "scale_late": self.take & scale_late, "bias_late": self.take & bias_late,
         })  # fmt: skip
         m.submodules.scales = scales = ScaleMemory(self.config)
         connect(m, flipped(self.scale_writes), scales.write)
@@ -205,8 +204,8 @@ class ValuePath(wiring.Component):
             Signal(len(early_scale), name=name, reset_less=True) for name in ("scale", "bias")
         )
         m.d.sync += [
-            scale.eq(Mux(ages.at("late", self.late_scale_age - 1), late_scale, early_scale)),
-            bias.eq(Mux(ages.at("affine", self.late_bias_age - 1), late_bias, early_bias)),
+            scale.eq(Mux(ages.at("scale_late", self.late_scale_age - 1), late_scale, early_scale)),
+            bias.eq(Mux(ages.at("bias_late", self.late_bias_age - 1), late_bias, early_bias)),
         ]
         m.d.comb += [scales.factor_address.eq(scale), scales.bias_address.eq(bias)]
 
