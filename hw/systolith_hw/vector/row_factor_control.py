@@ -36,7 +36,7 @@ class RowFactorControl(wiring.Component):
         Find out how far the product moves; put it into the word.
     begin : Out(1), divide : Out(1), multiply : Out(1)
         The word shows the significand of its number; divide by it at once, or multiply it in the
-        next cycle.
+        next cycle. From registers, as they reach far, too.
     root : Out(1)
         ``divide`` means the root.
     quotient : Out(1)
@@ -80,6 +80,9 @@ class RowFactorControl(wiring.Component):
         m = Module()
         load = Signal(init=1)
         m.d.comb += self.load.eq(load)
+        pulses = (self.begin, self.divide, self.root, self.multiply, self.quotient, self.place)
+        m.d.sync += [pulse.eq(0) for pulse in pulses]
+        divides = (self.phase == Phase.RECIPROCAL) | (self.phase == Phase.VARIANCE)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.row):
@@ -89,14 +92,14 @@ class RowFactorControl(wiring.Component):
                     m.d.sync += self.phase.eq(Mux(self.centre, Phase.TOTAL, Phase.SQUARES))
             with m.State("NORMALISE"):
                 with m.If(self.settles):
+                    m.d.sync += [
+                        self.begin.eq(1),
+                        self.divide.eq(divides),
+                        self.root.eq(self.phase == Phase.VARIANCE),
+                    ]
                     m.next = "BEGIN"
             with m.State("BEGIN"):
-                divides = (self.phase == Phase.RECIPROCAL) | (self.phase == Phase.VARIANCE)
-                m.d.comb += [
-                    self.begin.eq(1),
-                    self.divide.eq(divides),
-                    self.root.eq(self.phase == Phase.VARIANCE),
-                ]
+                m.d.sync += self.multiply.eq(~divides)
                 m.next = "START"
                 with m.If(divides):
                     m.next = "DIVIDE"
@@ -108,9 +111,7 @@ class RowFactorControl(wiring.Component):
 
     def _elaborate_product(self, m: Module, load: Signal) -> None:
         """Add the states from a multiplication to the next number."""
-        m.d.sync += self.place.eq(0)
         with m.State("START"):
-            m.d.comb += self.multiply.eq(1)
             m.next = "MULTIPLY"
         with m.State("MULTIPLY"):
             m.d.comb += self.aligns.eq(1)
@@ -144,9 +145,9 @@ class RowFactorControl(wiring.Component):
         """Add the states from a root or a division to the end."""
         with m.State("ROOT"):
             with m.If(self.divided):
+                m.d.sync += [self.divide.eq(1), self.quotient.eq(1)]
                 m.next = "INVERT"
         with m.State("INVERT"):
-            m.d.comb += [self.divide.eq(1), self.quotient.eq(1)]
             m.next = "DIVIDE"
         with m.State("DIVIDE"):
             m.d.comb += self.taken.eq(self.divided)
