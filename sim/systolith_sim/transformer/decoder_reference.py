@@ -100,8 +100,8 @@ class FloatDecoder:
     ) -> Floats:
         """Return the context of all heads, (S, H * D)."""
         count, features = len(x), layer.query.shape[1] // self.heads
-        query = (x @ layer.query).reshape(count, self.heads, features)
-        key = (x @ layer.key).reshape(count, self.key_heads, features)
+        query: Floats = (x @ layer.query).reshape(count, self.heads, features)
+        key: Floats = (x @ layer.key).reshape(count, self.key_heads, features)
         value = (x @ layer.value).reshape(count, self.key_heads, features)
         first = cache.length
         if self.rotary_base is not None:
@@ -110,9 +110,9 @@ class FloatDecoder:
         keys, values = cache.append(number, key, value)  # (T, G, D)
 
         query = query.reshape(count, self.key_heads, -1, features)  # (S, G, H / G, D)
-        scores = np.einsum("sghd,tgd->ghst", query, keys) / math.sqrt(features)
+        products = np.einsum("sghd,tgd->ghst", query, keys) / math.sqrt(features)
         seen = np.arange(len(keys)) <= first + np.arange(count)[:, None]
-        scores = np.where(seen, scores, -np.inf)
+        scores = np.where(seen, products, -np.inf)
         powers = np.exp(scores - scores.max(-1, keepdims=True))
         weights = powers / powers.sum(-1, keepdims=True)
         return np.einsum("ghst,tgd->sghd", weights, values).reshape(count, -1)
