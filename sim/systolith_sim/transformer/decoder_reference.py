@@ -3,13 +3,22 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FloatDecoder", "FloatDecoderLayer", "KeyValueCache", "rotary_rows", "rotate"]
+__all__ = [
+    "FloatDecoder",
+    "FloatDecoderLayer",
+    "KeyValueCache",
+    "hidden",
+    "rotary_rows",
+    "rotate",
+]
 
 Floats = NDArray[np.floating]
+Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -86,16 +95,17 @@ class FloatDecoder:
         if self.positions is not None:
             x = x + self.positions[first : first + len(tokens)]
         for number, layer in enumerate(self.layers):
-            normal = self._normalize(x, layer.attention_norm)
-            x = x + self._attend(layer, normal, cache, number) @ layer.output
-            normal = self._normalize(x, layer.hidden_norm)
-            x = x + _hidden(layer, normal) @ layer.down
-        return self._normalize(x, self.norm) @ self.head.T
+            normal = self.normalize(x, layer.attention_norm)
+            x = x + self.attend(layer, normal, cache, number) @ layer.output
+            normal = self.normalize(x, layer.hidden_norm)
+            x = x + hidden(layer, normal) @ layer.down
+        return self.normalize(x, self.norm) @ self.head.T
 
-    def _normalize(self, x: Floats, gamma: Floats) -> Floats:
+    def normalize(self, x: Floats, gamma: Floats) -> Floats:
+        """Return RMSNorm of (S, N)."""
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + self.epsilon) * gamma
 
-    def _attend(
+    def attend(
         self, layer: FloatDecoderLayer, x: Floats, cache: "KeyValueCache", number: int
     ) -> Floats:
         """Return the context of all heads, (S, H * D)."""
@@ -119,7 +129,7 @@ class FloatDecoder:
 
 
 class KeyValueCache:
-    """Keys and values of the tokens so far, for each layer.
+    """Keys and values of the tokens so far, for each layer, in floats or integers.
 
     Parameters
     ----------
@@ -127,10 +137,10 @@ class KeyValueCache:
     """
 
     def __init__(self, layers: int) -> None:
-        self._layers: list[tuple[Floats, Floats] | None] = [None] * layers
+        self._layers: list[tuple[Numbers, Numbers] | None] = [None] * layers
         self.length = 0
 
-    def append(self, number: int, key: Floats, value: Floats) -> tuple[Floats, Floats]:
+    def append(self, number: int, key: Numbers, value: Numbers) -> tuple[Numbers, Numbers]:
         """Add more tokens' (S, G, D) to a layer; return all of the layer's (T, G, D)."""
         before = self._layers[number]
         if before is not None:
@@ -157,7 +167,7 @@ def rotate(x: Floats, cosine: Floats, sine: Floats) -> Floats:
     return turned.reshape(x.shape)
 
 
-def _hidden(layer: FloatDecoderLayer, x: Floats) -> Floats:
+def hidden(layer: FloatDecoderLayer, x: Floats) -> Floats:
     """Return the hidden values (S, F)."""
     up = x @ layer.up
     if layer.gate is None:

@@ -75,7 +75,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """LayerNorm: gamma and beta as scale entries, and two constants of the row.
+    """LayerNorm or RMSNorm: gamma and beta as scale entries, and constants of the row.
 
     Parameters
     ----------
@@ -84,7 +84,9 @@ class Norm:
     inverse : Factor
         1 / N.
     epsilon : int
-        LSB 2**-32.
+        Its LSB is that of squares of what is normalised.
+    centre : bool
+        LayerNorm, which takes the mean off.
     """
 
     scale: Integers
@@ -93,6 +95,7 @@ class Norm:
     bias: Integers
     inverse: Factor
     epsilon: int
+    centre: bool = True
 
     def __call__(self, array: ArrayConfig, z: Integers, base: int) -> Integers:
         """Return fixed point (S, N); the statistics are those of z's words with that base."""
@@ -100,7 +103,7 @@ class Norm:
         rows = []
         for row, moments in zip(z, row_sums(words.mantissas, words.exponents), strict=True):
             mean, factor = normal_factor(
-                moments, self.inverse, base=base, epsilon=self.epsilon, centre=True
+                moments, self.inverse, base=base, epsilon=self.epsilon, centre=self.centre
             )
             rows.append(scale_row(row, mean, factor, scale=self.scale, negative=self.negative,
                                   shift=self.shift, bias=self.bias))  # fmt: skip
@@ -185,19 +188,21 @@ def attend_head(
     array: ArrayConfig, query: Integers, key: Integers, value: Integers, *, base: int,
     score_shift: int, causal: bool = False,
 ) -> Integers:  # fmt: skip
-    """Return the context of one head, fixed point (S, D), of its queries, keys and values (S, D).
+    """Return the context of one head, fixed point (S, D), of its queries (S, D).
 
-    If ``causal``, no token attends to those behind it.
+    Keys and values are (T, D), T at least S: the queries are those of the last tokens. If
+    ``causal``, no token attends to those behind it.
     """
-    keys, key_exponents, _, _ = normalize(  # (S, D), (S,)
+    keys, key_exponents, _, _ = normalize(  # (T, D), (T,)
         key, base, mantissa_bits=8, window=array.window
     )
     values, value_exponents, _, _ = normalize(
         value, VALUE_BASE, mantissa_bits=8, window=min(array.window, VALUE_WINDOW)
     )
-    products = to_words(array, query, base).times(keys.T)  # (S, S): a row for each query
+    products = to_words(array, query, base).times(keys.T)  # (S, T): a row for each query
     scores, _ = requantize(products, 1 << SCALE_BITS - 1, score_shift - key_exponents, 0)
-    seen = np.tri(len(scores), dtype=bool) if causal else np.ones(scores.shape, bool)
+    behind = len(keys) - len(query) if causal else len(keys)
+    seen = np.tri(len(query), len(keys), k=behind, dtype=bool)
     powers, summands = exponentiate(
         scores, reference(np.where(seen, scores, FIXED_MIN)),
         np.broadcast_to(value_exponents, scores.shape),

@@ -8,6 +8,7 @@ from systolith_hw.config import FIXED_BITS, NORMAL_BITS
 __all__ = [
     "FIXED_MAX",
     "FIXED_MIN",
+    "clip_normal",
     "normalize_significand",
     "requantize",
     "requantize_each",
@@ -16,6 +17,12 @@ __all__ = [
 
 FIXED_MAX = (1 << FIXED_BITS - 1) - 1
 FIXED_MIN = -FIXED_MAX - 1
+
+
+def clip_normal(z: ArrayLike) -> NDArray[np.int64]:
+    """Return integers clipped to the 18 signed bits that a multiplier takes."""
+    limit = 1 << NORMAL_BITS - 1
+    return np.clip(np.asarray(z, np.int64), -limit, limit - 1)
 
 
 def round_half_even(value: NDArray[np.int64], shift: ArrayLike) -> NDArray[np.int64]:

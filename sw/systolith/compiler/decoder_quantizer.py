@@ -1,0 +1,193 @@
+"""From the floats of a language model to the integers of :mod:`systolith_sim.transformer.decoder`.
+
+No LSB depends on any text but the residual's. What RMSNorm leaves has a norm of at most sqrt(N), so
+that a result of a matrix W behind gamma is at most ``sqrt(N) * |W[:, n] * gamma|`` (Cauchy and
+Schwarz): LSBs of what is clipped to 18 bits are those for which nothing is ever clipped.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import FIXED_BITS, NORMAL_BITS, SCALE_BITS, VALUE_WINDOW, Config
+from systolith_hw.tables import FRACTION
+from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RectifiedHidden
+from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
+from systolith_sim.transformer.encoder import (
+    VALUE_BASE,
+    Linear,
+    Norm,
+    Words,
+    probability_base,
+    to_words,
+)
+from systolith_sim.transformer.reference import FloatNorm
+from systolith_sim.vector.rotary import rotary_table
+
+from .decoder_measure import Measurement
+from .encoder_quantizer import HIDDEN_DAMPING, Grams, quantize_norm
+from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
+from .rounding import DAMPING, round_weights
+
+__all__ = ["GATE_SHIFT", "Fractions", "choose_fractions", "quantize_decoder", "residual_fraction"]
+
+Floats = NDArray[np.floating]
+
+GATE_SHIFT = 7
+"""The gate, LSB 2**-16 behind SiLU, is multiplied with LSB 2**-9: magnitudes up to 256."""
+
+PRODUCT_SHIFT = 3
+"""What two numbers of 18 bits have beyond 32."""
+
+WORD_ERROR = 1 / 16
+"""How much the rounding to words may add to the norm of a row, generously."""
+
+HEADROOM = 4.0
+"""How much larger than on the measured text the residual may become before it saturates."""
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Fixed-point bits of results whose LSB is not 2**-16: ``2**-fraction``.
+
+    Parameters
+    ----------
+    residual, query, key, value, up : int
+    """
+
+    residual: int
+    query: int
+    key: int
+    value: int
+    up: int
+
+
+def residual_fraction(largest: float) -> int:
+    """Return the residual's, at most 16: the epsilon of norms has LSB ``2**-(2 * fraction)``."""
+    return min(FRACTION, FIXED_BITS - 1 - math.ceil(math.log2(max(largest, 1.0) * HEADROOM)))
+
+
+def choose_fractions(
+    model: FloatDecoder, residual: int, layers: Iterable[FloatDecoderLayer]
+) -> Fractions:
+    """Return the finest fractions for which nothing is clipped in any of the layers."""
+    layers = list(layers)
+    normal = 1 << NORMAL_BITS - 1
+    value = WEIGHT_LIMIT << VALUE_WINDOW + VALUE_BASE
+    sharpness = _sharpness(model, layers[0])
+    return Fractions(
+        residual,
+        query=_fraction(max(_bound(x.query, x.attention_norm) for x in layers) * sharpness, normal),
+        key=_fraction(max(_bound(x.key, x.attention_norm) for x in layers), normal),
+        value=_fraction(max(_bound(x.value, x.attention_norm) for x in layers), value),
+        up=_fraction(max(_bound(x.up, x.hidden_norm) for x in layers), normal),
+    )
+
+
+def quantize_decoder(
+    config: Config, model: FloatDecoder, text: Measurement, *,
+    output_chunk: int | None = None, down_chunk: int | None = None,
+) -> DecoderModel:  # fmt: skip
+    """Return a model in integers, whose chunks are by default all inputs."""
+    array = config.array
+    base = probability_base(array)
+    fractions = choose_fractions(model, residual_fraction(text.largest), model.layers)
+    layers = [
+        _layer(config, model, layer, grams, fractions, output_chunk, down_chunk)
+        for layer, grams in zip(model.layers, text.layers, strict=True)
+    ]
+    features = model.layers[0].query.shape[1] // model.heads
+    return DecoderModel(
+        array=array,
+        fraction=fractions.residual,
+        embedding=_words(config, model.embedding, fractions.residual),
+        positions=None if model.positions is None else
+            _words(config, model.positions, fractions.residual),
+        rotary=None if model.rotary_base is None else
+            rotary_table(np.arange(model.context), features, model.rotary_base),
+        layers=layers,
+        norm=_norm(model.norm, model.epsilon, fractions.residual),
+        head=_linear(model.head.T, text.head, FRACTION, FRACTION, base),
+        base=base,
+    )  # fmt: skip
+
+
+def _layer(
+    config: Config, model: FloatDecoder, layer: FloatDecoderLayer, grams: Grams,
+    fractions: Fractions, output_chunk: int | None, down_chunk: int | None,
+) -> DecoderLayer:  # fmt: skip
+    base = probability_base(config.array)
+    up = _linear(layer.up, grams.up, FRACTION, fractions.up, base)
+    hidden: GatedHidden | RectifiedHidden = RectifiedHidden(up)
+    hidden_fraction = fractions.up
+    if layer.gate is not None:
+        gate = _linear(layer.gate, grams.up, FRACTION, FRACTION, base)
+        hidden = GatedHidden(gate, up, GATE_SHIFT, PRODUCT_SHIFT)
+        hidden_fraction += FRACTION - GATE_SHIFT - PRODUCT_SHIFT
+    residual = fractions.residual
+    query = layer.query * _sharpness(model, layer)
+    rows = config.array.rows
+    return DecoderLayer(
+        heads=model.heads,
+        key_heads=model.key_heads,
+        attention_norm=_norm(layer.attention_norm, model.epsilon, residual),
+        query=_linear(query, grams.attention, FRACTION, fractions.query, base),
+        key=_linear(layer.key, grams.attention, FRACTION, fractions.key, base),
+        value=_linear(layer.value, grams.attention, FRACTION, fractions.value, base),
+        output=_linear(layer.output, grams.output, fractions.value, residual, base),
+        hidden_norm=_norm(layer.hidden_norm, model.epsilon, residual),
+        hidden=hidden,
+        down=_linear(layer.down, grams.down, hidden_fraction, residual, base, HIDDEN_DAMPING),
+        score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
+        base=base,
+        output_chunk=output_chunk or _padded(len(layer.output), rows),
+        down_chunk=down_chunk or _padded(len(layer.down), rows),
+    )
+
+
+def _linear(
+    weights: Floats, gram: Floats, inputs: int, fraction: int, base: int, damping: float = DAMPING
+) -> Linear:
+    """Return a matrix from words of fraction ``inputs`` to fixed point of another."""
+    _, step = quantize_weights(weights)
+    integers = round_weights(weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
+    scales = scale_entries(step, ActivationFormat(inputs, base), fraction)
+    return Linear(integers.astype(np.int8), scales.scale, scales.shift, scales.bias)
+
+
+def _norm(gamma: Floats, epsilon: float, fraction: int) -> Norm:
+    norm = quantize_norm(FloatNorm(gamma, np.zeros_like(gamma), epsilon))
+    units = max(1, round(math.ldexp(epsilon, 2 * fraction)))
+    return dataclasses.replace(norm, epsilon=units, centre=False)
+
+
+def _words(config: Config, table: Floats, fraction: int) -> Words:
+    """Return an embedding's rows as words."""
+    fixed = np.rint(np.ldexp(np.asarray(table, np.float64), fraction)).astype(np.int64)
+    words = to_words(config.array, fixed, probability_base(config.array))
+    return Words(words.mantissas.astype(np.int16), words.exponents.astype(np.uint8))
+
+
+def _bound(weights: Floats, gamma: Floats) -> float:
+    """Return what no result of a matrix behind a norm exceeds."""
+    column = np.linalg.norm(weights * np.asarray(gamma)[:, None], axis=0).max()
+    return float(column) * math.sqrt(len(weights)) * (1 + WORD_ERROR)
+
+
+def _fraction(bound: float, limit: int) -> int:
+    """Return the finest fraction with which ``bound`` stays below ``limit``."""
+    return math.floor(math.log2(limit / bound))
+
+
+def _sharpness(model: FloatDecoder, layer: FloatDecoderLayer) -> float:
+    """Return what makes scores powers of two."""
+    return math.log2(math.e) / math.sqrt(layer.query.shape[1] / model.heads)
+
+
+def _padded(inputs: int, rows: int) -> int:
+    return -(-inputs // rows) * rows
