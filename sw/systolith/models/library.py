@@ -50,10 +50,8 @@ def load_language_model(name: str, progress: Progress | None = None) -> Language
     """
     progress = progress or Progress()
     if name in MODELS:
-        progress(f"fetching {name}")
         return MODELS[name](name, progress)
     path = Path(name)
-    progress(f"reading {name}")
     if path.is_dir():
         from .llama import read_llama
 
@@ -77,6 +75,7 @@ def _stories(name: str, progress: Progress) -> LanguageModel:
 def _smollm2(name: str, progress: Progress) -> LanguageModel:
     from .gguf_llama import read_gguf
 
+    progress(f"fetching {name}")
     folder = fetch(SMOLLM2, progress)
     progress(f"reading {name}")
     return read_gguf(folder / "SmolLM2-135M-Instruct.Q4_1.gguf", name)
@@ -85,6 +84,7 @@ def _smollm2(name: str, progress: Progress) -> LanguageModel:
 def _glassllm(name: str, progress: Progress) -> LanguageModel:
     from .glassllm import read_glassllm
 
+    progress(f"fetching {name}")
     language = name.rpartition("-")[2]
     return read_glassllm(fetch(GLASSLLM, progress) / f"{language}.npz", name)
 
