@@ -76,11 +76,12 @@ class BlockSweep(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         order: Any = self.order
-        token: Any = self.token
+        token: Any = Signal(self.token.shape(), reset_less=True)
         per_word = self.config.array.rows // self.config.vector.lanes
         per_row = self.config.beats_per_result
         last_index = self.index == Mux(order.to_values, per_row - 1, per_word - 1)
         m.d.comb += [
+            self.token.eq(token),
             self.end.eq(order.to_wide | last_index | self.row_end),
             self.block_end.eq(Mux(order.to_keys | order.to_values, self.row_end, self.end)),
         ]
