@@ -127,7 +127,8 @@ def compile_minilm(
     path = path or cache_directory() / "images" / name
     if path.exists():
         return CompiledEncoder.from_image(ModelImage.load(path, config), config, MINILM_NAME)
-    plan_encoder(config, _shape(model), tokens=tokens, segments=SEGMENTS)  # refuses before the long work
+    # Refuses before the long work.
+    plan_encoder(config, _shape(model), tokens=tokens, segments=SEGMENTS)
     integers = quantize_minilm(model, config, progress)
     progress(f"compiling MiniLM for {tokens} tokens")
     encoder = CompiledEncoder.compile(config, integers, tokens=tokens, segments=SEGMENTS)

@@ -16,12 +16,18 @@ FEWEST_ROWS = 4
 """For memories that have no room for more."""
 
 NEEDS = {
-    "memory.operand_tiles": "operand_need",
-    "memory.activation_words": "activation_need",
-    "memory.wide_words": "wide_need",
-    "memory.scale_words": "scale_need",
+    "operand_tiles": "operand_need",
+    "activation_words": "activation_need",
+    "wide_words": "wide_need",
+    "scale_words": "scale_need",
+}
+"""What attention needs of each memory."""
+
+SETTINGS = {
+    **{f"memory.{memory}": need for memory, need in NEEDS.items()},
     "sequencer.semaphore_bits": "semaphore_need",
 }
+"""What an encoder needs of each setting."""
 
 
 def plan_encoder(
@@ -133,7 +139,7 @@ def _streamed_cost(plan: EncoderPlan) -> tuple[int, tuple[int, bool, bool, int]]
 
 def _shortage(plan: EncoderPlan) -> tuple[str, int] | None:
     """Return the first setting that is too small, and what it would have to be."""
-    for setting, need in NEEDS.items():
+    for setting, need in SETTINGS.items():
         if getattr(plan, need) > _setting(plan.config, setting):
             return setting, getattr(plan, need)
     return None
