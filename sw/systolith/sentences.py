@@ -19,12 +19,12 @@ from .encoder import (
     EncoderResult,
     MachineEncoder,
     Sentences,
-    compiler_version,
 )
 from .model_image import ModelImage
 from .models.minilm import MAX_TOKENS, MiniLM
 from .models.quantized import MINILM_NAME, quantize_minilm
 from .progress import Progress
+from .sources import compiler_version
 from .workload import moved_bytes
 
 __all__ = ["Similarity", "batches", "compare", "compile_minilm", "least_tokens"]
@@ -123,7 +123,7 @@ def compile_minilm(
         If the image is damaged, or not for this configuration.
     """
     progress = progress or Progress()
-    name = f"minilm-{config.hash:08x}-{tokens}-{compiler_version()[:8]}.sltm"
+    name = f"minilm-{config.hash:08x}-{tokens}-{SEGMENTS}-{compiler_version()[:8]}.sltm"
     path = path or cache_directory() / "images" / name
     if path.exists():
         return CompiledEncoder.from_image(ModelImage.load(path, config), config, MINILM_NAME)
