@@ -140,7 +140,8 @@ class Bench:
             (row, beat, wanted)
             for row, beats, wanted in score_rows(rng, lanes, 60) for beat in beats
         )  # fmt: skip
-        self.paths: dict[int, deque] = {0: deque(), 1: deque()}  # beats under way, and from when on, by "normal"
+        # Beats under way, and from when on, by "normal".
+        self.paths: dict[int, deque] = {0: deque(), 1: deque()}
         self.pending: deque[Row] = deque()  # rows whose factors are not made
         self.records: deque[Row] = deque()  # those of NORM that are made, and not yet read
         self.measured = 0  # rows of NORM that have a record, or will have
