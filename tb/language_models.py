@@ -86,7 +86,7 @@ def llama_logits(tensors: dict[str, np.ndarray], tokens: list[int]) -> np.ndarra
 
 
 def bytewise_tokenizer() -> TextTokenizer:
-    """Return a tokenizer that has a token for each byte, none for more, and token 256 for an end."""
+    """Return a tokenizer of a token for each byte, and 256 for an end of the text."""
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     numbers = {character: number for number, character in enumerate(alphabet)}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=numbers, merges=[]))

@@ -77,7 +77,8 @@ def test_a_full_context_keeps_the_text(model):
 
 def test_a_character_that_is_cut_off_comes_last(model):
     bytewise = dataclasses.replace(model, tokenizer=bytewise_tokenizer())
-    script, shown = Script(bytewise.tokenizer.encode("a é🙂")[:-1]), []
+    script = Script(bytewise.tokenizer.encode("a é🙂")[:-1])
+    shown: list[str] = []
     result = continue_prompt(bytewise, script, [5], len(script.tokens), shown.append)
     assert result.text == "".join(shown) == "a é\ufffd"
 
