@@ -1,6 +1,5 @@
 """Texts that a language model writes itself, to measure it with: nobody else's text is needed."""
 
-import hashlib
 import json
 import os
 import tempfile
@@ -14,6 +13,7 @@ from systolith_sim.verilator import cache_directory
 
 from ..progress import Progress
 from ..sampling import Sampling, choose
+from .fingerprint import fingerprint
 from .language_model import LanguageModel
 
 __all__ = ["own_texts", "write_together"]
@@ -33,7 +33,8 @@ def own_texts(model: LanguageModel, progress: Progress | None = None) -> list[li
     letter, for each text the next one.
     """
     progress = progress or Progress()
-    path = cache_directory() / "texts" / f"{_fingerprint(model.decoder)}.json"
+    name = f"{fingerprint(model.decoder)}-{TEXTS}-{LONGEST}.json"
+    path = cache_directory() / "texts" / name
     if path.is_file():
         return json.loads(path.read_text())
     progress(f"letting {model.name} write, once, to measure it")
@@ -71,15 +72,6 @@ def write_together(
         for text, row, way in zip(texts, logits, ways, strict=True):
             text.append(choose(row, way, place))
     return texts
-
-
-def _fingerprint(decoder: FloatDecoder) -> str:
-    """Return what tells models apart, and ways to let them write."""
-    parts = [decoder.embedding, decoder.norm, decoder.layers[0].down]
-    digest = hashlib.sha256(repr((TEXTS, LONGEST, FIRST_LETTER)).encode())
-    for part in parts:
-        digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _keep(path: Path, texts: list[list[int]]) -> None:
