@@ -1,6 +1,7 @@
 """``systolith run MODEL`` and ``systolith eval MODEL``: what they print, and what they refuse."""
 
 import json
+import sys
 
 import pytest
 
@@ -67,6 +68,13 @@ def test_a_checkpoint_that_cannot_be_run(tmp_path):
     assert refused(2, "run", str(folder), "x") == (
         'error: config.json: hidden_act is "gelu"; only "silu" can be run'
     )
+
+
+def test_a_missing_package_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    (tmp_path / "small.gguf").write_bytes(b"")
+    sentence = refused(1, "run", str(tmp_path / "small.gguf"), "x")
+    assert "needs the package gguf; install it with: pip install 'systolith[models]'" in sentence
 
 
 def test_options_are_no_models():
