@@ -55,6 +55,8 @@ def test_float():
          "tell what the hardware does; give --backend rtl"),
         (["word", "--trace", "/nonexistent/t.json"], "there is no folder /nonexistent"),
         (["word", "--preset", "tiny"], "sequencer.queue_depth of at least 4"),
+        (["word", "--set", "memory.program_instructions=16"],
+         "memory.program_instructions must be at least 128, not 16$"),
         (["word", "--preset", "small", "--tokens", "200"], "lower the tokens to 131"),
     ],
 )
