@@ -37,6 +37,9 @@ class Codec(abc.ABC):
     largest: int
     """Magnitude that a channel's largest weight is scaled to."""
 
+    extremes: tuple[int, int] = (0, CODES - 1)
+    """The codes of the smallest and the largest weight."""
+
     @abc.abstractmethod
     def begin(self, weights: Floats, importance: Floats) -> Parameters:
         """Return parameters for groups (G, 32, N) of which each input has an importance (G, 32)."""
@@ -70,6 +73,7 @@ class RawCodec(Codec):
 
     bits = WEIGHT_BITS
     largest = WEIGHT_LIMIT
+    extremes = (-WEIGHT_LIMIT, WEIGHT_LIMIT)
 
     def begin(self, weights: Floats, importance: Floats) -> Parameters:
         """Return none."""
