@@ -9,11 +9,13 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from language_models import llama_tensors, write_llama
+from systolith.compiler.decoder_tuning import tune_codes
 from systolith.models import own_texts, quantized_language
 from systolith.models.fingerprint import fingerprint
 from systolith.models.library import load_language_model
 from systolith.models.quantized_language import quantize_language
 from systolith_hw.presets import preset
+from systolith_sim.verilator import cache_directory
 
 TOKENS = [0, 70, 71, 400, 9]
 
@@ -22,6 +24,7 @@ TOKENS = [0, 70, 71, 400, 9]
 def model(tmp_path, monkeypatch):
     monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(own_texts, "LONGEST", 12)
+    monkeypatch.setattr(quantized_language, "SMALL", 0)
     return load_language_model(str(write_llama(tmp_path)))
 
 
@@ -34,6 +37,26 @@ def test_kept_as_they_were_made(model, weights, monkeypatch):
     np.testing.assert_array_equal(first.logits(TOKENS), again.logits(TOKENS))
     with pytest.raises(TypeError, match="not callable"):
         quantize_language(model, config, {"int8": "int4", "int4": "int8"}[weights])
+
+
+def test_codes_of_small_models_are_tuned(model, monkeypatch):
+    """On many texts, of which the first are those for rounding; int8 has no need of it."""
+    config = preset("ulx3s")
+    rounded = quantize_language(model, config, "int4").logits(TOKENS)
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(cache_directory() / "tuned"))
+    monkeypatch.setattr(quantized_language, "SMALL", 10**6)
+    monkeypatch.setattr(quantized_language, "TUNING_TEXTS", 20)
+    seen = []
+
+    def tune(decoder, texts, *rest, progress):
+        seen.append(len(texts))
+        return tune_codes(decoder, texts, *rest, steps=3, rate=4.0, progress=progress)
+
+    monkeypatch.setattr(quantized_language, "tune_codes", tune)
+    tuned = quantize_language(model, config, "int4").logits(TOKENS)
+    assert seen == [20] and (tuned != rounded).any()
+    quantize_language(model, config, "int8")
+    assert seen == [20]
 
 
 def test_a_damaged_file_is_made_anew(model, tmp_path):

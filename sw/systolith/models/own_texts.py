@@ -23,22 +23,26 @@ LONGEST = 128
 """How many texts are written, and of how many tokens at most."""
 
 FIRST_LETTER = "A"
-"""Of the first text of a model that has no token to begin with."""
+LETTERS = 26
+"""Of the first text of a model that has no token to begin with, and how many there are."""
 
 
-def own_texts(model: LanguageModel, progress: Progress | None = None) -> list[list[int]]:
-    """Return texts that the model writes at temperature 1.
+def own_texts(
+    model: LanguageModel, progress: Progress | None = None, *, count: int | None = None
+) -> list[list[int]]:
+    """Return texts that the model writes at temperature 1, :data:`TEXTS` unless ``count`` says so.
 
     They are kept, since a large model takes minutes. A model that has no token to begin with gets a
     letter, for each text the next one.
     """
     progress = progress or Progress()
-    name = f"{fingerprint(model.decoder)}-{TEXTS}-{LONGEST}.json"
+    count = count or TEXTS
+    name = f"{fingerprint(model.decoder)}-{count}-{LONGEST}.json"
     path = cache_directory() / "texts" / name
     if path.is_file():
         return json.loads(path.read_text())
     progress(f"letting {model.name} write, once, to measure it")
-    letters = [chr(ord(FIRST_LETTER) + number) for number in range(TEXTS)]
+    letters = [chr(ord(FIRST_LETTER) + number % LETTERS) for number in range(count)]
     first = [(model.opening or model.tokenizer.encode(letter))[0] for letter in letters]
     texts = write_together(model.decoder, first, min(LONGEST, model.decoder.context), progress)
     _keep(path, texts)

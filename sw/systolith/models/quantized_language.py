@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.transformer.decoder_reference import FloatDecoder
 from systolith_sim.verilator import cache_directory, digest
 
 from ..compiler.decoder_quantizer import quantize_decoder
 from ..compiler.decoder_rounding import Rounded, round_decoder
+from ..compiler.decoder_tuning import tune_codes
 from ..compiler.group_rounding import CodedWeights
 from ..compiler.weight_codecs import CODECS
 from ..progress import Progress
@@ -28,8 +30,18 @@ from .own_texts import own_texts
 
 __all__ = ["quantize_language"]
 
-METHOD = ("systolith.compiler.decoder_rounding", "systolith.models.own_texts")
+METHOD = (
+    "systolith.compiler.decoder_rounding",
+    "systolith.compiler.decoder_tuning",
+    "systolith.models.own_texts",
+)
 """Modules on which rounded weights depend: what was kept before one of them changed is stale."""
+
+SMALL = 200_000
+"""A model of fewer weights has none to spare: 4-bit codes are tuned on texts of the whole model."""
+
+TUNING_TEXTS = 400
+ROUNDING_TEXTS = 100
 
 Arrays = Mapping[str, NDArray]
 
@@ -44,13 +56,30 @@ def quantize_language(
     path = cache_directory() / "quantized" / name
     rounded = _load(path)
     if rounded is None:
-        texts = own_texts(model, progress)
-        progress(f"rounding the weights of {model.name}, once")
-        codec = CODECS[weights]
-        rounded = round_decoder(model.decoder, texts, codec, codec)
+        rounded = _round(model, weights, progress)
         _keep(path, rounded)
     progress(f"quantising {model.name}")
     return quantize_decoder(config, model.decoder, rounded)
+
+
+def _round(model: LanguageModel, weights: str, progress: Progress) -> Rounded:
+    """Return the model's weights in a codec."""
+    codec = CODECS[weights]
+    tuned = weights != "int8" and _weights(model.decoder) < SMALL
+    texts = own_texts(model, progress, count=TUNING_TEXTS if tuned else None)
+    progress(f"rounding the weights of {model.name}, once")
+    rounded = round_decoder(model.decoder, texts[:ROUNDING_TEXTS], codec, codec)
+    if tuned:
+        progress(f"tuning the codes of {model.name}, once")
+        rounded = tune_codes(model.decoder, texts, rounded, codec, codec,
+                             progress=progress.reached)  # fmt: skip
+    return rounded
+
+
+def _weights(model: FloatDecoder) -> int:
+    """Return how many weights all layers have."""
+    matrices = (vars(layer).values() for layer in model.layers)
+    return sum(matrix.size for parts in matrices for matrix in parts if matrix is not None)
 
 
 def _keep(path: Path, rounded: Rounded) -> None:
