@@ -19,7 +19,7 @@ from .language_model import LanguageModel
 __all__ = ["own_texts", "write_together"]
 
 TEXTS = 16
-LONGEST = 128
+LONGEST = 256
 """How many texts are written, and of how many tokens at most."""
 
 FIRST_LETTER = "A"
