@@ -150,7 +150,9 @@ def test_what_does_not_go_together():
     program = Program(machine.config)
     product(machine, tokens=2, tile_counts=[2])[1](program)
     program.end()
-    multiplied = program.assemble()[:-INSTRUCTION_BYTES]
+    multiplied, end = (program.assemble()[part] for part in (
+        slice(-INSTRUCTION_BYTES), slice(-INSTRUCTION_BYTES, None)
+    ))  # fmt: skip
     words, wide = DrainKind.ACTIVATION, DrainKind.WIDE
     for words_of_it, kind, fields in (
         ("accumulate is for WIDE and BEST, not for ACTIVATION", words, {"accumulate": 1}),
@@ -164,7 +166,8 @@ def test_what_does_not_go_together():
         ("no BEST for 2 tokens", DrainKind.BEST, {}),
     ):  # fmt: skip
         with pytest.raises(MachineError, match=words_of_it):
-            machine.run(multiplied + encode(
+            drain = encode(
                 Opcode.DRAIN, kind=kind, tokens=2, groups=1, tiles=2, tiles_last=2,
                 columns_last=8, **fields,
-            ))  # fmt: skip
+            )  # fmt: skip
+            machine.run(multiplied + drain + end)
