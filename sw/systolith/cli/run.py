@@ -10,6 +10,7 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
+from .model_command import MODEL, ModelCommands
 from .options import (
     Json,
     PortBytes,
@@ -19,10 +20,14 @@ from .options import (
     SimulatorName,
     choose_config,
 )
+from .run_language import run_language
 
 __all__ = ["run"]
 
-run = typer.Typer(help="Run real models on the generated Verilog.", no_args_is_help=True)
+run = typer.Typer(
+    cls=ModelCommands, help="Run real models on the generated Verilog.", no_args_is_help=True
+)
+run.command(MODEL)(run_language)
 
 
 @run.callback()

@@ -1,0 +1,105 @@
+"""Text behind a prompt, token by token, whoever computes the tokens."""
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from systolith_sim.transformer.decoder_reference import FloatDecoder, KeyValueCache
+
+from .models.language_model import LanguageModel, require_tokens
+from .sampling import Sampling, choose
+
+__all__ = ["Continuation", "FloatGenerator", "Generator", "Stop", "continue_prompt"]
+
+
+class Generator(Protocol):
+    """Computes the tokens behind a prompt."""
+
+    def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+        """Yield ``count`` tokens, each as soon as it is known.
+
+        Prompt and tokens fit the context together. Whoever takes the tokens may stop before the
+        last one.
+        """
+        ...
+
+
+class FloatGenerator:
+    """Computes tokens in float, without any hardware.
+
+    Parameters
+    ----------
+    decoder : FloatDecoder
+    sampling : Sampling
+    """
+
+    def __init__(self, decoder: FloatDecoder, sampling: Sampling) -> None:
+        self._decoder = decoder
+        self._sampling = sampling
+
+    def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+        """Yield ``count`` tokens, each as soon as it is known."""
+        cache = KeyValueCache(len(self._decoder.layers))
+        tokens = list(prompt)
+        for _ in range(count):
+            logits = self._decoder.logits(tokens, cache)[-1]
+            token = choose(logits, self._sampling, cache.length)
+            yield token
+            tokens = [token]
+
+
+class Stop(enum.StrEnum):
+    """Why a text has no more tokens."""
+
+    TOKENS = "tokens"  # as many as were asked for
+    END = "end"  # the model ended it
+    CONTEXT = "context"  # the context is full
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """What came behind a prompt.
+
+    Parameters
+    ----------
+    text : str
+    tokens : list of int
+        Those of the text, without one that ended it.
+    stopped : Stop
+    """
+
+    text: str
+    tokens: list[int]
+    stopped: Stop
+
+
+def continue_prompt(
+    model: LanguageModel, generator: Generator, prompt: Sequence[int], count: int,
+    show: Callable[[str], None],
+) -> Continuation:  # fmt: skip
+    """Generate at most ``count`` tokens; ``show`` is given each piece of text as it comes.
+
+    Prompt and text are at most as many tokens as the context has.
+
+    Raises
+    ------
+    TextError
+        If a token of the prompt is not in the vocabulary.
+    """
+    require_tokens(prompt, len(model.decoder.embedding))
+    room = model.decoder.context - len(prompt)
+    stopped = Stop.TOKENS if count <= room else Stop.CONTEXT
+    tokens: list[int] = []
+    pieces: list[str] = []
+    stream = model.tokenizer.stream()
+    for token in generator.generate(prompt, min(count, room)):
+        if token in model.ends:
+            stopped = Stop.END
+            break
+        tokens.append(token)
+        pieces.append(stream.push(token))
+        show(pieces[-1])
+    pieces.append(stream.flush())
+    show(pieces[-1])
+    return Continuation(text="".join(pieces), tokens=tokens, stopped=stopped)

@@ -1,0 +1,140 @@
+"""SharedUnit, as emitted Verilog: DRAIN, NORM and SOFTMAX at once do what the machine says.
+
+Whatever has a handshake pauses at random: instructions, sums, semaphores, scale words, the stream.
+What the unit writes without one is checked in the cycle in which it comes.
+"""
+
+import cocotb
+import numpy as np
+import pytest
+
+from harness import config_from_env, run, settings_from_env
+from row_machine import RowMachine, random_chip
+from row_programs import CONFIGS, INPUTS, Fields, products
+from shared_unit_bench import Bench
+from systolith.compiler.encoder_quantizer import factor
+from systolith.program import Program
+from systolith_hw.isa import DrainKind
+from systolith_hw.vector.shared_unit import SharedUnit
+
+SHAPES = CONFIGS | {
+    # Tables and blocks in logic cells, and a word takes two results.
+    "logic": CONFIGS["small"].replace({
+        "array.columns": 4, "vector.lanes": 2, "vector.distributed": True,
+    }),
+}  # fmt: skip
+
+SCORED, SOFTENED, ADDED, NORMED, VECTOR_INNER, VECTOR_OUTER, ROW_INNER, ROW_OUTER = range(8)
+"""Semaphores; nobody waits for the last four."""
+
+VECTOR_POSTS = {"post_inner": VECTOR_INNER, "post_outer": VECTOR_OUTER}
+ROW_POSTS = {"post_inner": ROW_INNER, "post_outer": ROW_OUTER}
+SPARE = range(80, 100)
+"""Scale words that no program of :mod:`row_programs` reads or writes."""
+
+LIMIT = 20_000
+"""Most cycles that a part may take; with all pauses they take some hundreds."""
+
+
+def stream(fields, program):
+    """Append a DRAIN to the stream."""
+    loops = fields.loops(kind=DrainKind.ACTIVATION)
+    del loops["steps"]
+    program.drain(
+        DrainKind.STREAM, scale=fields.draw(0, 40), exponent_base=fields.draw(0, 8),
+        columns_last=fields.draw(1, fields.config.array.columns), **loops, **VECTOR_POSTS,
+    )  # fmt: skip
+
+
+def attention(fields, program):
+    """Append scores, their softmax and what is divided by its sums, token behind token."""
+    array, beats = fields.config.array, fields.config.beats_per_result
+    tokens, tiles, row = fields.draw(1, 8), fields.draw(1, 4), fields.draw(0, 8)
+    last = fields.draw(1, array.columns)
+    scores = (tiles - 1) * array.columns + last
+    causal = fields.draw(0, 1) * fields.draw(1, scores)
+    program.drain(
+        DrainKind.WIDE, tokens=tokens, tiles=tiles, columns_last=last, token_stride=tiles * beats,
+        scale=fields.draw(0, 40), maximum=True, row=row, entries=causal, post_inner=SCORED,
+    )  # fmt: skip
+    program.softmax(
+        elements=scores, source=0, source_stride=tiles * beats, destination=190, tokens=tokens,
+        token_stride=-(-scores // array.rows), scale=fields.draw(120, 130), row=row, causal=causal,
+        exponent_base=fields.draw(0, 8), wait_inner=SCORED, post_inner=SOFTENED,
+    )  # fmt: skip
+    kind = (DrainKind.WIDE, DrainKind.ACTIVATION)[fields.draw(0, 1)]
+    program.drain(
+        kind, tokens=tokens, tiles=2, factor=True, row=row, offset=fields.draw(0, 9),
+        destination=160 if kind == DrainKind.WIDE else INPUTS, exponent_base=fields.draw(0, 8),
+        token_stride=max(2 * beats, 2 * array.columns // array.rows), wait_inner=SOFTENED,
+        **VECTOR_POSTS,
+    )  # fmt: skip
+
+
+def residual(fields, program):
+    """Append sums that are added, normalised in place, and added to again."""
+    tokens, tiles = fields.draw(1, 6), fields.draw(1, 4)
+    elements = tiles * fields.config.array.columns
+    stride = tiles * fields.config.beats_per_result
+    added = {"accumulate": True, "tokens": tokens, "tiles": tiles, "token_stride": stride}
+    program.drain(DrainKind.WIDE, scale=fields.draw(0, 40), post_inner=ADDED, **added)
+    program.norm(
+        elements=elements, inverse=factor(1 / elements), epsilon=fields.draw(1, 1 << 14), source=0,
+        source_stride=stride, destination=190, tokens=tokens, scale=fields.draw(120, 130),
+        token_stride=-(-elements // fields.config.array.rows), exponent_base=fields.draw(0, 8),
+        centre=bool(fields.draw(0, 1)), back=True, wait_inner=ADDED, post_inner=NORMED,
+    )  # fmt: skip
+    program.drain(
+        DrainKind.WIDE, scale=fields.draw(0, 40), wait_inner=NORMED, **VECTOR_POSTS, **added
+    )
+
+
+def operands(fields, program):
+    """Append a DRAIN of keys or values."""
+    fields.operands(program, (DrainKind.KEYS, DrainKind.VALUES)[fields.draw(0, 1)], **VECTOR_POSTS)
+
+
+def everything(program, rng, parts):
+    """Append ``parts`` parts, of work of VECTOR beside NORM; in the last all scales are read."""
+    config = program.config
+    fields = Fields(config, rng)
+    works = (products, stream, operands, attention, residual)
+    for number in range(parts):
+        fields.norm(program, **ROW_POSTS)
+        works[number % len(works)](fields, program)
+        works[fields.draw(0, 2)](fields, program)
+        fields.norm(program, **ROW_POSTS)
+        program.barrier()
+    program.drain(DrainKind.WIDE, tiles=config.memory.scale_words // config.beats_per_result)
+    program.end()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(pause=[0.0, 0.2, 0.6])
+async def does_what_the_machine_does(dut, pause):
+    config, settings = config_from_env(), settings_from_env()
+    rng = np.random.default_rng([cocotb.RANDOM_SEED, int(10 * pause)])
+    program, chip = Program(config), random_chip(config, rng)
+    everything(program, rng, settings["parts"])
+    bench = Bench(dut, config, chip, pause=pause, spare=SPARE)
+    await bench.reset()
+    for part in RowMachine(config, chip, rng).run(program.assemble()):
+        await bench.run(part, LIMIT)
+
+
+def run_bench(name, sim, seed, parts):
+    config = SHAPES[name]
+    run(SharedUnit(config), config, test_module="test_shared_unit", tag=name, sim=sim, seed=seed,
+        settings={"parts": parts})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["small", "logic"])
+def test_shared_unit(name, sim, seed):
+    run_bench(name, sim, seed, 5 if sim == "icarus" else 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", range(1, 4))
+@pytest.mark.parametrize("name", SHAPES)
+def test_more_seeds(name, more, sim, seed):
+    run_bench(name, sim, seed + more, 15 if sim == "icarus" else 60)
