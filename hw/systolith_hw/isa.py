@@ -306,10 +306,11 @@ DRAIN = Instruction(
     "(group * tokens + token) * words + n, `words` being those of `tiles` tiles: a value is "
     f"clipped to 18 bits, the other one divided by 2**{PRODUCT_SHIFT} and clipped, the product "
     "divided by 2**shift, all rounded half to even. `rotate` turns channels 2i and 2i + 1, clipped "
-    "to 18 bits, by an angle: y[i] = z[i] * c[i] + z[i ^ 1] * s[i], both products rounded; c and s "
+    "to 18 bits, by an angle: y[i] = z[i] * c[i] + z[i ^ 1] * s[i], the sum rounded; c and s "
     "have 18 bits, LSB 2**-16. Word n of a token's c is at (row + token) * 2**shift + 2 * (group * "
-    "words + n) mod 2**shift, that of s behind it. An instruction must not add to what it writes "
-    "itself, nor write exponents to scale words that it reads.",
+    "words + n) mod 2**shift, that of s behind it; all 2**shift words must be inside. An "
+    "instruction must not add to what it writes itself, nor write exponents to scale words that it "
+    "reads.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),

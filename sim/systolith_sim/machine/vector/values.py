@@ -107,7 +107,9 @@ def _angles(run: Run, part: Part) -> tuple[Integers, Integers]:
     f, beats = part.fields, run.config.beats_per_result
     beat = part.group[:, None] * f["tiles"] * beats + np.arange(part.tiles * beats)
     place = 2 * beat & (1 << f["shift"]) - 1
-    words = (f["row"] + part.token[:, None] << f["shift"]) + place
+    row = f["row"] + part.token[:, None] << f["shift"]
+    require_inside(run.lines[Unit.VECTOR], row + (1 << f["shift"]) - 1, run.shadows.wide)
+    words = row + place
     straight, across = _read(run, part, words), _read(run, part, words + 1)
     low = (1 << NORMAL_BITS) - 1
     half = 1 << NORMAL_BITS - 1
