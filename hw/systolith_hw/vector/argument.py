@@ -23,7 +23,8 @@ class Argument(wiring.Component):
 
     GELU and SiLU take the magnitude, ``|z| = segment * 2**12 + rest``; the exponential takes the
     fraction, ``z mod 2**16 = segment * 2**9 + rest / 8``: its rest is as long, so that a line's
-    rise times the rest always has the same LSB. The affine map takes z itself, of 18 bits.
+    rise times the rest always has the same LSB. Products and the affine map take z itself, of 18
+    bits.
 
     =========== ==================================================================
     Latency     1 cycle (:attr:`latency`)

@@ -55,10 +55,9 @@ def _best(run: Run, part: Part, z: Integers) -> None:
     for group, row in zip(part.group, z[:, :valid], strict=True):
         if group == 0 and not f["accumulate"]:
             best[:] = FIXED_MIN, f["entries"]
-        channel = int(row.argmax())
-        if row[channel] > best[0]:
-            width = f["tiles"] * run.config.array.columns
-            best[:] = row[channel], f["entries"] + group * width + channel & 0xFFFF
+        if valid and row.max() > best[0]:
+            channel = group * f["tiles"] * run.config.array.columns + int(row.argmax())
+            best[:] = row.max(), f["entries"] + channel & 0xFFFF
     _claim(run, part, np.repeat(place, len(z), axis=0), run.shadows.wide)
     run.chip.wide[f["destination"]] = [best[1], *[0] * (run.config.vector.lanes - 1)]
 
