@@ -2,11 +2,11 @@
 
 Of the one token, with two heads of keys and values::
 
-    array    K Q V | scores 0 | scores 1 |        context 0 | context 1 | output 0 | output 1
-    vector      K Q V | scores 0 | scores 1 |        context 0 | context 1 | residual += ...
-    row                       softmax 0 | softmax 1
+    array    Q K V |    scores 0 | scores 1 |        context 0 | context 1 |    output
+    vector     Q K V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
+    row                         softmax 0 | softmax 1
 
-K, Q and V are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
+Q, K and V are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
 tokens of one MATMUL.
 """
 
@@ -39,7 +39,9 @@ class AttentionPart:
     def append(self) -> None:
         """Append the instructions."""
         layer, plan = self.layer, self.plan
-        self.writer.norm(layer.attention_norm, plan.tables["attention_norm"], layer.base)
+        self.writer.norm(
+            layer.attention_norm, plan.tables["attention_norm"], layer.base, post_outer=self.writer.normed
+        )
         self._project()
         heads = range(plan.shape.key_heads)
         for head in heads:
@@ -48,37 +50,38 @@ class AttentionPart:
             self._blend(head)
         self._add()
 
-    # -- K, Q and V --------------------------------------------------------------------------
+    # -- Q, K and V --------------------------------------------------------------------------
 
     def _project(self) -> None:
+        """Compute queries, keys and values; the array is told of each head's keys."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        program.matmul(
-            steps=plan.steps, tiles=plan.projection_tiles, patches={"operand": writer.tile},
-            wait_outer=writer.normed,
-        )  # fmt: skip
         rotate, shift = plan.shape.rotary, log2(plan.angle_words or 1)
         groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
+        program.matmul(
+            steps=plan.steps, tiles=plan.projection_tiles,
+            patches={"operand": writer.tile}, wait_outer=writer.normed,
+        )  # fmt: skip
+        program.drain(
+            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
+            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
+            exponent_base=layer.base, rotate=rotate, shift=shift, patches={"scale": writer.entry},
+        )  # fmt: skip
         program.drain_operands(
             DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
             destination=plan.keys, token_stride=plan.key_stride, group_stride=plan.head_keys,
             entries=plan.key_entries * lanes, entries_stride=plan.head_entries * lanes,
             offset=layer.score_shift, exponent_base=layer.base, rotate=rotate, shift=shift,
-            patches={"scale": writer.keys, "columns_last": writer.lane,
-                     "entries": writer.exponents},
-        )  # fmt: skip
-        program.drain(
-            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
-            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
-            exponent_base=layer.base, rotate=rotate, shift=shift,
-            patches={"scale": writer.entry}, post_outer=writer.written,
+            patches={"scale": writer.entry, "destination": writer.keys,
+                     "columns_last": writer.lane, "entries": writer.exponents},
+            post_outer=writer.written,
         )  # fmt: skip
         program.drain_operands(
             DrainKind.VALUES, groups=groups, tiles=plan.head_tiles, scale=plan.tables["value"],
             destination=plan.values, token_stride=plan.value_stride, group_stride=plan.head_values,
             entries=plan.value_entries * lanes, entries_stride=plan.head_entries * lanes,
             exponent_base=VALUE_BASE,
-            patches={"scale": writer.values, "columns_last": writer.row,
-                     "entries": writer.exponents},
+            patches={"scale": writer.entry, "destination": writer.values,
+                     "columns_last": writer.row, "entries": writer.exponents},
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------
@@ -92,7 +95,7 @@ class AttentionPart:
             steps=plan.head_words, tokens=share, operand=plan.keys + head * plan.head_keys,
             operand_stride=plan.key_stride, activation=plan.queries + first * plan.head_words,
             patches={"operand": writer.tile, "tiles_last": writer.key_tiles},
-            wait_inner=writer.written,
+            wait_outer=writer.written,
         )  # fmt: skip
         scores = plan.scores + first * plan.scores_stride
         program.drain(

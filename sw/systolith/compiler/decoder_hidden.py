@@ -36,7 +36,9 @@ class HiddenPart:
     def append(self) -> None:
         """Append the instructions."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        writer.norm(layer.hidden_norm, plan.tables["hidden_norm"], layer.base)
+        writer.norm(
+            layer.hidden_norm, plan.tables["hidden_norm"], layer.base, post_outer=writer.normed
+        )
         program.matmul(
             steps=plan.steps, tiles=2 * plan.hidden_tiles, operand=plan.expansion,
             patches={"operand": writer.tile}, wait_outer=writer.normed,

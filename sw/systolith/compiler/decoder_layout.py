@@ -60,7 +60,7 @@ class DecoderLayout:
         address = self.map.add("list", size).address
         self.list = TokenList(plan.config, plan.shape, plan.tokens, address)
         self.map.add("embedding", shape.vocabulary * self.row_bytes)
-        self.map.add("angles", plan.tokens * self.angle_bytes)
+        self.map.add("angles", (plan.tokens + 1) * self.angle_bytes)  # the last are never used
         self.map.add("matrices", shape.layers * self.layer_bytes)
         self.map.add("tables", shape.layers * self.table_bytes)
         self.map.add("head", self.head.size)

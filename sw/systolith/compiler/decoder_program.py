@@ -21,7 +21,7 @@ from .token_list import Header
 
 __all__ = ["write_decoder", "write_setup"]
 
-SIGN_BIT = 31
+WORD = 4
 
 
 def write_setup(layout: DecoderLayout) -> bytes:
@@ -88,18 +88,21 @@ class TokenProgram:
         self.writer = DecoderWriter(layout.plan)
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
-        self.prompt = program.register("minus the tokens of the prompt")
+        self.prompted = program.register("positions to come whose token is the prompt's")
         self.alive = program.register("whether no token yet has ended the text")
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
+        self.turned = program.semaphore("the position's angles are not needed any more")
 
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        for target, word in ((self.token, Header.POSITIONS), (self.prompt, Header.PROMPT)):
-            program.read(target, immediate=tokens.address + 4 * word)
+        for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
+            program.read(target, immediate=tokens.address + WORD * word)
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
+        self._load_angles(0)
+        self.writer.find_places()
         with (
             program.loop(
                 count_register=self.token, counter=self.place, initial=self.place,
@@ -114,18 +117,22 @@ class TokenProgram:
         program.end()
         return program.assemble()
 
+    def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
+        """Bring the angles of a position so many ahead to wide memory."""
+        program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
+        if not plan.shape.rotary:
+            return
+        left = log2(layout.angle_bytes) - log2(layout.list.stride)
+        program.calc(scratch, self.place, left=left)
+        program.load(
+            LoadKind.WIDE, address=layout.address("angles") + ahead * layout.angle_bytes,
+            elements=plan.angle_words, patches={"address": scratch}, wait_outer=wait_outer,
+        )  # fmt: skip
+
     def _look_up(self) -> None:
-        """Bring the position's angles and the token's embedding to wide memory."""
-        program, plan, layout = self.program, self.plan, self.layout
-        position, scratch = Register.POSITION, self.writer.tile
+        """Bring the token's embedding to wide memory."""
+        program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
         program.read(self.token, self.place, layout.list.entries)
-        program.calc(position, self.place, right=log2(layout.list.stride))
-        if plan.shape.rotary:
-            program.calc(scratch, position, left=log2(layout.angle_bytes))
-            program.load(
-                LoadKind.WIDE, address=layout.address("angles"), elements=plan.angle_words,
-                patches={"address": scratch},
-            )  # fmt: skip
         program.calc(scratch, self.token, left=log2(layout.row_bytes))
         program.load(
             LoadKind.WIDE, address=layout.address("embedding"), local=plan.residual,
@@ -135,38 +142,44 @@ class TokenProgram:
 
     def _check_end(self) -> None:
         """Note whether the core made the token, and it is an end."""
-        if not self.ends:
-            return
-        program, other, prompted = self.program, self.writer.entry, self.writer.exponents
-        program.minimum(other, self.token, self.alive, -self.ends[0])
-        for end in self.ends[1:]:
-            program.minimum(prompted, self.token, self.alive, -end)
-            program.minimum(other, other, prompted)
-        program.calc(prompted, Register.POSITION, self.prompt, right=SIGN_BIT)
-        program.calc(other, other, prompted)
-        program.minimum(self.alive, other, self.alive)
+        program, scratch, flag = self.program, self.writer.tile, self.alive
+        for end in self.ends:
+            # Less than one only for this token, and one more if it is the prompt's.
+            program.minimum(scratch, self.token, self.alive, -end)
+            program.calc(scratch, scratch, self.prompted)
+            program.minimum(flag, scratch, flag)
 
     def _compute(self) -> None:
         """Go through the layers, and from the prompt's last token on make the next token."""
         program, plan, writer = self.program, self.plan, self.writer
-        layer = self.model.layers[0]
-        writer.find_places()
+        layer, flag = self.model.layers[0], self.token
         with program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
             AttentionPart(writer, layer).append()
             HiddenPart(writer, layer).append()
             writer.next_layer()
-        # The upper bit of position + 1 - tokens of the prompt says that it is before the last.
-        for upper, last in ((0, False), (1 << SIGN_BIT, True)):
-            program.calc(self.token, Register.POSITION, self.prompt, 1 - upper, right=SIGN_BIT)
-            with program.loop(count_register=self.token):
-                writer.norm(self.model.norm, plan.last_norm, self.model.base, layer=False,
-                            post=last)  # fmt: skip
-                if last:
-                    self._choose()
+        # Where a subtraction wraps around, the other number is the smaller one.
+        program.minimum(self.prompted, self.prompted, self.prompted, -1)
+        program.minimum(flag, self.prompted, self.alive)
+        with program.loop(count_register=flag):
+            self._norm()
+        program.minimum(flag, flag, self.alive, -1)
+        with program.loop(count_register=flag):
+            self._norm(post_outer=writer.normed)
+            self._choose()
+        self._load_angles(1, wait_outer=self.turned)
+        writer.next_position()
         program.barrier()
 
+    def _norm(self, post_outer: int | None = None) -> None:
+        """Make words of the residual behind all layers."""
+        plan, norm = self.plan, self.model.norm
+        self.writer.norm(
+            norm, plan.last_norm, self.model.base, layer=False, post_outer=post_outer,
+            post_inner=self.turned if plan.shape.rotary else None,
+        )  # fmt: skip
+
     def _choose(self) -> None:
-        """Store the token that is likeliest by the last norm's words, behind the position's."""
+        """Store the token that is likeliest by these words, behind the position's."""
         program, plan, writer = self.program, self.plan, self.writer
         program.matmul(
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
@@ -180,4 +193,3 @@ class TokenProgram:
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
             patches={"address": self.place}, wait_outer=self.chosen,
         )  # fmt: skip
-

@@ -1,14 +1,19 @@
 """What the parts of a language model's program share: semaphores, registers, and norms."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.encoder import Norm
 
 from ..program import Program
+from ..program.instructions import Semaphores
 from .decoder_plan import DecoderPlan
 
-__all__ = ["DecoderWriter"]
+__all__ = ["DecoderWriter", "log2"]
+
+WORD_BITS = 32
+"""Of a register."""
 
 
 class DecoderWriter:
@@ -35,7 +40,7 @@ class DecoderWriter:
         Registers: operand tiles and scale words from the first block to the layer's. The first is
         free between loops over layers.
     keys, values : int
-        Registers: what is added to the scale and destination of a DRAIN of keys, or values.
+        Registers: tiles from the first block's keys, or values, to the next one in the layer's.
     exponents : int
         Register: lanes of scale memory from the first exponent of a head to the position's, in the
         layer's block.
@@ -53,8 +58,8 @@ class DecoderWriter:
         self.written = program.semaphore("words of the vector unit are there")
         self.tile = program.register("the layer's tiles")
         self.entry = program.register("the layer's scale words")
-        self.keys = program.register("scales and place of the next key")
-        self.values = program.register("scales and place of the next value")
+        self.keys = program.register("place of the next key")
+        self.values = program.register("place of the next value")
         self.exponents = program.register("place of the next exponents")
         self.lane = program.register("lane of the next key")
         self.row = program.register("row of the next value")
@@ -63,42 +68,51 @@ class DecoderWriter:
 
     def find_places(self) -> None:
         """Find everything that follows from the position, for the first layer."""
+        program, array, position = self.program, self.plan.config.array, Register.POSITION
+        for register, size in ((self.lane, array.columns), (self.row, array.rows)):
+            program.calc(register, position, left=WORD_BITS - log2(size))
+            program.calc(register, register, right=WORD_BITS - log2(size))
+        self._find_tiles()
+
+    def next_position(self) -> None:
+        """Find the same for the next position, without shifts to the left, which take long."""
+        program, array, position = self.program, self.plan.config.array, Register.POSITION
+        program.calc(position, position, immediate=1)
+        for register, size in ((self.lane, array.columns), (self.row, array.rows)):
+            program.calc(register, register, immediate=1)
+            # Where the subtraction wraps around, the number as it was is the smaller one.
+            program.minimum(register, register, register, -size)
+        self._find_tiles()
+
+    def _find_tiles(self) -> None:
         program, plan, array = self.program, self.plan, self.plan.config.array
-        position = int(Register.POSITION)
-        columns, rows = log2(array.columns), log2(array.rows)
+        program.calc(self.key_tiles, Register.POSITION, right=log2(array.columns))
+        program.calc(self.keys, self.key_tiles, left=log2(plan.key_stride))
+        program.calc(self.value_tiles, Register.POSITION, right=log2(array.rows))
+        program.calc(self.values, self.value_tiles)
+        program.calc(self.exponents, Register.POSITION)
         program.calc(self.entry)
-        program.calc(self.exponents, position)
-        program.calc(self.key_tiles, position, right=columns)
-        program.calc(self.keys, self.key_tiles, left=16 + log2(plan.key_stride))
-        program.calc(self.lane, position, left=32 - columns)
-        program.calc(self.lane, self.lane, right=32 - columns)
-        program.calc(self.value_tiles, position, right=rows)
-        program.calc(self.values, self.value_tiles, left=16)
-        program.calc(self.row, position, left=32 - rows)
-        program.calc(self.row, self.row, right=32 - rows)
 
     def next_layer(self) -> None:
         """Go on to the next layer, but for ``tile``."""
         program, plan = self.program, self.plan
-        both = plan.block_entries | plan.block_tiles << 16
-        program.calc(self.keys, self.keys, immediate=both)
-        program.calc(self.values, self.values, immediate=both)
-        step = plan.block_entries * plan.config.vector.lanes
-        program.calc(self.exponents, self.exponents, immediate=step)
-        program.calc(self.entry, self.entry, immediate=plan.block_entries)
+        for register, step in (
+            (self.keys, plan.block_tiles), (self.values, plan.block_tiles),
+            (self.exponents, plan.block_entries * plan.config.vector.lanes),
+            (self.entry, plan.block_entries),
+        ):  # fmt: skip
+            program.calc(register, register, immediate=step)
 
     def norm(
-        self, norm: Norm, table: int, base: int, *, layer: bool = True, post: bool = True
-    ) -> None:
-        """Make words of the residual, with a table of the layer's block or of no layer.
-
-        The array is told of them if ``post``.
-        """
+        self, norm: Norm, table: int, base: int, *, layer: bool = True,
+        **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Make words of the residual, with a table of the layer's block or of no layer."""
         self.program.norm(
             elements=self.plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
             centre=False, source=self.plan.residual, destination=0, scale=table,
             exponent_base=base, patches={"scale": self.entry} if layer else {},
-            wait_outer=self.summed, post_outer=self.normed if post else None,
+            wait_outer=self.summed, **semaphores,
         )  # fmt: skip
 
     def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:

@@ -30,7 +30,7 @@ class Header(enum.IntEnum):
     POSITIONS = 0
     """Positions to go through."""
     PROMPT = 1
-    """Minus the tokens of the prompt."""
+    """Positions of them whose token is the prompt's."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class TokenList:
         self._check(prompt, count, first)
         words = np.full(self.size // WORD, PENDING, "<u4")
         words[Header.POSITIONS] = len(prompt) + count - 1 - first
-        words[Header.PROMPT] = -len(prompt) & 0xFFFFFFFF
+        words[Header.PROMPT] = len(prompt) - first
         entries = words[(self.entries - self.address) // WORD :].reshape(self.tokens, -1)
         entries[: len(prompt), 0] = prompt
         return words.tobytes()
