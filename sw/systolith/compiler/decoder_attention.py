@@ -40,8 +40,9 @@ class AttentionPart:
         """Append the instructions."""
         layer, plan = self.layer, self.plan
         self.writer.norm(
-            layer.attention_norm, plan.tables["attention_norm"], layer.base, post_outer=self.writer.normed
-        )
+            layer.attention_norm, plan.tables["attention_norm"], layer.base,
+            post_outer=self.writer.normed,
+        )  # fmt: skip
         self._project()
         heads = range(plan.shape.key_heads)
         for head in heads:

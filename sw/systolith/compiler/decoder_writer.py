@@ -1,13 +1,11 @@
 """What the parts of a language model's program share: semaphores, registers, and norms."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.encoder import Norm
 
 from ..program import Program
-from ..program.instructions import Semaphores
 from .decoder_plan import DecoderPlan
 
 __all__ = ["DecoderWriter", "log2"]
@@ -105,14 +103,14 @@ class DecoderWriter:
 
     def norm(
         self, norm: Norm, table: int, base: int, *, layer: bool = True,
-        **semaphores: Unpack[Semaphores],
+        post_outer: int | None = None, post_inner: int | None = None,
     ) -> None:  # fmt: skip
         """Make words of the residual, with a table of the layer's block or of no layer."""
         self.program.norm(
             elements=self.plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
             centre=False, source=self.plan.residual, destination=0, scale=table,
             exponent_base=base, patches={"scale": self.entry} if layer else {},
-            wait_outer=self.summed, **semaphores,
+            wait_outer=self.summed, post_outer=post_outer, post_inner=post_inner,
         )  # fmt: skip
 
     def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:
