@@ -28,8 +28,8 @@ SHAPES = [
 DRAIN = {
     "kind": int(DrainKind.ACTIVATION), "scale": 3, "destination": 5, "token_stride": 4,
     "group_stride": 9, "exponent_base": 4, "function": 0, "accumulate": 0, "factor": 0,
-    "maximum": 0, "rotate": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3, "groups": 2, "tiles": 2, "tiles_last": 1,
-    "columns_last": 5, "entries": 0, "pc": 77,
+    "maximum": 0, "rotate": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3, "groups": 2,
+    "tiles": 2, "tiles_last": 1, "columns_last": 5, "entries": 0, "pc": 77,
     "wait_outer": 0, "wait_inner": 0, "post_outer": 0, "post_inner": 0,
 }  # fmt: skip
 WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries": 7}
@@ -61,7 +61,8 @@ def spoil(config, rng, fields):
     far = [0, 1, 2, 15, 16, 17, 33, 40, 64, 99, 100, 129, 150, 199, 200, 413, 500, 0x8000, 0xFFFF]
     choices = {
         "kind": range(8), "function": range(4), "accumulate": range(2), "maximum": range(2),
-        "rotate": range(2), "shift": range(32), "row": (*range(16), 50, 99, 255), "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
+        "rotate": range(2), "shift": range(32), "row": (*range(16), 50, 99, 255),
+        "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
         "tiles_last": (0, 5, *far), "columns_last": far, "entries": far, "scale": far[2:],
         "destination": far, "token_stride": far, "group_stride": far,
     }  # fmt: skip
