@@ -42,6 +42,8 @@ class CompiledDecoder:
     setup, program : int
         Byte addresses of the program that brings the model to the chip, and of the one that
         computes tokens.
+    ends : tuple of int
+        Tokens behind which the program makes no more.
     parts : dict of bytes
         All that texts have in common, by address.
     """
@@ -49,6 +51,7 @@ class CompiledDecoder:
     layout: DecoderLayout
     setup: int
     program: int
+    ends: tuple[int, ...]
     parts: dict[int, bytes]
 
     @classmethod
@@ -73,7 +76,7 @@ class CompiledDecoder:
             for name, content in (("setup", setup), ("program", program))
         ]
         parts |= dict(zip(places, (setup, program), strict=True))
-        return cls(layout, places[0], places[1], parts)
+        return cls(layout, places[0], places[1], tuple(ends), parts)
 
     @property
     def plan(self) -> DecoderPlan:
@@ -96,7 +99,8 @@ class CompiledDecoder:
         }
         manifest = {
             "model": model, "shape": dataclasses.asdict(self.plan.shape), "plan": plan,
-            "setup": self.setup, "program": self.program, "compiler": compiler_version(),
+            "setup": self.setup, "program": self.program, "ends": self.ends,
+            "compiler": compiler_version(),
         }  # fmt: skip
         return ModelImage(manifest, self.parts, self.plan.config.hash)
 
@@ -116,7 +120,8 @@ class CompiledDecoder:
             raise ImageError("the image is another version's of this software; compile it again")
         shape = DecoderShape(**manifest["shape"])
         layout = DecoderLayout(DecoderPlan(config=config, shape=shape, **manifest["plan"]))
-        return cls(layout, manifest["setup"], manifest["program"], dict(image.parts))
+        places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
+        return cls(layout, *places, ends, dict(image.parts))
 
 
 class MachineDecoder:
@@ -129,10 +134,13 @@ class MachineDecoder:
     Attributes
     ----------
     machine : Machine
+    counts : dict of int
+        Of the last run.
     """
 
     def __init__(self, decoder: CompiledDecoder) -> None:
         self._decoder = decoder
+        self.counts: dict[str, int] = {}
         self.machine = Machine(decoder.plan.config, decoder.size)
         for address, content in decoder.parts.items():
             self.machine.memory.write(address, content)
@@ -143,13 +151,15 @@ class MachineDecoder:
 
         The machine knows no time, so it is run anew for each token that somebody asks for.
         """
-        text, first = list(prompt), 0
         self._decoder.layout.list.pack(prompt, count)  # refuses now what would not do later
-        for _ in range(count):
+        text, first = list(prompt), 0
+        while len(text) < len(prompt) + count:
             made = self.run(text, 1, first)
-            yield from made
             first = len(text)
             text += made
+            yield from made
+            if made[0] in self._decoder.ends:
+                break
 
     def run(self, prompt: Sequence[int], count: int, first: int = 0) -> list[int]:
         """Return the tokens of one run; positions before ``first`` are on the chip already."""

@@ -56,7 +56,7 @@ class AttentionPart:
     def _project(self) -> None:
         """Compute queries, keys and values; the array is told of each head's keys."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        rotate, shift = plan.shape.rotary, log2(plan.angle_words or 1)
+        shift = log2(plan.angle_words)
         groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
@@ -65,13 +65,13 @@ class AttentionPart:
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
-            exponent_base=layer.base, rotate=rotate, shift=shift, patches={"scale": writer.entry},
+            exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
         )  # fmt: skip
         program.drain_operands(
             DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
             destination=plan.keys, token_stride=plan.key_stride, group_stride=plan.head_keys,
             entries=plan.key_entries * lanes, entries_stride=plan.head_entries * lanes,
-            offset=layer.score_shift, exponent_base=layer.base, rotate=rotate, shift=shift,
+            offset=layer.score_shift, exponent_base=layer.base, rotate=True, shift=shift,
             patches={"scale": writer.entry, "destination": writer.keys,
                      "columns_last": writer.lane, "entries": writer.exponents},
             post_outer=writer.written,

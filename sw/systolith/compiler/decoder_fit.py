@@ -47,16 +47,15 @@ def plan_decoder(config: Config, model: DecoderModel, *, tokens: int | None = No
 
 def _check_chunks(plan: DecoderPlan) -> None:
     """Refuse chunks that begin in the middle of what is computed at once."""
-    shape, rows = plan.shape, plan.config.array.rows
-    inputs = shape.share * plan.head_words * rows
-    for name, chunk, size, each in (
-        ("output_chunk", plan.output_chunk, shape.key_heads * inputs, inputs),
-        ("down_chunk", plan.down_chunk, shape.hidden, rows),
+    shape, each = plan.shape, plan.shared_inputs
+    for name, chunk, size, unit in (
+        ("output_chunk", plan.output_chunk, shape.key_heads * each, each),
+        ("down_chunk", plan.down_chunk, shape.hidden, plan.config.array.rows),
     ):
-        if chunk < size and chunk % each:
+        if chunk < size and chunk % unit:
             raise ConfigError(
                 f"this language model cannot be compiled: its {name} must be a multiple of "
-                f"{each}, or all {size}, not {chunk}"
+                f"{unit}, or all {size}, not {chunk}"
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
+from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.encoder import Linear, Norm
 
@@ -39,7 +39,8 @@ class DecoderImage:
         """Return by address all but the programs, and what the host writes for each text."""
         layout, plan, model = self.layout, self.plan, self.model
         address = layout.address
-        parts = {
+        assert model.rotary is not None
+        return {
             address("embedding"): self._embedding(),
             address("matrices"): b"".join(self._matrices(layer) for layer in model.layers),
             address("tables"): b"".join(
@@ -48,10 +49,8 @@ class DecoderImage:
             address("head"): self._pack(layout.head, model.head.weights),
             address("head tables"):
                 self._norm(model.norm) + self._table(model.head, plan.vocabulary_tiles),
+            address("angles"): self._angles(model.rotary),
         }  # fmt: skip
-        if model.rotary is not None:
-            parts[address("angles")] = self._angles(*model.rotary)
-        return parts
 
     # -- rows that tokens take ---------------------------------------------------------------
 
@@ -64,12 +63,12 @@ class DecoderImage:
         rows[:, :features] = fixed.reshape(len(fixed), -1)[:, :features]
         return rows.tobytes()
 
-    def _angles(self, cosine: Integers, sine: Integers) -> bytes:
+    def _angles(self, rotary: RotaryRows) -> bytes:
         """Return each position's cosines and sines, a wide word of each in turn."""
         plan, tokens = self.plan, self.plan.tokens
         width = plan.head_tiles * self.array.columns
         tables = [self._widen(table[:tokens], width).reshape(tokens, -1, plan.config.vector.lanes)
-                  for table in (cosine, sine)]  # fmt: skip
+                  for table in rotary]  # fmt: skip
         words = np.stack(tables, axis=2).reshape(tokens, -1)
         return self._widen(words, self.layout.angle_bytes // WORD).astype("<i4").tobytes()
 

@@ -61,9 +61,8 @@ class DecoderPlan:
 
     @property
     def head_tiles(self) -> int:
-        """Output tiles of a head, a power of two if their angles are to repeat."""
-        tiles = self.panels(self.shape.head)
-        return power_of_two(tiles) if self.shape.rotary else tiles
+        """Output tiles of a head, a power of two, so that the angles repeat."""
+        return power_of_two(self.panels(self.shape.head))
 
     @property
     def head_words(self) -> int:
@@ -81,11 +80,14 @@ class DecoderPlan:
         return self._last(self.shape.hidden)
 
     @property
+    def shared_inputs(self) -> int:
+        """Inputs of the output matrix, in whole words, from heads that share keys and values."""
+        return self.shape.share * self.words(self.shape.head) * self.config.array.rows
+
+    @property
     def head_groups(self) -> tuple[int, ...]:
         """Heads of keys and values whose context each chunk of the output matrix takes."""
-        inputs = self.shape.share * self.head_words * self.config.array.rows
-        each = max(1, self.output_chunk // inputs)
-        return cut(self.shape.key_heads, each)
+        return cut(self.shape.key_heads, max(1, self.output_chunk // self.shared_inputs))
 
     @property
     def hidden_groups(self) -> tuple[int, ...]:
@@ -221,8 +223,8 @@ class DecoderPlan:
 
     @property
     def angle_words(self) -> int:
-        """Wide words of a position's cosines and sines, a power of two; 0 without any."""
-        return 2 * self.beats(self.head_tiles) if self.shape.rotary else 0
+        """Wide words of a position's cosines and sines, a power of two."""
+        return 2 * self.beats(self.head_tiles)
 
     @property
     def residual(self) -> int:

@@ -120,8 +120,6 @@ class TokenProgram:
     def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
         """Bring the angles of a position so many ahead to wide memory."""
         program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
-        if not plan.shape.rotary:
-            return
         left = log2(layout.angle_bytes) - log2(layout.list.stride)
         program.calc(scratch, self.place, left=left)
         program.load(
@@ -175,7 +173,7 @@ class TokenProgram:
         plan, norm = self.plan, self.model.norm
         self.writer.norm(
             norm, plan.last_norm, self.model.base, layer=False, post_outer=post_outer,
-            post_inner=self.turned if plan.shape.rotary else None,
+            post_inner=self.turned,
         )  # fmt: skip
 
     def _choose(self) -> None:

@@ -139,13 +139,17 @@ def _layer(
         query=_linear(query, grams.attention, FRACTION, fractions.query, base),
         key=_linear(layer.key, grams.attention, FRACTION, fractions.key, base),
         value=_linear(layer.value, grams.attention, FRACTION, fractions.value, base),
-        output=_linear(layer.output, grams.output, fractions.value, residual, base),
+        output=_by_head(
+            _linear(layer.output, grams.output, fractions.value, residual, base),
+            model.heads, rows,
+        ),
         hidden_norm=_norm(layer.hidden_norm, model.epsilon, residual),
         hidden=hidden,
         down=_linear(layer.down, grams.down, hidden_fraction, residual, base, HIDDEN_DAMPING),
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
         base=base,
-        output_chunk=output_chunk or _padded(len(layer.output), rows),
+        output_chunk=output_chunk or
+            model.heads * _padded(len(layer.output) // model.heads, rows),
         down_chunk=down_chunk or _padded(len(layer.down), rows),
     )
 
@@ -158,6 +162,14 @@ def _linear(
     integers = round_weights(weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
     scales = scale_entries(step, ActivationFormat(inputs, base), fraction)
     return Linear(integers.astype(np.int8), scales.scale, scales.shift, scales.bias)
+
+
+def _by_head(output: Linear, heads: int, rows: int) -> Linear:
+    """Return the output matrix with zeros behind each head's rows, up to whole words."""
+    weights = output.weights.reshape(heads, -1, output.weights.shape[1])
+    size = weights.shape[1]
+    weights = np.pad(weights, ((0, 0), (0, _padded(size, rows) - size), (0, 0)))
+    return dataclasses.replace(output, weights=weights.reshape(-1, weights.shape[2]))
 
 
 def _norm(gamma: Floats, epsilon: float, fraction: int) -> Norm:

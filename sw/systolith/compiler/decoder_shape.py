@@ -29,11 +29,9 @@ class DecoderShape:
     vocabulary : int
         V.
     context : int
-        Most tokens that there are positions for.
+        Most tokens that rotary positions are known for; 0 if there are none.
     gated : bool
         SwiGLU; otherwise ReLU.
-    rotary : bool
-        Rotary positions; otherwise learned ones.
     """
 
     features: int
@@ -45,21 +43,17 @@ class DecoderShape:
     vocabulary: int
     context: int
     gated: bool
-    rotary: bool
 
     @classmethod
     def of(cls, model: DecoderModel) -> "DecoderShape":
         """Return the sizes of a model."""
         first = model.layers[0]
-        if model.rotary is not None:
-            context = len(model.rotary[0])
-        else:
-            context = 0 if model.positions is None else len(model.positions.exponents)
         return cls(
             features=len(first.query.weights), heads=first.heads, key_heads=first.key_heads,
             head=first.query.weights.shape[1] // first.heads, hidden=len(first.down.weights),
-            layers=len(model.layers), vocabulary=model.head.weights.shape[1], context=context,
-            gated=isinstance(first.hidden, GatedHidden), rotary=model.rotary is not None,
+            layers=len(model.layers), vocabulary=model.head.weights.shape[1],
+            context=0 if model.rotary is None else len(model.rotary[0]),
+            gated=isinstance(first.hidden, GatedHidden),
         )  # fmt: skip
 
     @property
@@ -90,8 +84,8 @@ class DecoderShape:
         sentence = ""
         if not self.gated:
             sentence = "DRAIN has no ReLU, so the hidden values must be gated (SwiGLU)"
-        elif self.context == 0:
-            sentence = "it has no positions"
+        elif not self.context:
+            sentence = "its positions must be rotary"
         elif self.head > HEAD_CHANNELS:
             sentence = (
                 f"a head has {self.head} features, and at most {HEAD_CHANNELS} share an exponent"
@@ -104,7 +98,7 @@ class DecoderShape:
             sentence = (
                 f"vector.rows must be at least {self.heads}, one for each head, not {vector.rows}"
             )
-        elif self.rotary and vector.lanes == 1:
+        elif vector.lanes == 1:
             sentence = "vector.lanes must be at least 2 for rotary positions, not 1"
         elif config.sequencer.loop_depth < LOOP_DEPTH:
             sentence = (
