@@ -247,15 +247,14 @@ class ValuePath(wiring.Component):
             second.wide.eq(self.wide), second.angle.eq(turns(ages.at("operation", ADD)))
         ]
         shift = ages.at("shift", FUNCTION + Pointwise.factor_delay)
-        lane_functions = [
+        units = [
             Pointwise(self.target, distributed=self.config.vector.distributed)
-            for _ in scales.factors
+            for _ in range(self.config.vector.lanes)
         ]
         results, summands = [], []
-        for lane, entry in enumerate(scales.factors):
-            pointwise = lane_functions[lane]
-            beside = lane_functions[lane ^ 1 if len(lane_functions) > 1 else lane]
+        for lane, pointwise in enumerate(units):
             m.submodules[f"pointwise_{lane}"] = pointwise
+            entry, beside = scales.factors[lane], units[min(lane ^ 1, len(units) - 1)]
             keep = Signal(name=f"keep_{lane}", reset_less=True)
             m.d.sync += keep.eq(lane < lanes)
             m.d.comb += [
