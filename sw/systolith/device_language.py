@@ -1,6 +1,6 @@
 """Language models on a device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from systolith_hw.registers import Status
 from systolith_sim.device.device import Device
@@ -42,7 +42,7 @@ class DeviceDecoder:
             if address == decoder.setup:
                 self._driver.run()
 
-    def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+    def generate(self, prompt: Sequence[int], count: int) -> Generator[int, None, None]:
         """Yield ``count`` tokens behind a prompt as they come, or fewer if one ends the text.
 
         Whoever stops taking them stops the core.

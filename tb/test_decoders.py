@@ -1,0 +1,70 @@
+"""Language models on the Verilated core, token by token, against the golden model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from systolith.compiler.decoder_measure import measure
+from systolith.compiler.decoder_quantizer import quantize_decoder
+from systolith.device_language import DeviceDecoder
+from systolith.language import CompiledDecoder, MachineDecoder
+from systolith.progress import Progress
+from systolith.workload import open_device
+from systolith_hw.presets import preset
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.host import Pauses
+from unit.decoder_bench import golden_tokens, random_model
+
+SMALL = {
+    "vector.rows": 64, "memory.operand_tiles": 600, "memory.activation_words": 200,
+    "memory.wide_words": 300, "memory.scale_words": 400, "memory.program_instructions": 128,
+    "device": "",
+}  # fmt: skip
+CONFIGS = {
+    "small": preset("small").replace(SMALL),
+    "ulx3s": preset("ulx3s").replace(SMALL),
+    "wide": preset("wide").replace(SMALL),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["ulx3s", *(pytest.param(name, marks=pytest.mark.slow) for name in ("small", "wide"))]
+)
+def test_texts(name, seed):
+    """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples."""
+    config = CONFIGS[name]
+    sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
+    model = random_model(config, seed=seed, context=40, down_chunk=32, **sizes)
+    end = golden_tokens(model, [1, 2], 6)[5]
+    compiled = CompiledDecoder.compile(config, model, ends=(end,))
+    rng = np.random.default_rng(seed)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+        runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
+        for length, count in ((1, 4), (2, 38), (17, 3), (39, 1)):
+            prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
+            made = list(runner.generate(prompt, count))
+            assert made == golden_tokens(model, prompt, count, (end,))
+            assert made == machine.run(prompt, count)
+            counted = {name: runner.counters.get(name, count)
+                       for name, count in machine.counts.items()}  # fmt: skip
+            assert counted == machine.counts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["Once upon a time", "One day, Tom", "The"])
+def test_a_story_of_64_tokens(text):
+    """stories-260k on ``ulx3s-resident``, all of it on the chip."""
+    library = pytest.importorskip("systolith.models.library")
+    language = library.load_language_model("stories-260k")
+    config = preset("ulx3s-resident").replace({"memory.scale_words": 1024})
+    stories = Path(library.HELDOUT).read_text().split("<|endoftext|>")[:4]
+    documents = [language.prompt(story.strip())[:64] for story in stories]
+    model = quantize_decoder(config, language.decoder, measure(language.decoder, documents))
+    compiled = CompiledDecoder.compile(config, model, ends=language.ends)
+    prompt = language.prompt(text)
+    expected = golden_tokens(model, prompt, 64, language.ends)
+    assert MachineDecoder(compiled).run(prompt, 64) == expected
+    with open_device(config, compiled.size, "verilator", Progress()) as device:
+        assert list(DeviceDecoder(compiled, device).generate(prompt, 64)) == expected
