@@ -48,8 +48,8 @@ def test_texts(name, seed):
             assert made == golden_tokens(model, prompt, count, (end,))
             assert made == machine.run(prompt, count)
             counted = {name: runner.counters.get(name, count)
-                       for name, count in machine.counts.items()}  # fmt: skip
-            assert counted == machine.counts
+                       for name, count in machine.counters.items()}  # fmt: skip
+            assert counted == machine.counters
 
 
 @pytest.mark.slow

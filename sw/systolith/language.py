@@ -134,13 +134,13 @@ class MachineDecoder:
     Attributes
     ----------
     machine : Machine
-    counts : dict of int
+    counters : dict of int
         Of the last run.
     """
 
     def __init__(self, decoder: CompiledDecoder) -> None:
         self._decoder = decoder
-        self.counts: dict[str, int] = {}
+        self.counters: dict[str, int] = {}
         self.machine = Machine(decoder.plan.config, decoder.size)
         for address, content in decoder.parts.items():
             self.machine.memory.write(address, content)
@@ -166,7 +166,7 @@ class MachineDecoder:
         tokens, machine = self._decoder.layout.list, self.machine
         machine.memory.write(tokens.address, tokens.pack(prompt, count, first))
         program = self._decoder.parts[self._decoder.program]
-        self.counts = machine.run(program, {Register.POSITION: first}).counts
+        self.counters = machine.run(program, {Register.POSITION: first}).counts
         entries = (tokens.entry(len(prompt) + number) for number in range(count))
         made = (tokens.token(machine.memory.read(entry, 4)) for entry in entries)
         return [token for token in made if token is not None]

@@ -31,7 +31,8 @@ def golden_tokens(
     model: DecoderModel, prompt: Sequence[int], count: int, ends: Sequence[int] = ()
 ) -> list[int]:
     """Return the likeliest tokens behind a prompt, the first of equals; an end is the last."""
-    cache, tokens, made = KeyValueCache(len(model.layers)), list(prompt), []
+    cache, tokens = KeyValueCache(len(model.layers)), list(prompt)
+    made: list[int] = []
     while len(made) < count and not (made and made[-1] in ends):
         tokens = [int(model.advance(tokens, cache)[-1].argmax())]
         made += tokens
