@@ -2,11 +2,11 @@
 
 Of the one token, with two heads of keys and values::
 
-    array    Q K V |    scores 0 | scores 1 |        context 0 | context 1 |    output
-    vector     Q K V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
+    array    K Q V |    scores 0 | scores 1 |        context 0 | context 1 |    output
+    vector     K Q V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
     row                         softmax 0 | softmax 1
 
-Q, K and V are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
+K, Q and V are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
 tokens of one MATMUL.
 """
 
@@ -51,21 +51,16 @@ class AttentionPart:
             self._blend(head)
         self._add()
 
-    # -- Q, K and V --------------------------------------------------------------------------
+    # -- K, Q and V --------------------------------------------------------------------------
 
     def _project(self) -> None:
-        """Compute queries, keys and values; the array is told of each head's keys."""
+        """Compute keys, queries and values; the array is told of each head of queries."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
         shift = log2(plan.angle_words)
         groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
-        )  # fmt: skip
-        program.drain(
-            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
-            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
-            exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
         )  # fmt: skip
         program.drain_operands(
             DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
@@ -74,6 +69,11 @@ class AttentionPart:
             offset=layer.score_shift, exponent_base=layer.base, rotate=True, shift=shift,
             patches={"scale": writer.entry, "destination": writer.keys,
                      "columns_last": writer.lane, "entries": writer.exponents},
+        )  # fmt: skip
+        program.drain(
+            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
+            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
+            exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
             post_outer=writer.written,
         )  # fmt: skip
         program.drain_operands(
@@ -96,7 +96,7 @@ class AttentionPart:
             steps=plan.head_words, tokens=share, operand=plan.keys + head * plan.head_keys,
             operand_stride=plan.key_stride, activation=plan.queries + first * plan.head_words,
             patches={"operand": writer.tile, "tiles_last": writer.key_tiles},
-            wait_outer=writer.written,
+            wait_inner=writer.written,
         )  # fmt: skip
         scores = plan.scores + first * plan.scores_stride
         program.drain(
