@@ -34,6 +34,7 @@ class Fields:
     def __init__(self, config, rng):
         self.config = config
         self.rng = rng
+        self.compared = False  # the largest value so far is known
 
     def draw(self, low, high):
         return int(self.rng.integers(low, high + 1))
@@ -103,9 +104,10 @@ class Fields:
         )  # fmt: skip
         program.drain(
             DrainKind.BEST, destination=self.draw(0, 299), entries=self.draw(0, 0xFFFF),
-            accumulate=bool(self.draw(0, 1)), scale=self.draw(0, 40),
+            accumulate=self.compared and bool(self.draw(0, 1)), scale=self.draw(0, 40),
             columns_last=self.draw(1, self.config.array.columns), **loops, **semaphores,
         )  # fmt: skip
+        self.compared = True
 
     def operands(self, program, kind, **semaphores):
         """Append a MATMUL, and a DRAIN of its results to operand memory."""
