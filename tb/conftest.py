@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side: threads of numpy's own would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from systolith_sim import cosimulation
 
 # What tests compile is kept, but not among the user's own.

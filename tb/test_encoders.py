@@ -29,6 +29,9 @@ CONFIGS = {
     "spilt": preset("ulx3s").replace(
         SMALL | {"memory.wide_words": 100, "memory.activation_words": 200, "bus.data_bytes": 8}
     ),
+    "streamed": preset("ulx3s").replace(
+        SMALL | {"memory.wide_words": 80, "memory.activation_words": 140, "bus.data_bytes": 8}
+    ),
     "flat": preset("small").replace(SMALL | {
         "array.rows": 4, "array.columns": 16, "bus.data_bytes": 16, "array.mantissa_bits": 11,
         "array.window": 20, "memory.wide_words": 600, "memory.activation_words": 1000,
@@ -36,7 +39,7 @@ CONFIGS = {
 }  # fmt: skip
 
 
-GATE = {"small", "spilt", "flat"}
+GATE = {"small", "spilt", "streamed", "flat"}
 """Configurations that are tried before each change: every plan, and C > R. The rest is slow."""
 
 
@@ -59,7 +62,7 @@ def test_one_program_for_all_lengths(case, seed):
                 np.testing.assert_array_equal(state, model.encode(config.array, sentence))
 
 
-@pytest.mark.parametrize("case", gated(["ulx3s", "crowded", "spilt"]))
+@pytest.mark.parametrize("case", gated(["ulx3s", "crowded", "spilt", "streamed"]))
 def test_a_layer_apart_from_its_embedding(case, seed):
     config = CONFIGS[case]
     model = random_model(config, vocabulary=37, positions=37, seed=seed)

@@ -9,6 +9,7 @@ from systolith.driver import BEHIND, CoreError, Driver
 from systolith.product import Product
 from systolith.program import Program
 from systolith_hw.config import INSTRUCTION_BYTES
+from systolith_hw.control.counters import scan
 from systolith_hw.isa import ErrorCode, LoadKind, Opcode, StoreKind, Unit, encode
 from systolith_hw.presets import preset
 from systolith_hw.registers import Control, Status
@@ -17,6 +18,7 @@ from systolith_sim.device import VerilatedDevice
 CONFIG = preset("tiny")
 MEMORY = 1 << 16
 PROGRAM = 0x4000
+DONE_CYCLES = 1500  # enough for a small product
 END = encode(Opcode.END)
 BARRIER = encode(Opcode.BARRIER)
 LATE = 3  # instructions before the bad one, so that its address is not zero
@@ -221,6 +223,64 @@ def test_reset_fetches_the_program_again(driver):
     driver.reset()
     counters = driver.run(watchdog=2000)
     assert counters["CYCLES"] < 500
+
+
+def prepare(driver: Driver):
+    """Run a product's programs; return what asserts that the last of them has run once more, to
+    its end and to the right result."""
+    rng = np.random.default_rng(7)
+    plan = plan_matmul(CONFIG, 2, 9, 5, operands="stream")
+    product = Product.quantize(CONFIG, rng.normal(size=(2, 9)), rng.normal(size=(9, 5)))
+    expected = predict(plan, product)
+    assert execute(plan, product, driver.device)[1].equals(read_result(plan, expected))
+    blank = image(plan, product)
+
+    def check() -> None:
+        driver.device.run(DONE_CYCLES)
+        assert driver.status == Status.DONE
+        memory = np.frombuffer(driver.device.read_memory(0, plan.size), np.uint8)
+        assert read_result(plan, memory).equals(read_result(plan, expected))
+        driver.device.write_memory(0, blank)
+
+    driver.device.write_memory(0, blank)
+    return check
+
+
+def test_start_as_soon_as_the_bus_allows(driver):
+    """Whenever START comes after `rst`: units may still be in reset, or the program's address may
+    be on its way to the fetch."""
+    check = prepare(driver)
+    for delay in range(2 * len(scan(CONFIG)) + 2):
+        driver.device.reset()
+        driver.device.run(delay)
+        driver.write("CONTROL", Control.START)
+        check()
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_start_after_a_reset(driver, resident):
+    """The program comes again by itself: START may find it there, or on its way."""
+    check = prepare(driver)
+    driver.write("CONTROL", Control.RESET)
+    while driver.status & Status.RUNNING:
+        pass
+    if resident:
+        driver.device.run(DONE_CYCLES)
+    driver.write("CONTROL", Control.START)
+    check()
+
+
+def test_power_up_reset_of_a_core_that_waits(driver):
+    """`rst` of 4 cycles ends what units wait for, in all of them before any of them goes on."""
+    check = prepare(driver)
+    driver.device.host.hang(reads=True)
+    driver.write("CONTROL", Control.START)
+    driver.device.run(DONE_CYCLES)
+    assert driver.status == Status.RUNNING
+    driver.device.reset()
+    driver.device.host.behave()
+    driver.write("CONTROL", Control.START)
+    check()
 
 
 def test_memories_outlive_an_error(driver):

@@ -28,6 +28,10 @@ from .vector.unit import VectorUnit
 
 __all__ = ["Core"]
 
+RESETS = ("load", "store", "array", "vector", "between", "semaphores", "sequencer")
+"""Parts that have a reset register of their own, in the order in which a reset comes to them and
+leaves them: who offers bursts first, who issues instructions last."""
+
 
 class Core(wiring.Component):
     """Everything between the control registers and the memory ports; wiring only.
@@ -58,7 +62,10 @@ class Core(wiring.Component):
     store : Out(WritePort)
         STORE.
     reset : In(1)
-        A register; resets every unit, two cycles later. The domain itself has no reset.
+        A register; resets every unit, from one to the next a cycle later. The domain itself has
+        no reset.
+    in_reset : Out(1)
+        The last of them is in reset.
     start : In(1)
         Run the program from its first instruction.
     halt : In(1)
@@ -84,6 +91,7 @@ class Core(wiring.Component):
     load: Any
     store: Any
     reset: Signal
+    in_reset: Signal
     start: Signal
     halt: Signal
     program_write: Signal
@@ -97,11 +105,13 @@ class Core(wiring.Component):
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
         self.target = target
+        self._resets = {name: Signal(name=f"{name}_reset", init=1) for name in RESETS}
         super().__init__({
             "fetch": Out(ReadPort(config)),
             "load": Out(ReadPort(config)),
             "store": Out(WritePort(config)),
             "reset": In(1),
+            "in_reset": Out(1),
             "start": In(1),
             "halt": In(1),
             "program_write": In(1),
@@ -127,9 +137,11 @@ class Core(wiring.Component):
         load, store, wide = LoadUnit(config), StoreUnit(config), WideMemory(config)
         for name, part in {
             "sequencer": sequencer, "semaphores": semaphores, "array": array, "vector": vector,
-            "load": load, "store": store, "wide": wide,
+            "load": load, "store": store,
         }.items():  # fmt: skip
-            self._add(m, name, part)
+            self._add(m, name, part, name)
+        self._add(m, "wide", wide)
+        self._pass_reset_on(m)
 
         waits: Value = self._connect_far(m, "results", array.results, vector.results)
         waits |= self._connect_far(m, "stream", vector.stream, store.stream)
@@ -170,11 +182,23 @@ class Core(wiring.Component):
         self._connect_events(m, sequencer, units, vector)
         return m
 
-    def _add(self, m: Module, name: str, part: wiring.Component) -> None:
-        """Make ``part`` a submodule with a reset register of its own, close to it."""
-        reset = Signal(name=f"{name}_reset", init=1, attrs={"keep": 1})
-        m.d.sync += reset.eq(self.reset)
-        m.submodules[name] = ResetInserter(reset)(part)
+    def _add(
+        self, m: Module, name: str, part: wiring.Component, reset: str = "between"
+    ) -> None:
+        """Make ``part`` a submodule, reset by one of the registers for :data:`RESETS`."""
+        m.submodules[name] = ResetInserter(self._resets[reset])(part)
+
+    def _pass_reset_on(self, m: Module) -> None:
+        """Pass the reset from one register to the next.
+
+        Synthesis would make one register of several with the same input, which all units would
+        then wait for.
+        """
+        before: Value = self.reset
+        for reset in self._resets.values():
+            m.d.sync += reset.eq(before)
+            before = reset
+        m.d.comb += self.in_reset.eq(before)
 
     def _connect_far(self, m: Module, name: str, source, sink) -> Value:
         """Connect streams of two units that are far apart; return "a word is between them"."""

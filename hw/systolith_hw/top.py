@@ -35,7 +35,8 @@ class Systolith(wiring.Component):
     Members
     -------
     clk, rst : In(1)
-        Clock, and a synchronous reset of at least 4 cycles.
+        Clock, and a synchronous reset of at least 4 cycles; of at least 16 at power-up where
+        registers have no initial values.
     m_axi_* : AXI4 master
         External memory; ``bus.data_bytes`` wide, two IDs for reads, one for writes.
     s_axil_* : AXI4-Lite slave
@@ -61,10 +62,10 @@ class Systolith(wiring.Component):
         m.domains.core = ClockDomain(reset_less=True, local=True)
         m.d.comb += ClockSignal("core").eq(ClockSignal())
         in_core = DomainRenamer("core")
-        buses_reset = self._reset(m, control.soft_reset)
+        reset = self._reset(m, control.soft_reset, core.in_reset)
         m.submodules.core = in_core(core)
-        m.submodules.reader = in_core(ResetInserter(buses_reset)(reader))
-        m.submodules.writer = in_core(ResetInserter(buses_reset)(writer))
+        m.submodules.reader = in_core(ResetInserter(reset)(reader))
+        m.submodules.writer = in_core(ResetInserter(reset)(writer))
 
         attach(m, self, "s_axil_", slave.axi)
         attach(m, self, "m_axi_", reader.axi)
@@ -78,7 +79,8 @@ class Systolith(wiring.Component):
             name = f"fault_{unit.name.lower()}"
             connect(m, getattr(core, name), getattr(control, name))
         m.d.comb += [
-            core.reset.eq(buses_reset),
+            core.reset.eq(reset),
+            control.resetting.eq(reset | core.in_reset),
             core.start.eq(control.start),
             core.halt.eq(control.halt),
             core.inspect.eq(control.inspect),
@@ -92,12 +94,12 @@ class Systolith(wiring.Component):
         ]
         return m
 
-    def _reset(self, m: Module, soft_reset: Value) -> Signal:
+    def _reset(self, m: Module, soft_reset: Value, in_reset: Value) -> Signal:
         """Return the reset of all but the control registers, as a register.
 
-        It reaches thousands of flip-flops, so it has a cycle to itself on its way to each unit,
-        and comes from a register that adds no gate to it.
+        It resets the buses at once, and goes through the core from one unit to the next. It lasts
+        until the last of them is in reset, so that there is a time in which all of them are.
         """
         reset = Signal(init=1)
-        m.d.sync += reset.eq(soft_reset)  # the domain's own reset sets it
+        m.d.sync += reset.eq(soft_reset | (reset & ~in_reset))  # the domain's own reset sets it
         return reset

@@ -1,6 +1,9 @@
 """Verilog of any component of the generator."""
 
+import contextlib
+import gc
 import re
+from collections.abc import Iterator
 
 from amaranth.back import verilog
 from amaranth.hdl import Const, Value
@@ -45,14 +48,28 @@ def component_verilog(component: wiring.Component, *, name: str) -> str:
         value = Value.cast(port)
         if not isinstance(value, Const):
             ports["__".join(map(str, path))] = (value, None)
-    text = verilog.convert(
-        component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True
-    )
+    with _uncollected():
+        text = verilog.convert(
+            component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True
+        )
     text = ESCAPED.sub(_without_brackets, BANNER.sub("", text))
     modules = text.split("endmodule\n")
     return "endmodule\n".join(
         _wake_late(_without_nothing(_short_zeros(module))) for module in modules
     )
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector away, which takes longer than all else: a netlist is millions of
+    objects that live until the end, and it looks at them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _without_brackets(name: re.Match) -> str:

@@ -1,10 +1,8 @@
 """Encoders on the hardware: compile, write the inputs, run, read the results."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,6 @@ from systolith_hw.isa import Register
 from systolith_hw.tables import FRACTION
 from systolith_sim.machine import Machine
 from systolith_sim.transformer.model import EncoderModel
-from systolith_sim.verilator import digest
 
 from .compiler.encoder_fit import plan_encoder
 from .compiler.encoder_layout import EncoderLayout
@@ -23,23 +20,16 @@ from .compiler.encoder_program import write_encoder
 from .compiler.encoder_shape import EncoderShape
 from .image import ImageError
 from .model_image import ModelImage
+from .sources import compiler_version
 
 __all__ = [
     "CompiledEncoder",
     "EncoderResult",
     "MachineEncoder",
     "Sentences",
-    "compiler_version",
 ]
 
 Sentences = Sequence[Sequence[int]]
-
-
-@functools.cache
-def compiler_version() -> str:
-    """Return what changes whenever the compiler does: images of another one mean nothing to it."""
-    sources = sorted((Path(__file__).parent / "compiler").glob("encoder_*.py"))
-    return digest(*(source.read_bytes() for source in sources))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Embeddings of sentences by MiniLM: which are alike, and how close the hardware comes."""
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import Config
+from systolith_hw.config import Config, ConfigError
 from systolith_sim.verilator import cache_directory
 
 from .compiler.encoder_fit import plan_encoder
@@ -18,12 +19,12 @@ from .encoder import (
     EncoderResult,
     MachineEncoder,
     Sentences,
-    compiler_version,
 )
 from .model_image import ModelImage
 from .models.minilm import MAX_TOKENS, MiniLM
 from .models.quantized import MINILM_NAME, quantize_minilm
 from .progress import Progress
+from .sources import compiler_version
 from .workload import moved_bytes
 
 __all__ = ["Similarity", "batches", "compare", "compile_minilm", "least_tokens"]
@@ -75,12 +76,28 @@ class Similarity:
     simulated: Simulated | None = None
 
 
-def least_tokens(longest: int) -> int:
-    """Return how many tokens a program should be for, so that ``longest`` fit."""
+def least_tokens(model: MiniLM, config: Config, longest: int) -> int:
+    """Return how many tokens a program should be for, so that ``longest`` fit.
+
+    It is one of a few numbers, or the most that fit the chip; if fewer do, it is ``longest``, which
+    the compiler will refuse. Programs that stream their layers' input are only for what needs it.
+    """
     tokens = FEWEST_TOKENS
     while tokens < longest:
         tokens *= 2
-    return tokens
+
+    def fits(tokens: int, streamed: bool) -> bool:
+        try:
+            plan = plan_encoder(config, _shape(model), tokens=tokens, segments=SEGMENTS)
+        except ConfigError:
+            return False
+        return streamed or not plan.streamed
+
+    for streamed in (False, True):
+        if fits(longest, streamed):
+            more = range(longest, tokens + 1)
+            return longest - 1 + bisect.bisect(more, False, key=lambda n: not fits(n, streamed))
+    return longest
 
 
 def compile_minilm(
@@ -106,20 +123,24 @@ def compile_minilm(
         If the image is damaged, or not for this configuration.
     """
     progress = progress or Progress()
-    name = f"minilm-{config.hash:08x}-{tokens}-{compiler_version()[:8]}.sltm"
+    name = f"minilm-{config.hash:08x}-{tokens}-{SEGMENTS}-{compiler_version()[:8]}.sltm"
     path = path or cache_directory() / "images" / name
     if path.exists():
         return CompiledEncoder.from_image(ModelImage.load(path, config), config, MINILM_NAME)
-    shape = EncoderShape(
-        features=model.features, heads=model.heads, hidden=model.hidden, layers=model.layers,
-        vocabulary=model.vocabulary, positions=model.longest,
-    )  # fmt: skip
-    plan_encoder(config, shape, tokens=tokens, segments=SEGMENTS)  # refuses before the long work
+    # Refuses before the long work.
+    plan_encoder(config, _shape(model), tokens=tokens, segments=SEGMENTS)
     integers = quantize_minilm(model, config, progress)
     progress(f"compiling MiniLM for {tokens} tokens")
     encoder = CompiledEncoder.compile(config, integers, tokens=tokens, segments=SEGMENTS)
     encoder.image(MINILM_NAME).save(path)
     return encoder
+
+
+def _shape(model: MiniLM) -> EncoderShape:
+    return EncoderShape(
+        features=model.features, heads=model.heads, hidden=model.hidden, layers=model.layers,
+        vocabulary=model.vocabulary, positions=model.longest,
+    )  # fmt: skip
 
 
 def compare(

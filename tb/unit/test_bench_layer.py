@@ -60,5 +60,5 @@ def test_minilm_layer():
     assert values.compulsory_bytes == weights + 8 * (7 * 384 + 1536)
     assert values.compulsory_bytes <= values.bytes < 1.01 * values.compulsory_bytes
     assert values.roofline_cycles == values.compulsory_bytes / 2
-    with pytest.raises(ConfigError, match="lower the tokens to 71, or raise memory.activation_w"):
-        bench_layer.bench_layer(model, rows("small"), 128)
+    with pytest.raises(ConfigError, match="lower the tokens to 152, or raise memory.operand_t"):
+        bench_layer.bench_layer(model, rows("small"), 200)

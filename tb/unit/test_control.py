@@ -108,6 +108,14 @@ class Host:
         self.ctx.set(fault.code, code)
         self.ctx.set(fault.pc, pc)
 
+    async def reset_units(self):
+        """Reset, until the units have only to leave it."""
+        await self.write("CONTROL", Control.RESET)
+        while not self.ctx.get(self.dut.soft_reset):
+            await self.cycle()
+        while self.ctx.get(self.dut.soft_reset):
+            await self.cycle()
+
     async def reset(self):
         """Reset, as the core does it: units withdraw their faults."""
         await self.write("CONTROL", Control.RESET)
@@ -372,6 +380,7 @@ def test_fault_after_done_is_an_error():
     """A program that failed late has not ended well: DONE does not stay."""
 
     async def body(host):
+        await host.cycle(2)
         await host.write("CONTROL", Control.START)
         await host.pulse("done")
         assert await host.status() == Status.DONE
@@ -503,6 +512,46 @@ def test_reset_during_reset_is_ignored():
             await host.cycle(5 * SETTLE_CYCLES)
             assert await host.status() == 0
             assert not host.ctx.get(host.dut.halt)
+
+    check(body)
+
+
+@pytest.mark.parametrize("after", ["power-up", "reset"])
+def test_start_waits_for_units_that_leave_a_reset(after):
+    """Nothing starts and no error counts until the last of them has; then START does, once."""
+
+    async def body(host):
+        host.ctx.set(host.dut.resetting, 1)
+        if after == "reset":
+            await host.reset_units()
+        before = len(host.trace)
+        await host.write("CONTROL", Control.START)
+        await host.pulse("semaphore_misuse")
+        await host.cycle(20)
+        assert host.count("start", before) == 0
+        assert await host.status() == Status.RUNNING
+        left = len(host.trace)
+        host.ctx.set(host.dut.resetting, 0)
+        await host.cycle(20)
+        starts = [row["start"] for row in host.trace[left:]]
+        assert starts.index(1) == 2 and sum(starts) == 1
+        await host.pulse("done")
+        assert await host.status() == Status.DONE
+
+    check(body)
+
+
+def test_reset_forgets_a_start_that_waits():
+    async def body(host):
+        host.ctx.set(host.dut.resetting, 1)
+        await host.write("CONTROL", Control.START)
+        await host.write("CONTROL", Control.RESET)
+        await host.cycle(5 * SETTLE_CYCLES)
+        host.ctx.set(host.dut.resetting, 0)
+        await host.cycle(5 * SETTLE_CYCLES)
+        assert host.count("soft_reset") == SETTLE_CYCLES
+        assert host.count("start") == 0
+        assert await host.status() == 0
 
     check(body)
 

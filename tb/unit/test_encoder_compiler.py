@@ -81,6 +81,41 @@ def test_spilt_context(heads, words, port):
     assert plan.spill
 
 
+STREAMED = [
+    # wide and activation words, operand tiles, heads, port; tokens of input and residual on chip
+    (80, 140, 160, 2, 2, (19, 19)),  # eight rows of scores
+    (60, 110, 160, 2, 8, (13, 13)),  # probabilities take all of the input's place
+    (60, 240, 300, 4, 16, (19, 7)),  # blocks of input hold several of the residual's
+    (60, 180, 100, 1, 4, (13, 13)),  # an odd head
+]
+
+
+@pytest.mark.parametrize("wide, words, tiles, heads, port, blocks", STREAMED)
+def test_streamed_input(wide, words, tiles, heads, port, blocks):
+    """Sentences end, and begin, in the middle of a block, and of a tile of K and V."""
+    changes = {
+        "memory.wide_words": wide, "memory.activation_words": words, "bus.data_bytes": port,
+        "memory.operand_tiles": tiles,
+    }  # fmt: skip
+    runs = [(37,), (13, 14, 10), (2, 1, 20), (19, 18), (1,)]
+    plan = check("ulx3s", changes, 37, 3, runs, layers=2, heads=heads, features=16 * max(2, heads))
+    assert plan.streamed and (plan.input_block, plan.token_block) == blocks
+
+
+@pytest.mark.parametrize(
+    "changes", [
+        {"array.rows": 4, "array.columns": 16, "memory.activation_words": 400,
+         "bus.data_bytes": 32, "array.mantissa_bits": 11, "array.window": 20},
+        {"array.mantissa_bits": 16, "array.window": 9, "vector.lanes": 8},
+    ],
+)  # fmt: skip
+def test_streamed_input_of_other_shapes(changes):
+    memory = {"memory.activation_words": 220, "memory.wide_words": 100}
+    runs = [(37,), (13, 14, 9)]
+    plan = check("small", {**memory, **changes, "device": ""}, 37, 3, runs, layers=2)
+    assert plan.streamed
+
+
 @pytest.mark.parametrize("slots", [1, 2, 3])
 def test_short_rings(slots):
     tiles = 24 + 4 * slots
@@ -103,13 +138,15 @@ def test_other_shapes(changes):
     check("small", {**changes, "device": ""}, 16, 3, [(5, 6, 5), (16,)], layers=2)
 
 
-def test_the_layer_loop_fits_every_preset():
+@pytest.mark.parametrize("words, streamed", [(200, False), (140, True)])
+def test_the_layer_loop_fits_every_preset(words, streamed):
     """The layers are a loop, whose body must fit the program memory."""
-    config = rows("ulx3s", {"memory.wide_words": 100, "memory.activation_words": 200})
+    config = rows("ulx3s", {"memory.wide_words": 100, "memory.activation_words": words})
     compiled = Compiled(config, random_model(config), 37, 3)
     program = compiled.encoder.parts[compiled.encoder.program]
     bodies = [fields["body"] for opcode, fields in instructions(program) if opcode == Opcode.LOOP]
     assert compiled.plan.spill and not compiled.plan.resident
+    assert compiled.plan.streamed == streamed
     assert max(bodies) <= min(
         preset(name).memory.program_instructions for name in ("small", "ulx3s")
     )
@@ -125,13 +162,25 @@ def test_minilm_fits(name, tokens, resident):
 
 
 @pytest.mark.parametrize(
+    "name, tokens, blocks",
+    [("ulx3s", 143, (143, 72)), ("ulx3s", 256, (128, 128)), ("small", 71, (71, 18)),
+     ("small", 128, (64, 19))],
+)  # fmt: skip
+def test_minilm_in_blocks(name, tokens, blocks):
+    """The input moves only if it must; and all that the model takes runs on ``ulx3s``."""
+    plan = plan_encoder(rows(name), MINILM, tokens=tokens, segments=4)
+    assert (plan.input_block, plan.token_block) == blocks
+
+
+@pytest.mark.parametrize(
     "changes, tokens, sentence",
     [
-        ({}, 512, "for 512 tokens .* memory.operand_tiles must be at least 656, .* tokens to 143"),
+        ({}, 512, "for 512 tokens .* memory.operand_tiles must be at least 658, .* tokens to 355"),
         ({"memory.operand_tiles": 90}, 4, "operand_tiles .*; raise memory.operand_tiles"),
         ({"memory.activation_words": 100}, 32, "activation_words .* lower the tokens to [123];?"),
         ({"memory.scale_words": 512}, 32, "memory.scale_words must be at least 667, 155 more"),
         ({"memory.wide_words": 30}, 32, "memory.wide_words must be"),
+        ({"sequencer.semaphore_bits": 5}, 32, "sequencer.semaphore_bits must be at least 8"),
         ({"sequencer.queue_depth": 2}, 32, "a sequencer.queue_depth of at least 4"),
         ({"vector.rows": 0}, 32, "an encoder needs a vector.rows of at least 2, not 0"),
         ({"array.rows": 64, "array.output_depth": 80}, 32, "a head of 32 features is no multiple"),
@@ -147,11 +196,11 @@ def test_what_does_not_fit(changes, tokens, sentence):
 
 def test_lower_tokens_do_fit():
     config = rows("small")
-    with pytest.raises(ConfigError, match="lower the tokens to 71"):
-        plan_encoder(config, MINILM, tokens=128, segments=4)
-    assert plan_encoder(config, MINILM, tokens=71, segments=4).spill
+    with pytest.raises(ConfigError, match="lower the tokens to 131"):
+        plan_encoder(config, MINILM, tokens=256, segments=4)
+    assert plan_encoder(config, MINILM, tokens=131, segments=4).streamed
     with pytest.raises(ConfigError):
-        plan_encoder(config, MINILM, tokens=72, segments=4)
+        plan_encoder(config, MINILM, tokens=132, segments=4)
 
 
 def test_inputs_that_do_not_fit():

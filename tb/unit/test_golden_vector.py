@@ -73,6 +73,15 @@ def test_round_half_even_ties():
     assert round_half_even(values, 0).tolist() == values.tolist()
 
 
+def test_significand_keeps_its_error():
+    rng = np.random.default_rng(2)
+    x = rng.integers(-(2**52), 2**52, 20_000) >> rng.integers(0, 52, 20_000)
+    x = np.append(x[x != 0], [2**17 + 1, -(2**17) - 1, 2**52 - 1, -(2**52)])
+    m, s = normalize_significand(x)
+    error = np.abs(np.ldexp(m.astype(float), s) / x - 1)
+    assert 2**-17 < error.max() < 2**-16
+
+
 @pytest.mark.parametrize("mantissa_bits", [8, 12, 16])
 @pytest.mark.parametrize("base", [1, 5, 31])  # with 0, 2**31 leaves a window of 24
 def test_normalize_error_is_half_an_lsb(mantissa_bits, base):

@@ -11,6 +11,7 @@ pytest.importorskip("tokenizers")
 from systolith import sentences
 from systolith.models.errors import FetchError
 from systolith.models.minilm import MiniLM
+from systolith_hw.presets import preset
 
 from .test_cli import refused, run
 
@@ -53,7 +54,7 @@ def test_float():
          "tell what the hardware does; give --backend rtl"),
         (["word", "--trace", "/nonexistent/t.json"], "there is no folder /nonexistent"),
         (["word", "--preset", "tiny"], "sequencer.queue_depth of at least 4"),
-        (["word", "--preset", "small", "--tokens", "72"], "lower the tokens to 71"),
+        (["word", "--preset", "small", "--tokens", "200"], "lower the tokens to 131"),
     ],
 )
 def test_refusals(words, sentence):
@@ -65,6 +66,18 @@ def test_a_damaged_image(tmp_path):
     path.write_bytes(b"SLTM" + bytes(60))
     sentence = refused(1, "run", "minilm", "text", "--image", str(path))
     assert str(path) in sentence and "format 0 and instruction set 0" in sentence
+
+
+@pytest.mark.parametrize(
+    "name, longest, tokens",
+    [
+        ("ulx3s", 3, 32), ("ulx3s", 65, 128), ("ulx3s", 129, 143), ("ulx3s", 144, 256),
+        ("small", 65, 71), ("small", 72, 128), ("small", 129, 131), ("small", 200, 200),
+    ],
+)  # fmt: skip
+def test_programs_are_for_a_few_lengths(model, name, longest, tokens):
+    """None is for more than what fits, unless nothing does; and the input moves only if it must."""
+    assert sentences.least_tokens(model, preset(name), longest) == tokens
 
 
 def test_as_many_sentences_in_a_run_as_fit():

@@ -183,6 +183,20 @@ def test_in_turn_without_gaps():
     assert np.all(np.diff(log.cycles)[:40] == 1)
 
 
+@pytest.mark.parametrize("p_sum, urgent", [(1, True), (0.4, False)])
+def test_vector_goes_first_where_sums_come_fast(p_sum, urgent):
+    """A sum in each cycle fills the array's FIFO if ROW has every other one; then VECTOR goes."""
+    rng = np.random.default_rng(3)
+    changes = {"add": 0, "to_stream": 0, "more": 0, "block_end": 1}
+    vector = alike([block[:1] for block in some_blocks(rng, 0, 300)], **changes)
+    row = alike([block[:1] for block in some_blocks(rng, 1, 250)], **changes)
+    log = run(vector, row, p_sum=p_sum)
+    check(vector, row, log)
+    both = units(log).rstrip("V")
+    assert ("VV" in both) == urgent
+    assert "VV" not in both[:100]  # it takes some time
+
+
 @pytest.mark.parametrize("lacks", ["sums", "room"])
 def test_waiting_vector_does_not_keep_row(lacks):
     rng = np.random.default_rng(2)

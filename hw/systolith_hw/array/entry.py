@@ -171,8 +171,15 @@ class Entry(wiring.Component):
             ]
         if self.config.short_pipelines:
             return coming
-        vector: Any = Signal.like(coming, init={"room": 1, "room_beside": 1})
-        m.d.sync += vector.eq(coming)
+        vector: Any = Signal(coming.shape())
+        for name in members:
+            value = Value.cast(coming[name])
+            register = Signal(
+                len(value), name=f"vector_{name}", init=name in ("room", "room_beside"),
+                reset_less=name in ("payload", "lanes"),
+            )  # fmt: skip
+            m.d.sync += register.eq(value)
+            m.d.comb += Value.cast(vector[name]).eq(register)
         return vector
 
     def _row(self, m: Module, vector: Any) -> Any:

@@ -149,12 +149,14 @@ class TokenLoop(wiring.Component):
             m.d.sync += begun.eq((begun | begin) & ~self.instruction.ready)
             return coming
         # The job is latched below with its first token, which has left the spare by then.
+        latched: Any = Signal(job(self.config), reset_less=True)
         m.d.comb += [
+            self.job.eq(latched),
             begin.eq(checked & free & self.o.ready & ~self.halt),
             self.instruction.ready.eq(begin),
         ]
         with m.If(begin):
-            m.d.sync += self.job.eq(coming)
+            m.d.sync += latched.eq(coming)
         return coming
 
     def _elaborate_work(

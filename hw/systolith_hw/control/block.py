@@ -78,6 +78,8 @@ class ControlBlock(wiring.Component):
         END has completed, for one cycle.
     bus_idle : In(1)
         No burst is asked for or under way.
+    resetting : In(1)
+        A reset is on its way to the units, or some are in it.
     events : In(event_layout)
         What the counters count, and the watchdog waits for.
     irq : Out(1)
@@ -100,6 +102,7 @@ class ControlBlock(wiring.Component):
     semaphore_unit: Signal
     done: Signal
     bus_idle: Signal
+    resetting: Signal
     events: data.View
     irq: Signal
 
@@ -118,6 +121,7 @@ class ControlBlock(wiring.Component):
             "semaphore_unit": In(range(len(Unit))),
             "done": In(1),
             "bus_idle": In(1),
+            "resetting": In(1),
             "events": In(event_layout(config)),
             "irq": Out(1),
         })
@@ -182,6 +186,7 @@ class ControlBlock(wiring.Component):
             lifecycle.done.eq(self.done),
             lifecycle.caught.eq(errors.caught),
             lifecycle.bus_idle.eq(self.bus_idle),
+            lifecycle.resetting.eq(self.resetting),
             self.start.eq(lifecycle.start),
             self.program_write.eq(lifecycle.load_program),
             self.halt.eq(lifecycle.halt),
@@ -196,7 +201,7 @@ class ControlBlock(wiring.Component):
             errors.semaphore_misuse.eq(self.semaphore_misuse),
             errors.semaphore_unit.eq(self.semaphore_unit),
             errors.watchdog.eq(watchdog & lifecycle.running),
-            errors.listen.eq(~lifecycle.halt),
+            errors.listen.eq(lifecycle.listen),
             errors.clear.eq(lifecycle.soft_reset),
             self.inspect.eq(errors.inspect),
         ]

@@ -191,7 +191,11 @@ class CounterBank(wiring.Component):
             with m.If(slot == self.counters - 1):
                 m.d.sync += fresh.eq(0)
         with m.If(cleared):
-            m.d.sync += [high.eq(0), slot.eq(self.counters), fresh.eq(1)]
+            # Back from nowhere: the other half of the word that was visited does not come.
+            nowhere = len(self.words) - 1
+            m.d.sync += [
+                high.eq(0), slot.eq(self.counters), visited.eq(nowhere), fresh.eq(1)
+            ]  # fmt: skip
         return following, fresh
 
     def _add(

@@ -6,11 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["Lifecycle"]
 
-SETTLE_CYCLES = 8
-"""Cycles in a row in which the bus must be idle before a reset, and length of a reset."""
-
-RESET_LATENCY = 3
-"""Cycles after ``soft_reset`` in which units may still be in reset, since registers carry it."""
+SETTLE_CYCLES = 16
+"""Cycles in a row in which the bus must be idle before a reset, and length of a reset: more than
+it takes to come to every unit."""
 
 
 class Lifecycle(wiring.Component):
@@ -27,15 +25,18 @@ class Lifecycle(wiring.Component):
           │    bus idle      ▼
           └── resetting ◄── draining
 
-    A RESET waits for the bus to be idle for 8 cycles, since what a unit has offered before the
+    A RESET waits for the bus to be idle for 16 cycles, since what a unit has offered before the
     halt may still be on its way to the bus. A second RESET waits no longer: the way out when
-    memory never answers. ``soft_reset`` then lasts 8 cycles, in which RESET is ignored.
+    memory never answers. ``soft_reset`` then lasts 16 cycles, in which RESET is ignored. Units
+    leave it later, one after the other, as they do after the reset of this block itself; a START
+    that comes in this time waits for the last of them.
 
     Members
     -------
     start_write, abort_write, reset_write : In(1)
-        Strobes from CONTROL. START counts only when ready, ABORT only when running; RESET comes
-        before ABORT, that before START.
+        Strobes from CONTROL. START counts only when ready, or when there is nothing to wait for
+        but units that leave a reset; ABORT only when running; RESET comes before ABORT, that
+        before START.
     program_write : In(1)
         PROGRAM is written.
     done : In(1)
@@ -44,14 +45,18 @@ class Lifecycle(wiring.Component):
         An error.
     bus_idle : In(1)
         No burst is under way.
+    resetting : In(1)
+        A reset is on its way to the units, or some are in it.
     starting : Out(1)
-        Strobe: ``start_write`` counts, in that cycle.
+        Strobe: a program starts.
     start : Out(1)
         Strobe, the cycle after ``starting``; ``running`` rises with it.
     running : Out(1)
         A program runs.
     halt : Out(1)
         No unit may start anything new.
+    listen : Out(1)
+        What units tell of errors counts: they are neither halted nor in a reset.
     soft_reset : Out(1)
         Reset the core.
     load_program : Out(1)
@@ -74,10 +79,12 @@ class Lifecycle(wiring.Component):
     done: Signal
     caught: Signal
     bus_idle: Signal
+    resetting: Signal
     starting: Signal
     start: Signal
     running: Signal
     halt: Signal
+    listen: Signal
     soft_reset: Signal
     load_program: Signal
     finished: Signal
@@ -94,10 +101,12 @@ class Lifecycle(wiring.Component):
             "done": In(1),
             "caught": In(1),
             "bus_idle": In(1),
+            "resetting": In(1),
             "starting": Out(1),
             "start": Out(1),
             "running": Out(1),
             "halt": Out(1),
+            "listen": Out(1),
             "soft_reset": Out(1),
             "load_program": Out(1),
             "finished": Out(1),
@@ -111,26 +120,30 @@ class Lifecycle(wiring.Component):
 
         ready = Signal()
         draining = Signal()
-        arriving = Signal(RESET_LATENCY)  # the end of a reset is on its way to the units
+        leaving = Signal(init=1)  # units are in a reset, or have just left it
+        early = Signal()  # there was a START meanwhile
         settle = Signal(range(SETTLE_CYCLES))
         m.d.comb += [
-            ready.eq(~self.running & ~self.halt & ~arriving.any()),
+            ready.eq(~self.running & ~self.halt & ~leaving),
+            self.listen.eq(~self.halt & ~leaving),
             self.finished.eq(self.running & self.done & ~self.caught),
             self.busy.eq(
-                self.running | draining | self.soft_reset | arriving.any()
+                self.running | draining | self.soft_reset | leaving
                 | (self.halt & ~self.bus_idle)
             ),
         ]  # fmt: skip
-        m.d.sync += arriving.eq(Cat(self.soft_reset, arriving))
-
-        m.d.sync += self.start.eq(self.starting)
+        m.d.sync += [
+            leaving.eq(self.soft_reset | self.resetting),
+            early.eq((early | self.start_write) & leaving & ~self.halt),
+            self.start.eq(self.starting),
+        ]
         with m.If(self.reset_write | self.caught):
             m.d.sync += [self.running.eq(0), self.halt.eq(1), self.ended.eq(0)]
         with m.Elif(self.finished):
             m.d.sync += [self.running.eq(0), self.ended.eq(1)]
         with m.Elif(self.abort_write & self.running):
             m.d.sync += [self.running.eq(0), self.halt.eq(1), self.aborted.eq(1)]
-        with m.Elif(self.start_write & ready):
+        with m.Elif((self.start_write | early) & ready):
             m.d.comb += self.starting.eq(1)
             m.d.sync += [self.running.eq(1), self.ended.eq(0)]
 

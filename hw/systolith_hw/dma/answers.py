@@ -112,8 +112,8 @@ class Answers(wiring.Component):
     def _elaborate_two(self, m: Module, current: Signal) -> None:
         """Count for that in progress, and for an older one."""
         older = Signal.like(current)
-        older_post: Any = Signal(semaphore())
-        older_pc = Signal(PC_BITS)
+        older_post: Any = Signal(semaphore(), reset_less=True)
+        older_pc = Signal(PC_BITS, reset_less=True)
         for_older = Signal()
         counted = Signal.like(current)
         m.d.comb += [

@@ -116,7 +116,7 @@ class Landing(wiring.Component):
         m = Module()
 
         # Whether there is a piece comes late: what is taken without one, the next replaces.
-        element = Signal(self.element_bytes * 8)
+        element = Signal(self.element_bytes * 8, reset_less=True)
         with m.If(self.free):
             for slot in range(self.element_bytes // self.piece_bytes):
                 with m.If(self.slot == slot):
@@ -137,7 +137,7 @@ class Landing(wiring.Component):
         ]
         address: Value = self.address
         if not self.config.short_pipelines:
-            address = Signal.like(self.address, name="place")
+            address = Signal.like(self.address, name="place", reset_less=True)
             with m.If(self.free):
                 m.d.sync += address.eq(self.address)
         for name, port, mine in zip(names, ports, chosen, strict=True):
@@ -183,7 +183,9 @@ class Landing(wiring.Component):
         """Add mantissas, and the exponents of the page, which move up with each word."""
         array = self.config.array
         words = self.words.payload
-        exponents: Any = Signal(data.ArrayLayout(array.exponent_bits, array.rows))
+        exponents: Any = Signal(
+            data.ArrayLayout(array.exponent_bits, array.rows), reset_less=True
+        )
         loading = Signal()
         m.d.sync += loading.eq(self.header)
         with m.If(loading):

@@ -166,14 +166,18 @@ class LoadUnit(wiring.Component):
         held = self.config.sequencer.instructions_stand
         reasons: Any = Signal(failures())
         ours = Signal()
-        m.d.comb += ours.eq(reasons.as_value().any())
+        pc = Signal.like(self.fault.pc, reset_less=True)
+        m.d.comb += [
+            ours.eq(reasons.as_value().any()),
+            self.fault.pc.eq(self.instruction.p.pc if held else pc),
+        ]
         with m.If(~failed):
             m.d.sync += [
                 failed.eq(writer.failed.as_value().any() | beyond | refused),
                 reasons.eq(writer.failed),
             ]
             if not held:
-                m.d.sync += self.fault.pc.eq(writer.failed_pc)
+                m.d.sync += pc.eq(writer.failed_pc)
         with m.Elif(~self.fault.valid):
             m.d.sync += [
                 self.fault.valid.eq(1),
@@ -186,9 +190,7 @@ class LoadUnit(wiring.Component):
             ]  # fmt: skip
             if not held:
                 with m.If(~ours):
-                    m.d.sync += self.fault.pc.eq(self.instruction.p.pc)
-        if held:
-            m.d.comb += self.fault.pc.eq(self.instruction.p.pc)
+                    m.d.sync += pc.eq(self.instruction.p.pc)
 
     def _elaborate_check(self, m: Module, fork: Fork, last_row: Value) -> tuple[Value, Value]:
         """Let a descriptor pass when it is legal; return its error and "this is known".

@@ -66,7 +66,10 @@ class Marks(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         depth = self.config.bus.outstanding
-        slots: Any = [Signal(mark(self.config), name=f"slot_{index}") for index in range(depth)]
+        slots: Any = [
+            Signal(mark(self.config), name=f"slot_{index}", reset_less=True)
+            for index in range(depth)
+        ]
         full = Signal(depth)
 
         count = Signal.like(slots[0].last)

@@ -195,7 +195,9 @@ class PageWriter(wiring.Component):
     ) -> Value:
         """Gather the exponents of the page; return the beat of them that is next."""
         array = self.config.array
-        exponents: Any = Signal(data.ArrayLayout(array.exponent_bits, array.rows))
+        exponents: Any = Signal(
+            data.ArrayLayout(array.exponent_bits, array.rows), reset_less=True
+        )
         in_beat = min(array.rows, self.config.bus.data_bytes)
         with m.If(self.i.valid & self.i.ready):
             for index in range(array.rows):

@@ -120,7 +120,7 @@ class Requester(wiring.Component):
         m = Module()
         fields = self.i.payload
 
-        row = Signal(len(fields.address) + 1)  # the top bit: beyond the address space
+        row = Signal(len(fields.address) + 1, reset_less=True)  # top bit: beyond the address space
         total = Signal.like(row)
         closing = Signal()
         offering = Signal()
@@ -172,7 +172,7 @@ class Requester(wiring.Component):
         split = (self.config.bus.burst_beats - 1).bit_length()
         offset, start = row[:split], row[split:-1]
 
-        top = Signal(len(self.i.p.beats) + 1)
+        top = Signal(len(self.i.p.beats) + 1, reset_less=True)
         number = Signal(len(top) - split)
         aligned = Signal()  # at a boundary: not the first of its run
         block = Signal(max(len(start), len(number)) + 1)

@@ -96,7 +96,7 @@ class Ring(wiring.Component):
 
         # Minus the size of the ring; needed from the second cycle of a transfer on.
         difference = Signal(signed(bits + 1))
-        wrap = Signal.like(difference)
+        wrap = Signal.like(difference, reset_less=True)
         excess = Signal(signed(bits + 1))  # of the stride over the size, less one
         known = Signal()
         m.d.comb += [
@@ -107,7 +107,7 @@ class Ring(wiring.Component):
 
         # The start of the next run: the stride is added with the first element of a run, the
         # size taken off in the cycle after.
-        start = Signal(bits + 1)
+        start = Signal(bits + 1, reset_less=True)
         begin = Signal(bits + 1)
         past = Signal()
         added = Signal()
@@ -126,12 +126,13 @@ class Ring(wiring.Component):
         with m.If(move | ~settling | past):
             m.d.sync += start.eq(begin + change)
 
+        address = Signal.like(self.address, reset_less=True)
         following = Signal(bits)
-        m.d.comb += following.eq(self.address + 1)
+        m.d.comb += [self.address.eq(address), following.eq(address + 1)]
         with m.If(self.step):
             with m.If(self.first):
-                m.d.sync += self.address.eq(begin)
+                m.d.sync += address.eq(begin)
             with m.Elif(~self.hold):
-                m.d.sync += self.address.eq(Mux(following == end, base, following))
+                m.d.sync += address.eq(Mux(following == end, base, following))
 
         return m

@@ -232,8 +232,8 @@ class StoreSource(wiring.Component):
         depth = self.config.memory.wide_words
         bits = depth.bit_length()
         fields = self.i.payload
-        start = Signal(bits + 1)
-        address = Signal(bits + 1)
+        start = Signal(bits + 1, reset_less=True)
+        address = Signal(bits + 1, reset_less=True)
         total = Signal(bits + 1)
         m.d.comb += [
             self.beyond.eq(running & (fields.kind == StoreKind.WIDE) & (address >= depth)),

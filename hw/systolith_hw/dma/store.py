@@ -231,14 +231,14 @@ class StoreUnit(wiring.Component):
         Without a queue, an instruction that fails stays where it is.
         """
         held = self.config.sequencer.instructions_stand
-        if held:
-            m.d.comb += self.fault.pc.eq(self.instruction.p.pc)
+        first_pc = Signal.like(self.fault.pc, reset_less=True)
+        m.d.comb += self.fault.pc.eq(self.instruction.p.pc if held else first_pc)
         with m.If(~self.fault.valid):
             for valid, code, pc in reversed(reasons):
                 with m.If(valid):
                     m.d.sync += [self.fault.valid.eq(1), self.fault.code.eq(code)]
                     if not held:
-                        m.d.sync += self.fault.pc.eq(pc)
+                        m.d.sync += first_pc.eq(pc)
 
     def _elaborate_events(self, m: Module, source: StoreSource) -> None:
         """Tell the counters what we do and what we wait for."""

@@ -297,7 +297,7 @@ class Writer(wiring.Component):
             full |= enters & entering.offer
             # The next element may have its address before this one moves on.
             fresh = Signal()  # it came in the cycle before
-            kept = Signal.like(address)
+            kept = Signal.like(address, reset_less=True)
             m.d.sync += fresh.eq(landing.free)
             m.d.comb += landing.address.eq(Mux(fresh, address, kept))
             with m.If(fresh):

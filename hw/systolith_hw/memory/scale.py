@@ -109,7 +109,9 @@ class ScaleMemory(wiring.Component):
                 m.d.comb += output.eq(read.data)
             else:
                 # Block RAM is slow to show its output: nothing but this register follows it.
-                m.d.sync += output.eq(read.data)
+                shown = Signal(output.shape(), name=f"{name}_data", reset_less=True)
+                m.d.comb += output.eq(shown)
+                m.d.sync += shown.eq(read.data)
         return m
 
     def _written(self, m: Module) -> tuple[Any, Value]:

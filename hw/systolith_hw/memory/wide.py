@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
@@ -123,24 +123,17 @@ class WideMemory(wiring.Component):
         chosen: Any = Signal(wide_write(self.config))
         written: Any = Signal(wide_write(self.config), reset_less=True)
         enable = Signal()
-        coming: Any = Signal(data.StructLayout({"valid": 1, "payload": chosen.shape(), "room": 1}))
-        vector: Any = coming
-        if not self.config.short_pipelines:
-            vector = Signal.like(coming, init={"room": 1})
-            m.d.sync += vector.eq(coming)
+        valid, payload, room = self._vector(m)
         m.d.comb += [
-            coming.valid.eq(self.vector.valid),
-            coming.payload.eq(self.vector.payload),
-            coming.room.eq(~self.vector.valid),
-            self.load.ready.eq(vector.room),
-            chosen.eq(Mux(vector.valid, vector.payload, self.load.payload)),
+            self.load.ready.eq(room),
+            chosen.eq(Mux(valid, payload, self.load.payload)),
             write.en.eq(enable),
             write.addr.eq(written.address),
             write.data.eq(written.data),
         ]
         between = m.d.comb if self.config.short_pipelines else m.d.sync
         between += [
-            enable.eq(vector.valid | self.load.valid),
+            enable.eq(valid | self.load.valid),
             written.eq(chosen),
         ]
         if self.config.vector.rows:
@@ -148,6 +141,19 @@ class WideMemory(wiring.Component):
         else:
             self._elaborate_reader(m, read)
         return m
+
+    def _vector(self, m: Module) -> tuple[Value, Any, Value]:
+        """Return whether the vector unit writes, what, and whether there is room for LOAD."""
+        if self.config.short_pipelines:
+            return self.vector.valid, self.vector.payload, ~self.vector.valid
+        valid, room = Signal(), Signal(init=1)
+        payload: Any = Signal(wide_write(self.config), reset_less=True)
+        m.d.sync += [
+            valid.eq(self.vector.valid),
+            payload.eq(self.vector.payload),
+            room.eq(~self.vector.valid),
+        ]
+        return valid, payload, room
 
     def _elaborate_reader(self, m: Module, read: Any) -> None:
         """Read for STORE alone."""
@@ -160,10 +166,11 @@ class WideMemory(wiring.Component):
             # Block RAM is slow to show its output: nothing but this register follows it. It holds
             # the word, since `enable` is late and would have far to go to every block.
             fetched = Signal()
+            word = Signal.like(self.read.data, reset_less=True)
             m.d.sync += fetched.eq(asked)
-            m.d.comb += read.en.eq(1)
+            m.d.comb += [read.en.eq(1), self.read.data.eq(word)]
             with m.If(fetched):
-                m.d.sync += self.read.data.eq(read.data)
+                m.d.sync += word.eq(read.data)
 
     def _elaborate_readers(self, m: Module, read: Any) -> None:
         """Read for the vector unit, else for STORE; each has registers as a single reader has."""
@@ -179,6 +186,8 @@ class WideMemory(wiring.Component):
         readers = ((self.first, self.first.enable), (self.read, waiting & ~self.first.enable))
         for reader, reads in readers:
             asked, fetched = Signal(name="asked"), Signal(name="fetched")
+            word = Signal.like(reader.data, name="word", reset_less=True)
+            m.d.comb += reader.data.eq(word)
             m.d.sync += [asked.eq(reads), fetched.eq(asked)]
             with m.If(fetched):
-                m.d.sync += reader.data.eq(read.data)
+                m.d.sync += word.eq(read.data)

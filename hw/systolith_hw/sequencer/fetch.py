@@ -164,7 +164,9 @@ class ProgramFetch(wiring.Component):
         first = Signal()  # the window still begins with the program's first instruction
         ended = Signal()  # an END has come
         base = Signal(shape.index_bits)
-        grain = Signal(self.config.bus.address_bits - exact_log2(shape.grain_bytes))
+        grain = Signal(
+            self.config.bus.address_bits - exact_log2(shape.grain_bytes), reset_less=True
+        )
         requested = Signal(shape.position_bits(shape.grain_bytes))
         received = Signal(shape.position_bits(self.config.bus.data_bytes))
         outstanding = Signal()
@@ -239,9 +241,11 @@ class ProgramFetch(wiring.Component):
             m.d.comb += limit.eq((base + window + instructions - 1) // instructions)
 
         measured = Signal()
-        room = Signal(len(requested))
+        room = Signal(len(requested), reset_less=True)
         burst = self._burst(room, grain)
-        grains = burst if shape.burst_grains == 1 else Signal.like(burst, name="grains")
+        grains = burst
+        if shape.burst_grains > 1:
+            grains = Signal.like(burst, name="grains", reset_less=True)
         m.d.comb += [
             request.payload.address.eq(grain << exact_log2(shape.grain_bytes)),
             request.payload.last.eq(grains * shape.grain_beats - 1),

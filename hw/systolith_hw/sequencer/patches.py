@@ -130,7 +130,11 @@ class PatchPicker(wiring.Component):
     def _pick(self, m: Module) -> Any:
         """Keep the patches; return the place of the first one for ``word``."""
         entries: list[Any] = [
-            Signal(data.StructLayout({"slot": 4, "register": 4}), name=f"entry_{index}")
+            Signal(
+                data.StructLayout({"slot": 4, "register": 4}),
+                name=f"entry_{index}",
+                reset_less=True,
+            )
             for index in range(PATCHES)
         ]
         picked: Any = Signal(PLACE)

@@ -58,23 +58,26 @@ class Permit(wiring.Component):
         m = Module()
 
         taken = Signal()
-        then: Any = Signal(semaphore())
+        wait_id = Signal.like(self.wait.id, reset_less=True)
+        then_id = Signal.like(wait_id, reset_less=True)
+        then_present = Signal()
         m.d.comb += [
             taken.eq(self.wait.valid & self.wait.ready),
-            self.granted.eq(~self.wait.valid | (taken & ~then.present)),
+            self.wait.id.eq(wait_id),
+            self.granted.eq(~self.wait.valid | (taken & ~then_present)),
         ]
         with m.If(taken):
             m.d.sync += [
-                self.wait.valid.eq(then.present),
-                self.wait.id.eq(then.id),
-                then.present.eq(0),
+                self.wait.valid.eq(then_present),
+                wait_id.eq(then_id),
+                then_present.eq(0),
             ]
         with m.If(self.begin):
             m.d.sync += [
                 self.wait.valid.eq(self.outer.present | self.inner.present),
-                self.wait.id.eq(Mux(self.outer.present, self.outer.id, self.inner.id)),
-                then.id.eq(self.inner.id),
-                then.present.eq(self.outer.present & self.inner.present),
+                wait_id.eq(Mux(self.outer.present, self.outer.id, self.inner.id)),
+                then_id.eq(self.inner.id),
+                then_present.eq(self.outer.present & self.inner.present),
             ]
 
         return m

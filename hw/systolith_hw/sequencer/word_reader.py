@@ -97,6 +97,8 @@ class WordReader(wiring.Component):
         parts = max(READ_BYTES // self.config.bus.data_bytes, 1)
         burst = min(parts, self.config.bus.burst_beats)
         part = Signal(exact_log2(parts))  # the beat that comes next
+        word = Signal.like(self.word, reset_less=True)
+        m.d.comb += self.word.eq(word)
 
         state = Signal(State)
         m.d.comb += [
@@ -129,7 +131,7 @@ class WordReader(wiring.Component):
                     m.d.sync += state.eq(State.TAKE)
             with m.Case(State.TAKE):
                 with m.If(bus.data.valid):
-                    self._take(m, part)
+                    self._take(m, part, word)
                     with m.If(part[: exact_log2(burst)].all()):
                         m.d.sync += state.eq(State.ASK)
                     with m.If(part.all()):
@@ -142,13 +144,13 @@ class WordReader(wiring.Component):
         inside = Cat(part, self.address[len(part) + beat_bits :])
         return Cat(Const(0, beat_bits), inside)
 
-    def _take(self, m: Module, part: Signal) -> None:
+    def _take(self, m: Module, part: Signal, word: Signal) -> None:
         """Keep a beat, or what the word takes of it."""
         data, error = self.bus.data.p.data, self.bus.data.p.error
         if len(part):
-            new: Value = Cat(self.word, data)[len(data) :]
+            new: Value = Cat(word, data)[len(data) :]
         else:
             new = data.word_select(self.address[2 : exact_log2(len(data) // 8)], 8 * READ_BYTES)
         m.d.sync += [
-            self.word.eq(new), self.failed.eq(self.failed | error), part.eq(part + 1)
+            word.eq(new), self.failed.eq(self.failed | error), part.eq(part + 1)
         ]  # fmt: skip

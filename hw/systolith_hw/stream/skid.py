@@ -1,5 +1,7 @@
 """A register stage that cuts both directions of a stream."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
@@ -48,12 +50,14 @@ class Skid(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
 
-        spare = Signal(self.shape)
+        spare: Any = Signal(self.shape, reset_less=True)
+        offer: Any = Signal(self.shape, reset_less=True)
         spare_valid = Signal()
         advance = Signal()
         m.d.comb += [
             advance.eq(self.o.ready | ~self.o.valid),
             self.i.ready.eq(~spare_valid),
+            self.o.payload.eq(offer),
         ]
 
         with m.If(~spare_valid):
@@ -61,7 +65,7 @@ class Skid(wiring.Component):
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(spare_valid | self.i.valid),
-                self.o.payload.eq(Mux(spare_valid, spare, self.i.payload)),
+                offer.eq(Mux(spare_valid, spare, self.i.payload)),
                 spare_valid.eq(0),
             ]
         with m.Elif(self.i.valid):

@@ -70,13 +70,19 @@ class Argument(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        registers = []
+        for name in ("function", "segment", "rest", "tabulated", "clipped"):
+            register = Signal.like(getattr(self, name), name=name, reset_less=True)
+            m.d.comb += getattr(self, name).eq(register)
+            registers.append(register)
+        function, segment, rest, tabulated, clipped = registers
         z, negative = self.z, self.z[-1]
         magnitude = Signal(RANGE_BITS + 1)  # its last bit: -8 exactly
         low = z[: len(magnitude)]
         m.d.comb += magnitude.eq((low ^ negative.replicate(len(low))) + negative)
         m.d.sync += [
-            self.function.eq(Function.EXP2),
-            self.clipped.eq(
+            function.eq(Function.EXP2),
+            clipped.eq(
                 Mux(_fits(z, NORMAL_BITS), z, Cat((~negative).replicate(NORMAL_BITS - 1), negative))
             ),
         ]
@@ -84,17 +90,17 @@ class Argument(wiring.Component):
         with m.If(operation == Operation.EXP2):
             lower = FRACTION - SEGMENT_BITS
             m.d.sync += [
-                self.segment.eq(z[lower:FRACTION]),
-                self.rest.eq(z[:lower] << REST_BITS - lower),
-                self.tabulated.eq(1),
+                segment.eq(z[lower:FRACTION]),
+                rest.eq(z[:lower] << REST_BITS - lower),
+                tabulated.eq(1),
             ]
         with m.Else():
             rectifier = (operation == Operation.GELU) | (operation == Operation.SILU)
             m.d.sync += [
-                self.function.eq(operation),
-                self.segment.eq(magnitude[REST_BITS:]),
-                self.rest.eq(magnitude),
-                self.tabulated.eq(rectifier & _fits(z, RANGE_BITS + 1) & ~magnitude[-1]),
+                function.eq(operation),
+                segment.eq(magnitude[REST_BITS:]),
+                rest.eq(magnitude),
+                tabulated.eq(rectifier & _fits(z, RANGE_BITS + 1) & ~magnitude[-1]),
             ]
         return m
 

@@ -189,9 +189,11 @@ class BlockNormalizer(wiring.Component):
                 mantissa.distance.eq(distance),
                 mantissa.operand.eq(kind.operand),
             ]
+            rounded = Signal.like(mantissa.o, name=f"rounded_{lane}", reset_less=True)
+            m.d.comb += self.measured.payload.mantissas[lane].eq(rounded)
             m.d.sync += [
                 self.saturated[lane].eq(mantissa.clipped & valid & ~kind.measure),
-                self.measured.payload.mantissas[lane].eq(mantissa.o),
+                rounded.eq(mantissa.o),
             ]
             mantissas.append(mantissa.o)
         return mantissas

@@ -85,14 +85,15 @@ class BlockSweep(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         order: Any = self.order
-        token: Any = self.token
+        token: Any = Signal(self.token.shape(), reset_less=True)
         per_word = self.config.array.rows // self.config.vector.lanes
         per_row = self.config.beats_per_result
         last_index = self.index == Mux(order.to_values, per_row - 1, per_word - 1)
+        single = order.to_wide | order.to_best
         moves = self.advance & ~self.straight
         m.d.comb += [
-            self.end.eq((order.to_wide | order.to_best | last_index | self.row_end)
-                        & ~self.straight),
+            self.token.eq(token),
+            self.end.eq((single | last_index | self.row_end) & ~self.straight),
             self.block_end.eq(Mux(order.to_keys | order.to_values, self.row_end, self.end)),
         ]
         with m.If(self.begin):
@@ -119,17 +120,15 @@ class BlockSweep(wiring.Component):
         order: Any = self.order
         begun: Any = self.next
         beats = begun.scale - order.scale
-        angles = (begun.row << order.shift)[: len(self.source)] | (beats << 1) & order.angles
+        source = Signal.like(self.source, reset_less=True)
+        angles = (begun.row << order.shift)[: len(source)] | (beats << 1) & order.angles
+        m.d.comb += self.source.eq(source)
         with m.If(self.begin):
-            m.d.sync += self.source.eq(
+            m.d.sync += source.eq(
                 Mux(order.rotate, angles, Mux(order.product, begun.entry, begun.destination))
             )
         with m.Elif(self.advance):
-            following = self.source + 1
-            m.d.sync += self.source.eq(
-                (following & order.angles) | (self.source & ~order.angles)
-            )
-        # The first pass of the next token's first beat.
+            m.d.sync += source.eq(((source + 1) & order.angles) | (source & ~order.angles))
         with m.If(self.begin | self.advance):
             m.d.sync += self.straight.eq(order.rotate & (self.begin | ~self.straight))
 

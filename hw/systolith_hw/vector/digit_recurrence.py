@@ -69,6 +69,7 @@ class DigitRecurrence(wiring.Component):
         divisor = Signal(NORMAL_BITS, reset_less=True)
         triple = Signal(NORMAL_BITS + 2, reset_less=True)
         coming = Signal(RADICAND_BITS, reset_less=True)
+        result = Signal.like(self.result, reset_less=True)
         rooting = Signal(reset_less=True)
         busy = Signal(SCALE_BITS)  # its one moves to the end
         tripling = SCALE_BITS // 2 - 1  # where it begins for a quotient
@@ -78,10 +79,11 @@ class DigitRecurrence(wiring.Component):
             Signal(signed(NORMAL_BITS + 3), name=f"less_{times}") for times in (1, 2, 3)
         )
         m.d.comb += [
-            first.eq(moved - Mux(rooting, Cat(C(1, 2), self.result), divisor)),
+            first.eq(moved - Mux(rooting, Cat(C(1, 2), result), divisor)),
             second.eq(moved - (divisor << 1)),
             third.eq(moved - triple),
             self.done.eq(busy[-1]),
+            self.result.eq(result),
         ]
         takes = [~less[-1] for less in (first, second, third)]
         upper = takes[1] & ~rooting
@@ -102,11 +104,11 @@ class DigitRecurrence(wiring.Component):
                 # What a quotient of 33 bits would have for its upper 17 is zero, and leaves this.
                 remainder.eq(Mux(self.root, 0, (1 << NORMAL_BITS - 1) - 1)),
                 coming.eq(Mux(self.root, self.radicand, -1)),
-                self.result.eq(0),
+                result.eq(0),
             ]
         with m.Elif(busy.any() & (rooting | ~busy[tripling])):
             m.d.sync += [
                 remainder.eq(rest),
-                self.result.eq(Mux(rooting, Cat(digit[0], self.result), Cat(digit, self.result))),
+                result.eq(Mux(rooting, Cat(digit[0], result), Cat(digit, result))),
             ]
         return m

@@ -98,9 +98,11 @@ class Moments(wiring.Component):
             (self.o.payload.squares, squares, Cat(C(0, 1), shift)),
         ):
             shifted = Signal(held.shape(), reset_less=True)
+            so_far = Signal.like(held, name="so_far", reset_less=True)
+            m.d.comb += held.eq(so_far)
             m.d.sync += shifted.eq(beat_sum << by)
             with m.If(valid):
-                m.d.sync += held.eq(shifted + Mux(first, 0, held))
+                m.d.sync += so_far.eq(shifted + Mux(first, 0, so_far))
         return m
 
     def _elaborate_sums(self, m: Module) -> tuple[Value, Value]:
@@ -122,6 +124,7 @@ class Moments(wiring.Component):
             ]
         total: Value = total_tree.total
         for age in range(Square.latency):
-            before, total = total, Signal.like(total_tree.total, name=f"total_{age}")
+            before = total
+            total = Signal.like(total_tree.total, name=f"total_{age}", reset_less=True)
             m.d.sync += total.eq(before)
         return total, square_tree.total

@@ -162,11 +162,13 @@ class Pointwise(wiring.Component):
         with m.If(hidden[8] | bare):  # these are without z
             m.d.sync += bias.eq(invert.replicate(FIXED_BITS))
         inverted = _ages(m, "inverted", invert, 2)
-        self._elaborate_sum(m, y + bias.as_signed() + up, inverted[2])
+        result = self._elaborate_sum(m, y + bias.as_signed() + up, inverted[2])
+        kept = Signal.like(self.summand, reset_less=True)
+        m.d.comb += [self.summand.eq(kept), self.result.eq(result)]
         with m.If(self.keep):
-            m.d.sync += self.summand.eq(summand)
+            m.d.sync += kept.eq(summand)
         with m.Else():
-            m.d.sync += [self.summand.eq(0), self.result.eq(0)]
+            m.d.sync += [kept.eq(0), result.eq(0)]
         return m
 
     def _elaborate_line(
@@ -246,17 +248,19 @@ class Pointwise(wiring.Component):
         m.d.sync += summand.eq(divider.floor + divider.up)
         return shifter.floor, shifter.up, summand
 
-    def _elaborate_sum(self, m: Module, total_next: Value, inverted: Value) -> None:
-        """Register the sum, invert it or not, and clip."""
+    def _elaborate_sum(self, m: Module, total_next: Value, inverted: Value) -> Signal:
+        """Register the sum, invert it or not, and clip; return the register."""
+        result = Signal.like(self.result, reset_less=True)
         total = Signal(signed(PRODUCT_BITS), reset_less=True)
         upper = total[FIXED_BITS - 1 :]
         sign = total[-1] ^ inverted
         m.d.sync += [
             total.eq(total_next),
-            self.result.eq(total ^ inverted.replicate(len(total))),
+            result.eq(total ^ inverted.replicate(len(total))),
         ]
         with m.If(upper.any() & ~upper.all()):
-            m.d.sync += self.result.eq(Cat((~sign).replicate(FIXED_BITS - 1), sign))
+            m.d.sync += result.eq(Cat((~sign).replicate(FIXED_BITS - 1), sign))
+        return result
 
 
 def _ages(m: Module, name: str, value: Value, oldest: int) -> list[Value]:

@@ -55,14 +55,17 @@ class PowerDistance(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         distance = Signal(signed(INTEGER_BITS + 1), reset_less=True)
+        long = Signal.like(self.long, reset_less=True)
+        short = Signal.like(self.short, reset_less=True)
+        m.d.comb += [self.long.eq(long), self.short.eq(short)]
         beyond = distance[LONG_BITS:].any()  # or negative
         with m.If(beyond | distance[LONG_BITS - 2 : LONG_BITS].all()):
-            m.d.sync += self.long.eq(0b11 << LONG_BITS - 2)
+            m.d.sync += long.eq(0b11 << LONG_BITS - 2)
         with m.Else():
-            m.d.sync += self.long.eq(distance)
+            m.d.sync += long.eq(distance)
         with m.If(beyond | distance[SHORT_BITS]):
-            m.d.sync += self.short.eq(-1)
+            m.d.sync += short.eq(-1)
         with m.Else():
-            m.d.sync += self.short.eq(distance)
+            m.d.sync += short.eq(distance)
         m.d.sync += distance.eq(self.reference - self.z[FRACTION:].as_signed())
         return m

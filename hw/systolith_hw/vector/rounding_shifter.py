@@ -101,18 +101,20 @@ class RoundingShifter(wiring.Component):
                 )
 
         sticky, guard = tail
+        floor = Signal.like(self.floor, reset_less=True)
         up, outside = Signal(reset_less=True), Signal(reset_less=True)
         inexact = Signal(reset_less=True)
         rounded = Cat(word ^ negative.replicate(bits), negative)
         m.d.sync += [
-            self.floor.eq(rounded.as_signed()),
+            floor.eq(rounded.as_signed()),
             up.eq(guard & (sticky | rounded[0]) & ~beyond),
             outside.eq(beyond),
             inexact.eq(guard | sticky),
         ]
         # The carry of the largest result would leave the range: that is clipping, too.
-        full = self.floor[:-1].all() & ~self.floor[-1] & up
+        full = floor[:-1].all() & ~floor[-1] & up
         m.d.comb += [
+            self.floor.eq(floor),
             self.up.eq(up & ~full),
             self.clipped.eq(outside | full),
             self.inexact.eq(inexact),

@@ -87,10 +87,12 @@ class RowMaximum(wiring.Component):
 
         first, last = ends
         any_before = Signal()
-        any_now, largest_now = _larger((any_before & ~first, self.o.payload), level[0])
+        so_far = Signal.like(self.o.payload, reset_less=True)
+        m.d.comb += self.o.payload.eq(so_far)
+        any_now, largest_now = _larger((any_before & ~first, so_far), level[0])
         m.d.sync += self.o.valid.eq(valid & last)
         with m.If(valid):
-            m.d.sync += [any_before.eq(any_now), self.o.payload.eq(largest_now)]
+            m.d.sync += [any_before.eq(any_now), so_far.eq(largest_now)]
         return m
 
 

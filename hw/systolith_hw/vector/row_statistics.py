@@ -176,7 +176,8 @@ class RowStatistics(wiring.Component):
         connect(m, flipped(self.scores), maximum.i)
         row: Value = self.score_row
         for age in range(maximum.latency):
-            before, row = row, Signal.like(self.score_row, name=f"score_row_{age}")
+            before = row
+            row = Signal.like(self.score_row, name=f"score_row_{age}", reset_less=True)
             m.d.sync += row.eq(before)
         m.d.comb += [
             memory.references.valid.eq(maximum.o.valid),

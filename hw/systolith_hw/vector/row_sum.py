@@ -70,7 +70,9 @@ class RowSum(wiring.Component):
             ends = Signal(2, name=f"ends_{age}", reset_less=True)
             m.d.sync += [valid.eq(valid_now), ends.eq(ends_now)]
         first, last = ends
+        total = Signal.like(self.o.payload, reset_less=True)
+        m.d.comb += self.o.payload.eq(total)
         m.d.sync += self.o.valid.eq(valid & last)
         with m.If(valid):
-            m.d.sync += self.o.payload.eq(tree.total + Mux(first, 0, self.o.payload))
+            m.d.sync += total.eq(tree.total + Mux(first, 0, total))
         return m

@@ -83,7 +83,8 @@ class RowSweep(wiring.Component):
         beats = self.config.array.rows // self.config.vector.lanes
         m.d.comb += self.end.eq(self.row_end | (self.index == beats - 1))
         for name in ("scale", "wide", "address"):
-            counter = getattr(self, name)
+            counter = Signal.like(getattr(self, name), name=name, reset_less=True)
+            m.d.comb += getattr(self, name).eq(counter)
             goes_on = self.end if name == "address" else Const(1)
             with m.If(self.begin):
                 m.d.sync += counter.eq(getattr(self, f"first_{name}"))
@@ -101,7 +102,8 @@ class RowSweep(wiring.Component):
         lanes = self.config.vector.lanes
         lane_bits = (lanes - 1).bit_length()
         most, valid = self.most[lane_bits:], self.valid[lane_bits:]
-        left, whole_left = Signal.like(most), Signal.like(most)
+        left = Signal.like(most, reset_less=True)
+        whole_left = Signal.like(most, reset_less=True)
         whole, partly = Signal(), Signal()
         rest = Signal(lane_bits, reset_less=True)
         with m.If(self.begin):

@@ -191,6 +191,8 @@ class RowTokens(wiring.Component):
         """Count tokens and elements; return whether there are tokens to lead to."""
         order: Any = self.order
         more = Signal()
+        most, valid = (Signal(SLOT_BITS, name=name, reset_less=True) for name in ("most", "valid"))
+        m.d.comb += [self.most.eq(most), self.valid.eq(valid)]
         left = Signal(SLOT_BITS, reset_less=True)
         limit = Signal(SLOT_BITS, reset_less=True)
         unlimited = Signal(reset_less=True)
@@ -198,22 +200,22 @@ class RowTokens(wiring.Component):
         # In time, as the addresses settle.
         m.d.sync += [
             self.single.eq(left == 1),
-            grows.eq(self.valid != self.most),
+            grows.eq(valid != most),
             begun.eq(self.begin),
-            masked.eq(~unlimited & (limit < self.most)),
+            masked.eq(~unlimited & (limit < most)),
         ]
         with m.If(self.prepare):
             m.d.sync += [
                 more.eq(1),
                 left.eq(order.tokens),
-                self.most.eq(order.elements - 1),
+                most.eq(order.elements - 1),
                 limit.eq(order.causal - 1),
                 unlimited.eq(order.norm | ~order.causal.any()),
             ]
         with m.Elif(self.lead):
             m.d.sync += [more.eq(~self.single), left.eq(left - 1)]
         with m.If(begun):
-            m.d.sync += [self.valid.eq(Mux(masked, limit, self.most)), grows.eq(masked)]
+            m.d.sync += [valid.eq(Mux(masked, limit, most)), grows.eq(masked)]
         with m.Elif(self.lead):
-            m.d.sync += self.valid.eq(self.valid + grows)
+            m.d.sync += valid.eq(valid + grows)
         return more

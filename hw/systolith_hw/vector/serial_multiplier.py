@@ -56,15 +56,16 @@ class SerialMultiplier(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         a = Signal(NORMAL_BITS, reset_less=True)
+        product = Signal.like(self.product, reset_less=True)
         busy = Signal(CYCLES)
-        m.d.comb += self.done.eq(busy[-1])
+        m.d.comb += [self.done.eq(busy[-1]), self.product.eq(product)]
         m.d.sync += busy.eq(Cat(self.start, busy))
-        lower, upper = self.product[:NORMAL_BITS], self.product[NORMAL_BITS:]
+        lower, upper = product[:NORMAL_BITS], product[NORMAL_BITS:]
         more: Value = upper
         for bit in range(DIGIT_BITS):
             more = more + (Mux(lower[bit], a, 0) << bit)
         with m.If(self.start):
-            m.d.sync += [a.eq(self.a), self.product.eq(self.b)]
+            m.d.sync += [a.eq(self.a), product.eq(self.b)]
         with m.Elif(busy.any()):
-            m.d.sync += self.product.eq(Cat(lower[DIGIT_BITS:], more))
+            m.d.sync += product.eq(Cat(lower[DIGIT_BITS:], more))
         return m

@@ -82,7 +82,10 @@ class Significand(wiring.Component):
                     for index, value in enumerate(values)
                 ]
                 m.d.sync += [to.eq(value) for to, value in zip(registers, values, strict=True)]
-        m.d.sync += [self.m.eq(word | sticky), self.exponent.eq(exponent)]
+        last = Signal.like(self.m, reset_less=True)
+        last_exponent = Signal.like(self.exponent, reset_less=True)
+        m.d.comb += [self.m.eq(last), self.exponent.eq(last_exponent)]
+        m.d.sync += [last.eq(word | sticky), last_exponent.eq(exponent)]
         return m
 
 

@@ -60,13 +60,15 @@ class TokenAddress(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        address = Signal.like(self.address, reset_less=True)
         group = Signal(self.bits + 1, reset_less=True)
+        m.d.comb += self.address.eq(address)
         total = folded_sum(
-            Mux(self.to_group, group, self.address),
+            Mux(self.to_group, group, address),
             Mux(self.to_group, self.group_stride, self.token_stride),
         )
         with m.If(self.load | self.step):
-            m.d.sync += self.address.eq(Mux(self.load, self.first, total))
+            m.d.sync += address.eq(Mux(self.load, self.first, total))
         with m.If(self.load | (self.step & self.to_group)):
             m.d.sync += group.eq(Mux(self.load, self.first, total))
         return m

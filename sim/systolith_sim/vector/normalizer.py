@@ -13,6 +13,9 @@ def normalize(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
     """Turn fixed-point values into activation words.
 
+    ``mantissas * 2**(base + exponents)`` differs from z by ``2**(base + exponents) / 2`` at most,
+    but for values that saturate: those of a word whose largest is too large for ``window``.
+
     Parameters
     ----------
     z : (..., R) integers of 32 bits

@@ -36,7 +36,10 @@ def round_half_even(value: NDArray[np.int64], shift: ArrayLike) -> NDArray[np.in
 
 
 def normalize_significand(x: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return ``(m, s)`` with ``x ~ m * 2**s``, m of 18 signed bits, rounded to odd."""
+    """Return ``(m, s)`` with ``x ~ m * 2**s``, m of 18 signed bits, rounded to odd.
+
+    The error is below 2**-16 of x, for x of up to 53 bits.
+    """
     x = np.asarray(x, np.int64)
     magnitude = np.where(x < 0, ~x, x)
     # frexp of an integer below 2**53 gives its bit length exactly.

@@ -70,12 +70,15 @@ def row_sums(mantissas: ArrayLike, exponents: ArrayLike) -> list[Moments]:
 
 
 def invert(significand: int) -> int:
-    """Return ``(2**33 - 1) // significand``, 16 bits, for a significand in 2**17..2**18 - 1."""
+    """Return ``(2**33 - 1) // significand``, 16 bits, for a significand in 2**17..2**18 - 1.
+
+    It is below ``2**33 / significand``, by 1 at most.
+    """
     return ((1 << 33) - 1) // significand
 
 
 def reciprocal_factor(total: int) -> Factor:
-    """Return 1 / total, its relative error below 2**-14.4.
+    """Return 1 / total, too large by less than 2**-17 of it, or too small by less than 2**-15.
 
     Rounded twice, down: total to 18 bits, and the quotient.
 
@@ -94,6 +97,15 @@ def normal_factor(
     moments: Moments, inverse: Factor, *, base: int, epsilon: int, centre: bool
 ) -> tuple[int, Factor]:
     """Return the mean of a row, and 1 / its standard deviation.
+
+    Against float64, for the values that the words hold and an inverse that is rounded to nearest,
+    the mean is off by ``1/2 + 2**-15 * |mean|`` at most. The variance is a difference, so that it
+    is off by up to ``2**-15 * variance + 2**-13 * mean**2 + |mean| + 3``, and without ``centre``
+    by ``2**-15 * variance + 1``, but never below zero. The factor is 1 / sqrt of that and epsilon,
+    to 2**-14.9 of it. A mean of 10 deviations so costs the factor less than 1 %.
+
+    Where no word saturates, mean and deviation of the words differ from those of the row by half an
+    LSB of the largest word at most.
 
     Parameters
     ----------
@@ -139,6 +151,11 @@ def scale_row(
 
     The normalised value is rounded to :data:`CENTRED_BITS`, saturated; its product with gamma's
     magnitude is rounded half to even.
+
+    Against float64, with the same mean, factor and gamma, the error is at most
+    ``1/2 + (1/2 + 2**-16 * |n|) * scale * 2**-shift``, n being the normalised value in LSBs of
+    2**-12, where neither n saturates, at 2**17, nor the result. For a gamma of 1, and results with
+    LSB 2**-16, that is 2**-12.9 and 2**-16 of the value.
 
     Parameters
     ----------

@@ -8,11 +8,16 @@ import typing
 import typer
 
 from .console import needs, print_json, print_table, stages
+from .eval_language import eval_language
+from .model_command import MODEL, ModelCommands
 from .options import Json, PresetName, Settings, choose_config
 
 __all__ = ["evaluate"]
 
-evaluate = typer.Typer(help="Evaluate quantised models on real data.", no_args_is_help=True)
+evaluate = typer.Typer(
+    cls=ModelCommands, help="Evaluate quantised models on real data.", no_args_is_help=True
+)
+evaluate.command(MODEL)(eval_language)
 
 
 class Data(enum.StrEnum):

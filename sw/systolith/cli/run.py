@@ -146,8 +146,8 @@ def minilm(
                 len(model.tokenize(text, limit=limit, truncate=truncate)) for text in texts
             )
             encoder = compile_minilm(
-                model, config, tokens=tokens or least_tokens(longest), path=image,
-                progress=progress,
+                model, config, path=image, progress=progress,
+                tokens=tokens or least_tokens(model, config, longest),
             )  # fmt: skip
         result = compare(
             model, texts, encoder=encoder, truncate=truncate, progress=progress,

@@ -30,13 +30,7 @@ class BlocksPart(OutputPart):
     def append(self) -> None:
         """Append the instructions."""
         writer, plan, program = self.writer, self.plan, self.program
-        writer.read_header(self.count, Header.CONTEXTS)
-        writer.meet(writer.blended, register=self.count, post=writer.attended)
-        # What LOAD writes from now on may be in the place of queries and scores.
-        if plan.spill:
-            writer.hold_loads(writer.attended, register=self.count, wait_inner=writer.spilt)
-        else:
-            writer.hold_loads(writer.attended)
+        self._await_context()
         self._load_touched()
         program.calc(self.words)
         program.calc(self.residual)
@@ -49,8 +43,27 @@ class BlocksPart(OutputPart):
             step=-plan.token_block,
         ):  # fmt: skip
             self._block()
-        finished = Register.LENGTH if plan.crowded else self.count
-        writer.meet(writer.finished, register=finished, post=writer.tables_free)
+        if plan.streamed:  # the array has taken what is finished to external memory
+            writer.vacate(self.count)
+        else:
+            finished = Register.LENGTH if plan.crowded else self.count
+            writer.meet(writer.finished, register=finished, post=writer.tables_free)
+
+    def _await_context(self) -> None:
+        """Wait for all contexts: LOAD may write over queries and scores then."""
+        writer = self.writer
+        if self.plan.streamed:
+            self.program.minimum(self.count, 0, Register.LENGTH, self.plan.input_block)
+            writer.load_nothing(self.count, wait_inner=writer.vacant)
+            writer.read_header(self.count, Header.CONTEXTS)
+            writer.load_nothing(self.count, wait_inner=writer.spilt)
+            return
+        writer.read_header(self.count, Header.CONTEXTS)
+        writer.meet(writer.blended, register=self.count, post=writer.attended)
+        if self.plan.spill:
+            writer.hold_loads(writer.attended, register=self.count, wait_inner=writer.spilt)
+        else:
+            writer.hold_loads(writer.attended)
 
     def _load_touched(self) -> None:
         """Load the rest of the first block's residual, where scores have been."""
@@ -67,28 +80,41 @@ class BlocksPart(OutputPart):
 
     def _block(self) -> None:
         """Append one block of tokens."""
-        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
+        writer, plan, program = self.writer, self.plan, self.program
         program.minimum(self.tokens, 0, self.remaining, plan.token_block)
         self._add_output()
         self._norm(self.norms[0], self.output, post_inner=writer.normed)
         self._feed_forward()
+        by_token, at_end = writer.to_store, writer.finished
+        if plan.crowded or plan.streamed:
+            by_token, at_end = at_end, by_token
+        self._norm(self.norms[1], self.down, post_inner=by_token, post_outer=at_end)
         if plan.crowded:
-            self._norm(self.norms[1], self.down, post_inner=writer.finished,
-                       post_outer=writer.to_store)  # fmt: skip
             self._store_touched()
-            return
-        self._norm(self.norms[1], self.down, post_inner=writer.to_store,
-                   post_outer=writer.finished)  # fmt: skip
-        if plan.resident:
-            return
+        elif plan.streamed:
+            # Words first: the residual takes longer, and the array would have to wait for it.
+            writer.store_input(self.tokens, self.residual, self.chunk, self.base,
+                               wait=writer.finished, post=writer.written)  # fmt: skip
+            self._store_residual(wait_outer=writer.to_store)
+        elif not plan.resident:
+            self._store_residual(wait_inner=writer.to_store)
+
+    def _store_residual(
+        self, *, wait_outer: int | None = None, wait_inner: int | None = None
+    ) -> None:
+        """Store the block's residual, and go on to the next block."""
+        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         program.store(
             StoreKind.WIDE, address=writer.address("tokens"), rows=0,
             row_stride=layout.token_bytes, elements=plan.wide_stride,
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
-            wait_inner=writer.to_store, post_inner=writer.vacated, post_outer=writer.stored,
+            wait_outer=wait_outer, wait_inner=wait_inner,
+            post_inner=writer.vacated, post_outer=writer.stored,
         )  # fmt: skip
-        steps = {self.words: plan.steps, self.residual: layout.token_bytes}
+        steps = {self.residual: layout.token_bytes}
+        if not plan.streamed:
+            steps = {self.words: plan.steps, **steps}
         if not plan.spill:
             steps[self.context] = plan.head_steps
         for register, step in steps.items():

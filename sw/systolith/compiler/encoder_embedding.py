@@ -60,7 +60,8 @@ class EmbeddingPart:
             else:
                 self._store()
                 program.barrier()
-            program.calc(self.words, self.words, immediate=plan.staging * plan.steps)
+            if not plan.streamed:
+                program.calc(self.words, self.words, immediate=plan.staging * plan.steps)
         if plan.crowded:
             writer.read_header(self.number, Header.TOUCHED)
             with writer.unless_zero(self.number, self.part):
@@ -68,12 +69,12 @@ class EmbeddingPart:
                 program.barrier()
 
     def _load_constants(self) -> None:
-        """Load the identity, as the first slot of the ring, and scales."""
+        """Load the identity, to its place or as the first slot of the ring, and scales."""
         writer, plan, program = self.writer, self.plan, self.program
         array, config = plan.config.array, plan.config
         tiles = plan.unit**2 // (array.rows * array.columns)
         program.load(
-            LoadKind.OPERAND_ROWS, address=writer.address("identity"),
+            LoadKind.OPERAND_ROWS, address=writer.address("identity"), local=plan.identity,
             elements=tiles * (array.rows // config.write_rows),
         )  # fmt: skip
         program.load(
@@ -121,6 +122,7 @@ class EmbeddingPart:
             for accumulate in (False, True):
                 program.matmul(
                     steps=steps, tiles=plan.unit // array.columns, tokens=0,
+                    operand=plan.identity,
                     activation=plan.queries if accumulate else 0, activation_stride=plan.steps,
                     patches={"tokens": self.tokens,
                              "activation": self.part if accumulate else self.number},
@@ -141,6 +143,7 @@ class EmbeddingPart:
         )  # fmt: skip
 
     def _store(self) -> None:
+        """Store the residual, and the words if they are streamed."""
         plan, program = self.plan, self.program
         program.store(
             StoreKind.WIDE, address=self.writer.address("tokens"), rows=0,
@@ -148,4 +151,6 @@ class EmbeddingPart:
             local_stride=plan.wide_stride,
             patches={"address": self.residual, "rows": self.tokens},
         )  # fmt: skip
+        if plan.streamed:
+            self.writer.store_input(self.tokens, self.residual, self.place, self.base)
         program.calc(self.residual, self.residual, immediate=plan.staging * self.layout.token_bytes)

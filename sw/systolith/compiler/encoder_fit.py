@@ -1,5 +1,7 @@
 """Choose how an encoder is cut so that it fits the memories, or say what would fit."""
 
+import operator
+
 from systolith_hw.config import Config, ConfigError
 
 from .encoder_plan import EncoderPlan
@@ -19,6 +21,13 @@ NEEDS = {
     "wide_words": "wide_need",
     "scale_words": "scale_need",
 }
+"""What attention needs of each memory."""
+
+SETTINGS = {
+    **{f"memory.{memory}": need for memory, need in NEEDS.items()},
+    "sequencer.semaphore_bits": "semaphore_need",
+}
+"""What an encoder needs of each setting."""
 
 
 def plan_encoder(
@@ -61,7 +70,7 @@ def _best(config: Config, shape: EncoderShape, tokens: int, segments: int) -> En
         if (plan := _largest(config, shape, tokens, segments, min(row_block, rows), spill))
     ]
     many = [plan for plan in plans if plan.row_block > FEWEST_ROWS] or plans
-    return min(many, key=_cost, default=None)
+    return min(many, key=_cost, default=None) or _streamed(config, shape, tokens, segments)
 
 
 def _cost(plan: EncoderPlan) -> tuple[int, bool, bool, int]:
@@ -82,37 +91,79 @@ def _largest(
     def cut(token_block: int) -> EncoderPlan:
         return EncoderPlan(
             config=config, shape=shape, tokens=tokens, segments=segments, row_block=row_block,
-            token_block=token_block, spill=spill,
+            token_block=token_block, input_block=tokens, spill=spill,
         )  # fmt: skip
 
-    for blocks in range(1, tokens + 1):
-        plan = cut(-(-tokens // blocks))
-        if not _shortage(plan):
-            return plan
-    return None
+    if _shortage(cut(1)):  # sooner than by trying all
+        return None
+    return next(plan for n in range(1, tokens + 1) if not _shortage(plan := cut(-(-tokens // n))))
+
+
+def _streamed(
+    config: Config, shape: EncoderShape, tokens: int, segments: int
+) -> EncoderPlan | None:
+    """Return the best plan whose layers' input moves, too; nothing if none fits."""
+    rows = config.vector.rows // 2
+    plans = [
+        plan
+        for row_block in (*ROW_BLOCKS, FEWEST_ROWS)
+        if (plan := _largest_streamed(config, shape, tokens, segments, min(row_block, rows)))
+    ]
+    many = [plan for plan in plans if plan.row_block > FEWEST_ROWS] or plans
+    return min(many, key=_streamed_cost, default=None)
+
+
+def _largest_streamed(
+    config: Config, shape: EncoderShape, tokens: int, segments: int, row_block: int
+) -> EncoderPlan | None:
+    """Return the plan with the largest blocks for most weights, then for those of the heads."""
+
+    def cut(blocks: int, inputs: int) -> EncoderPlan:
+        return EncoderPlan(
+            config=config, shape=shape, tokens=tokens, segments=segments, row_block=row_block,
+            token_block=-(-tokens // blocks), input_block=-(-tokens // inputs), spill=True,
+        )  # fmt: skip
+
+    if tokens == 1 or _shortage(cut(tokens, tokens)):
+        return None
+    blocks = next(n for n in range(2, tokens + 1) if not _shortage(cut(n, n)))
+    return next(plan for n in range(2, blocks + 1) if not _shortage(plan := cut(blocks, n)))
+
+
+def _streamed_cost(plan: EncoderPlan) -> tuple[int, tuple[int, bool, bool, int]]:
+    """Order plans by the weights that are loaded, then as all are."""
+    heads, blocks = 3 * plan.shape.features**2, plan.shape.weights - 3 * plan.shape.features**2
+    inputs, tokens = -(-plan.tokens // plan.input_block), -(-plan.tokens // plan.token_block)
+    return inputs * heads + tokens * blocks, _cost(plan)
 
 
 def _shortage(plan: EncoderPlan) -> tuple[str, int] | None:
-    """Return the first memory that is too small, and the words that it would need."""
-    for memory, need in NEEDS.items():
-        if getattr(plan, need) > getattr(plan.config.memory, memory):
-            return memory, getattr(plan, need)
+    """Return the first setting that is too small, and what it would have to be."""
+    for setting, need in SETTINGS.items():
+        if getattr(plan, need) > _setting(plan.config, setting):
+            return setting, getattr(plan, need)
     return None
+
+
+def _setting(config: Config, path: str) -> int:
+    """Return a setting by its dotted name."""
+    return operator.attrgetter(path)(config)
 
 
 def _refusal(config: Config, shape: EncoderShape, tokens: int, segments: int) -> str:
     """Say what is too small, and what would do."""
     smallest = EncoderPlan(
         config=config, shape=shape, tokens=tokens, segments=segments,
-        row_block=min(FEWEST_ROWS, config.vector.rows // 2), token_block=1, spill=True,
+        row_block=min(FEWEST_ROWS, config.vector.rows // 2), token_block=1, input_block=1,
+        spill=True,
     )  # fmt: skip
     shortage = _shortage(smallest)
     assert shortage is not None
-    memory, need = shortage
-    have = getattr(config.memory, memory)
+    setting, need = shortage
+    have = _setting(config, setting)
     fits = next((n for n in range(tokens - 1, 0, -1) if _best(config, shape, n, segments)), 0)
     lower = f"lower the tokens to {fits}, or " if fits else ""
     return (
-        f"an encoder for {tokens} tokens in {segments} sentences does not fit: memory.{memory} "
-        f"must be at least {need}, {need - have} more than it is; {lower}raise memory.{memory}"
+        f"an encoder for {tokens} tokens in {segments} sentences does not fit: {setting} "
+        f"must be at least {need}, {need - have} more than it is; {lower}raise {setting}"
     )

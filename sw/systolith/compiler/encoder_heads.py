@@ -71,19 +71,23 @@ class HeadsPart:
 
     def _look_ahead(self) -> None:
         """Load what comes behind the context, as far as places are free by then."""
-        writer, plan, layout = self.writer, self.plan, self.layout
+        writer, plan, program, layout = self.writer, self.plan, self.program, self.layout
         rows, flag, local = self.scratch[:3]
-        if writer.caught_up is not None:
-            writer.hold_loads(writer.caught_up)
+        if not plan.resident:
+            if not plan.streamed:
+                writer.hold_loads(writer.caught_up)
             writer.read_header(rows, Header.UNTOUCHED)
             with writer.unless_zero(rows, flag):
                 writer.load_residual(rows)
-        self.program.load(
+        program.load(
             LoadKind.SCALE, address=writer.address("layers") + layout.block_table,
             elements=plan.block_tables, local=plan.head_tables,
             patches={"address": writer.layer}, wait_outer=writer.tables_free,
         )  # fmt: skip
-        writer.skip_slots(local, layout.head_slots)
+        if plan.streamed:  # everything before has been asked for
+            program.calc(local, writer.slot)
+        else:
+            writer.skip_slots(local, layout.head_slots)
         writer.load_slots(
             layout.head_slots, layout.block_slots if plan.at_once else layout.early_slots, local,
             silent=plan.spill,

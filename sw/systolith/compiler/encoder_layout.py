@@ -40,7 +40,8 @@ class EncoderLayout:
         What the host writes for each run.
     regions : dict of Region
         "tables", "identity", "unity", "norm", "words", "positions", "layers" and "tokens": each
-        token's residual, in the end the result, and its context if that is spilt.
+        token's residual, in the end the result, its context if that is spilt, and its words, the
+        layer's input, if they are streamed.
     """
 
     def __init__(self, plan: EncoderPlan) -> None:
@@ -68,8 +69,7 @@ class EncoderLayout:
     @cached_property
     def row_bytes(self) -> int:
         """Bytes from one embedding to the next, a power of two."""
-        size = self._pad(page_bytes(self.config, self.plan.steps))
-        return 1 << (size - 1).bit_length()
+        return 1 << (self.words_bytes - 1).bit_length()
 
     @property
     def slot_bytes(self) -> int:
@@ -121,8 +121,18 @@ class EncoderLayout:
     @property
     def token_bytes(self) -> int:
         """Bytes from token to token."""
+        return self.words + self.plan.streamed * self.words_bytes
+
+    @property
+    def words(self) -> int:
+        """Byte of a token where its words begin."""
         context = 2 * self.plan.shape.pairs * self.run_bytes
         return self.residual_bytes + self.plan.spill * context
+
+    @property
+    def words_bytes(self) -> int:
+        """Bytes of a token's words."""
+        return self._pad(page_bytes(self.config, self.plan.steps))
 
     # -- contents ----------------------------------------------------------------------------
 

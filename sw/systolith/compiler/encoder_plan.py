@@ -24,10 +24,13 @@ class EncoderPlan(AttentionPlan):
     shape : EncoderShape
     token_block : int
         Tokens whose residual is on the chip.
+    input_block : int
+        Tokens whose words, the layer's input, are on the chip; no fewer than ``token_block``.
     """
 
     shape: EncoderShape
     token_block: int
+    input_block: int
 
     # -- cuts --------------------------------------------------------------------------------
 
@@ -45,6 +48,14 @@ class EncoderPlan(AttentionPlan):
     def moves(self) -> bool:
         """Some residual moves to external memory and back."""
         return self.crowded or not self.resident
+
+    @property
+    def streamed(self) -> bool:
+        """The layer's input moves to external memory, and comes back in blocks for two heads each.
+
+        Its place also holds the probabilities, which the next heads' input writes over.
+        """
+        return self.input_block < self.tokens
 
     @property
     def at_once(self) -> bool:
@@ -76,6 +87,21 @@ class EncoderPlan(AttentionPlan):
         """Scale words of a head."""
         return self.shape.head // self.config.vector.lanes
 
+    # -- counts ------------------------------------------------------------------------------
+
+    @property
+    def most_blocks(self) -> int:
+        """Most blocks of rows of all segments together."""
+        return self.tokens // self.row_block + self.segments
+
+    @property
+    def semaphore_need(self) -> int:
+        """Bits of the largest count: of contexts that wait to be done, or of tokens."""
+        contexts = 2 * self.shape.pairs * self.most_blocks
+        # LOAD may learn of both the last block's end and that of attention before it goes on.
+        vacant = 2 * self.input_block + 1 if self.streamed else 0
+        return max(contexts, self.tokens, vacant).bit_length()
+
     # -- operand memory ----------------------------------------------------------------------
 
     @property
@@ -97,7 +123,8 @@ class EncoderPlan(AttentionPlan):
     def slots(self) -> int:
         """Slots of the ring."""
         counts = (1 << self.config.sequencer.semaphore_bits) - 1
-        room = (self.config.memory.operand_tiles - self.head_operands) // self.slot
+        others = self.head_operands + self.identity_tiles
+        room = (self.config.memory.operand_tiles - others) // self.slot
         if self.spill:
             # A part of the context goes with each, and hidden words lie behind.
             words = self.config.memory.activation_words - self.queries
@@ -120,9 +147,20 @@ class EncoderPlan(AttentionPlan):
         return self.keys + 2 * self.units * self.unit_keys
 
     @property
+    def identity_tiles(self) -> int:
+        """Tiles of the identity that stays: the layer's input leaves the chip through the array."""
+        array = self.config.array
+        return self.unit**2 // (array.rows * array.columns) if self.streamed else 0
+
+    @property
+    def identity(self) -> int:
+        """Where the identity begins: behind the values, or, if it does not stay, in the ring."""
+        return self.ring + self.head_operands if self.streamed else 0
+
+    @property
     def operand_need(self) -> int:
         """Tiles with the shortest ring."""
-        return self.head_operands + self.slot
+        return self.head_operands + self.identity_tiles + self.slot
 
     # -- activation memory -------------------------------------------------------------------
 
@@ -134,11 +172,14 @@ class EncoderPlan(AttentionPlan):
     @property
     def queries(self) -> int:
         """Where the queries of two heads begin: behind the tokens' words."""
-        return self.tokens * self.steps
+        words = self.input_block * self.steps
+        return max(words, 2 * self.head_powers) if self.streamed else words
 
     @property
     def powers(self) -> int:
-        """Where the probabilities of two heads begin."""
+        """Where the probabilities of two heads begin: behind the queries, or in front of them."""
+        if self.streamed:
+            return self.queries - 2 * self.head_powers
         return self.queries + 2 * self.head_queries
 
     @property
@@ -164,7 +205,7 @@ class EncoderPlan(AttentionPlan):
     @property
     def activation_need(self) -> int:
         """Words altogether."""
-        attention = self.powers + 2 * self.head_powers
+        attention = max(self.powers + 2 * self.head_powers, self.queries + 2 * self.head_queries)
         return max(self.hidden + self.chunk_context, attention, self.queries + self.steps)
 
     @property

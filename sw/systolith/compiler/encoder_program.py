@@ -15,6 +15,7 @@ from .encoder_blocks import BlocksPart
 from .encoder_embedding import EmbeddingPart
 from .encoder_heads import HeadsPart
 from .encoder_layout import EncoderLayout
+from .encoder_streamed import StreamedHeadsPart
 from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 
@@ -74,7 +75,8 @@ def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
     """Append the loop over layers, whose input is where the embedding leaves it."""
     plan, program = writer.plan, writer.program
     program.credit(writer.free, plan.slots)
-    program.credit(writer.tables_free)
+    if writer.tables_free is not None:
+        program.credit(writer.tables_free)
     if writer.stored is not None and writer.vacated is not None:
         # As if a layer before had stored what the embedding has.
         count, flag = writer.scratch[:2]
@@ -86,9 +88,17 @@ def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
             else:
                 program.minimum(count, 0, Register.LENGTH, plan.token_block)
             program.credit(writer.vacated, 0, patches={"count": count})
+    if writer.written is not None and writer.vacant is not None:
+        # Its words, too: as many STOREs as of residuals.
+        count, _ = writer.scratch[:2]
+        writer.read_header(count, Header.STORES)
+        program.credit(writer.written, 0, patches={"count": count})
+        program.minimum(count, 0, Register.LENGTH, plan.input_block)
+        program.credit(writer.vacant, 0, patches={"count": count})
     program.calc(writer.slot)
+    heads = StreamedHeadsPart if plan.streamed else HeadsPart
     with program.loop(plan.shape.layers, counter=writer.layer, step=writer.layout.layer_bytes):
-        HeadsPart(writer, model.base, model.layers[0].score_shift).append()
+        heads(writer, model.base, model.layers[0].score_shift).append()
         BlocksPart(writer, model.layers[0]).append()
 
 

@@ -2,6 +2,9 @@
 
 All are 32-bit words. A *segment* is the tokens of one sentence; a *block* some rows of its
 scores. Fields in an upper half are what needs an addition to 32 bits, or a shift.
+
+If the layer's input is streamed, its blocks, of tokens of all segments, have a table of their own;
+a *piece* is what a segment has of one.
 """
 
 import enum
@@ -14,7 +17,7 @@ from systolith_hw.config import ConfigError
 
 from .encoder_plan import EncoderPlan
 
-__all__ = ["Header", "InputTables"]
+__all__ = ["Header", "InputBlock", "InputTables"]
 
 WORD = 4
 
@@ -37,9 +40,21 @@ class Header(enum.IntEnum):
     """STOREs of residuals in each layer."""
 
 
+class InputBlock(enum.IntEnum):
+    """The words of a block of the layer's input."""
+
+    TOKENS = 0
+    ADDRESS = 1
+    """Bytes of external memory to the first token."""
+    QUERIES = 2
+    """Activation words to the first token's queries."""
+    PIECES = 3
+    """How many follow: position in K and V + (tokens << 16) of each."""
+
+
 @dataclass(frozen=True)
 class InputTables:
-    """The tables behind the header: segments, blocks, tokens.
+    """The tables behind the header: segments, blocks, tokens, and blocks of the layer's input.
 
     Parameters
     ----------
@@ -68,14 +83,9 @@ class InputTables:
         return WORD * (3 if self.plan.spill else 2)
 
     @property
-    def most_blocks(self) -> int:
-        """Blocks that there is room for."""
-        return self.plan.tokens // self.plan.row_block + self.plan.segments
-
-    @property
     def tokens(self) -> int:
         """Where the tokens' words begin: number + (position << token_bits)."""
-        return self.blocks + self.block_bytes * self.most_blocks
+        return self.blocks + self.block_bytes * self.plan.most_blocks
 
     @property
     def token_bits(self) -> int:
@@ -83,9 +93,21 @@ class InputTables:
         return max(1, (self.plan.shape.vocabulary - 1).bit_length())
 
     @property
+    def inputs(self) -> int:
+        """Where the layer's input begins: the number of its blocks, and then those."""
+        return self.tokens + WORD * self.plan.tokens
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes from block to block of the layer's input."""
+        return WORD * (len(InputBlock) + self.plan.segments)
+
+    @property
     def size(self) -> int:
         """Bytes of header and tables."""
-        return self.tokens + WORD * self.plan.tokens
+        if not self.plan.streamed:
+            return self.inputs
+        return self.inputs + WORD + -(-self.plan.tokens // self.plan.input_block) * self.input_bytes
 
     def check(self, lengths: Sequence[int]) -> None:
         """Refuse what the program has no room for, or no positions.
@@ -113,7 +135,7 @@ class InputTables:
     def pack(self, sentences: Sequence[Sequence[int]], token_bytes: int) -> bytes:
         """Return the words for some sentences of token numbers.
 
-        ``token_bytes`` are those from one token's spilt context to the next.
+        ``token_bytes`` are those from one token to the next in external memory.
         """
         lengths = [len(sentence) for sentence in sentences]
         self.check(lengths)
@@ -145,4 +167,30 @@ class InputTables:
             len(lengths), count, count * heads, token_blocks, -(-start // plan.staging),
             untouched, touched, min(1, touched) if plan.resident else token_blocks,
         )  # fmt: skip
+        if plan.streamed:
+            inputs = _input_blocks(plan, lengths, token_bytes)
+            words[self.inputs // WORD] = len(inputs)
+            records = words[self.inputs // WORD + 1 :].reshape(-1, self.input_bytes // WORD)
+            for target, values in zip(records, inputs, strict=False):
+                target[: len(values)] = values
         return words.tobytes()
+
+
+def _input_blocks(plan: EncoderPlan, lengths: Sequence[int], token_bytes: int) -> list[list[int]]:
+    """Return the words of each block of the layer's input."""
+    blocks: list[list[int]] = []
+    total, start, place = sum(lengths), 0, 0
+    for length in lengths:
+        done = 0
+        while done < length:
+            first = start + done
+            if first % plan.input_block == 0:
+                tokens = min(plan.input_block, total - first)
+                blocks.append([tokens, first * token_bytes, first * plan.head_steps, 0])
+            piece = min(length - done, plan.input_block - first % plan.input_block)
+            blocks[-1].append(place + done | piece << 16)
+            blocks[-1][InputBlock.PIECES] += 1
+            done += piece
+        start += length
+        place += -(-length // plan.unit) * plan.unit
+    return blocks

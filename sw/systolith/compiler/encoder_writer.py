@@ -47,12 +47,15 @@ class EncoderWriter:
         semaphore = program.semaphore
         self.arrived = semaphore("a slot's weights are there")
         self.free = semaphore("a slot of the ring is free")
-        self.tables_free = semaphore("scales of a layer may be replaced")
+        self.tables_free = self.blended = self.attended = None
+        if not self.plan.streamed:
+            self.tables_free = semaphore("scales of a layer may be replaced")
         self.projected = semaphore("queries, keys and values of a head are there")
         self.summed = semaphore("a row's scores, or a token's last sum, are there")
         self.normed = semaphore("words of a row's probabilities, or a token's norm, are there")
-        self.blended = semaphore("the context of a block is there")
-        self.attended = semaphore("the context of all is there")
+        if not self.plan.streamed:
+            self.blended = semaphore("the context of a block is there")
+            self.attended = semaphore("the context of all is there")
         self.hidden = semaphore("a token's hidden words are there")
         self.finished = semaphore("a block's words for the next layer are there")
         self.to_store = self.stored = self.caught_up = None
@@ -62,10 +65,16 @@ class EncoderWriter:
             self.stored = semaphore("a block's residual is in external memory")
             self.vacated = semaphore("the place of a token's residual is free")
             self.restored = semaphore("a token's residual has come back")
-        if not self.plan.resident:
+        if not self.plan.resident and not self.plan.streamed:
             self.caught_up = semaphore("all blocks' residuals are in external memory")
         if self.plan.spill:
             self.spilt = semaphore("the context of a block is in external memory")
+        self.vacant = self.brought = self.written = None
+        if self.plan.streamed:
+            # All that LOAD hears from the vector unit, in the same order on both sides.
+            self.vacant = self.caught_up = semaphore("the place of a token's input is free")
+            self.brought = semaphore("a token's input is there")
+            self.written = semaphore("a block's words for the next layer are in external memory")
 
     def address(self, region: str) -> int:
         """Return where a region of external memory begins."""
@@ -75,6 +84,11 @@ class EncoderWriter:
     def contexts(self) -> int:
         """Where the first token's spilt context begins, in external memory."""
         return self.address("tokens") + self.layout.residual_bytes
+
+    @property
+    def inputs(self) -> int:
+        """Where the first token's words, the layer's input, begin in external memory."""
+        return self.address("tokens") + self.layout.words
 
     def load_residual(self, rows: int, *, first: int = 0, offset: int | None = None) -> None:
         """Load the residual of ``rows``, a register, tokens behind a block's ``first``.
@@ -99,6 +113,40 @@ class EncoderWriter:
             local=plan.untouched * plan.wide_stride, local_stride=plan.wide_stride,
             patches={"rows": rows}, **semaphores,
         )  # fmt: skip
+
+    def load_input(self, rows: int, offset: int) -> None:
+        """Load the words of ``rows``, a register, tokens, ``offset``, another one, bytes on."""
+        plan, layout = self.plan, self.layout
+        self.program.load(
+            LoadKind.ACTIVATION, address=self.inputs, rows=0, row_stride=layout.token_bytes,
+            elements=plan.steps, local_stride=plan.steps,
+            patches={"rows": rows, "address": offset},
+            wait_inner=self.vacant, post_inner=self.brought,
+        )  # fmt: skip
+
+    def store_input(self, rows: int, offset: int, counter: int, base: int, *,
+                    wait: int | None = None, post: int | None = None) -> None:  # fmt: skip
+        """Store the words of ``rows``, a register, tokens where :meth:`load_input` finds them.
+
+        No path leads there but through the array, which multiplies them by the identity; rounding
+        them again changes nothing. ``wait`` is taken for each token.
+        """
+        plan, array = self.plan, self.plan.config.array
+        steps, tiles, parts = (
+            plan.unit // array.rows, plan.unit // array.columns, plan.shape.features // plan.unit
+        )  # fmt: skip
+        self.program.store(
+            StoreKind.STREAM, address=self.inputs, rows=0, row_stride=self.layout.token_bytes,
+            elements=plan.steps, patches={"rows": rows, "address": offset}, post_outer=post,
+        )  # fmt: skip
+        with self.program.loop(count_register=rows, counter=counter, step=plan.steps):
+            self.program.matmul(
+                steps=steps, tiles=tiles, tokens=parts, operand=plan.identity,
+                patches={"activation": counter}, wait_outer=wait,
+            )  # fmt: skip
+            self.program.drain(
+                DrainKind.STREAM, tiles=tiles, tokens=parts, scale=plan.unity, exponent_base=base
+            )
 
     @contextlib.contextmanager
     def unless_zero(self, register: int, scratch: int) -> Iterator[None]:
@@ -150,7 +198,7 @@ class EncoderWriter:
         # Where the subtraction wraps around, the number as it was is the smaller one.
         self.program.minimum(register, register, register, -end)
 
-    def hold_loads(self, semaphore: int, *, register: int = 0,
+    def hold_loads(self, semaphore: int | None, *, register: int = 0,
                    wait_inner: int | None = None) -> None:  # fmt: skip
         """Let LOAD wait for a count of a semaphore, whatever it does next.
 
@@ -169,7 +217,21 @@ class EncoderWriter:
             **semaphores,
         )  # fmt: skip
 
-    def meet(self, semaphore: int, *, count: int = 0, register: int = 0,
+    def vacate(self, register: int) -> None:
+        """Tell LOAD, for each token of a block, that all before has left the input's place."""
+        self.program.minimum(register, 0, Register.LENGTH, self.plan.input_block)
+        # As :meth:`meet`, but what is read and written is where queries were.
+        plan, patches = self.plan, {"tokens": register}
+        self.program.matmul(
+            steps=1, tokens=0, operand=plan.keys, activation=plan.queries, activation_stride=0,
+            patches=patches,
+        )  # fmt: skip
+        self.program.drain(
+            DrainKind.ACTIVATION, tokens=0, destination=plan.queries + 1, scale=plan.unity,
+            patches=patches, post_inner=self.vacant,
+        )  # fmt: skip
+
+    def meet(self, semaphore: int | None, *, count: int = 0, register: int = 0,
              post: int | None = None) -> None:  # fmt: skip
         """Let the array wait for counts of a semaphore, whatever it does next.
 
@@ -180,6 +242,7 @@ class EncoderWriter:
         patches = {"tokens": register} if register else {}
         self.program.matmul(
             steps=1, tokens=count, operand=plan.keys,
+            activation=plan.queries if plan.streamed else 0,  # never a probability
             activation_stride=0, wait_inner=semaphore, patches=patches,
         )  # fmt: skip
         self.program.drain(

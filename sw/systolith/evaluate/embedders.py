@@ -96,7 +96,7 @@ class MachineEmbedder(Embedder):
 
     def __call__(self, sentences: Sentences, progress: Progress) -> Floats:
         """Return unit vectors, (sentences, D)."""
-        tokens = least_tokens(max(map(len, sentences)))
+        tokens = least_tokens(self._model, self._config, max(map(len, sentences)))
         encoder = compile_minilm(self._model, self._config, tokens=tokens, progress=progress)
         progress("running on the functional machine")
         machine, groups, vectors = MachineEncoder(encoder), batches(sentences, encoder), []

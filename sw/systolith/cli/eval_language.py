@@ -1,0 +1,98 @@
+"""``systolith eval MODEL``: how much a language model loses to its integers."""
+
+import dataclasses
+import enum
+import time
+import typing
+
+import typer
+
+from systolith_hw.config import ConfigError
+
+from .console import needs, print_json, print_table, stages
+from .model_command import model_name
+from .options import Json, PresetName, Settings, choose_config
+
+__all__ = ["eval_language"]
+
+
+class Data(enum.StrEnum):
+    """What to predict; as in ``evaluate.passages``, which is heavy to import."""
+
+    HELDOUT = "heldout"
+    BROWN = "brown"
+
+
+class Backend(enum.StrEnum):
+    """Who computes logits."""
+
+    FLOAT = "float"
+    GOLDEN = "golden"
+
+
+class Weights(enum.StrEnum):
+    """Which integers weights become."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+
+
+def eval_language(
+    ctx: typer.Context,
+    data: typing.Annotated[
+        Data,
+        typer.Option(help="heldout: 411 stories on which no model of stories was trained; brown: "
+                     "English of all kinds, the first 512 tokens of documents of all genres."),
+    ] = Data.HELDOUT,
+    tokens: typing.Annotated[
+        int | None,
+        typer.Option(help="Predict at least so many tokens; by default all of heldout, 8192 of "
+                     "brown.", min=1),
+    ] = None,
+    backend: typing.Annotated[
+        Backend,
+        typer.Option(help="float: float32; golden: the golden models, which have every bit of the "
+                     "hardware."),
+    ] = Backend.GOLDEN,
+    weights: typing.Annotated[
+        Weights, typer.Option(help="Of the golden models.")
+    ] = Weights.INT8,
+    preset: PresetName = "ulx3s",
+    settings: Settings = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Compare a language model's losses with float32's, token by token.
+
+    MODEL is as for systolith run. The text was never seen by whoever chose the integers; the
+    standard error is that of the mean difference, in which a document counts as a whole.
+    """
+    config = choose_config(preset, settings)
+    if weights == Weights.INT4:
+        raise ConfigError("--weights int4 is not there yet; give --weights int8")
+    with needs("models"):
+        from ..evaluate.losses import Predictor, compare_losses
+        from ..evaluate.passages import Text, passages
+        from ..models.library import load_language_model
+        from ..models.quantized_language import quantize_language
+
+        name = model_name(ctx)
+        with stages(f"reading {name}", plain=json) as progress:
+            model = load_language_model(name, progress)
+            progress("reading the text")
+            chosen = passages(model, Text(data), tokens, progress)
+            predictor: Predictor = model.decoder
+            if backend == Backend.GOLDEN:
+                predictor = quantize_language(model, config, progress)
+            progress("predicting")
+            begin = time.perf_counter()
+            result = compare_losses(model.decoder, predictor, chosen, progress)
+            seconds = time.perf_counter() - begin
+    values = {
+        "model": model.name, "data": str(data), "backend": str(backend),
+        "weights": "float32" if backend == Backend.FLOAT else str(weights),
+        **dataclasses.asdict(result), "seconds": round(seconds, 1),
+    }  # fmt: skip
+    if json:
+        print_json(values)
+    else:
+        print_table(values)

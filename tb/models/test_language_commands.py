@@ -1,0 +1,116 @@
+"""``systolith run MODEL`` and ``systolith eval MODEL``: what they print, and what they refuse."""
+
+import json
+
+import pytest
+
+from unit.test_cli import refused, run
+
+pytest.importorskip("safetensors")
+pytest.importorskip("tokenizers")
+
+from language_models import write_llama
+
+PROMPT = "Once upon a time"
+
+
+def test_text_goes_to_stdout_and_the_rest_to_stderr():
+    result = run("run", "stories-260k", PROMPT, "--tokens", "12")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{PROMPT}, there was a curious boy named Bob\n"
+    assert "12 tokens, " in result.stderr
+
+
+def test_json():
+    values = json.loads(run("run", "stories-260k", PROMPT, "--tokens", "12", "--json").stdout)
+    assert values["text"] == ", there was a curious boy named Bob"
+    assert (len(values["tokens"]), values["stopped"], values["backend"]) == (12, "tokens", "float")
+    assert values["prompt_tokens"] == 5
+
+
+def test_a_seed_repeats_a_story():
+    words = ["run", "stories-260k", PROMPT, "--temperature", "0.9", "--json", "--seed"]
+    one, same, other = (json.loads(run(*words, seed).stdout)["text"] for seed in ("5", "5", "6"))
+    assert one == same != other
+
+
+def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
+    words = ("run", str(write_llama(tmp_path, eos_token_id=None)), PROMPT, "--tokens", "99")
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "the context of 32 tokens is full" in result.stderr
+    values = json.loads(run(*words, "--json").stdout)
+    assert (values["stopped"], len(values["tokens"])) == ("context", 27)
+    assert result.stdout == f"{PROMPT}{values['text']}\n"
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["gpt5", "x"], "there is no model gpt5; known are stories-260k, smollm2, glassllm-en"),
+        (["stories-260k", "\n" * 300], "the prompt has 301 tokens, and at most 255 are possible"),
+        (["stories-260k", "ñ"], "the character 'ñ' of the text is not in the model's vocabulary"),
+        (["stories-260k", "x", "--temperature", "nan"], "temperature must be a number of at least"),
+        (["stories-260k", "x", "--top-k", "65"], "top_k must be in 1..64, not 65"),
+        (["stories-260k", "x", "--seed", "-1"], "seed must be in 0..2**32 - 1, not -1"),
+        (["stories-260k", "x", "--backend", "rtl"], "language models do not run there yet"),
+        (["stories-260k", "x", "--backend", "machine"], "language models do not run there yet"),
+    ],
+)
+def test_run_refuses(words, sentence):
+    assert sentence in refused(2, "run", *words)
+
+
+def test_a_checkpoint_that_cannot_be_run(tmp_path):
+    folder = write_llama(tmp_path, hidden_act="gelu")
+    result = run("run", str(folder), "x")
+    assert result.exit_code and result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        'error: config.json: hidden_act is "gelu"; only "silu" can be run'
+    )
+
+
+def test_options_are_no_models():
+    result = run("run", "--tokens", "3", "stories-260k")
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
+
+
+@pytest.mark.parametrize("group", ["run", "eval"])
+def test_help(group):
+    listed = run(group, "--help").stdout
+    assert "MODEL" in listed and "minilm" in listed
+    own = run(group, "stories-260k", "--help").stdout
+    assert f"systolith {group} stories-260k" in own or f"{group} stories-260k [OPTIONS]" in own
+    assert "--backend" in own
+
+
+def test_eval_float_loses_nothing():
+    words = ("eval", "stories-260k", "--tokens", "900", "--backend", "float", "--json")
+    values = json.loads(run(*words).stdout)
+    assert values["tokens"] >= 900 and values["documents"] > 4
+    assert values["delta_nats"] == 0 == values["standard_error"]
+    assert values["perplexity"] == values["perplexity_fp32"] < 2
+    assert values["top1_agreement"] == 1
+
+
+def test_eval_golden_loses_little():
+    words = ("eval", "stories-260k", "--tokens", "900", "--backend", "golden", "--json")
+    values = json.loads(run(*words).stdout)
+    assert values["weights"] == "int8"
+    assert 0 < abs(values["delta_nats"]) < 0.02
+    assert 0.9 < values["top1_agreement"] < 1
+    assert values["standard_error"] > 0
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["gpt5"], "there is no model gpt5; known are"),
+        (["stories-260k", "--weights", "int4"], "int4 is not there yet; give --weights int8"),
+        (["stories-260k", "--tokens", "70000"], "heldout has 68900 tokens to predict, not 70000"),
+        (["stories-260k", "--preset", "huge"], "there is no preset huge"),
+    ],
+)
+def test_eval_refuses(words, sentence):
+    assert sentence in refused(2, "eval", *words)

@@ -1,0 +1,47 @@
+"""What an image of a model depends on, so that none is used which another version made."""
+
+import subprocess
+import sys
+
+import pytest
+
+from systolith.sources import COMPILER, PACKAGES, compiler_version, sources
+
+
+def test_everything_that_python_imports_is_found():
+    """The imports as written say no less than those that happen."""
+    code = f"import sys, {', '.join(COMPILER)}; print(*sys.modules)"
+    names = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    ours = {name for name in names if name.partition(".")[0] in PACKAGES}
+    assert ours <= set(sources(*COMPILER))
+    assert len(ours) > 50
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "systolith.compiler.encoder_streamed", "systolith.compiler.layout",
+        "systolith.compiler.rounding", "systolith.compiler.quantize", "systolith.program.compute",
+        "systolith.models.quantized", "systolith.model_image", "systolith_hw.isa",
+        "systolith_hw.tables", "systolith_sim.dma.pages", "systolith_sim.transformer.encoder",
+        "systolith_sim.vector.row",
+    ],
+)  # fmt: skip
+def test_what_images_depend_on(name, monkeypatch):
+    """Another byte in any of these files makes another version."""
+    version = compiler_version()
+    changed = sources(*COMPILER)[name]
+    read = type(changed).read_bytes
+    monkeypatch.setattr(
+        type(changed), "read_bytes",
+        lambda path: read(path) + (b"\n" if path == changed else b""),
+    )  # fmt: skip
+    assert compiler_version.__wrapped__() != version
+
+
+def test_what_they_do_not_depend_on():
+    names = sources(*COMPILER)
+    assert not any(name.startswith(("systolith.cli", "systolith.report")) for name in names)
+    assert "systolith_hw.core" not in names
