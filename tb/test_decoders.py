@@ -14,7 +14,7 @@ from systolith.workload import open_device
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
-from unit.decoder_bench import golden_tokens, random_model
+from unit.language_bench import golden_tokens, random_model
 
 SMALL = {
     "vector.rows": 64, "memory.operand_tiles": 600, "memory.activation_words": 200,

@@ -7,7 +7,7 @@ from systolith.bench_decode import bench_decode
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
-from .decoder_bench import random_model
+from .language_bench import random_model
 from .machine_device import CYCLES, MachineDevice
 
 CONFIG = preset("ulx3s").replace({"vector.rows": 64})

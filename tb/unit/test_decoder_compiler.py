@@ -12,7 +12,7 @@ from systolith.model_image import ModelImage
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
-from .decoder_bench import golden_tokens, random_model
+from .language_bench import golden_tokens, random_model
 
 CONFIG = preset("ulx3s").replace({"vector.rows": 64, "memory.operand_tiles": 200})
 MODEL = random_model(CONFIG, layers=1)

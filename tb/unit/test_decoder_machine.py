@@ -10,7 +10,7 @@ from systolith_sim.machine import Deadlock, Race
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 from systolith_sim.transformer.encoder import Norm
 
-from .decoder_bench import golden_tokens, random_model
+from .language_bench import golden_tokens, random_model
 from .machine_bench import CONFIGS, instructions, with_rows, without
 
 ROOMY = {

@@ -8,7 +8,7 @@ from systolith.language import CompiledDecoder
 from systolith_hw.presets import preset
 from systolith_hw.registers import OFFSETS, Control, Status
 
-from .decoder_bench import golden_tokens, random_model
+from .language_bench import golden_tokens, random_model
 from .machine_device import CYCLES, MachineDevice
 
 CONFIG = preset("small").replace({"vector.rows": 64})
