@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 from safetensors.numpy import save_file
 
 from systolith.models.library import STORIES
+from systolith.models.text_tokenizer import TextTokenizer
 
-__all__ = ["CONFIG", "llama_logits", "llama_tensors", "write_llama"]
+__all__ = ["CONFIG", "bytewise_tokenizer", "llama_logits", "llama_tensors", "write_llama"]
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
@@ -81,3 +83,14 @@ def llama_logits(tensors: dict[str, np.ndarray], tokens: list[int]) -> np.ndarra
         y = gate / (1 + np.exp(-gate)) * (y @ weights[f"{layer}.mlp.up_proj"].T)
         x = x + y @ weights[f"{layer}.mlp.down_proj"].T
     return norm(x, "model.norm") @ weights["lm_head"].T
+
+
+def bytewise_tokenizer() -> TextTokenizer:
+    """Return a tokenizer of a token for each byte, and 256 for an end of the text."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    numbers = {character: number for number, character in enumerate(alphabet)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=numbers, merges=[]))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|end|>"])
+    return TextTokenizer(tokenizer)

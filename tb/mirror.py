@@ -34,11 +34,12 @@ class Mirror:
     pause : float
         How often the buses pause.
     seed : int
-        For the pauses.
+        For the pauses, and whatever else wants one.
     """
 
     def __init__(self, config: Config, *, pause: float = 0.0, seed: int = 1) -> None:
         self.config = config
+        self.seed = seed
         self.machine = Machine(config, SIZE)
         pauses = Pauses(probability=pause, seed=seed)
         self.device = VerilatedDevice(config, memory_bytes=SIZE, pauses=pauses)

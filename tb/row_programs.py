@@ -113,9 +113,10 @@ class Fields:
         """Append a MATMUL, and a DRAIN of its results to operand memory."""
         config = self.config
         array, lanes = config.array, config.vector.lanes
+        # Twelve tiles of keys, twice for each of two groups, are what there is room for.
+        most = min(4, HEAD_CHANNELS // array.columns, 12 * array.rows // array.columns)
         loops = {
-            "tokens": self.draw(1, 4), "groups": self.draw(1, 2),
-            "tiles": self.draw(1, min(4, HEAD_CHANNELS // array.columns)),
+            "tokens": self.draw(1, 4), "groups": self.draw(1, 2), "tiles": self.draw(1, most),
         }  # fmt: skip
         program.matmul(
             operand=self.draw(0, 20), ring=(0, 40), activation=self.draw(0, INPUTS - 16),

@@ -50,13 +50,12 @@ class Bench:
     def __init__(
         self, dut: Any, config: Config, chip: ChipMemory, *, pause: float, spare: range
     ) -> None:
-        self.dut, self.config, self.pause, self.spare = dut, config, pause, spare
+        self.dut, self.config, self.pause = dut, config, pause
         self.cycle = 0
         self.counts: Counter[str] = Counter()
         self.operand = chip.operand.copy()
         self.mantissas, self.exponents = chip.mantissas.copy(), chip.exponents.copy()
         self.streamed: list[tuple[list[int], int]] = []
-        self.scales_written = 0
         self.semaphores: Counter[int] = Counter()
         self.ledger = Ledger()
         self.results = Results(dut, config, pause)

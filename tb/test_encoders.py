@@ -8,7 +8,8 @@ from systolith.bench_layer import layer_workload
 from systolith.compiler.encoder_fit import plan_encoder
 from systolith.compiler.encoder_shape import EncoderShape
 from systolith.device_encoder import DeviceEncoder
-from systolith.encoder import CompiledEncoder
+from systolith.encoder import CompiledEncoder, MachineEncoder
+from systolith.model_image import ModelImage
 from systolith.progress import Progress
 from systolith.workload import open_device
 from systolith_hw.presets import preset
@@ -117,20 +118,49 @@ def test_attention_of_twelve_heads():
     assert values.cycles is not None and values.cycles <= 104_000
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("port_bytes, least", [(16, 0.95), (2, 0.92)])
-def test_layer_of_minilm(port_bytes, least):
-    """How much of what multipliers and port allow a whole layer of 128 tokens makes use of."""
+@pytest.fixture
+def minilm():
+    """Return MiniLM in float."""
     pytest.importorskip("safetensors")
-    from systolith.bench_layer import bench_layer
     from systolith.models.errors import FetchError
     from systolith.models.minilm import MiniLM
 
     try:
-        model = MiniLM.fetch()
+        return MiniLM.fetch()
     except FetchError as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "tokens, lengths", [(128, (128,)), (128, (50, 70, 8)), (256, (256,)), (256, (100, 90, 60, 6))]
+)
+def test_all_of_minilm_on_the_machine(minilm, tokens, lengths, tmp_path, seed):
+    """One image, read from its file, for one long text or several; golden are the integers."""
+    from systolith.models.quantized import MINILM_NAME, quantize_minilm, random_sentence
+    from systolith.sentences import compile_minilm
+
+    config, path = preset("ulx3s"), tmp_path / "image"
+    compile_minilm(minilm, config, longest=tokens, tokens=tokens, path=path)
+    image = ModelImage.load(path, config)
+    encoder = CompiledEncoder.from_image(image, config, MINILM_NAME)
+    assert encoder.plan.tokens == tokens and encoder.plan.streamed == (tokens == 256)
+    rng, integers = np.random.default_rng(seed), quantize_minilm(minilm, config)
+    sentences = [random_sentence(rng, length, minilm.vocabulary) for length in lengths]
+    states = MachineEncoder(encoder).run(sentences).states
+    for sentence, state in zip(sentences, states, strict=True):
+        np.testing.assert_array_equal(state, integers.encode(config.array, sentence))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "tokens, port_bytes, least", [(128, 16, 0.95), (128, 2, 0.92), (256, 16, 0.95), (256, 2, 0.82)]
+)
+def test_layer_of_minilm(minilm, tokens, port_bytes, least):
+    """How much of what multipliers and port allow a whole layer makes use of."""
+    from systolith.bench_layer import bench_layer
+
     config = preset("ulx3s").replace({**ROWS, "bus.data_bytes": port_bytes})
-    values = bench_layer(model, config, 128)
+    values = bench_layer(minilm, config, tokens)
     assert values.bit_exact
     assert values.roofline_utilization is not None and values.roofline_utilization >= least

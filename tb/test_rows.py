@@ -12,16 +12,30 @@ from row_programs import CONFIGS, Fields, products
 from systolith.compiler.encoder_quantizer import factor
 from systolith_hw.isa import DrainFunction, DrainKind
 
+GATE = (0.2, 3)
+"""How often the buses pause, and the seed of everything."""
 
-@pytest.fixture(scope="module", params=CONFIGS)
+MORE = [(0.0, 11), (0.6, 12), (0.2, 13)]
+
+
+def cases():
+    """Yield configs with pauses and seeds."""
+    for name in CONFIGS:
+        yield name, *GATE
+        for case in MORE:
+            yield pytest.param((name, *case), marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=cases(), ids=str)
 def mirror(request):
-    with Mirror(CONFIGS[request.param], pause=0.2, seed=3) as both:
+    name, pause, seed = request.param
+    with Mirror(CONFIGS[name], pause=pause, seed=seed) as both:
         yield both
 
 
 def run(mirror, seed, count, append):
     """Run what ``append`` appends ``count`` times, with a barrier behind each."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([mirror.seed, seed])
     mirror.fill(rng)
     fields = Fields(mirror.config, rng)
 
@@ -113,6 +127,6 @@ def test_rows_follow_one_another(mirror):
             token_stride=2 * config.beats_per_result,
         )  # fmt: skip
 
-    mirror.fill(np.random.default_rng(6))
+    mirror.fill(np.random.default_rng([mirror.seed, 6]))
     mirror.run(build)
     mirror.compare()

@@ -32,6 +32,9 @@ ROW_POSTS = {"post_inner": ROW_INNER, "post_outer": ROW_OUTER}
 SPARE = range(80, 100)
 """Scale words that no program of :mod:`row_programs` reads or writes."""
 
+ENTRIES, ENTRY_WORDS = 100, 12
+"""Where :meth:`Fields.operands` has its exponents: the first of their scale words, and how many."""
+
 LIMIT = 20_000
 """Most cycles that a part may take; with all pauses they take some hundreds."""
 
@@ -49,9 +52,10 @@ def stream(fields, program):
 def attention(fields, program):
     """Append scores, their softmax and what is divided by its sums, token behind token."""
     array, beats = fields.config.array, fields.config.beats_per_result
-    tokens, tiles, row = fields.draw(1, 8), fields.draw(1, 4), fields.draw(0, 8)
-    last = fields.draw(1, array.columns)
+    tiles, row, last = fields.draw(1, 4), fields.draw(0, 8), fields.draw(1, array.columns)
     scores = (tiles - 1) * array.columns + last
+    words = -(-scores // array.rows)
+    tokens = fields.draw(1, min(8, 100 // words))
     causal = fields.draw(0, 1) * fields.draw(1, scores)
     program.drain(
         DrainKind.WIDE, tokens=tokens, tiles=tiles, columns_last=last, token_stride=tiles * beats,
@@ -59,7 +63,7 @@ def attention(fields, program):
     )  # fmt: skip
     program.softmax(
         elements=scores, source=0, source_stride=tiles * beats, destination=190, tokens=tokens,
-        token_stride=-(-scores // array.rows), scale=fields.draw(120, 130), row=row, causal=causal,
+        token_stride=words, scale=fields.draw(120, 130), row=row, causal=causal,
         exponent_base=fields.draw(0, 8), wait_inner=SCORED, post_inner=SOFTENED,
     )  # fmt: skip
     kind = (DrainKind.WIDE, DrainKind.ACTIVATION)[fields.draw(0, 1)]
@@ -72,11 +76,12 @@ def attention(fields, program):
 
 
 def residual(fields, program):
-    """Append sums that are added, normalised in place, and added to again."""
-    tokens, tiles = fields.draw(1, 6), fields.draw(1, 4)
+    """Append sums that are added twice, normalised in place, and added to again."""
+    tokens, tiles = fields.draw(1, 4), fields.draw(1, 4)
     elements = tiles * fields.config.array.columns
     stride = tiles * fields.config.beats_per_result
     added = {"accumulate": True, "tokens": tokens, "tiles": tiles, "token_stride": stride}
+    program.drain(DrainKind.WIDE, scale=fields.draw(0, 40), **added)
     program.drain(DrainKind.WIDE, scale=fields.draw(0, 40), post_inner=ADDED, **added)
     program.norm(
         elements=elements, inverse=factor(1 / elements), epsilon=fields.draw(1, 1 << 14), source=0,
@@ -90,15 +95,25 @@ def residual(fields, program):
 
 
 def operands(fields, program):
-    """Append a DRAIN of keys or values."""
+    """Append a DRAIN of keys or values, and one whose scales are the exponents of that."""
+    config = fields.config
     fields.operands(program, (DrainKind.KEYS, DrainKind.VALUES)[fields.draw(0, 1)], **VECTOR_POSTS)
+    program.drain(
+        DrainKind.WIDE, tiles=-(-ENTRY_WORDS // config.beats_per_result), scale=ENTRIES,
+        **VECTOR_POSTS,
+    )  # fmt: skip
+
+
+def posted_products(fields, program):
+    """Append a product with any of the options, and its semaphores."""
+    products(fields, program, **VECTOR_POSTS)
 
 
 def everything(program, rng, parts):
     """Append ``parts`` parts, of work of VECTOR beside NORM; in the last all scales are read."""
     config = program.config
     fields = Fields(config, rng)
-    works = (products, stream, operands, Fields.best, attention, residual)
+    works = (posted_products, stream, operands, Fields.best, attention, residual)
     for number in range(parts):
         fields.norm(program, **ROW_POSTS)
         works[number % len(works)](fields, program)

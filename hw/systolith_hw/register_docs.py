@@ -46,7 +46,7 @@ BEHAVIOUR = """\
   from RESET until the reset is over. When it is zero, the core does not touch external memory
   (but for fetching a program just written).
 * **RESET** is the way out of an error or an abort, and may be written at any time. It halts the
-  core, waits until the bus has been idle for 8 cycles, resets everything but memories and rw
+  core, waits until the bus has been idle for 16 cycles, resets everything but memories and rw
   registers, and fetches the program again if PROGRAM was ever written. A second RESET waits no
   longer: use it only when memory never answers, and reset the memory's side of the bus too. When
   several bits of CONTROL are written together, RESET comes before ABORT, and that before START.

@@ -19,6 +19,7 @@ __all__ = [
     "TABLES",
     "Function",
     "Table",
+    "tabulate",
 ]
 
 FRACTION = 16
@@ -58,7 +59,7 @@ class Table:
     rises: tuple[int, ...]
 
 
-def _tabulate(function: Callable[[float], float], width: float, unit: float) -> Table:
+def tabulate(function: Callable[[float], float], width: float, unit: float) -> Table:
     """Return the lines of ``function`` over 0..width, in multiples of ``unit``."""
     step = width / SEGMENTS
     values, rises = [], []
@@ -77,10 +78,10 @@ def _normal(x: float) -> float:
 
 TABLES = {
     # 2**f for the fraction f of a number, LSB 2**-15.
-    Function.EXP2: _tabulate(lambda f: 2.0**f, 1, 2.0**-15),
+    Function.EXP2: tabulate(lambda f: 2.0**f, 1, 2.0**-15),
     # What max(x, 0) exceeds the function by, which depends on the magnitude of x alone.
-    Function.GELU: _tabulate(lambda a: a * _normal(-a), 1 << FUNCTION_RANGE_BITS, 2.0**-FRACTION),
-    Function.SILU: _tabulate(
+    Function.GELU: tabulate(lambda a: a * _normal(-a), 1 << FUNCTION_RANGE_BITS, 2.0**-FRACTION),
+    Function.SILU: tabulate(
         lambda a: a / (1 + math.exp(a)), 1 << FUNCTION_RANGE_BITS, 2.0**-FRACTION
     ),
 }

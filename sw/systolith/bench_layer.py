@@ -49,8 +49,9 @@ class LayerMeasurement:
         residuals, and count only if not all of them fit the chip.
     roofline_cycles, roofline_utilization : float
         ``max(macs / multipliers, compulsory_bytes / port_bytes)``, and that over ``cycles``.
-    token_block, row_block : int
-        Tokens whose residual is on the chip, each with a pass over most weights; rows of scores.
+    token_block, input_block, row_block : int
+        Tokens whose residual is on the chip, with a pass over most weights for each block; tokens
+        whose input is, with one over those of Q, K and V; rows of scores.
     spilt : bool
         The context of heads passes through external memory.
     bit_exact : bool
@@ -71,6 +72,7 @@ class LayerMeasurement:
     roofline_cycles: float
     roofline_utilization: float | None
     token_block: int
+    input_block: int
     row_block: int
     spilt: bool
     bit_exact: bool
@@ -165,6 +167,6 @@ def _measure(plan: EncoderPlan, counters: dict[str, int], seconds: float) -> dic
         compulsory_bytes=_compulsory_bytes(plan),
     )  # fmt: skip
     return common | {
-        "seq": plan.tokens, "token_block": plan.token_block, "row_block": plan.row_block,
-        "spilt": plan.spill,
+        "seq": plan.tokens, "token_block": plan.token_block, "input_block": plan.input_block,
+        "row_block": plan.row_block, "spilt": plan.spill,
     }  # fmt: skip

@@ -101,8 +101,8 @@ def least_tokens(model: MiniLM, config: Config, longest: int) -> int:
 
 
 def compile_minilm(
-    model: MiniLM, config: Config, *, tokens: int, path: Path | None = None,
-    progress: Progress | None = None,
+    model: MiniLM, config: Config, *, longest: int, tokens: int | None = None,
+    path: Path | None = None, progress: Progress | None = None,
 ) -> CompiledEncoder:  # fmt: skip
     """Return the model for runs of at most ``tokens``, compiling it the first time.
 
@@ -110,7 +110,10 @@ def compile_minilm(
     ----------
     model : MiniLM
     config : Config
+    longest : int
+        Tokens of the longest text.
     tokens : int
+        By default enough for that; an image that exists takes as many as it was made for.
     path : Path
         Its image; by default one in the cache.
     progress : Progress
@@ -118,15 +121,23 @@ def compile_minilm(
     Raises
     ------
     ConfigError
-        If it does not fit.
+        If it does not fit, or the image is for another number of tokens than is asked for.
     ImageError
         If the image is damaged, or not for this configuration.
     """
     progress = progress or Progress()
+    asked, tokens = tokens, tokens or least_tokens(model, config, longest)
     name = f"minilm-{config.hash:08x}-{tokens}-{SEGMENTS}-{compiler_version()[:8]}.sltm"
     path = path or cache_directory() / "images" / name
     if path.exists():
-        return CompiledEncoder.from_image(ModelImage.load(path, config), config, MINILM_NAME)
+        image = ModelImage.load(path, config)
+        encoder = CompiledEncoder.from_image(image, config, MINILM_NAME)
+        if asked not in (None, encoder.plan.tokens):
+            raise ConfigError(
+                f"--tokens is {asked}, but the image {path} is for {encoder.plan.tokens}; leave "
+                f"--tokens out, or give --image a file that does not exist yet"
+            )
+        return encoder
     # Refuses before the long work.
     plan_encoder(config, _shape(model), tokens=tokens, segments=SEGMENTS)
     integers = quantize_minilm(model, config, progress)

@@ -1,5 +1,7 @@
 """Text behind a prompt: where it stops, and that every piece is shown once."""
 
+import dataclasses
+
 import pytest
 
 from systolith.models.errors import TextError
@@ -7,6 +9,7 @@ from systolith.models.errors import TextError
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
+from language_models import bytewise_tokenizer
 from systolith.generation import FloatGenerator, Stop, continue_prompt
 from systolith.models.library import load_language_model
 from systolith.sampling import Sampling
@@ -70,6 +73,14 @@ def test_a_full_context_keeps_the_text(model):
     assert script.asked == [([0] * 250, 6)]
     just = continue_prompt(model, script, [0] * 250, 6, lambda piece: None)
     assert just.stopped == Stop.TOKENS
+
+
+def test_a_character_that_is_cut_off_comes_last(model):
+    bytewise = dataclasses.replace(model, tokenizer=bytewise_tokenizer())
+    script = Script(bytewise.tokenizer.encode("a é🙂")[:-1])
+    shown: list[str] = []
+    result = continue_prompt(bytewise, script, [5], len(script.tokens), shown.append)
+    assert result.text == "".join(shown) == "a é\ufffd"
 
 
 def test_tokens_outside_of_the_vocabulary(model):

@@ -62,7 +62,8 @@ def write(path, tensors=None, *, eight_bits=False, **changes):
 
 
 def test_logits_are_those_of_the_equations(tmp_path):
-    model = read_gguf(write(tmp_path / "small.gguf"), "small")
+    model = load_language_model(str(write(tmp_path / "small.gguf")))
+    assert model.name == "small"
     want = llama_logits(llama_tensors(), TOKENS)
     np.testing.assert_allclose(model.decoder.logits(TOKENS), want, atol=2e-5)
     assert (model.begin, model.ends, model.decoder.context) == (257, (257,), 32)

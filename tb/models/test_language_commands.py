@@ -1,6 +1,7 @@
 """``systolith run MODEL`` and ``systolith eval MODEL``: what they print, and what they refuse."""
 
 import json
+import sys
 
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from language_models import write_llama
+from systolith.models.library import MODELS
 
 PROMPT = "Once upon a time"
 
@@ -63,11 +65,16 @@ def test_run_refuses(words, sentence):
 
 def test_a_checkpoint_that_cannot_be_run(tmp_path):
     folder = write_llama(tmp_path, hidden_act="gelu")
-    result = run("run", str(folder), "x")
-    assert result.exit_code and result.stdout == ""
-    assert result.stderr.splitlines()[-1] == (
+    assert refused(2, "run", str(folder), "x") == (
         'error: config.json: hidden_act is "gelu"; only "silu" can be run'
     )
+
+
+def test_a_missing_package_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    (tmp_path / "small.gguf").write_bytes(b"")
+    sentence = refused(1, "run", str(tmp_path / "small.gguf"), "x")
+    assert "needs the package gguf; install it with: pip install 'systolith[models]'" in sentence
 
 
 def test_options_are_no_models():
@@ -76,12 +83,17 @@ def test_options_are_no_models():
     assert "No such option" in result.stderr
 
 
+def test_help_names_the_models():
+    text = run("run", "MODEL", "--help").stdout
+    assert all(name in text for name in MODELS)
+
+
 @pytest.mark.parametrize("group", ["run", "eval"])
 def test_help(group):
     listed = run(group, "--help").stdout
     assert "MODEL" in listed and "minilm" in listed
     own = run(group, "stories-260k", "--help").stdout
-    assert f"systolith {group} stories-260k" in own or f"{group} stories-260k [OPTIONS]" in own
+    assert f"{group} stories-260k [OPTIONS]" in own
     assert "--backend" in own
 
 
@@ -94,12 +106,13 @@ def test_eval_float_loses_nothing():
     assert values["top1_agreement"] == 1
 
 
-def test_eval_golden_loses_little():
-    words = ("eval", "stories-260k", "--tokens", "900", "--backend", "golden", "--json")
+@pytest.mark.parametrize("weights, most", [("int8", 0.02), ("int4", 0.15)])
+def test_eval_golden_loses_little(weights, most):
+    words = ("eval", "stories-260k", "--tokens", "700", "--weights", weights, "--json")
     values = json.loads(run(*words).stdout)
-    assert values["weights"] == "int8"
-    assert 0 < abs(values["delta_nats"]) < 0.02
-    assert 0.9 < values["top1_agreement"] < 1
+    assert (values["backend"], values["weights"]) == ("golden", weights)
+    assert 0 < abs(values["delta_nats"]) < most
+    assert 0.8 < values["top1_agreement"] < 1
     assert values["standard_error"] > 0
 
 
@@ -107,7 +120,6 @@ def test_eval_golden_loses_little():
     "words, sentence",
     [
         (["gpt5"], "there is no model gpt5; known are"),
-        (["stories-260k", "--weights", "int4"], "int4 is not there yet; give --weights int8"),
         (["stories-260k", "--tokens", "70000"], "heldout has 68900 tokens to predict, not 70000"),
         (["stories-260k", "--preset", "huge"], "there is no preset huge"),
     ],

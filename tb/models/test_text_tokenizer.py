@@ -5,24 +5,17 @@ import pytest
 
 from systolith.models.errors import TextError
 
+pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
-import tokenizers
-
+from language_models import bytewise_tokenizer
 from systolith.models.library import STORIES
 from systolith.models.text_tokenizer import TextTokenizer
 
 
 @pytest.fixture(scope="module")
 def bytewise():
-    """Return a tokenizer that has a token for each byte, and none for more."""
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    numbers = {character: number for number, character in enumerate(alphabet)}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=numbers, merges=[]))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|end|>"])
-    return TextTokenizer(tokenizer)
+    return bytewise_tokenizer()
 
 
 TEXT = "né — 中文 🙂, end"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from systolith.compiler.decoder_measure import measure
 from systolith.compiler.decoder_quantizer import quantize_decoder
+from systolith.compiler.decoder_rounding import round_decoder
+from systolith.compiler.weight_codecs import CODECS
 from systolith.models.shape_only import shape_only_decoder
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
@@ -21,10 +22,11 @@ def random_model(config: Config, *, seed: int = 0, context: int = 64, output_chu
     text = ",".join(f"{name}={size}" for name, size in sizes.items())
     floats = shape_only_decoder("llama", text, seed)
     tokens = np.random.default_rng(seed).integers(0, sizes["vocab"], (2, 12))
+    codec = CODECS["int8"]
+    rounded = round_decoder(floats, tokens.tolist(), codec, codec)
     return quantize_decoder(
-        config, floats, measure(floats, tokens.tolist()), output_chunk=output_chunk or None,
-        down_chunk=down_chunk or None,
-    )  # fmt: skip
+        config, floats, rounded, output_chunk=output_chunk or None, down_chunk=down_chunk or None
+    )
 
 
 def golden_tokens(

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from amaranth.sim import Simulator
@@ -63,7 +64,7 @@ def norm_rows(rng, config, count):
     lanes, length = config.vector.lanes, int(rng.integers(1, 9))
     scale = round(2**16 / (length * lanes) * 2 ** ((length * lanes - 1).bit_length() - 1))
     inverse = Factor(min(scale, 0xFFFF), 15 + (length * lanes - 1).bit_length())
-    constants = {
+    constants: dict[str, Any] = {
         "inverse": {"scale": inverse.scale, "shift": inverse.shift},
         "base": int(rng.integers(0, 8)), "epsilon": int(rng.integers(1, 1 << 16)),
         "centre": int(rng.integers(2)),
@@ -139,7 +140,8 @@ class Bench:
             (row, beat, wanted)
             for row, beats, wanted in score_rows(rng, lanes, 60) for beat in beats
         )  # fmt: skip
-        self.paths = {0: deque(), 1: deque()}  # beats under way, and from when on, by "normal"
+        # Beats under way, and from when on, by "normal".
+        self.paths: dict[int, deque] = {0: deque(), 1: deque()}
         self.pending: deque[Row] = deque()  # rows whose factors are not made
         self.records: deque[Row] = deque()  # those of NORM that are made, and not yet read
         self.measured = 0  # rows of NORM that have a record, or will have
@@ -215,7 +217,7 @@ class Bench:
 
     def _read(self, ctx, cycle):
         """Ask for what must be there; return that."""
-        dut, wanted = self.dut, {}
+        dut, wanted = self.dut, dict[str, Any]()
         ready = [row for row, (since, _) in self.references.items() if since <= cycle]
         if ready:
             row = ready[self.rng.integers(len(ready))]

@@ -34,5 +34,6 @@ def test_every_line(distributed):
 def test_no_line_leaves_the_range(function, rest_bits):
     """What golden models clip never has to be: Pointwise relies on it."""
     place = np.arange(SEGMENTS << rest_bits)
-    line = interpolate(function, place >> rest_bits, place & (1 << rest_bits) - 1, rest_bits)
+    rest = place & (1 << rest_bits) - 1
+    line = interpolate(TABLES[function], place >> rest_bits, rest, rest_bits)
     assert 0 <= line.min() and line.max() < 1 << VALUE_BITS

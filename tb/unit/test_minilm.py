@@ -14,6 +14,8 @@ from systolith.models.fetch import MINILM, fetch
 from systolith.models.minilm import MAX_TOKENS, MiniLM
 from systolith_sim.transformer.reference import encode
 
+from .test_cli import refused
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -84,6 +86,44 @@ def test_misshapen_tensor_is_named(model, tmp_path):
 
     with pytest.raises(CheckpointError, match=rf"{name} has shape \(1535, 384\), but must have"):
         MiniLM(spoilt(fetch(MINILM), tmp_path, cut))
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda tensor: (tensor * 100).astype(np.int32), "numbers of type I32, but must have F32"),
+        (lambda tensor: tensor.astype(np.float16), "numbers of type F16, but must have F32"),
+        (lambda tensor: np.where(tensor == tensor.max(), np.nan, tensor), "infinite or no number"),
+        (lambda tensor: np.where(tensor == tensor.max(), np.inf, tensor), "infinite or no number"),
+    ],
+    ids=["int32", "float16", "nan", "infinity"],
+)
+def test_tensor_of_other_numbers_is_named(model, tmp_path, change, sentence):
+    name = "encoder.layer.5.attention.self.key.weight"
+
+    def spoil(tensors):
+        tensors[name] = change(tensors[name])
+
+    with pytest.raises(CheckpointError, match=f"tensor {name} has .*{sentence}"):
+        MiniLM(spoilt(fetch(MINILM), tmp_path, spoil))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+@pytest.mark.parametrize("content", ["half", "garbage", "nothing"])
+def test_damaged_file_is_named(model, tmp_path, monkeypatch, name, content):
+    """One sentence, which says what to do, from the command line, too."""
+    for path in fetch(MINILM).iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    path = tmp_path / name
+    raw = path.read_bytes()
+    path.unlink()
+    if content != "nothing":
+        path.write_bytes(raw[: len(raw) // 2] if content == "half" else b"garbage" * 99)
+    with pytest.raises(CheckpointError, match=name):
+        MiniLM(tmp_path)
+    monkeypatch.setattr("systolith.models.minilm.fetch", lambda *_: tmp_path)
+    sentence = refused(2, "run", "minilm", "text", "--backend", "float")
+    assert name in sentence
 
 
 def test_feed_forward_shapes(model):

@@ -11,6 +11,7 @@ pytest.importorskip("tokenizers")
 from systolith import sentences
 from systolith.models.errors import FetchError
 from systolith.models.minilm import MiniLM
+from systolith.models.quantized import MINILM_NAME
 from systolith_hw.presets import preset
 
 from .test_cli import refused, run
@@ -54,6 +55,8 @@ def test_float():
          "tell what the hardware does; give --backend rtl"),
         (["word", "--trace", "/nonexistent/t.json"], "there is no folder /nonexistent"),
         (["word", "--preset", "tiny"], "sequencer.queue_depth of at least 4"),
+        (["word", "--set", "memory.program_instructions=16"],
+         "memory.program_instructions must be at least 128, not 16$"),
         (["word", "--preset", "small", "--tokens", "200"], "lower the tokens to 131"),
     ],
 )
@@ -64,8 +67,20 @@ def test_refusals(words, sentence):
 def test_a_damaged_image(tmp_path):
     path = tmp_path / "image"
     path.write_bytes(b"SLTM" + bytes(60))
-    sentence = refused(1, "run", "minilm", "text", "--image", str(path))
+    sentence = refused(2, "run", "minilm", "text", "--image", str(path))
     assert str(path) in sentence and "format 0 and instruction set 0" in sentence
+
+
+def test_an_image_for_another_number_of_tokens(model, tmp_path):
+    path = tmp_path / "image"
+    encoder = sentences.compile_minilm(model, preset("ulx3s"), longest=3)
+    encoder.image(MINILM_NAME).save(path)
+    words = ("run", "minilm", "text", "--backend", "machine", "--image", str(path))
+    sentence = refused(2, *words, "--tokens", "64")
+    assert f"--tokens is 64, but the image {path} is for 32; leave --tokens out" in sentence
+    assert run(*words, "--tokens", "32").exit_code == 0
+    long = refused(2, *words, "word " * 40)
+    assert "the text has 42 tokens, and at most 32 are possible" in long
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from systolith_hw.tables import FRACTION, SEGMENT_BITS, Function
+from systolith_hw.tables import FRACTION, SEGMENT_BITS, TABLES, Function
 
 from .function import interpolate
 from .requantizer import round_half_even
@@ -58,7 +58,7 @@ def exponentiate(
     distance = np.minimum(distance, FAR)
     fraction = z & (1 << FRACTION) - 1
     power = interpolate(
-        Function.EXP2, fraction >> REST_BITS, fraction & (1 << REST_BITS) - 1, REST_BITS
+        TABLES[Function.EXP2], fraction >> REST_BITS, fraction & (1 << REST_BITS) - 1, REST_BITS
     )
     power = np.minimum(power, (2 << PROBABILITY_BITS) - 1)
     raised = power << np.asarray(exponents, np.int64)

@@ -3,7 +3,14 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from systolith_hw.tables import FRACTION, FUNCTION_RANGE_BITS, SEGMENT_BITS, TABLES, Function
+from systolith_hw.tables import (
+    FRACTION,
+    FUNCTION_RANGE_BITS,
+    SEGMENT_BITS,
+    TABLES,
+    Function,
+    Table,
+)
 
 __all__ = ["interpolate", "rectify"]
 
@@ -11,14 +18,13 @@ REST_BITS = FRACTION + FUNCTION_RANGE_BITS - SEGMENT_BITS
 
 
 def interpolate(
-    function: Function, segment: NDArray[np.int64], rest: NDArray[np.int64], rest_bits: int
+    table: Table, segment: NDArray[np.int64], rest: NDArray[np.int64], rest_bits: int
 ) -> NDArray[np.int64]:
-    """Return a table's line at ``rest / 2**rest_bits`` of a segment, rounded half up.
+    """Return the table's line at ``rest / 2**rest_bits`` of a segment, rounded half up.
 
     Off the line by half a unit of the table at most. How far the lines are off their function is
     said where they are used: :func:`rectify`, :func:`~.exponential.exponentiate`.
     """
-    table = TABLES[function]
     rise = np.array(table.rises)[segment] * rest
     return np.array(table.values)[segment] + (rise + (1 << rest_bits - 1) >> rest_bits)
 
@@ -42,5 +48,5 @@ def rectify(z: ArrayLike, function: Function) -> NDArray[np.int64]:
     inside = magnitude < 1 << FRACTION + FUNCTION_RANGE_BITS
     magnitude = np.where(inside, magnitude, 0)
     segment, rest = magnitude >> REST_BITS, magnitude & (1 << REST_BITS) - 1
-    below = np.maximum(interpolate(function, segment, rest, REST_BITS), 0)
+    below = np.maximum(interpolate(TABLES[function], segment, rest, REST_BITS), 0)
     return np.maximum(z, 0) - np.where(inside, below, 0)

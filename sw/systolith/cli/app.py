@@ -29,11 +29,9 @@ def _exit_code(error: Exception) -> int:
     """Return how the command ends after an error that users may expect, or 0 for a defect."""
     from systolith_sim.device.device import DeviceError
 
-    if isinstance(error, ConfigError | TextError):
+    if isinstance(error, ConfigError | TextError | CheckpointError | ImageError):
         return USAGE
-    expected = (
-        ToolError | FetchError | CheckpointError | ImageError | DriverError | DeviceError | Missing
-    )
+    expected = ToolError | FetchError | DriverError | DeviceError | Missing
     return FAILURE if isinstance(error, expected) else 0
 
 

@@ -7,8 +7,6 @@ import typing
 
 import typer
 
-from systolith_hw.config import ConfigError
-
 from .console import needs, print_json, print_table, stages
 from .model_command import model_name
 from .options import Json, PresetName, Settings, choose_config
@@ -67,8 +65,6 @@ def eval_language(
     standard error is that of the mean difference, in which a document counts as a whole.
     """
     config = choose_config(preset, settings)
-    if weights == Weights.INT4:
-        raise ConfigError("--weights int4 is not there yet; give --weights int8")
     with needs("models"):
         from ..evaluate.losses import Predictor, compare_losses
         from ..evaluate.passages import Text, passages
@@ -82,7 +78,7 @@ def eval_language(
             chosen = passages(model, Text(data), tokens, progress)
             predictor: Predictor = model.decoder
             if backend == Backend.GOLDEN:
-                predictor = quantize_language(model, config, progress)
+                predictor = quantize_language(model, config, str(weights), progress)
             progress("predicting")
             begin = time.perf_counter()
             result = compare_losses(model.decoder, predictor, chosen, progress)

@@ -15,8 +15,6 @@ class ModelCommands(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: typing.Any, args: list[str]) -> typing.Any:
         """Return name, command and its arguments."""
-        if args[0].startswith("-"):
-            return super().resolve_command(ctx, args)  # which refuses it
         return args[0], self.commands.get(args[0], self.commands[MODEL]), args[1:]
 
 

@@ -127,7 +127,7 @@ def minilm(
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
         from ..report.encoder import BIN_CYCLES, write_reports
-        from ..sentences import CLOCK_MHZ, compare, compile_minilm, least_tokens
+        from ..sentences import CLOCK_MHZ, compare, compile_minilm
 
     watched = report is not None or trace is not None
     if watched and backend != Backend.RTL:
@@ -146,8 +146,7 @@ def minilm(
                 len(model.tokenize(text, limit=limit, truncate=truncate)) for text in texts
             )
             encoder = compile_minilm(
-                model, config, path=image, progress=progress,
-                tokens=tokens or least_tokens(model, config, longest),
+                model, config, longest=longest, tokens=tokens, path=image, progress=progress
             )  # fmt: skip
         result = compare(
             model, texts, encoder=encoder, truncate=truncate, progress=progress,

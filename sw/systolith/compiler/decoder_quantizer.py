@@ -29,10 +29,10 @@ from systolith_sim.transformer.encoder import (
 from systolith_sim.transformer.reference import FloatNorm
 from systolith_sim.vector.rotary import rotary_table
 
-from .decoder_measure import Measurement
-from .encoder_quantizer import HIDDEN_DAMPING, Grams, quantize_norm
-from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
-from .rounding import DAMPING, round_weights
+from .decoder_rounding import Rounded
+from .encoder_quantizer import quantize_norm
+from .group_rounding import CodedWeights
+from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 
 __all__ = ["GATE_SHIFT", "Fractions", "choose_fractions", "quantize_decoder", "residual_fraction"]
 
@@ -90,16 +90,25 @@ def choose_fractions(
 
 
 def quantize_decoder(
-    config: Config, model: FloatDecoder, text: Measurement, *,
+    config: Config, model: FloatDecoder, rounded: Rounded, *,
     output_chunk: int | None = None, down_chunk: int | None = None,
 ) -> DecoderModel:  # fmt: skip
-    """Return a model in integers, whose chunks are by default all inputs."""
+    """Return a model in integers, whose chunks are by default all inputs.
+
+    Parameters
+    ----------
+    rounded : Rounded
+        From :func:`systolith.compiler.decoder_rounding.round_decoder`.
+    output_chunk, down_chunk : int
+        See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
+    """
     array = config.array
     base = probability_base(array)
-    fractions = choose_fractions(model, residual_fraction(text.largest), model.layers)
+    whole = [rounded.layer(layer, number) for number, layer in enumerate(model.layers)]
+    fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
     layers = [
-        _layer(config, model, layer, grams, fractions, output_chunk, down_chunk)
-        for layer, grams in zip(model.layers, text.layers, strict=True)
+        _layer(config, model, layer, coded, fractions, output_chunk, down_chunk)
+        for layer, coded in zip(model.layers, rounded.layers, strict=True)
     ]
     features = model.layers[0].query.shape[1] // model.heads
     return DecoderModel(
@@ -112,40 +121,39 @@ def quantize_decoder(
             rotary_table(np.arange(model.context), features, model.rotary_base),
         layers=layers,
         norm=_norm(model.norm, model.epsilon, fractions.residual),
-        head=_linear(model.head.T, text.head, FRACTION, FRACTION, base),
+        head=_linear(rounded.head, FRACTION, FRACTION, base),
         base=base,
     )  # fmt: skip
 
 
 def _layer(
-    config: Config, model: FloatDecoder, layer: FloatDecoderLayer, grams: Grams,
-    fractions: Fractions, output_chunk: int | None, down_chunk: int | None,
+    config: Config, model: FloatDecoder, layer: FloatDecoderLayer,
+    coded: dict[str, CodedWeights], fractions: Fractions,
+    output_chunk: int | None, down_chunk: int | None,
 ) -> DecoderLayer:  # fmt: skip
     base = probability_base(config.array)
-    up = _linear(layer.up, grams.up, FRACTION, fractions.up, base)
+    up = _linear(coded["up"], FRACTION, fractions.up, base)
     hidden: GatedHidden | RectifiedHidden = RectifiedHidden(up)
     hidden_fraction = fractions.up
     if layer.gate is not None:
-        gate = _linear(layer.gate, grams.up, FRACTION, FRACTION, base)
+        gate = _linear(coded["gate"], FRACTION, FRACTION, base)
         hidden = GatedHidden(gate, up, GATE_SHIFT, PRODUCT_SHIFT)
         hidden_fraction += FRACTION - GATE_SHIFT - PRODUCT_SHIFT
     residual = fractions.residual
-    query = layer.query * _sharpness(model, layer)
     rows = config.array.rows
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,
         attention_norm=_norm(layer.attention_norm, model.epsilon, residual),
-        query=_linear(query, grams.attention, FRACTION, fractions.query, base),
-        key=_linear(layer.key, grams.attention, FRACTION, fractions.key, base),
-        value=_linear(layer.value, grams.attention, FRACTION, fractions.value, base),
+        query=_linear(coded["query"], FRACTION, fractions.query, base, _sharpness(model, layer)),
+        key=_linear(coded["key"], FRACTION, fractions.key, base),
+        value=_linear(coded["value"], FRACTION, fractions.value, base),
         output=_by_head(
-            _linear(layer.output, grams.output, fractions.value, residual, base),
-            model.heads, rows,
+            _linear(coded["output"], fractions.value, residual, base), model.heads, rows
         ),
         hidden_norm=_norm(layer.hidden_norm, model.epsilon, residual),
         hidden=hidden,
-        down=_linear(layer.down, grams.down, hidden_fraction, residual, base, HIDDEN_DAMPING),
+        down=_linear(coded["down"], hidden_fraction, residual, base),
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
         base=base,
         output_chunk=output_chunk or
@@ -155,13 +163,11 @@ def _layer(
 
 
 def _linear(
-    weights: Floats, gram: Floats, inputs: int, fraction: int, base: int, damping: float = DAMPING
+    coded: CodedWeights, inputs: int, fraction: int, base: int, factor: float = 1.0
 ) -> Linear:
-    """Return a matrix from words of fraction ``inputs`` to fixed point of another."""
-    _, step = quantize_weights(weights)
-    integers = round_weights(weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
-    scales = scale_entries(step, ActivationFormat(inputs, base), fraction)
-    return Linear(integers.astype(np.int8), scales.scale, scales.shift, scales.bias)
+    """Return ``factor`` times a matrix, from words of fraction ``inputs`` to that of the result."""
+    scales = scale_entries(coded.step * factor, ActivationFormat(inputs, base), fraction)
+    return Linear(coded.integers.astype(np.int8), scales.scale, scales.shift, scales.bias)
 
 
 def _by_head(output: Linear, heads: int, rows: int) -> Linear:

@@ -5,6 +5,7 @@ import operator
 from systolith_hw.config import Config, ConfigError
 
 from .encoder_plan import EncoderPlan
+from .encoder_program import longest_loop
 from .encoder_shape import EncoderShape
 
 __all__ = ["plan_encoder"]
@@ -38,7 +39,8 @@ def plan_encoder(
     Raises
     ------
     ConfigError
-        A sentence that says which memory is too small, by how much, and what would fit.
+        A sentence that says which memory is too small, by how much, and what would fit; or, before
+        any parameters are there, what else the program has no room for.
     """
     shape.check(config)
     if config.vector.rows < 2:
@@ -56,6 +58,8 @@ def plan_encoder(
     plan = _best(config, shape, tokens, segments)
     if plan is None:
         raise ConfigError(_refusal(config, shape, tokens, segments))
+    if longest_loop(plan) > config.memory.program_instructions:
+        raise ConfigError(_long_loop(plan))
     return plan
 
 
@@ -148,6 +152,24 @@ def _shortage(plan: EncoderPlan) -> tuple[str, int] | None:
 def _setting(config: Config, path: str) -> int:
     """Return a setting by its dotted name."""
     return operator.attrgetter(path)(config)
+
+
+def _long_loop(plan: EncoderPlan) -> str:
+    """Say that program memory is too small, and what would do."""
+    config, shape, have = plan.config, plan.shape, plan.config.memory.program_instructions
+    need = longest_loop(plan)
+
+    def fits(tokens: int) -> bool:
+        smaller = _best(config, shape, tokens, plan.segments)
+        return smaller is not None and longest_loop(smaller) <= have
+
+    most = fits(1) and next(n for n in range(plan.tokens - 1, 0, -1) if fits(n))
+    lower = f"; or lower the tokens to {most}" if most else ""
+    return (
+        f"an encoder for {plan.tokens} tokens has a loop of {need} instructions: "
+        f"memory.program_instructions must be at least {1 << (need - 1).bit_length()}, not "
+        f"{have}{lower}"
+    )
 
 
 def _refusal(config: Config, shape: EncoderShape, tokens: int, segments: int) -> str:

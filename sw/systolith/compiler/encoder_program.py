@@ -5,21 +5,32 @@ and the sentences' tables to external memory.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
-from systolith_hw.config import ConfigError
+import numpy as np
+
+from systolith_hw.config import SCALE_BITS, ConfigError
 from systolith_hw.isa import Register, StoreKind
+from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm, Words
 from systolith_sim.transformer.model import EncoderModel
+from systolith_sim.vector.row import Factor
 
 from .encoder_blocks import BlocksPart
 from .encoder_embedding import EmbeddingPart
 from .encoder_heads import HeadsPart
 from .encoder_layout import EncoderLayout
+from .encoder_plan import EncoderPlan
 from .encoder_streamed import StreamedHeadsPart
 from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 
-__all__ = ["write_encoder", "write_stages"]
+__all__ = ["longest_loop", "write_encoder", "write_stages"]
+
+MOST_INSTRUCTIONS = 4096
+"""The largest program memory."""
+
+UNITY = Factor(1 << SCALE_BITS - 1, SCALE_BITS - 1)
 
 
 def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
@@ -31,13 +42,46 @@ def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
         If it takes more semaphores, registers or instructions of a loop than there are.
     """
     with _sentences():
-        writer = EncoderWriter(layout)
-        EmbeddingPart(writer, model.norm, model.base).append()
-        _compute_layers(writer, model)
-        if layout.plan.resident:
-            writer.program.barrier()
-            _store_residual(writer)
-        return _end(writer)
+        return _end(_write(layout, model))
+
+
+def longest_loop(plan: EncoderPlan) -> int:
+    """Return the most instructions of a loop, for all of which program memory must have room.
+
+    No parameters are needed: any others make a program of the same length.
+
+    Raises
+    ------
+    ConfigError
+        If the program takes more semaphores or loops than there are.
+    """
+    config = plan.config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
+    with _sentences():
+        writer = _write(EncoderLayout(dataclasses.replace(plan, config=config)), _blank_model())
+        return writer.program.longest_loop
+
+
+def _write(layout: EncoderLayout, model: EncoderModel) -> EncoderWriter:
+    """Return the program but for its end."""
+    writer = EncoderWriter(layout)
+    EmbeddingPart(writer, model.norm, model.base).append()
+    _compute_layers(writer, model)
+    if layout.plan.resident:
+        writer.program.barrier()
+        _store_residual(writer)
+    return writer
+
+
+def _blank_model() -> EncoderModel:
+    """Return a model without parameters, whose numbers mean nothing."""
+    none = np.zeros((0, 0), np.int64)
+    words, linear = Words(none, none), Linear(none, none, none, none)
+    norm = Norm(none, none.astype(np.bool), none, none, inverse=UNITY, epsilon=1)
+    layer = EncoderLayer(
+        heads=1, query=linear, key=linear, value=linear, output=linear, up=linear, down=linear,
+        attention_norm=norm, output_norm=norm, score_shift=0, base=0, output_chunk=0, down_chunk=0,
+    )  # fmt: skip
+    return EncoderModel(words, words, norm, 0, [layer])
 
 
 def write_stages(layout: EncoderLayout, model: EncoderModel) -> dict[str, bytes]:

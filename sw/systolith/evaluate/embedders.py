@@ -14,7 +14,7 @@ from ..encoder import MachineEncoder
 from ..models.minilm import MiniLM, unit_mean
 from ..models.quantized import quantize_minilm
 from ..progress import Progress
-from ..sentences import batches, compile_minilm, least_tokens
+from ..sentences import batches, compile_minilm
 
 __all__ = ["Embedder", "FloatEmbedder", "GoldenEmbedder", "MachineEmbedder"]
 
@@ -96,8 +96,8 @@ class MachineEmbedder(Embedder):
 
     def __call__(self, sentences: Sentences, progress: Progress) -> Floats:
         """Return unit vectors, (sentences, D)."""
-        tokens = least_tokens(self._model, self._config, max(map(len, sentences)))
-        encoder = compile_minilm(self._model, self._config, tokens=tokens, progress=progress)
+        longest = max(map(len, sentences))
+        encoder = compile_minilm(self._model, self._config, longest=longest, progress=progress)
         progress("running on the functional machine")
         machine, groups, vectors = MachineEncoder(encoder), batches(sentences, encoder), []
         for number, group in enumerate(groups):

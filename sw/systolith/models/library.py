@@ -9,9 +9,10 @@ from ..progress import Progress
 from .fetch import Package, fetch
 from .language_model import LanguageModel
 
-__all__ = ["HELDOUT", "MODELS", "load_language_model"]
+__all__ = ["GLASSLLM", "HELDOUT", "MODELS", "SMOLLM2", "STORIES", "load_language_model"]
 
 STORIES = Path(__file__).parent / "stories_260k"
+"""A model of 263,872 parameters, with its card; Apache-2.0."""
 
 HELDOUT = STORIES / "heldout.txt"
 """411 stories on which no model of stories was trained, a line ``<|endoftext|>`` behind each."""

@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 in float32 numpy: what the hardware's results are measured against."""
 
-import json
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, encode
 
 from ..progress import Progress
+from .checkpoint_settings import CheckpointSettings
 from .errors import CheckpointError, TextError
 from .fetch import MINILM, fetch
 
@@ -19,6 +20,9 @@ __all__ = ["MiniLM", "require_text", "unit_mean"]
 
 MAX_TOKENS = 256
 """Longest input that the model was trained for."""
+
+FLOAT32 = "F32"
+"""What safetensors call it."""
 
 Floats = NDArray[np.float32]
 Shapes = dict[str, tuple[int, ...]]
@@ -47,23 +51,26 @@ class MiniLM:
     Raises
     ------
     CheckpointError
-        If a tensor is missing, or does not have the shape that config.json promises.
+        If a file is damaged, or a tensor is missing, of another type or not finite, or does not
+        have the shape that config.json promises.
     """
 
     def __init__(self, folder: Path) -> None:
-        settings = json.loads((folder / "config.json").read_text())
-        self.layers: int = settings["num_hidden_layers"]
-        self.heads: int = settings["num_attention_heads"]
-        self.epsilon: float = settings["layer_norm_eps"]
-        self.features: int = settings["hidden_size"]
-        self.hidden: int = settings["intermediate_size"]
-        self.vocabulary: int = settings["vocab_size"]
-        self.longest: int = settings["max_position_embeddings"]
-        self._tensors = safe_open(str(folder / "model.safetensors"), framework="numpy")
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        settings = CheckpointSettings.load(folder / "config.json")
+        self.layers = settings.count("num_hidden_layers")
+        self.heads = settings.count("num_attention_heads")
+        self.epsilon = settings.number("layer_norm_eps")
+        self.features = settings.count("hidden_size")
+        self.hidden = settings.count("intermediate_size")
+        self.vocabulary = settings.count("vocab_size")
+        self.longest = settings.count("max_position_embeddings")
+        with _readable(folder / "model.safetensors") as path:
+            self._tensors = safe_open(str(path), framework="numpy")
+        with _readable(folder / "tokenizer.json") as path:
+            self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._check(types=settings["type_vocab_size"])
+        self._check(types=settings.count("type_vocab_size"))
 
     @classmethod
     def fetch(cls, progress: Progress | None = None) -> "MiniLM":
@@ -164,6 +171,20 @@ class MiniLM:
                 raise CheckpointError(
                     f"the checkpoint's tensor {name} has shape {got}, but must have {shape}"
                 )
+            self._check_numbers(name)
+
+    def _check_numbers(self, name: str) -> None:
+        """Refuse a tensor whose numbers are not those of a model in float32."""
+        kind = self._tensors.get_slice(name).get_dtype()
+        if kind != FLOAT32:
+            raise CheckpointError(
+                f"the checkpoint's tensor {name} has numbers of type {kind}, but must have "
+                f"{FLOAT32}; convert it"
+            )
+        if not np.isfinite(self._tensor(name)).all():
+            raise CheckpointError(
+                f"the checkpoint's tensor {name} has values that are infinite or no number"
+            )
 
     def _linear(self, name: str) -> FloatLinear:
         return FloatLinear(self._tensor(f"{name}.weight").T, self._tensor(f"{name}.bias"))
@@ -175,6 +196,18 @@ class MiniLM:
 
     def _tensor(self, name: str) -> Floats:
         return self._tensors.get_tensor(name)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Turn whatever a library says of a file that it cannot read into a sentence."""
+    try:
+        yield path
+    except Exception as error:  # tokenizers raises nothing more special
+        raise CheckpointError(
+            f"{path} is damaged, or missing ({error}); delete its folder, so that the model is "
+            "fetched again"
+        ) from error
 
 
 def _matrix(name: str, inputs: int, outputs: int) -> Shapes:

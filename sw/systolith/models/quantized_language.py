@@ -1,46 +1,104 @@
-"""A language model in integers, chosen with the help of text that the model itself writes."""
+"""A language model in integers, chosen with the help of text that the model itself writes.
+
+Rounding the weights of a large model takes many minutes, so they are kept.
+"""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.verilator import cache_directory, digest
 
-from ..compiler.decoder_measure import measure
 from ..compiler.decoder_quantizer import quantize_decoder
-from ..generation import FloatGenerator
+from ..compiler.decoder_rounding import Rounded, round_decoder
+from ..compiler.group_rounding import CodedWeights
+from ..compiler.weight_codecs import CODECS
 from ..progress import Progress
-from ..sampling import Sampling
+from ..sources import sources
+from .fingerprint import fingerprint
 from .language_model import LanguageModel
+from .own_texts import own_texts
 
-__all__ = ["own_texts", "quantize_language"]
+__all__ = ["quantize_language"]
 
-TEXTS = 16
-LONGEST = 128
-"""How many texts are written, and of how many tokens."""
+METHOD = ("systolith.compiler.decoder_rounding", "systolith.models.own_texts")
+"""Modules on which rounded weights depend: what was kept before one of them changed is stale."""
+
+Arrays = Mapping[str, NDArray]
 
 
 def quantize_language(
-    model: LanguageModel, config: Config, progress: Progress | None = None
+    model: LanguageModel, config: Config, weights: str = "int8", progress: Progress | None = None
 ) -> DecoderModel:
-    """Return the model for words of a configuration."""
+    """Return the model for words of a configuration, its weights in a codec of ``CODECS``."""
     progress = progress or Progress()
-    texts = own_texts(model, progress)
-    progress(f"measuring {model.name} on them")
-    found = measure(model.decoder, texts)
-    progress(f"rounding the weights of {model.name}")
-    return quantize_decoder(config, model.decoder, found)
+    version = digest(*(path.read_bytes() for path in sources(*METHOD).values()))
+    name = f"{fingerprint(model.decoder)}-{weights}-{version[:12]}.npz"
+    path = cache_directory() / "quantized" / name
+    rounded = _load(path)
+    if rounded is None:
+        texts = own_texts(model, progress)
+        progress(f"rounding the weights of {model.name}, once")
+        codec = CODECS[weights]
+        rounded = round_decoder(model.decoder, texts, codec, codec)
+        _keep(path, rounded)
+    progress(f"quantising {model.name}")
+    return quantize_decoder(config, model.decoder, rounded)
 
 
-def own_texts(model: LanguageModel, progress: Progress | None = None) -> list[list[int]]:
-    """Return texts that the model writes at temperature 1, always the same.
+def _keep(path: Path, rounded: Rounded) -> None:
+    """Write a file that is there as a whole or not at all."""
+    arrays = {"largest": np.array(rounded.largest), **_arrays("head", rounded.head)}
+    for number, layer in enumerate(rounded.layers):
+        for name, coded in layer.items():
+            arrays |= _arrays(f"{number}.{name}", coded)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    os.replace(file.name, path)
 
-    A model that has no token to begin with begins with the first letters of its alphabet.
-    """
-    progress = progress or Progress()
-    progress(f"letting {model.name} write, to measure it")
-    texts = []
-    for seed in range(TEXTS):
-        progress.reached(seed, TEXTS)
-        opening = model.opening or model.tokenizer.encode(chr(ord("A") + seed))
-        most = min(LONGEST, model.decoder.context) - len(opening)
-        generator = FloatGenerator(model.decoder, Sampling(temperature=1.0, seed=seed))
-        texts.append([*opening, *generator.generate(opening, most)])
-    return texts
+
+def _load(path: Path) -> Rounded | None:
+    """Return what was kept, or None if there is nothing that can be read."""
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+        names = sorted({name.rpartition(".")[0] for name in arrays if name.endswith(".step")})
+        coded = {name: _coded(name, arrays) for name in names}
+        layers: dict[int, dict[str, CodedWeights]] = {}
+        for name in names:
+            number, dot, matrix = name.partition(".")
+            if dot:
+                layers.setdefault(int(number), {})[matrix] = coded[name]
+        return Rounded([layers[number] for number in range(len(layers))], coded["head"],
+                       float(arrays["largest"]))  # fmt: skip
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def _arrays(name: str, coded: CodedWeights) -> dict[str, NDArray]:
+    """Return a matrix in types as small as its numbers allow."""
+    return {
+        f"{name}.codes": coded.codes.astype(np.int8),
+        f"{name}.integers": coded.integers.astype(np.int8),
+        f"{name}.step": coded.step,
+        **{f"{name}.parameter{place}": parameter.astype(np.int16)
+           for place, parameter in enumerate(coded.parameters)},
+    }  # fmt: skip
+
+
+def _coded(name: str, arrays: Arrays) -> CodedWeights:
+    places = range(sum(key.startswith(f"{name}.parameter") for key in arrays))
+    return CodedWeights(
+        arrays[f"{name}.codes"].astype(np.int64),
+        tuple(arrays[f"{name}.parameter{place}"].astype(np.int64) for place in places),
+        arrays[f"{name}.step"],
+        arrays[f"{name}.integers"].astype(np.int64),
+    )

@@ -85,6 +85,7 @@ class Control(Instructions):
             1 <= body <= size,
             f"LOOP.body must be in 1..{size} (memory.program_instructions), not {body}",
         )
+        self.longest_loop = max(self.longest_loop, body)
         self._instructions[start - 1][1]["body"] = body
 
     def _calculate(

@@ -44,10 +44,16 @@ class Instructions:
     ----------
     config : Config
         What the program will run on.
+
+    Attributes
+    ----------
+    longest_loop : int
+        Instructions of the longest loop body so far.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.longest_loop = 0
         self.semaphores: list[str] = []
         self.registers: list[str] = []
         self._instructions: list[tuple[Opcode, dict[str, int]]] = []

@@ -1,0 +1,82 @@
+"""Texts that a language model writes itself, to measure it with: nobody else's text is needed."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from systolith_sim.transformer.decoder_reference import FloatDecoder, KeyValueCache, hidden
+from systolith_sim.verilator import cache_directory
+
+from ..progress import Progress
+from ..sampling import Sampling, choose
+from .fingerprint import fingerprint
+from .language_model import LanguageModel
+
+__all__ = ["own_texts", "write_together"]
+
+TEXTS = 16
+LONGEST = 128
+"""How many texts are written, and of how many tokens at most."""
+
+FIRST_LETTER = "A"
+"""Of the first text of a model that has no token to begin with."""
+
+
+def own_texts(model: LanguageModel, progress: Progress | None = None) -> list[list[int]]:
+    """Return texts that the model writes at temperature 1.
+
+    They are kept, since a large model takes minutes. A model that has no token to begin with gets a
+    letter, for each text the next one.
+    """
+    progress = progress or Progress()
+    name = f"{fingerprint(model.decoder)}-{TEXTS}-{LONGEST}.json"
+    path = cache_directory() / "texts" / name
+    if path.is_file():
+        return json.loads(path.read_text())
+    progress(f"letting {model.name} write, once, to measure it")
+    letters = [chr(ord(FIRST_LETTER) + number) for number in range(TEXTS)]
+    first = [(model.opening or model.tokenizer.encode(letter))[0] for letter in letters]
+    texts = write_together(model.decoder, first, min(LONGEST, model.decoder.context), progress)
+    _keep(path, texts)
+    return texts
+
+
+def write_together(
+    decoder: FloatDecoder, first: Sequence[int], length: int, progress: Progress
+) -> list[list[int]]:
+    """Return texts of ``length`` tokens, one behind each of the ``first`` tokens.
+
+    All get their next tokens at once, so that weights are read once for all of them.
+    """
+    texts = [[token] for token in first]
+    caches = [KeyValueCache(len(decoder.layers)) for _ in texts]
+    ways = [Sampling(temperature=1.0, seed=seed) for seed in range(len(texts))]
+    for place in range(1, length):
+        progress.reached(place, length)
+        x = decoder.embedding[[text[-1] for text in texts]]
+        if decoder.positions is not None:
+            x = x + decoder.positions[place - 1]
+        for number, layer in enumerate(decoder.layers):
+            normal = decoder.normalize(x, layer.attention_norm)
+            context = [
+                decoder.attend(layer, normal[one : one + 1], cache, number)
+                for one, cache in enumerate(caches)
+            ]
+            x = x + np.concatenate(context) @ layer.output
+            x = x + hidden(layer, decoder.normalize(x, layer.hidden_norm)) @ layer.down
+        logits = decoder.normalize(x, decoder.norm) @ decoder.head.T
+        for text, row, way in zip(texts, logits, ways, strict=True):
+            text.append(choose(row, way, place))
+    return texts
+
+
+def _keep(path: Path, texts: list[list[int]]) -> None:
+    """Write a file that is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        json.dump(texts, file)
+    os.replace(file.name, path)

@@ -1,0 +1,136 @@
+"""Rotary positions, products and a whole language model in integers, against float."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from systolith.compiler.decoder_quantizer import quantize_decoder, residual_fraction
+from systolith.compiler.decoder_rounding import round_decoder
+from systolith.compiler.weight_codecs import CODECS
+from systolith_hw.presets import preset
+from systolith_sim.transformer import decoder_reference
+from systolith_sim.transformer.decoder_reference import KeyValueCache
+from systolith_sim.vector.product import multiply
+from systolith_sim.vector.rotary import rotary_table, rotate
+
+from .decoder_bench import WIDTH, divergence, random_model, texts
+
+
+def quantized(model, weights="int8", name="ulx3s", **chunks):
+    rounded = round_decoder(model, texts(4), CODECS[weights], CODECS[weights])
+    return quantize_decoder(preset(name), model, rounded, **chunks)
+
+
+def test_rotation_keeps_its_error():
+    rng = np.random.default_rng(0)
+    z = rng.integers(-(1 << 17), 1 << 17, (50, 3, 16))
+    positions = rng.integers(0, 8192, 50)
+    cosine, sine = rotary_table(positions, 16, 1e5)
+    assert np.abs(cosine).max() < 1 << 17
+    got = rotate(z, cosine[:, None], sine[:, None])
+    angles = positions[:, None] * 1e5 ** (-np.arange(0, 16, 2) / 16)
+    wanted = decoder_reference.rotate(z.astype(float), np.cos(angles), np.sin(angles))
+    other = np.abs(z.reshape(50, 3, 8, 2)[..., ::-1].reshape(z.shape))
+    bound = 1 + 2.0**-17 * (np.abs(z) + other) + 1e-6
+    assert (np.abs(got - wanted) <= bound).all()
+    assert np.abs(got - wanted).max() > 0.9
+
+
+def test_rotation_keeps_scores():
+    """Only the distance of two tokens matters, up to roundings."""
+    rng = np.random.default_rng(1)
+    query, key = rng.integers(-(1 << 17), 1 << 17, (2, 1, 64))
+    scores = []
+    for place in (0, 100, 5000):
+        turned = [rotate(z, *rotary_table([place + d], 64, 1e5)) for z, d in ((query, 3), (key, 0))]
+        scores.append(float((turned[0].astype(float) * turned[1]).sum()))
+    size = np.linalg.norm(query.astype(float)) * np.linalg.norm(key.astype(float))
+    assert np.ptp(scores) < 2**-15 * size
+
+
+def test_product_keeps_its_error():
+    rng = np.random.default_rng(2)
+    up = rng.integers(-(1 << 17), 1 << 17, 20_000)
+    gate = rng.integers(-(1 << 23), 1 << 23, 20_000)
+    got = multiply(up, gate, 7, 3)
+    error = np.abs(got - up * (gate / 128) / 8)
+    assert (error <= 0.5 + np.abs(up) / 16 + 1e-9).all()
+
+
+def test_product_clips_both():
+    assert multiply(1 << 20, 1 << 30, 7, 3) == ((1 << 17) - 1) ** 2 + 4 >> 3
+    assert multiply(-(1 << 20), -(1 << 30), 7, 3) == (1 << 31) - 1
+    assert multiply(-(1 << 20), 1 << 30, 7, 3) == -(1 << 14) * ((1 << 17) - 1)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"gated": False, "rotary": False}, {"heads": 3, "key_heads": 3}, {"key_heads": 1},
+], ids=str)  # fmt: skip
+def test_model_is_close_to_float(options):
+    model = random_model(**options)
+    assert divergence(model, quantized(model), texts(4, seed=8)) < 2e-3
+
+
+@pytest.mark.parametrize("name", ["small", "wide"])
+def test_other_arrays_are_as_close(name):
+    model = random_model()
+    assert divergence(model, quantized(model, name=name), texts(4, seed=8)) < 2e-3
+
+
+def test_only_distances_of_positions_count():
+    """Rotary positions that begin elsewhere change roundings; the wrong way round, the text."""
+    model = random_model()
+    integers = quantized(model)
+    assert integers.rotary is not None
+    cosine, sine = integers.rotary
+    later = dataclasses.replace(integers, rotary=(cosine[5:], sine[5:]))
+    backwards = dataclasses.replace(integers, rotary=(cosine, -sine))
+    documents = texts(3, seed=8)
+    assert divergence(model, later, documents) < 2e-3
+    assert divergence(model, backwards, documents) > 2e-2
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_token_by_token_is_a_block_of_tokens(gated):
+    integers = quantized(random_model(gated=gated), output_chunk=16, down_chunk=32)
+    tokens = texts(1, 19)[0]
+    whole = integers.advance(tokens, KeyValueCache(2))
+    for sizes in ([1] * 19, [5, 1, 10, 3]):
+        cache, parts, first = KeyValueCache(2), [], 0
+        for size in sizes:
+            parts.append(integers.advance(tokens[first : first + size], cache))
+            first += size
+        assert (np.concatenate(parts) == whole).all()
+
+
+def test_later_tokens_change_nothing_before():
+    integers = quantized(random_model())
+    one, other = texts(2, 20)
+    other[:12] = one[:12]
+    a, b = (integers.advance(tokens, KeyValueCache(2)) for tokens in (one, other))
+    assert (a[:12] == b[:12]).all() and (a[12:] != b[12:]).any()
+
+
+def test_nothing_is_clipped_for_any_input():
+    """Inputs that are all for one channel, as large as a norm lets them be, stay in 18 bits."""
+    model = random_model()
+    integers = quantized(model)
+    for layer, exact in zip(integers.layers, model.layers, strict=True):
+        for linear, gamma in (
+            (layer.query, exact.attention_norm), (layer.key, exact.attention_norm),
+            (layer.hidden.up, exact.hidden_norm),
+        ):  # fmt: skip
+            columns = linear.weights.astype(float) * gamma[:, None]
+            worst = columns / np.linalg.norm(columns, axis=0)
+            inputs = worst.T * math.sqrt(WIDTH) * gamma  # a row for each channel
+            result = np.einsum("nk,kn->n", inputs, linear.weights.astype(float))
+            fixed = np.ldexp(result * linear.scale, 16 - linear.shift)
+            assert 1 << 15 < np.abs(fixed).max() < 1 << 17
+
+
+@pytest.mark.parametrize("largest, fraction", [(0.5, 16), (8000, 16), (8200, 15), (26_100, 14)])
+def test_residual_has_room(largest, fraction):
+    assert residual_fraction(largest) == fraction
+    assert largest * 4 <= 2 ** (31 - fraction)
