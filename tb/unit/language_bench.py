@@ -2,12 +2,7 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from systolith.compiler.decoder_quantizer import quantize_decoder
-from systolith.compiler.decoder_rounding import round_decoder
-from systolith.compiler.weight_codecs import CODECS
-from systolith.models.shape_only import shape_only_decoder
+from systolith.models.quantized_shape import quantize_shape
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
@@ -20,13 +15,10 @@ def random_model(config: Config, *, seed: int = 0, context: int = 64, output_chu
     """Return a model of random weights, rounded with the help of random tokens."""
     sizes = DIMENSIONS | dimensions | {"context": context}
     text = ",".join(f"{name}={size}" for name, size in sizes.items())
-    floats = shape_only_decoder("llama", text, seed)
-    tokens = np.random.default_rng(seed).integers(0, sizes["vocab"], (2, 12))
-    codec = CODECS["int8"]
-    rounded = round_decoder(floats, tokens.tolist(), codec, codec)
-    return quantize_decoder(
-        config, floats, rounded, output_chunk=output_chunk or None, down_chunk=down_chunk or None
-    )
+    return quantize_shape(
+        "llama", text, config, seed=seed, output_chunk=output_chunk or None,
+        down_chunk=down_chunk or None,
+    )  # fmt: skip
 
 
 def golden_tokens(

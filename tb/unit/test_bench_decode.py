@@ -1,5 +1,7 @@
 """Measurements of single tokens, without hardware: the machine stands in for it."""
 
+import json
+
 import pytest
 
 from systolith import bench_decode as module
@@ -9,6 +11,7 @@ from systolith_hw.presets import preset
 
 from .language_bench import random_model
 from .machine_device import CYCLES, MachineDevice
+from .test_cli import refused, run
 
 CONFIG = preset("ulx3s").replace({"vector.rows": 64})
 MODEL = random_model(CONFIG, layers=1, context=20)
@@ -52,3 +55,27 @@ def test_wrong_tokens_are_seen(monkeypatch):
 def test_positions_that_are_none(position):
     with pytest.raises(ConfigError, match=f"position must be 1 to 18, .* not {position}"):
         bench_decode(MODEL, CONFIG, position)
+
+
+DIMENSIONS = "layers=1,dim=24,heads=4,kv_heads=2,hidden=36,vocab=27,context=16"
+
+
+def test_command():
+    """What is measured of a model that is only a shape."""
+    pytest.importorskip("tokenizers")
+    words = ("bench", "decode", "--position", "5", "--arch", "llama", "--dims", DIMENSIONS)
+    result = run(*words, "--backend", "machine", "--json")
+    values = json.loads(result.stdout)
+    assert values["model"] == f"llama {DIMENSIONS}" and values["operands"] == "onchip"
+    assert values["bit_exact"] and values["position"] == 5 and values["cycles"] is None
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["--arch", "llama"], "--arch and --dims go together"),
+    (["--operands", "stream"], "weights of language models are not streamed yet"),
+    (["--arch", "microgpt", "--dims", "layers=1,dim=24,heads=4,hidden=96,vocab=27"],
+     "DRAIN has no ReLU"),
+])  # fmt: skip
+def test_commands_that_are_refused(words, sentence):
+    pytest.importorskip("tokenizers")
+    assert sentence in refused(2, "bench", "decode", "--position", "3", *words)
