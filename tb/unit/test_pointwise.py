@@ -110,30 +110,31 @@ def golden(beats):
 
 def run(dut, beats):
     """Send a value in each cycle; return what came out for it."""
-    def late(values, delay):
-        return [values[0]] * delay + list(values)
+    def late(name, delay=0):
+        values = [int(value) for value in beats[name]]
+        return [values[0]] * (delay + dut.operation_lead) + values
 
     factors = [
         dict(zip(("scale", "shift", "negative"), map(int, factor), strict=True))
         for factor in zip(beats["scale"], beats["shift"], beats["negative"], strict=True)
     ]
-    count = len(factors)
+    latency = dut.operation_lead + dut.latency
     seen = stream_through(
         dut,
         [
             (dut.operation, beats["operation"].tolist()),
-            (dut.z, beats["z"].tolist()),
-            (dut.other, late(beats["other"].tolist(), dut.second_delay)),
-            (dut.second, late(beats["second"].tolist(), dut.second_delay)),
-            (dut.shift, late(beats["divide"].tolist(), dut.factor_delay)),
-            (dut.reference, beats["reference"].tolist()),
-            (dut.factor, late(factors, dut.factor_delay)),
-            (dut.bias, late(beats["bias"].tolist(), dut.bias_delay)),
-            (dut.keep, late(beats["keep"].astype(int).tolist(), dut.keep_delay)),
+            (dut.z, late("z")),
+            (dut.other, late("other", dut.second_delay)),
+            (dut.second, late("second", dut.second_delay)),
+            (dut.shift, late("divide", dut.factor_delay)),
+            (dut.reference, late("reference")),
+            (dut.factor, factors[:1] * (dut.factor_delay + dut.operation_lead) + factors),
+            (dut.bias, late("bias", dut.bias_delay)),
+            (dut.keep, late("keep", dut.keep_delay)),
         ],
-        [dut.result, dut.summand], count + dut.latency,
+        [dut.result, dut.summand], len(factors) + latency,
     )  # fmt: skip
-    return np.array(seen[dut.latency :]).T
+    return np.array(seen[latency:]).T
 
 
 @pytest.mark.parametrize("distributed", [False, True])
@@ -219,21 +220,25 @@ def test_argument(seed=3):
     z = some_values(rng, len(operations))
     dut = Argument()
     assert dut.latency == 1
-    outputs = [dut.function, dut.segment, dut.rest, dut.tabulated, dut.clipped]
-    seen = stream_through(
-        dut, [(dut.operation, operations.tolist()), (dut.z, z.tolist())], outputs, len(z) + 1
-    )
+    outputs = [dut.segment, dut.rest, dut.tabulated, dut.clipped]
+    exponential = operations == Operation.EXP2
+    rectifier = (operations == Operation.GELU) | (operations == Operation.SILU)
+    inputs = [
+        (dut.exponential, exponential.tolist()), (dut.rectifier, rectifier.tolist()),
+        (dut.z, z.tolist()),
+    ]  # fmt: skip
+    seen = stream_through(dut, inputs, outputs, len(z) + 1)
     for operation, value, outs in zip(operations, z, seen[1:], strict=True):
         *line, tabulated, clipped = outs
         assert clipped == np.clip(value, -(1 << 17), (1 << 17) - 1)
         if operation == Operation.EXP2:
             fraction = int(value) % ONE
-            assert line == [Function.EXP2, fraction >> 9, (fraction & 511) << 3] and tabulated
+            assert line == [fraction >> 9, (fraction & 511) << 3] and tabulated
         elif operation in (Operation.GELU, Operation.SILU):
             size = abs(int(value))
             assert tabulated == (size < 8 * ONE)
             if tabulated:
-                assert line == [operation, size >> 12, size & 4095]
+                assert line == [size >> 12, size & 4095]
         else:
             assert not tabulated
 

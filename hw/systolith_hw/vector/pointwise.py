@@ -5,10 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import FIXED_BITS, NORMAL_BITS
-from ..tables import FRACTION
+from ..tables import FRACTION, Function
 from .argument import REST_BITS, Argument
 from .delay import Delay
-from .function_table import VALUE_BITS, FunctionTable
+from .function_table import FUNCTION_BITS, VALUE_BITS, FunctionTable
 from .multiplier import Multiplier
 from .operation import PRODUCT_SHIFT_BITS, Operation, multiplies, signed_factor
 from .power_distance import PowerDistance
@@ -68,7 +68,7 @@ class Pointwise(wiring.Component):
     Members
     -------
     operation : In(Operation)
-        What is done.
+        What is done; wanted a cycle before z.
     z : In(signed(32))
         Fixed point, LSB 2**-16 (for AFFINE 2**-12).
     own : Out(signed(18)), other : In(signed(18))
@@ -90,6 +90,8 @@ class Pointwise(wiring.Component):
     """
 
     second_delay = Argument.latency
+    operation_lead = 1
+    """Cycles by which ``operation`` comes before its z."""
     factor_delay = 2
     bias_delay = 8
     keep_delay = 10
@@ -128,18 +130,18 @@ class Pointwise(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        operation = Value.cast(self.operation)
-        rectify = (operation == Operation.GELU) | (operation == Operation.SILU)
+        known = self._elaborate_operation(m)
         # By age: in cycle n the value that entered n cycles ago needs what is at index n.
-        affine = _ages(m, "affine", operation == Operation.AFFINE, self.bias_delay)
-        product = _ages(m, "product", multiplies(operation), self.bias_delay)
-        exponential = _ages(m, "exponential", operation == Operation.EXP2, self.bias_delay)
-        hidden = _ages(m, "hidden", rectify & self.z[-1], self.bias_delay)
+        affine, product, exponential = (
+            _ages(m, name, known[name], self.bias_delay)
+            for name in ("affine", "product", "exponential")
+        )
+        hidden = _ages(m, "hidden", known["rectifier"] & self.z[-1], self.bias_delay)
         negative = [C(0, 1)] * self.factor_delay + _ages(
             m, "negative", self.factor.negative, self.bias_delay - self.factor_delay
         )
 
-        total, tabulated = self._elaborate_line(m, affine, product)
+        total, tabulated = self._elaborate_line(m, known, affine, product)
         power = Signal(VALUE_BITS, reset_less=True)
         value = Signal(signed(PRODUCT_BITS + 1), reset_less=True)
         m.d.sync += [
@@ -171,33 +173,50 @@ class Pointwise(wiring.Component):
             m.d.sync += [kept.eq(0), result.eq(0)]
         return m
 
+    def _elaborate_operation(self, m: Module) -> dict[str, Value]:
+        """Return what is asked about the operation in cycle 0, from registers: one that all lanes
+        ask reaches far, and nothing is decoded on the way."""
+        operation = Value.cast(self.operation)
+        asked = {
+            "affine": operation == Operation.AFFINE,
+            "product": multiplies(operation),
+            "exponential": operation == Operation.EXP2,
+            "rectifier": (operation == Operation.GELU) | (operation == Operation.SILU),
+            "straight": operation == Operation.STRAIGHT,
+            "across": operation == Operation.ACROSS,
+            "function": Mux(operation == Operation.EXP2, Function.EXP2, operation)[:FUNCTION_BITS],
+        }
+        known: dict[str, Value] = {}
+        for name, value in asked.items():
+            known[name] = Signal(len(value), name=f"is_{name}", reset_less=True)
+            m.d.sync += known[name].eq(value)
+        return known
+
     def _elaborate_line(
-        self, m: Module, affine: list[Value], product: list[Value]
+        self, m: Module, known: dict[str, Value], affine: list[Value], product: list[Value]
     ) -> tuple[Value, Value]:
         """Multiply; return the product, or a sum of two, and what the table says, in cycle 5."""
         m.submodules.argument = argument = Argument()
         m.submodules.functions = table = FunctionTable(distributed=self.distributed)
         m.submodules.multiplier = multiplier = Multiplier(self.target, signed_scale=True)
-        operation, now = Value.cast(self.operation), self.second_delay
-        across = _ages(m, "across", operation == Operation.ACROSS, 5)
-        straight = _ages(m, "straight", operation == Operation.STRAIGHT, 5)
+        now = self.second_delay
+        across, straight = (_ages(m, name, known[name], 5) for name in ("across", "straight"))
         one = Mux(across[now], self.other, argument.clipped)
         clipped = _ages(m, "clipped", one, 2)[-1]
         rest = _ages(m, "rest", Mux(product[now], self.second, argument.rest), 1)[-1]
-        # Block RAM is slow to show its output: nothing but this register follows it.
-        rise = _ages(m, "rise", table.line.rise, 1)[-1]
         scale = Signal(signed(NORMAL_BITS), reset_less=True)
         m.d.comb += [
             self.own.eq(argument.clipped),
-            argument.operation.eq(self.operation),
+            argument.exponential.eq(known["exponential"]),
+            argument.rectifier.eq(known["rectifier"]),
             argument.z.eq(self.z),
-            table.function.eq(argument.function),
+            table.function.eq(_ages(m, "function", known["function"], argument.latency)[-1]),
             table.segment.eq(argument.segment),
-            multiplier.significand.eq(Mux(affine[3] | product[3], clipped, rise)),
+            multiplier.significand.eq(Mux(affine[3] | product[3], clipped, table.line.rise)),
             multiplier.scale.eq(scale),
         ]
         m.d.sync += scale.eq(Mux(affine[2], self.factor.scale, rest))
-        value = _ages(m, "value", table.line.value, 1 + multiplier.latency)[-1]
+        value = _ages(m, "value", table.line.value, multiplier.latency)[-1]
         inside = _ages(m, "inside", argument.tabulated, 2 + multiplier.latency)[-1]
         risen = multiplier.product[REST_BITS : REST_BITS + VALUE_BITS]
         # The tables stay inside 0..65535 everywhere, so that nothing has to be clipped.

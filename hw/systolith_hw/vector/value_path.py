@@ -243,9 +243,9 @@ class ValuePath(wiring.Component):
         keep_age = FUNCTION + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
         m.submodules.second = second = SecondFactor(self.config)
-        m.d.comb += [
-            second.wide.eq(self.wide), second.angle.eq(turns(ages.at("operation", ADD)))
-        ]
+        angle = Signal(reset_less=True)
+        m.d.sync += angle.eq(turns(ages.at("operation", ADD - 1)))
+        m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
         shift = ages.at("shift", FUNCTION + Pointwise.factor_delay)
         units = [
             Pointwise(self.target, distributed=self.config.vector.distributed)
@@ -258,7 +258,7 @@ class ValuePath(wiring.Component):
             keep = Signal(name=f"keep_{lane}", reset_less=True)
             m.d.sync += keep.eq(lane < lanes)
             m.d.comb += [
-                pointwise.operation.eq(ages.at("operation", FUNCTION)),
+                pointwise.operation.eq(ages.at("operation", FUNCTION - Pointwise.operation_lead)),
                 pointwise.z.eq(adder.o[lane]),
                 pointwise.other.eq(beside.own),
                 pointwise.second.eq(second.o[lane]),
