@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from systolith_hw.registers import Status
 from systolith_sim.device.device import Device
 
-from .driver import Driver
+from .driver import Driver, DriverError
 from .language import CompiledDecoder
 
 __all__ = ["DeviceDecoder"]
@@ -50,17 +50,21 @@ class DeviceDecoder:
         tokens, device, driver = self._decoder.layout.list, self._device, self._driver
         device.write_memory(tokens.address, tokens.pack(prompt, count))
         driver.start()
-        ended = False
+        last, ended = len(prompt) + count - 1, False
         try:
-            for number in range(len(prompt), len(prompt) + count):
+            for number in range(len(prompt), last + 1):
                 while (token := self._look(number)) is None and not ended:
                     ended = driver.advance(POLL_CYCLES)
                 if token is None:
-                    break
+                    raise DriverError(f"the program ended without the token of position {number}")
+                finished = number == last or token in self._decoder.ends
+                if finished:
+                    while not ended:
+                        ended = driver.advance(POLL_CYCLES)
+                    self.counters = driver.counters()
                 yield token
-            while not ended:
-                ended = driver.advance(POLL_CYCLES)
-            self.counters = driver.counters()
+                if finished:
+                    break
         finally:
             if driver.status & Status.RUNNING:
                 driver.abort()

@@ -26,6 +26,12 @@ class GradualDevice(MachineDevice):
         self.hidden = []
         self.commands = []
 
+    @property
+    def made(self):
+        """What is in the list behind the prompt."""
+        tokens = self.tokens
+        return [tokens.token(self.read_memory(tokens.entry(entry), 4)) for entry in range(3, 8)]
+
     def write_register(self, offset, value):
         if offset == OFFSETS["CONTROL"]:
             self.commands.append(Control(value))
@@ -65,9 +71,7 @@ def test_tokens_come_as_they_are_made():
     runner = DeviceDecoder(decoder, device)
     for number, token in enumerate(runner.generate(PROMPT, 5)):
         assert token == MADE[number]
-        made = [decoder.layout.list.token(device.read_memory(decoder.layout.list.entry(entry), 4))
-                for entry in range(3, 8)]  # fmt: skip
-        assert made == MADE[: number + 1] + [None] * (4 - number)
+        assert device.made == MADE[: number + 1] + [None] * (4 - number)
     assert number == 4 and device.commands == [Control.START] * 2
     assert runner.counters["CYCLES"] == CYCLES
 
@@ -79,6 +83,19 @@ def test_end_of_text():
     expected = MADE[: MADE.index(end) + 1]
     assert list(runner.generate(PROMPT, 5)) == expected
     assert runner.run(PROMPT, 5) == expected
+
+
+def test_a_program_that_ends_too_soon():
+    class Forgetful(GradualDevice):
+        def _run(self):
+            super()._run()
+            self.hidden = self.hidden[:1]
+
+    decoder = compiled()
+    stream = DeviceDecoder(decoder, Forgetful(decoder)).generate(PROMPT, 5)
+    assert next(stream) == MADE[0]
+    with pytest.raises(DriverError, match="ended without the token of position 4"):
+        next(stream)
 
 
 def test_who_stops_taking_tokens_stops_the_core():

@@ -8,6 +8,9 @@ from .decoder_shape import DecoderShape
 
 __all__ = ["plan_decoder"]
 
+FEWEST_TOKENS = 2
+"""Of a text: one of a prompt, and one behind it."""
+
 NEEDS = {
     "operand_tiles": "operand_need",
     "activation_words": "activation_need",
@@ -27,10 +30,10 @@ def plan_decoder(config: Config, model: DecoderModel, *, tokens: int | None = No
     shape, first = DecoderShape.of(model), model.layers[0]
     shape.check(config)
     context = min(shape.context, config.array.max_k)
-    if tokens is not None and not 2 <= tokens <= context:
+    if tokens is not None and not FEWEST_TOKENS <= tokens <= context:
         raise ConfigError(
-            f"a text's tokens must be 2 to {context}, the model's context or array.max_k, not "
-            f"{tokens}"
+            f"a text's tokens must be {FEWEST_TOKENS} to {context}, the model's context or "
+            f"array.max_k, not {tokens}"
         )
     plan = DecoderPlan(
         config=config, shape=shape, tokens=tokens or context, output_chunk=first.output_chunk,
@@ -38,8 +41,7 @@ def plan_decoder(config: Config, model: DecoderModel, *, tokens: int | None = No
     )  # fmt: skip
     _check_chunks(plan)
     if tokens is None:
-        most = _largest(plan)
-        plan = plan.with_tokens(most) if most else plan
+        plan = plan.with_tokens(_largest(plan) or FEWEST_TOKENS)
     if shortage := _shortage(plan):
         raise ConfigError(_refusal(plan, *shortage))
     return plan
@@ -60,9 +62,9 @@ def _check_chunks(plan: DecoderPlan) -> None:
 
 
 def _largest(plan: DecoderPlan) -> int:
-    """Return for how many tokens there is room; 0 if for fewer than two."""
-    fits = (n for n in range(plan.tokens, 1, -1) if not _shortage(plan.with_tokens(n)))
-    return next(fits, 0)
+    """Return for how many tokens there is room; 0 if there is for none."""
+    counts = range(plan.tokens, FEWEST_TOKENS - 1, -1)
+    return next((count for count in counts if not _shortage(plan.with_tokens(count))), 0)
 
 
 def _shortage(plan: DecoderPlan) -> tuple[str, int] | None:
