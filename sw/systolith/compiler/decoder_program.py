@@ -110,6 +110,7 @@ class TokenProgram:
             ),
             program.loop(count_register=self.alive),
         ):  # fmt: skip
+            program.barrier()  # the token before has been stored
             self._look_up()
             self._check_end()
             with program.loop(count_register=self.alive):
@@ -166,7 +167,6 @@ class TokenProgram:
             self._choose()
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
-        program.barrier()
 
     def _norm(self, post_outer: int | None = None) -> None:
         """Make words of the residual behind all layers."""
