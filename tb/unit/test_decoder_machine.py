@@ -1,5 +1,7 @@
 """Whole language models, run by the functional machine, against the golden model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,17 @@ def test_sizes_that_are_no_multiples(name, dimensions):
     """Heads of 12, 6, 20 and 48 features, whose last words and tiles have zeros behind."""
     compiled = Compiled(name, layers=2, **dimensions)
     compiled.check(prompt(3, dimensions.get("vocab", 40)), 4)
+
+
+def test_logits_that_are_all_negative():
+    """Channels behind the vocabulary, which are zero, are no tokens."""
+    config = ROOMY["ulx3s"]
+    model = random_model(config, layers=1, vocab=27)
+    head = dataclasses.replace(model.head, bias=np.full(27, -(1 << 24)))
+    model = dataclasses.replace(model, head=head)
+    assert (model.logits([1, 2]) < 0).all()
+    machine = MachineDecoder(CompiledDecoder.compile(config, model))
+    assert machine.run([1, 2], 2) == golden_tokens(model, [1, 2], 2)
 
 
 @pytest.mark.parametrize("name", ["small", "ulx3s"])
