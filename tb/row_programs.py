@@ -24,6 +24,8 @@ CONFIGS = {
 }  # fmt: skip
 INPUTS = 24
 """Activation words that nothing writes."""
+UNWRITTEN = 470
+"""Wide words from here on are read only."""
 
 
 class Fields:
@@ -32,6 +34,7 @@ class Fields:
     def __init__(self, config, rng):
         self.config = config
         self.rng = rng
+        self.compared = False  # the largest value so far is known
 
     def draw(self, low, high):
         return int(self.rng.integers(low, high + 1))
@@ -66,15 +69,45 @@ class Fields:
         group_stride = tokens * token_stride
         first = 0 if kind == DrainKind.WIDE else INPUTS
         assert loops["groups"] * group_stride <= free
+        destination = first + self.draw(0, free - loops["groups"] * group_stride)
         if one_group:
             options["row"] = self.draw(0, 7 - tokens)
             options["entries"] = self.draw(0, 1) * self.draw(1, tiles * array.columns)
+        if options.get("function") == DrainFunction.PRODUCT:
+            size = loops["groups"] * tokens * tiles * beats
+            options["entries"] = self.draw(UNWRITTEN, config.memory.wide_words - size)
+            options["shift"] = self.draw(4, 20)
+            if kind == DrainKind.WIDE and token_stride == words and self.draw(0, 1):
+                options["entries"] = destination  # each in the place of its second factor
+        if options.get("rotate"):
+            options |= self.angles(tokens)
         program.drain(
-            kind, destination=first + self.draw(0, free - loops["groups"] * group_stride),
-            token_stride=token_stride, group_stride=group_stride, scale=self.draw(0, 40),
-            columns_last=self.draw(1, array.columns), exponent_base=self.draw(0, 8), **loops,
-            **options,
+            kind, destination=destination, token_stride=token_stride, group_stride=group_stride,
+            scale=self.draw(0, 40), columns_last=self.draw(1, array.columns),
+            exponent_base=self.draw(0, 8), **loops, **options,
         )  # fmt: skip
+
+    def angles(self, tokens):
+        """Return where angles are: what VECTOR wrote before, or what nobody writes."""
+        shift = self.draw(2, 4)
+        first, end = ((0, 300), (UNWRITTEN, self.config.memory.wide_words))[self.draw(0, 1)]
+        row = self.draw(-(-first >> shift), (end >> shift) - tokens)
+        return {"rotate": True, "shift": shift, "row": row}
+
+    def best(self, program, **semaphores):
+        """Append a MATMUL, and a DRAIN that looks for the largest of its results."""
+        loops = {"groups": self.draw(1, 3), "tiles": self.draw(1, 4)}
+        loops["tiles_last"] = self.draw(1, loops["tiles"])
+        program.matmul(
+            operand=self.draw(0, 20), ring=(0, 40), activation=self.draw(0, INPUTS - 16),
+            activation_stride=1, steps=self.draw(1, 3), **loops,
+        )  # fmt: skip
+        program.drain(
+            DrainKind.BEST, destination=self.draw(0, 299), entries=self.draw(0, 0xFFFF),
+            accumulate=self.compared and bool(self.draw(0, 1)), scale=self.draw(0, 40),
+            columns_last=self.draw(1, self.config.array.columns), **loops, **semaphores,
+        )  # fmt: skip
+        self.compared = True
 
     def operands(self, program, kind, **semaphores):
         """Append a MATMUL, and a DRAIN of its results to operand memory."""
@@ -90,6 +123,9 @@ class Fields:
             activation_stride=1, steps=self.draw(1, 3), **loops,
         )  # fmt: skip
         channels = loops["tiles"] * array.columns
+        turn = {}
+        if kind == DrainKind.KEYS and self.draw(0, 1):
+            turn = self.angles(loops["tokens"])
         if kind == DrainKind.KEYS:
             stride, wraps = -(-channels // array.rows), array.columns
             size = 2 * stride
@@ -100,7 +136,7 @@ class Fields:
             kind, destination=44 + self.draw(0, 3), token_stride=stride, group_stride=size,
             lane=self.draw(0, wraps - 1), entries=100 * lanes + self.draw(0, 9),
             entries_stride=self.draw(4, 9), scale=self.draw(0, 40), offset=self.draw(0, 60),
-            exponent_base=self.draw(0, 8), **loops, **semaphores,
+            exponent_base=self.draw(0, 8), **loops, **turn, **semaphores,
         )  # fmt: skip
 
     def norm(self, program, **semaphores):
@@ -156,6 +192,7 @@ class Fields:
 OPTIONS = [
     {}, {"function": DrainFunction.GELU}, {"function": DrainFunction.SILU}, {"accumulate": True},
     {"accumulate": True, "function": DrainFunction.GELU}, {"maximum": True},
+    {"function": DrainFunction.PRODUCT}, {"rotate": True},
 ]  # fmt: skip
 
 
@@ -163,7 +200,9 @@ def products(fields, program, kinds=(DrainKind.WIDE, DrainKind.ACTIVATION), **se
     """Append a product with any of the options."""
     kind = kinds[fields.draw(0, len(kinds) - 1)]
     options = dict(OPTIONS[fields.draw(0, len(OPTIONS) - 1)])
-    if kind != DrainKind.WIDE:
+    if kind == DrainKind.WIDE:
+        options.pop("rotate", None)
+    else:
         options.pop("accumulate", None)
         options.pop("maximum", None)
     fields.product(program, kind, **options, **semaphores)

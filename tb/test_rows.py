@@ -67,6 +67,29 @@ def test_keys_and_values(mirror):
     run(mirror, 2, 30, append)
 
 
+def test_products_and_turns(mirror):
+    """Second factors and angles, of which some have just been written."""
+    def append(fields, program):
+        for options in ({"function": DrainFunction.PRODUCT}, {"rotate": True}):
+            kinds = (DrainKind.ACTIVATION, DrainKind.WIDE)[: 1 + ("function" in options)]
+            fields.product(program, DrainKind.WIDE)
+            fields.product(program, kinds[fields.draw(0, len(kinds) - 1)], **options)
+            fields.norm(program)
+
+    run(mirror, 7, 20, append)
+
+
+def test_best(mirror):
+    """One after another, and beside rows that are written back."""
+    def append(fields, program):
+        fields.norm(program)
+        for _ in range(fields.draw(1, 3)):
+            fields.best(program)
+        products(fields, program)
+
+    run(mirror, 8, 30, append)
+
+
 def test_norm(mirror):
     counters = run(mirror, 3, 20, Fields.norm)
     assert counters["ROW_BUSY"] > 0

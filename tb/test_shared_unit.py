@@ -113,11 +113,11 @@ def everything(program, rng, parts):
     """Append ``parts`` parts, of work of VECTOR beside NORM; in the last all scales are read."""
     config = program.config
     fields = Fields(config, rng)
-    works = (posted_products, stream, operands, attention, residual)
+    works = (posted_products, stream, operands, Fields.best, attention, residual)
     for number in range(parts):
         fields.norm(program, **ROW_POSTS)
         works[number % len(works)](fields, program)
-        works[fields.draw(0, 2)](fields, program)
+        works[fields.draw(0, 3)](fields, program)
         fields.norm(program, **ROW_POSTS)
         program.barrier()
     program.drain(DrainKind.WIDE, tiles=config.memory.scale_words // config.beats_per_result)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from systolith_hw.budget import memory_budget
+from systolith_hw.budget import ecp5_blocks, memory_budget
 from systolith_hw.config import Config
+from systolith_hw.memory.wide_store import wide_parts
 
 __all__ = ["PLACER", "Grid", "floorplan"]
 
@@ -94,18 +95,35 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
     places = {f"array.{cell}": site for cell, site in places.items()}
     middle = grid.columns[len(grid.columns) // 2]
     scales = f"vector.{'pipeline.path' if config.vector.rows else 'datapath'}.scales"
-    for memory, cell, y in (
-        ("bias", f"{scales}.bias_memory", grid.memory_rows[1]),
-        ("scale", f"{scales}.factor_memory", grid.memory_rows[1]),
-        ("wide", "wide.memory", grid.memory_rows[-1]),
+    for cells, y in (
+        (_numbered(f"{scales}.bias_memory", blocks_of["bias"]), grid.memory_rows[1]),
+        (_numbered(f"{scales}.factor_memory", blocks_of["scale"]), grid.memory_rows[1]),
+        (_wide_blocks(config), grid.memory_rows[-1]),
     ):
-        for index in range(blocks_of[memory]):
-            site = _nearest(free, middle, y)
-            free.remove(site)
-            places[f"{cell}.0.{index}"] = site
+        sites = []
+        for _ in cells:
+            sites.append(_nearest(free, middle, y))
+            free.remove(sites[-1])
+        # From left to right, so that what is one part stays together.
+        places |= dict(zip(cells, sorted(sites), strict=True))
     return [
         f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
         for cell, (x, y, name) in places.items()
+    ]
+
+
+def _numbered(memory: str, blocks: int) -> list[str]:
+    """Return the names that yosys gives to the blocks of a memory."""
+    return [f"{memory}.0.{index}" for index in range(blocks)]
+
+
+def _wide_blocks(config: Config) -> list[str]:
+    """Return the names of wide memory's blocks, part by part."""
+    depth = config.memory.wide_words
+    return [
+        name
+        for part, (first, last) in enumerate(wide_parts(config))
+        for name in _numbered(f"wide.store.memory_{part}", ecp5_blocks(depth, last - first))
     ]
 
 

@@ -23,7 +23,7 @@ from .registers import REGISTER_SPACE
 from .tables import SEGMENTS, Function
 
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
-           "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
+           "ecp5_blocks", "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
 
 LIMIT_PERCENT = 92
 """Most of a device's blocks that a core may take; a full device does not route."""
@@ -331,6 +331,11 @@ def _place(memory: _Memory, part: Device) -> MemoryUse:
     return MemoryUse(memory=memory.memory, words=memory.words, width=memory.width,
                      copies=memory.copies, kind=kind, blocks=each * memory.copies,
                      setting=memory.setting)  # fmt: skip
+
+
+def ecp5_blocks(words: int, width: int) -> int:
+    """Return the block RAMs that a memory of whole words takes on ECP5."""
+    return min(-(-words // depth) * -(-width // bits) for depth, bits in EBR_SHAPES)
 
 
 def _is_spram(memory: _Memory) -> bool:

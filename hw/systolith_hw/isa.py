@@ -20,6 +20,7 @@ __all__ = [
     "LOAD",
     "MATMUL",
     "NORM",
+    "PRODUCT_SHIFT",
     "READ",
     "SOFTMAX",
     "STORE",
@@ -38,7 +39,7 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 2
+ISA_VERSION = 3
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
@@ -46,6 +47,9 @@ SLOT_BITS = 16
 SLOTS = INSTRUCTION_BYTES * 8 // SLOT_BITS
 REGISTERS = 16
 PATCHES = 4
+
+PRODUCT_SHIFT = 7
+"""PRODUCT divides its second factor, LSB 2**-16, by two to the power of this."""
 
 
 class Unit(enum.IntEnum):
@@ -94,6 +98,7 @@ class DrainKind(enum.IntEnum):
     STREAM = 2
     KEYS = 3
     VALUES = 4
+    BEST = 5
 
 
 class DrainFunction(enum.IntEnum):
@@ -102,6 +107,7 @@ class DrainFunction(enum.IntEnum):
     NONE = 0
     GELU = 1
     SILU = 2
+    PRODUCT = 3
 
 
 class CalcOperation(enum.IntEnum):
@@ -290,25 +296,39 @@ DRAIN = Instruction(
     "`columns` channels (VALUES: token t in row (lane + t) mod `rows`, likewise one tile further "
     "each time the row wraps, and token_stride tiles for every `columns` channels). Operands have "
     "8 bits, and V an exponent of at most 15; a group has at most 128 channels, and zeros fill the "
-    "last tile of KEYS. The exponent goes to lane c mod `lanes` of scale word c div `lanes`, c "
+    "last tile of KEYS. BEST writes no values: lane 0 of wide word destination becomes the number "
+    "of the channel with the largest value, the first of equals, channel 0 of the instruction "
+    "being number `entries`; with `accumulate` the largest so far is held against them. "
+    "The exponent goes to lane c mod `lanes` of scale word c div `lanes`, c "
     "being entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` "
     "less the exponent (KEYS), or shift the exponent (VALUES), and bias 0. A shift keeps its low 7 "
-    "bits, here and with `factor`. An instruction must not add to what it writes itself, nor write "
-    "exponents to scale words that it reads.",
+    "bits, here and with `factor`. PRODUCT multiplies by what wide memory holds at `entries` + "
+    "(group * tokens + token) * words + n, `words` being those of `tiles` tiles: a value is "
+    f"clipped to 18 bits, the other one divided by 2**{PRODUCT_SHIFT} and clipped, the product "
+    "divided by 2**shift, all rounded half to even. `rotate` turns channels 2i and 2i + 1, clipped "
+    "to 18 bits, by an angle: y[i] = z[i] * c[i] + z[i ^ 1] * s[i], the sum rounded; c and s "
+    "have 18 bits, LSB 2**-16. Word n of a token's c is at (row + token) * 2**shift + 2 * (group * "
+    "words + n) mod 2**shift, that of s behind it; all 2**shift words must be inside. An "
+    "instruction must not add to what it writes itself, nor write exponents to scale words that it "
+    "reads.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),
         _slot("token_stride", 6, "words from token to token"),
         _slot("group_stride", 7, "words from group to group"),
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
-        Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU or SILU"),
-        Field("accumulate", 8 * SLOT_BITS + 7, 1, "add what wide memory holds in the place that is "
-              "written; WIDE only"),
+        Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU, SILU or PRODUCT, that for ACTIVATION "
+              "and WIDE only"),
+        Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE: add what wide memory holds in the place "
+              "that is written; BEST: go on from the largest so far"),
         Field("factor", 8 * SLOT_BITS + 8, 1, "in place of the scale memory's entry, the factor of "
               "row `row` + token, its shift lowered by `offset`, and bias 0"),
         Field("maximum", 8 * SLOT_BITS + 9, 1, "the largest valid value of each token becomes the "
               "reference of row `row` + token; WIDE and one group only"),
-        _slot("row", 9, "first row", width=8),
+        Field("rotate", 8 * SLOT_BITS + 10, 1, "turn pairs of channels, without `function`; "
+              "ACTIVATION and KEYS only"),
+        Field("shift", 8 * SLOT_BITS + 11, 5, "see PRODUCT and `rotate`"),
+        _slot("row", 9, "first row; of `rotate`, first row of angles", width=8),
         Field("offset", 9 * SLOT_BITS + 8, 8, "see `factor` and KEYS"),
         _slot("tokens", 10, "M"),
         _slot("groups", 11, "groups of output tiles"),
@@ -319,7 +339,8 @@ DRAIN = Instruction(
               "with `maximum` are left out; for KEYS and VALUES the first lane or row"),
         _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
               "`maximum`: channels that it takes in for token 0, one more for each further token, "
-              "or 0 for no such limit"),
+              "or 0 for no such limit; PRODUCT: first wide word of the second factors; BEST: "
+              "number of the first channel"),
     ),
     DrainKind,
 )

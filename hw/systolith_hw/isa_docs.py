@@ -96,6 +96,7 @@ KIND_TEXTS = {
     "SCALE": "scale words",
     "KEYS": "operand tiles, column by column",
     "VALUES": "operand tiles, row by row",
+    "BEST": "a wide word, for all that came so far",
     "STREAM": "the stream of activation words from DRAIN to STORE",
 }
 

@@ -16,7 +16,9 @@ COUNTS = ("rows", "beats", "elements", "tokens")
 LOOPS = ("groups", "tiles", "tiles_last")
 """Counts of what has scale words of its own."""
 
-ROWS = ("function", "accumulate", "factor", "maximum", "row", "offset", "entries")
+ROWS = (
+    "function", "accumulate", "factor", "maximum", "rotate", "shift", "row", "offset", "entries"
+)  # fmt: skip
 """Fields of DRAIN that a core without ``vector.rows`` has no use for."""
 
 

@@ -9,6 +9,8 @@ from amaranth.back import verilog
 from amaranth.hdl import Const, Value
 from amaranth.lib import wiring
 
+from .memory.register_copy import COPY
+
 __all__ = ["LINT_OFF", "component_verilog"]
 
 LINT_OFF = {
@@ -30,6 +32,7 @@ ZEROS = re.compile(r"  initial begin\n    (?P<memory>\S+ ?)\[0\] = (?P<zero>\d+'
 WAKER = re.compile(r"^  reg (?P<name>\\\$auto\$verilog_backend\S+) += 0;\n", re.MULTILINE)
 SLEEPER = re.compile(r"^  always @\*\n(    \S.*;\n)", re.MULTILINE)
 ESCAPED = re.compile(r"\\\S+")
+COPIES = re.compile(rf"^module (?=\\?\S*\.{COPY}_\w+ ?\()", re.MULTILINE)
 ELEMENT = re.compile(r"\[(\d+)\]")
 NOTHING = re.compile(r"^  wire \[-1:0\] (?P<name>\S+) ?;\n", re.MULTILINE)
 
@@ -41,7 +44,8 @@ def component_verilog(component: wiring.Component, *, name: str) -> str:
     is a constant, such as ``ready`` of a stream that is always ready, is left out.
 
     Memories that start at zero do so in simulation only: not every memory of an FPGA can be given
-    contents, and no program may read what it has not written.
+    contents, and no program may read what it has not written. Synthesis is told to keep each
+    :class:`~systolith_hw.memory.register_copy.RegisterCopy`.
     """
     ports = {}
     for path, _, port in component.signature.flatten(component):
@@ -53,6 +57,7 @@ def component_verilog(component: wiring.Component, *, name: str) -> str:
             component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True
         )
     text = ESCAPED.sub(_without_brackets, BANNER.sub("", text))
+    text = COPIES.sub("(* keep_hierarchy = 1 *)\nmodule ", text)
     modules = text.split("endmodule\n")
     return "endmodule\n".join(
         _wake_late(_without_nothing(_short_zeros(module))) for module in modules

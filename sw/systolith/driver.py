@@ -207,12 +207,8 @@ class Driver:
 
         Parameters
         ----------
-        address : int
-            A program that is already in memory; without it the one loaded last.
-        length, position : int
-            Runtime registers 1 and 2.
-        watchdog : int
-            Cycles without any progress after which the core gives up; 0 for never.
+        address, length, position, watchdog
+            As for :meth:`start`.
         timeout : int
             Cycles after which the program is aborted, progress or not.
 
@@ -222,6 +218,27 @@ class Driver:
             The program met an error; call :meth:`reset` before the next one.
         TimeoutError
             It did not end in time; it has been aborted.
+        """
+        self.start(address, length=length, position=position, watchdog=watchdog)
+        if not self.advance(timeout):
+            self.abort()
+            raise TimeoutError(f"the program did not end within {timeout} cycles; it was aborted")
+        return self.counters()
+
+    def start(
+        self, address: int | None = None, *, length: int = 0, position: int = 0,
+        watchdog: int = 100_000,
+    ) -> None:  # fmt: skip
+        """Start a program.
+
+        Parameters
+        ----------
+        address : int
+            A program that is already in memory; without it the one loaded last.
+        length, position : int
+            Runtime registers 1 and 2.
+        watchdog : int
+            Cycles without any progress after which the core gives up; 0 for never.
         """
         status = self.status
         if status & Status.RUNNING:
@@ -239,15 +256,23 @@ class Driver:
         self.write("IRQ_ENABLE", Interrupt.DONE | Interrupt.ERROR)
         self.write("IRQ_PENDING", Interrupt.DONE | Interrupt.ERROR)
         self.write("CONTROL", Control.START)
-        status = self._wait(timeout)
+
+    def advance(self, cycles: int) -> bool:
+        """Let a program that was started go on for ``cycles``; return whether it has ended.
+
+        Raises
+        ------
+        CoreError
+            The program met an error; call :meth:`reset` before the next one.
+        """
+        status = self._wait(cycles)
         if status & Status.ERROR:
             self._raise_error()
         if status & Status.RUNNING:
-            self.abort()
-            raise TimeoutError(f"the program did not end within {timeout} cycles; it was aborted")
+            return False
         if not status & Status.DONE:
             raise DriverError(f"the core stopped without a reason: status {status!r}")
-        return self.counters()
+        return True
 
     def _wait(self, cycles: int) -> Status:
         """Wait for the end of a program, at most ``cycles`` cycles; return the status."""

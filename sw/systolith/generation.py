@@ -76,11 +76,11 @@ class Continuation:
 
 def continue_prompt(
     model: LanguageModel, generator: Generator, prompt: Sequence[int], count: int,
-    show: Callable[[str], None],
+    show: Callable[[str], None], *, context: int | None = None,
 ) -> Continuation:  # fmt: skip
     """Generate at most ``count`` tokens; ``show`` is given each piece of text as it comes.
 
-    Prompt and text are at most as many tokens as the context has.
+    Prompt and text are at most as many tokens as the ``context`` has, by default the model's.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def continue_prompt(
         If a token of the prompt is not in the vocabulary.
     """
     require_tokens(prompt, len(model.decoder.embedding))
-    room = model.decoder.context - len(prompt)
+    room = (context or model.decoder.context) - len(prompt)
     stopped = Stop.TOKENS if count <= room else Stop.CONTEXT
     tokens: list[int] = []
     pieces: list[str] = []

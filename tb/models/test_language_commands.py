@@ -30,6 +30,23 @@ def test_json():
     assert values["prompt_tokens"] == 5
 
 
+CHIP = ["--set", "memory.scale_words=1024", "--set", "memory.operand_tiles=2176",
+        "--set", "device="]  # fmt: skip
+"""Has room for 48 tokens."""
+
+
+def test_the_functional_machine_goes_on_until_the_chip_is_full():
+    words = ("run", "stories-260k", f"{PROMPT}, there was a", "--backend", "machine", *CHIP)
+    result = run(*words, "--tokens", "4")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"{PROMPT}, there was a ")
+    assert "4 tokens, " in result.stderr and "on machine" in result.stderr
+    full = run(*words, "--tokens", "99", "--json")
+    values = json.loads(full.stdout)
+    assert values["stopped"] == "context" and "the context of 48 tokens is full" in full.stderr
+    assert len(values["tokens"]) == 48 - values["prompt_tokens"]
+
+
 def test_a_seed_repeats_a_story():
     words = ["run", "stories-260k", PROMPT, "--temperature", "0.9", "--json", "--seed"]
     one, same, other = (json.loads(run(*words, seed).stdout)["text"] for seed in ("5", "5", "6"))
@@ -55,8 +72,12 @@ def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
         (["stories-260k", "x", "--temperature", "nan"], "temperature must be a number of at least"),
         (["stories-260k", "x", "--top-k", "65"], "top_k must be in 1..64, not 65"),
         (["stories-260k", "x", "--seed", "-1"], "seed must be in 0..2**32 - 1, not -1"),
-        (["stories-260k", "x", "--backend", "rtl"], "language models do not run there yet"),
-        (["stories-260k", "x", "--backend", "machine"], "language models do not run there yet"),
+        (["stories-260k", "x", "--backend", "machine", "--temperature", "1"],
+         "--temperature must be 0 with --backend machine"),
+        (["stories-260k", "x", "--backend", "machine", "--preset", "small"],
+         "does not fit the chip: memory.operand_tiles must be at least"),
+        (["stories-260k", "a " * 60, "--backend", "machine", *CHIP],
+         "at most 47 are possible, since keys and values of 48 fit the chip"),
     ],
 )
 def test_run_refuses(words, sentence):

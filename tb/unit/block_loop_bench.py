@@ -7,8 +7,10 @@ import numpy as np
 from amaranth.sim import Simulator
 
 from systolith_hw.config import ArrayConfig, Config, MemoryConfig, VectorConfig
-from systolith_hw.isa import DrainKind, Opcode, Unit, encode
+from systolith_hw.isa import DrainFunction, DrainKind, Opcode, Unit, encode
+from systolith_hw.tables import FRACTION
 from systolith_hw.vector.block_loop import BlockLoop
+from systolith_hw.vector.operation import Operation
 from systolith_sim.errors import MachineError
 from systolith_sim.machine.memory import ChipMemory, ExternalMemory
 from systolith_sim.machine.races import CLOCKS
@@ -96,7 +98,9 @@ def turn_beats(config, fields, turn):
     group, token = int(part.group[0]), int(part.token[0])
     valid, count = part.valid(config), tiles * per_result
     limit = min(valid, fields["entries"] + token) if fields["entries"] else valid
-    per_word = {DrainKind.WIDE: 1, DrainKind.VALUES: per_result}.get(kind, array.rows // lanes)
+    per_word = {DrainKind.WIDE: 1, DrainKind.BEST: 1, DrainKind.VALUES: per_result}.get(
+        kind, array.rows // lanes
+    )
     places = part.places(-(-count // per_word))[0]
     wraps, lane = divmod(
         fields["columns_last"] + token, array.rows if kind == DrainKind.VALUES else array.columns
@@ -112,8 +116,9 @@ def turn_beats(config, fields, turn):
             "row_unit": 0, "results": 1, "centre": 0, "measure": 0, "sum": 0,
             "to_words": kind == DrainKind.ACTIVATION, "to_wide": kind == DrainKind.WIDE,
             "to_stream": kind == DrainKind.STREAM, "to_keys": kind == DrainKind.KEYS,
-            "to_values": kind == DrainKind.VALUES,
-            "factor": fields["factor"], "add": fields["accumulate"], "maximum": fields["maximum"],
+            "to_values": kind == DrainKind.VALUES, "to_best": kind == DrainKind.BEST,
+            "factor": fields["factor"], "maximum": fields["maximum"],
+            "add": reads_wide(fields),
             "operation": fields["function"], "base": fields["exponent_base"],
             "lanes": min(max(valid - number * lanes, 0), lanes),
             "index": index, "end": end, "block_end": last if operand else end,
@@ -130,6 +135,14 @@ def turn_beats(config, fields, turn):
         if not fields["factor"]:
             scales = fields["scale"] + group * fields["tiles"] * per_result
             wanted["scale"] = scales + number
+        if fields["function"] == DrainFunction.PRODUCT:
+            width = fields["tiles"] * per_result
+            wanted["source"] = fields["entries"] + turn * width + number
+            wanted["shift"] = fields["shift"]
+        elif fields["accumulate"] and kind == DrainKind.WIDE:
+            wanted["source"] = int(places[word])
+        if kind == DrainKind.BEST:
+            wanted["wide"], wanted["counted"] = fields["destination"], wanted["lanes"]
         if fields["maximum"]:
             wanted["counted"] = min(max(limit - number * lanes, 0), lanes)
         if kind == DrainKind.WIDE:
@@ -144,7 +157,30 @@ def turn_beats(config, fields, turn):
             wanted["lane"] = lane
         if operand and last:
             wanted["entry"] = fields["entries"] + group * fields["tiles_last"] + token
+        yield from passes(fields, group * fields["tiles"] * per_result + number, token, wanted)
+
+
+def reads_wide(fields):
+    """Return whether an instruction reads wide memory."""
+    adds = fields["accumulate"] and fields["kind"] == DrainKind.WIDE
+    return bool(adds or fields["rotate"] or fields["function"] == DrainFunction.PRODUCT)
+
+
+def passes(fields, beat, token, wanted):
+    """Yield a beat, or the two that turn its channels; ``beat`` counts from the first group on."""
+    if not fields["rotate"]:
         yield wanted
+        return
+    angles = fields["row"] + token << fields["shift"]
+    straight = angles + 2 * beat % (1 << fields["shift"])
+    ends = {name: 0 for name in ("to_words", "to_keys", "end", "block_end", "row_end")}
+    posts = {"inner": 0, "outer": 0}
+    first = wanted | ends | posts | {"operation": Operation.STRAIGHT, "source": straight}
+    for name in ("address", "entry", "lane"):
+        first.pop(name, None)
+    yield first
+    wanted.pop("more", None)
+    yield wanted | {"operation": Operation.ACROSS, "source": straight + 1, "shift": FRACTION}
 
 
 def turn_waits(fields, turn):
@@ -161,21 +197,32 @@ def some_fields(config, rng):
     tiles = int(rng.integers(1, 5))
     tokens = int(rng.choice([1, 2, 3, rng.integers(1, 20)]))
     maximum = int(wide and rng.random() < 0.5)
+    best = kind == DrainKind.BEST
+    product = not maximum and kind in (DrainKind.ACTIVATION, DrainKind.WIDE) and rng.random() < 0.3
+    turned = (
+        not product and kind in (DrainKind.ACTIVATION, DrainKind.KEYS) and lanes > 1
+        and rng.random() < 0.6
+    )  # fmt: skip
+    shift = int(rng.integers(1, 8 if turned else 32))
+    row = (config.memory.wide_words >> shift) - tokens if turned else rows - tokens
+    tokens = 1 if best else tokens
     operand_lanes = array.rows if kind == DrainKind.VALUES else array.columns
     semaphores = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     return {
         **{name: int(rng.choice([0, PRESENT + rng.integers(16)])) for name in semaphores},
         "kind": int(kind), "scale": int(rng.integers(20)), "destination": int(rng.integers(100)),
         "token_stride": int(rng.integers(6)), "group_stride": int(rng.integers(20)),
-        "exponent_base": int(rng.integers(32)), "function": int(rng.integers(3)),
-        "accumulate": int(wide and rng.random() < 0.4), "factor": int(rng.integers(2)),
-        "maximum": maximum, "row": int(rng.integers(max(rows - tokens, 1))),
+        "exponent_base": int(rng.integers(32)),
+        "function": 3 if product else 0 if turned else int(rng.integers(3)),
+        "accumulate": int((wide and not product or best) and rng.random() < 0.4),
+        "factor": 0 if turned else int(rng.integers(2)), "rotate": int(turned), "shift": shift,
+        "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256))),
         "offset": int(rng.integers(256)), "tokens": tokens,
         "groups": 1 if maximum else int(rng.integers(1, 4)), "tiles": tiles,
         "tiles_last": int(rng.integers(30)) if operand else int(rng.integers(1, tiles + 2)),
         "columns_last": int(rng.integers(operand_lanes if operand else array.columns + 2)),
         "entries": int(rng.integers(40 * lanes, 90 * lanes)) if operand
-        else int(rng.choice([0, 1, rng.integers(200), 65535])),
+        else int(rng.choice([0, 1, rng.integers(200), 0 if product else 65535])),
         "pc": int(rng.integers(1 << 16)),
     }  # fmt: skip
 
@@ -190,7 +237,8 @@ def run_loop(
     dut = BlockLoop(config)
     rng = np.random.default_rng(seed)
     log = SimpleNamespace(
-        beats=[], cycles=[], taken=[], written=[], waits=[], accepted=[], fault=None, waiting=0
+        beats=[], cycles=[], taken=[], written=[], waits=[], accepted=[], best=[], fault=None,
+        waiting=0,
     )
 
     async def bench(ctx):
@@ -223,6 +271,9 @@ def run_loop(
             else:
                 assert held is None, "an offer must stay"
                 assert not inside, "a pause inside a block"
+            if ctx.get(dut.best.valid):
+                begin = ctx.get(dut.best)
+                log.best.append((begin.channel, begin.anew))
             if ctx.get(dut.fault.valid):
                 log.fault = ctx.get(dut.fault.code), ctx.get(dut.fault.pc)
                 assert not ctx.get(dut.instruction.ready) and not ctx.get(dut.o.valid)

@@ -35,7 +35,9 @@ class MachineDevice(Device):
 
     def _run(self) -> None:
         program = self.machine.memory.array[self.registers[OFFSETS["PROGRAM"]] :].tobytes()
-        settings: dict[int, int] = {Register.LENGTH: self.registers[OFFSETS["LENGTH"]]}
+        settings: dict[int, int] = {
+            Register[name]: self.registers[OFFSETS[name]] for name in ("LENGTH", "POSITION")
+        }
         counts = {**self.machine.run(program, settings).counts, "CYCLES": CYCLES}
         for name, offset in counter_offsets(self.config).items():
             self.registers[offset] = counts.get(name, 0)

@@ -13,6 +13,7 @@ from systolith_sim.machine.vector.part import OPERANDS
 from .block_loop_bench import (
     machine_turns,
     make,
+    reads_wide,
     run_loop,
     some_fields,
     turn_beats,
@@ -27,13 +28,16 @@ SHAPES = [
 DRAIN = {
     "kind": int(DrainKind.ACTIVATION), "scale": 3, "destination": 5, "token_stride": 4,
     "group_stride": 9, "exponent_base": 4, "function": 0, "accumulate": 0, "factor": 0,
-    "maximum": 0, "row": 2, "offset": 17, "tokens": 3, "groups": 2, "tiles": 2, "tiles_last": 1,
-    "columns_last": 5, "entries": 0, "pc": 77,
+    "maximum": 0, "rotate": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3, "groups": 2,
+    "tiles": 2, "tiles_last": 1, "columns_last": 5, "entries": 0, "pc": 77,
     "wait_outer": 0, "wait_inner": 0, "post_outer": 0, "post_inner": 0,
 }  # fmt: skip
 WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries": 7}
 KEYS = DRAIN | {"kind": int(DrainKind.KEYS), "entries": 380, "tiles_last": 4}
 VALUES = KEYS | {"kind": int(DrainKind.VALUES)}
+BEST = DRAIN | {"kind": int(DrainKind.BEST), "tokens": 1, "entries": 65530, "destination": 412}
+PRODUCT = DRAIN | {"function": 3, "entries": 365}
+TURNED = DRAIN | {"rotate": 1, "shift": 3, "row": 48}
 
 
 def instructions_of(config, rng, count, *, legal):
@@ -57,7 +61,8 @@ def spoil(config, rng, fields):
     far = [0, 1, 2, 15, 16, 17, 33, 40, 64, 99, 100, 129, 150, 199, 200, 413, 500, 0x8000, 0xFFFF]
     choices = {
         "kind": range(8), "function": range(4), "accumulate": range(2), "maximum": range(2),
-        "row": range(16), "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
+        "rotate": range(2), "shift": range(32), "row": (*range(16), 50, 99, 255),
+        "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
         "tiles_last": (0, 5, *far), "columns_last": far, "entries": far, "scale": far[2:],
         "destination": far, "token_stride": far, "group_stride": far,
     }  # fmt: skip
@@ -67,10 +72,10 @@ def spoil(config, rng, fields):
 
 def check(config, instructions, log):
     """Compare everything that comes before the end, or the fault."""
-    at, semaphores, after_operands = 0, 0, False
+    at, semaphores, late = 0, 0, False
     for fields, turns, *_ in instructions:
-        waits_for_writes = fields["accumulate"] or after_operands
-        after_operands = fields["kind"] in OPERANDS
+        waits_for_writes = reads_wide(fields) or late
+        late = fields["kind"] in (*OPERANDS, DrainKind.BEST)
         for turn in range(turns):
             semaphores += turn_waits(fields, turn)
             assert log.taken[at] >= semaphores, "a beat came before its semaphore"
@@ -81,6 +86,11 @@ def check(config, instructions, log):
                 at += 1
     assert at == len(log.beats)
     assert log.waits == [number for *_, taken in instructions for number in taken]
+    assert log.best == [
+        (fields["entries"], 1 - fields["accumulate"])
+        for fields, _, code, _ in instructions
+        if fields["kind"] == DrainKind.BEST and code in (None, ErrorCode.ADDRESS_RANGE)
+    ]
 
 
 def machine(config, *instructions):
@@ -114,8 +124,32 @@ def test_errors(config, p_ready):
 CORNERS = {
     "two counts are zero": (DRAIN | {"tokens": 0, "tiles_last": 0}, ErrorCode.ZERO_COUNT),
     "no such kind, and a count is zero": (
-        DRAIN | {"kind": 5, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
-    "no such function": (DRAIN | {"function": 3}, ErrorCode.ILLEGAL_INSTRUCTION),
+        DRAIN | {"kind": 6, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "the stream's product": (
+        PRODUCT | {"kind": int(DrainKind.STREAM)}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "a product and a sum": (
+        PRODUCT | {"kind": int(DrainKind.WIDE), "accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "a product and a maximum": (
+        PRODUCT | {"kind": int(DrainKind.WIDE), "maximum": 1, "groups": 1},
+        ErrorCode.ILLEGAL_INSTRUCTION),
+    "wide values turned": (TURNED | {"kind": int(DrainKind.WIDE)}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "V turned": (VALUES | {"rotate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "turned, and a function": (TURNED | {"function": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "turned, and a factor": (TURNED | {"factor": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "turned by half a pair": (TURNED | {"shift": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "the best for two tokens": (BEST | {"tokens": 2, "tiles": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "the best for no token": (BEST | {"tokens": 0}, ErrorCode.ZERO_COUNT),
+    "the best's place": (BEST, None),
+    "a place for the best beyond": (BEST | {"destination": 413}, ErrorCode.ADDRESS_RANGE),
+    "the last second factor": (PRODUCT | {"entries": 391}, None),
+    "second factors beyond": (PRODUCT | {"entries": 392}, ErrorCode.ADDRESS_RANGE),
+    "second factors of the last group beyond": (
+        PRODUCT | {"entries": 412, "tokens": 1, "groups": 1}, ErrorCode.ADDRESS_RANGE),
+    "the last angles": (TURNED, None),
+    "angles beyond": (TURNED | {"row": 49}, ErrorCode.ADDRESS_RANGE),
+    "far too many angles": (TURNED | {"shift": 31}, ErrorCode.ADDRESS_RANGE),
+    "angles of whole memory": (TURNED | {"shift": 8, "row": 0, "tokens": 1}, None),
+    "keys turned": (KEYS | {"rotate": 1, "shift": 2}, None),
     "addition to words": (DRAIN | {"accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "maximum of words": (DRAIN | {"maximum": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "maximum of two groups": (
@@ -171,7 +205,7 @@ def test_corners(name):
     check(SHAPES[1], instructions[: 1 if code else 2], log)
 
 
-@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES])
+@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES, PRODUCT, TURNED, BEST])
 @pytest.mark.parametrize("config", [SHAPES[1], SHAPES[4]])
 def test_rate(config, fields):
     """A beat per cycle with a semaphore for each token, the first of them after 3 cycles."""
@@ -183,12 +217,14 @@ def test_rate(config, fields):
     count = len(log.beats) // 4
     gaps, border = np.diff(log.cycles), np.arange(1, 4 * count) % count == 0
     assert np.all(gaps[~border] == 1)
-    assert np.all(gaps[border] == max(first, 3 + 2 * (fields["kind"] in OPERANDS)))
+    waits = reads_wide(fields) or fields["kind"] in (*OPERANDS, DrainKind.BEST)
+    assert np.all(gaps[border] == max(first, 3 + 2 * waits))
 
 
 @pytest.mark.parametrize("p_ready, flight", [(1, 50), (0.02, 20)])
 @pytest.mark.parametrize("before, fields, waits", [
     (WIDE, WIDE, False), (WIDE, WIDE | {"accumulate": 1}, True), (KEYS, DRAIN, True),
+    (WIDE, PRODUCT, True), (WIDE, TURNED, True), (WIDE, BEST, False), (BEST, BEST, True),
     (VALUES, KEYS, True), (DRAIN, VALUES, False),
 ])  # fmt: skip
 def test_written(before, fields, waits, p_ready, flight):

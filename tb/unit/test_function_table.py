@@ -13,7 +13,7 @@ from .test_requantizer import stream_through
 @pytest.mark.parametrize("distributed", [False, True])
 def test_every_line(distributed):
     dut = FunctionTable(distributed=distributed)
-    assert dut.latency == 1
+    assert dut.latency == 2
     # All of them, and then from table to table.
     places = [(function, segment) for function in Function for segment in range(SEGMENTS)]
     places += [(function, segment) for segment in range(SEGMENTS) for function in Function]

@@ -118,7 +118,7 @@ def test_functions(name, kind, function):
     assert counts["SATURATIONS"] == saturations
 
 
-@pytest.mark.parametrize("function", DrainFunction)
+@pytest.mark.parametrize("function", [DrainFunction.NONE, *FUNCTIONS])
 @pytest.mark.parametrize("name", ROWS)
 def test_addition(name, function):
     """Wide memory is added, saturating, before the function; a value saturates once."""

@@ -162,12 +162,14 @@ def test_vendor_rows_equal_portable(tmp_path, target, columns, mantissa_bits, sh
 
 
 @needs_icarus
+@pytest.mark.parametrize("signed_scale", [False, True])
 @pytest.mark.parametrize("target", ["ecp5", "ice40"])
-def test_vendor_scaling_equals_portable(tmp_path, target):
+def test_vendor_scaling_equals_portable(tmp_path, target, signed_scale):
+    portable = Multiplier(signed_scale=signed_scale)
+    vendor = Multiplier(target, signed_scale=signed_scale)
     assert compare(
-        tmp_path, Multiplier(), Multiplier(target), target, "significand", "scale", "product",
-        lowest=1 << 17,
-    )  # fmt: skip
+        tmp_path, portable, vendor, target, "significand", "scale", "product", lowest=1 << 17
+    )
 
 
 class MultiplyOrPass(wiring.Component):

@@ -10,11 +10,16 @@ from systolith_hw.vector.pointwise import Pointwise
 from systolith_hw.vector.power_distance import PowerDistance
 from systolith_sim.vector.exponential import exponentiate
 from systolith_sim.vector.function import rectify
+from systolith_sim.vector.product import multiply
+from systolith_sim.vector.requantizer import clip_normal
+from systolith_sim.vector.rotary import ROTARY_FRACTION, rotate
 from systolith_sim.vector.row import Factor, scale_row
 
 from .test_requantizer import corners, stream_through
 
 FIXED_MIN, FIXED_MAX = -(2**31), 2**31 - 1
+NORMALS = [-(1 << 17), (1 << 17) - 1, 0, 1, -1, 77777]
+PASSES = (Operation.STRAIGHT, Operation.ACROSS)
 ONE = 1 << FRACTION
 EDGES = [sign * (at * ONE) + step for at in (0, 1, 2, 4, 7, 8, 9) for sign in (1, -1)
          for step in range(-2, 3)]  # fmt: skip
@@ -37,9 +42,14 @@ def some_beats(rng, count):
     """Return one value for each member of Pointwise in each cycle."""
     z = some_values(rng, count)
     near = rng.integers(0, 40, count) + rng.choice([0, 0, 0, 1 << 14], count)
+    operation = rng.integers(0, len(Operation), count)
     return {
-        "operation": rng.integers(0, len(Operation), count),
+        "operation": pair(operation),
         "z": z,
+        "other": some_normals(rng, count),
+        "second": some_normals(rng, count),
+        "divide": np.where(operation == Operation.ACROSS, ROTARY_FRACTION,
+                           rng.integers(0, 32, count)),
         "reference": np.clip((z >> FRACTION) + near, -(1 << 15), (1 << 15) - 1),
         "scale": rng.choice([0, 1, 0x8000, 0xFFFF, *rng.integers(1 << 15, 1 << 16, 20)], count),
         "negative": rng.integers(0, 2, count),
@@ -50,41 +60,81 @@ def some_beats(rng, count):
     }  # fmt: skip
 
 
+def some_normals(rng, count):
+    """Return values of 18 bits."""
+    z = rng.integers(-(1 << 17), 1 << 17, count) >> rng.integers(0, 18, count)
+    return np.where(rng.random(count) < 0.2, rng.choice(NORMALS, count), z)
+
+
+def pair(operation):
+    """Return operations of which STRAIGHT and ACROSS come in turn, with only NONE between them."""
+    paired, inside = operation.copy(), False
+    for place, at in enumerate(operation):
+        if at in PASSES or inside:
+            wanted = Operation.ACROSS if inside else Operation.STRAIGHT
+            paired[place] = wanted if at == wanted else Operation.NONE
+            inside ^= at == wanted
+    return paired
+
+
+def turned(beats):
+    """Return what ACROSS makes, at its place."""
+    results = np.zeros(len(beats["z"]), np.int64)
+    straight, across = (np.flatnonzero(beats["operation"] == at) for at in PASSES)
+    straight = straight[: len(across)]
+    pairs = np.stack([clip_normal(beats["z"][straight]), beats["other"][across]], axis=-1)
+    cosine, sine = (
+        np.stack([beats["second"][places]] * 2, axis=-1) for places in (straight, across)
+    )
+    if len(across):
+        results[across] = rotate(pairs, cosine, sine)[:, 0]
+    return results
+
+
 def golden(beats):
-    """Return results, and summands where there are any."""
+    """Return results, and summands where there are any; STRAIGHT has none."""
     operation, z = beats["operation"], beats["z"]
+    products = np.array([
+        multiply(value, second, 0, divide)
+        for value, second, divide in zip(z, beats["second"], beats["divide"], strict=True)
+    ])  # fmt: skip
     keep = beats["keep"].astype(np.int64)
     powers, summands = exponentiate(z[:, None], beats["reference"], (beats["shift"] & 15)[:, None])
     results = np.choose(operation, [
-        z, rectify(z, Function.GELU), rectify(z, Function.SILU), powers[:, 0],
+        z, rectify(z, Function.GELU), rectify(z, Function.SILU), products, powers[:, 0],
         affine(z, *(beats[name] for name in ("scale", "negative", "shift", "bias"))),
+        np.zeros_like(z), turned(beats),
     ])  # fmt: skip
     return results * keep, summands[:, 0] * keep
 
 
 def run(dut, beats):
     """Send a value in each cycle; return what came out for it."""
-    def late(values, delay):
-        return [values[0]] * delay + list(values)
+    def late(name, delay=0):
+        values = [int(value) for value in beats[name]]
+        return [values[0]] * (delay + dut.operation_lead) + values
 
     factors = [
         dict(zip(("scale", "shift", "negative"), map(int, factor), strict=True))
         for factor in zip(beats["scale"], beats["shift"], beats["negative"], strict=True)
     ]
-    count = len(factors)
+    latency = dut.operation_lead + dut.latency
     seen = stream_through(
         dut,
         [
             (dut.operation, beats["operation"].tolist()),
-            (dut.z, beats["z"].tolist()),
-            (dut.reference, beats["reference"].tolist()),
-            (dut.factor, late(factors, dut.factor_delay)),
-            (dut.bias, late(beats["bias"].tolist(), dut.bias_delay)),
-            (dut.keep, late(beats["keep"].astype(int).tolist(), dut.keep_delay)),
+            (dut.z, late("z")),
+            (dut.other, late("other", dut.second_delay)),
+            (dut.second, late("second", dut.second_delay)),
+            (dut.shift, late("divide", dut.factor_delay)),
+            (dut.reference, late("reference")),
+            (dut.factor, factors[:1] * (dut.factor_delay + dut.operation_lead) + factors),
+            (dut.bias, late("bias", dut.bias_delay)),
+            (dut.keep, late("keep", dut.keep_delay)),
         ],
-        [dut.result, dut.summand], count + dut.latency,
+        [dut.result, dut.summand], len(factors) + latency,
     )  # fmt: skip
-    return np.array(seen[dut.latency :]).T
+    return np.array(seen[latency:]).T
 
 
 @pytest.mark.parametrize("distributed", [False, True])
@@ -93,12 +143,13 @@ def test_matches_golden(distributed, count=3000, seed=0):
     dut = Pointwise(distributed=distributed)
     results, summands = run(dut, beats)
     wanted, wanted_summands = golden(beats)
-    np.testing.assert_array_equal(results, wanted)
+    made = beats["operation"] != Operation.STRAIGHT
+    np.testing.assert_array_equal(results[made], wanted[made])
     powers = beats["operation"] == Operation.EXP2
     np.testing.assert_array_equal(summands[powers], wanted_summands[powers])
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("operation", [item for item in Operation if item not in PASSES])
 def test_corners(operation):
     """Extremes of every input together, one operation at a time."""
     z, shift, negative, end = np.meshgrid(
@@ -109,13 +160,29 @@ def test_corners(operation):
     beats = {
         "operation": np.full(len(z), operation), "z": z, "bias": end, "negative": negative,
         "reference": np.where(end < 0, z >> FRACTION, (1 << 15) - 1), "shift": shift,
-        "scale": np.full(len(z), 0xFFFF), "keep": np.ones(len(z), bool),
+        "scale": np.full(len(z), 0xFFFF), "keep": np.ones(len(z), bool), "divide": shift & 31,
+        "second": np.where(end < 0, -(1 << 17), (1 << 17) - 1), "other": np.zeros_like(z),
     }  # fmt: skip
     results, summands = run(Pointwise(), beats)
     wanted, wanted_summands = golden(beats)
     np.testing.assert_array_equal(results, wanted)
     if operation == Operation.EXP2:
         np.testing.assert_array_equal(summands, wanted_summands)
+
+
+@pytest.mark.parametrize("gap", [1, 2, 7])
+def test_corners_of_pairs(gap):
+    """All extremes of two products, which are added exactly, with some cycles between them."""
+    corners = np.stack(np.meshgrid(NORMALS, NORMALS, NORMALS, NORMALS), axis=-1).reshape(-1, 4)
+    places = np.arange(len(corners)) * (gap + 1)
+    beats = some_beats(np.random.default_rng(gap), (gap + 1) * len(corners))
+    beats["keep"][:], beats["operation"][:] = True, Operation.NONE
+    beats["operation"][places], beats["operation"][places + gap] = PASSES
+    beats["divide"][places + gap] = ROTARY_FRACTION
+    beats["z"][places], beats["other"][places + gap] = corners[:, 0], corners[:, 1]
+    beats["second"][places], beats["second"][places + gap] = corners[:, 2], corners[:, 3]
+    made = beats["operation"] != Operation.STRAIGHT
+    np.testing.assert_array_equal(run(Pointwise(), beats)[0][made], golden(beats)[0][made])
 
 
 def test_every_power_and_every_tie():
@@ -126,7 +193,8 @@ def test_every_power_and_every_tie():
     beats = {
         "operation": np.full(count, Operation.EXP2), "z": z,
         "reference": rng.integers(-3, 18, count), "shift": rng.integers(0, 16, count),
-        **{name: np.zeros(count, int) for name in ("scale", "negative", "bias")},
+        **{name: np.zeros(count, int)
+           for name in ("scale", "negative", "bias", "other", "second", "divide")},
         "keep": np.ones(count, bool),
     }  # fmt: skip
     some = rng.choice(count, 6000, replace=False)
@@ -152,21 +220,25 @@ def test_argument(seed=3):
     z = some_values(rng, len(operations))
     dut = Argument()
     assert dut.latency == 1
-    outputs = [dut.function, dut.segment, dut.rest, dut.tabulated, dut.clipped]
-    seen = stream_through(
-        dut, [(dut.operation, operations.tolist()), (dut.z, z.tolist())], outputs, len(z) + 1
-    )
+    outputs = [dut.segment, dut.rest, dut.tabulated, dut.clipped]
+    exponential = operations == Operation.EXP2
+    rectifier = (operations == Operation.GELU) | (operations == Operation.SILU)
+    inputs = [
+        (dut.exponential, exponential.tolist()), (dut.rectifier, rectifier.tolist()),
+        (dut.z, z.tolist()),
+    ]  # fmt: skip
+    seen = stream_through(dut, inputs, outputs, len(z) + 1)
     for operation, value, outs in zip(operations, z, seen[1:], strict=True):
         *line, tabulated, clipped = outs
         assert clipped == np.clip(value, -(1 << 17), (1 << 17) - 1)
         if operation == Operation.EXP2:
             fraction = int(value) % ONE
-            assert line == [Function.EXP2, fraction >> 9, (fraction & 511) << 3] and tabulated
+            assert line == [fraction >> 9, (fraction & 511) << 3] and tabulated
         elif operation in (Operation.GELU, Operation.SILU):
             size = abs(int(value))
             assert tabulated == (size < 8 * ONE)
             if tabulated:
-                assert line == [operation, size >> 12, size & 4095]
+                assert line == [size >> 12, size & 4095]
         else:
             assert not tabulated
 

@@ -7,6 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from systolith_hw.config import ArrayConfig, Config, VectorConfig
+from systolith_hw.vector.operation import Operation
 from systolith_hw.vector.turnstile import Turnstile
 
 CONFIG = Config(
@@ -28,13 +29,16 @@ def some_blocks(rng, row_unit, count):
             "to_wide": int(rng.integers(2)),
             "to_stream": 0 if row_unit else int(rng.integers(2)),
         }  # fmt: skip
-        block = []
+        block: list[dict] = []
+        passes = (Operation.STRAIGHT, Operation.ACROSS) if rng.random() < 0.3 else (0,)
         for place in range(size):
-            more = size - 1 if place == 0 else int(rng.integers(64))
-            block.append(flags | {
-                "scale": number % 512, "block_end": place == size - 1, "more": more,
-            })  # fmt: skip
-            number += 1
+            for turn in passes:
+                more = int(rng.integers(64)) if block else size - 1
+                last = place == size - 1 and turn == passes[-1]
+                block.append(flags | {
+                    "scale": number % 512, "block_end": last, "more": more, "operation": turn,
+                })  # fmt: skip
+                number += 1
         blocks.append(block)
     return blocks
 
@@ -48,7 +52,8 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
     log = SimpleNamespace(beats=[], cycles=[], waits=[0, 0])
 
     async def bench(ctx):
-        sums, arrived, entered, streams, freed = len(vector_beats), 0, 0, 0, 0
+        sums = sum(beat["operation"] != Operation.STRAIGHT for beat, _ in vector_beats)
+        arrived, entered, streams, freed = 0, 0, 0, 0
         at, offering = [0, 0], [False, False]
         adds: set[int] = set()
         last_write = {0: -1000, 1: -1000}
@@ -103,7 +108,7 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
                     assert arrived - entered > beat["more"], "sums may not come"
                     streams += beat["to_stream"]
                     assert streams - freed <= CREDITS, "no room in the stream"
-                entered += 1
+                entered += beat["operation"] != Operation.STRAIGHT
                 at[0], offering[0] = at[0] + 1, False
             if offering[1] and ctx.get(dut.row.ready):
                 at[1], offering[1] = at[1] + 1, False
@@ -171,7 +176,7 @@ def alike(blocks, **changes):
 
 def test_in_turn_without_gaps():
     rng = np.random.default_rng(1)
-    vector = alike(some_blocks(rng, 0, 40), to_stream=0, add=0)
+    vector = alike(some_blocks(rng, 0, 40), to_stream=0, add=0, operation=0)
     row = alike(some_blocks(rng, 1, 40), add=0)
     log = run([block[:1] for block in alike(vector, more=0, block_end=1)], row)
     assert units(log)[:40] == "RV" * 20  # no sums are there at first
@@ -208,7 +213,8 @@ def test_waiting_vector_does_not_keep_row(lacks):
 
 def test_reads_of_wide_memory():
     """A sweep that reads early waits once for the additions of the one before."""
-    sweep = {"row_unit": 1, "block_end": 1, "more": 0, "to_wide": 0, "to_stream": 0}
+    sweep = {"row_unit": 1, "block_end": 1, "more": 0, "to_wide": 0, "to_stream": 0,
+             "operation": 0}  # fmt: skip
     row = [[sweep | {"scale": n, "centre": n // 8 % 2, "add": 1 - n // 8 % 2}] for n in range(32)]
     log = run([], row)
     check([], row, log)

@@ -481,6 +481,8 @@ FAULTS = {
     "accumulate": ({"kind": 1, "accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION, 0),
     "factor": ({"factor": 1, "kind": 4}, ErrorCode.ILLEGAL_INSTRUCTION, 0),
     "maximum": ({"kind": 1, "maximum": 1}, ErrorCode.ILLEGAL_INSTRUCTION, 0),
+    "rotate": ({"rotate": 1, "shift": 3}, ErrorCode.ILLEGAL_INSTRUCTION, 0),
+    "best": ({"kind": 5, "tokens": 1}, ErrorCode.ILLEGAL_INSTRUCTION, 0),
     "kind 15": ({"kind": 15, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION, 0),
     "tokens": ({"tokens": 0}, ErrorCode.ZERO_COUNT, 0),
     "groups": ({"groups": 0}, ErrorCode.ZERO_COUNT, 0),

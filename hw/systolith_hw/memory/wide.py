@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import wide_write
+from .wide_store import WideStore
 
 __all__ = ["WideMemory", "WideRead"]
 
@@ -111,35 +112,17 @@ class WideMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
-        store: memory.Memory = memory.Memory(
-            shape=wide_write(self.config)["data"].shape,
-            depth=self.config.memory.wide_words,
-            init=[],
-            attrs=attrs,
-        )
-        m.submodules.memory = store
-        write, read = store.write_port(), store.read_port()
-        chosen: Any = Signal(wide_write(self.config))
-        written: Any = Signal(wide_write(self.config), reset_less=True)
-        enable = Signal()
+        m.submodules.store = store = WideStore(self.config)
         valid, payload, room = self._vector(m)
         m.d.comb += [
             self.load.ready.eq(room),
-            chosen.eq(Mux(valid, payload, self.load.payload)),
-            write.en.eq(enable),
-            write.addr.eq(written.address),
-            write.data.eq(written.data),
-        ]
-        between = m.d.comb if self.config.short_pipelines else m.d.sync
-        between += [
-            enable.eq(valid | self.load.valid),
-            written.eq(chosen),
+            store.write.eq(Mux(valid, payload, self.load.payload)),
+            store.write_enable.eq(valid | self.load.valid),
         ]
         if self.config.vector.rows:
-            self._elaborate_readers(m, read)
+            self._elaborate_readers(m, store)
         else:
-            self._elaborate_reader(m, read)
+            self._elaborate_reader(m, store)
         return m
 
     def _vector(self, m: Module) -> tuple[Value, Any, Value]:
@@ -155,34 +138,35 @@ class WideMemory(wiring.Component):
         ]
         return valid, payload, room
 
-    def _elaborate_reader(self, m: Module, read: Any) -> None:
+    def _elaborate_reader(self, m: Module, store: WideStore) -> None:
         """Read for STORE alone."""
-        # The blocks of a large memory are far apart.
-        asked = Signal()
-        m.d.sync += [asked.eq(self.read.enable), read.addr.eq(self.read.address)]
+        m.d.comb += [
+            store.read_enable.eq(self.read.enable), store.read_address.eq(self.read.address)
+        ]  # fmt: skip
         if self.config.short_pipelines:
-            m.d.comb += [read.en.eq(asked), self.read.data.eq(read.data)]
+            m.d.comb += self.read.data.eq(store.read_data)
         else:
             # Block RAM is slow to show its output: nothing but this register follows it. It holds
             # the word, since `enable` is late and would have far to go to every block.
-            fetched = Signal()
+            asked, fetched = Signal(), Signal()
             word = Signal.like(self.read.data, reset_less=True)
-            m.d.sync += fetched.eq(asked)
-            m.d.comb += [read.en.eq(1), self.read.data.eq(word)]
+            m.d.sync += [asked.eq(self.read.enable), fetched.eq(asked)]
+            m.d.comb += self.read.data.eq(word)
             with m.If(fetched):
-                m.d.sync += word.eq(read.data)
+                m.d.sync += word.eq(store.read_data)
 
-    def _elaborate_readers(self, m: Module, read: Any) -> None:
+    def _elaborate_readers(self, m: Module, store: WideStore) -> None:
         """Read for the vector unit, else for STORE; each has registers as a single reader has."""
         waiting = Signal()
         place = Signal.like(self.read.address, reset_less=True)
         with m.If(~waiting):
             m.d.sync += place.eq(self.read.address)
-        m.d.comb += [read.en.eq(1), self.read.ready.eq(~waiting)]
-        m.d.sync += [
-            waiting.eq(self.read.enable | (waiting & self.first.enable)),
-            read.addr.eq(Mux(self.first.enable, self.first.address, place)),
+        m.d.comb += [
+            self.read.ready.eq(~waiting),
+            store.read_enable.eq(1),
+            store.read_address.eq(Mux(self.first.enable, self.first.address, place)),
         ]
+        m.d.sync += waiting.eq(self.read.enable | (waiting & self.first.enable))
         readers = ((self.first, self.first.enable), (self.read, waiting & ~self.first.enable))
         for reader, reads in readers:
             asked, fetched = Signal(name="asked"), Signal(name="fetched")
@@ -190,4 +174,4 @@ class WideMemory(wiring.Component):
             m.d.comb += reader.data.eq(word)
             m.d.sync += [asked.eq(reads), fetched.eq(asked)]
             with m.If(fetched):
-                m.d.sync += word.eq(read.data)
+                m.d.sync += word.eq(store.read_data)

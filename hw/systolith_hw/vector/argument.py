@@ -5,9 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import FIXED_BITS, NORMAL_BITS
-from ..tables import FRACTION, FUNCTION_RANGE_BITS, SEGMENT_BITS, Function
-from .function_table import FUNCTION_BITS
-from .operation import Operation
+from ..tables import FRACTION, FUNCTION_RANGE_BITS, SEGMENT_BITS
 
 __all__ = ["REST_BITS", "Argument"]
 
@@ -23,7 +21,8 @@ class Argument(wiring.Component):
 
     GELU and SiLU take the magnitude, ``|z| = segment * 2**12 + rest``; the exponential takes the
     fraction, ``z mod 2**16 = segment * 2**9 + rest / 8``: its rest is as long, so that a line's
-    rise times the rest always has the same LSB. The affine map takes z itself, of 18 bits.
+    rise times the rest always has the same LSB. Products and the affine map take z itself, of 18
+    bits.
 
     =========== ==================================================================
     Latency     1 cycle (:attr:`latency`)
@@ -34,11 +33,11 @@ class Argument(wiring.Component):
 
     Members
     -------
-    operation : In(Operation)
-        What z is for.
+    exponential : In(1), rectifier : In(1)
+        What z is for, if it is for a table.
     z : In(signed(32))
         Fixed point, LSB 2**-16.
-    function : Out(2), segment : Out(7), rest : Out(12)
+    segment : Out(7), rest : Out(12)
         A line, and how far on it.
     tabulated : Out(1)
         The line counts: an exponential, or GELU or SiLU of a magnitude below 8.
@@ -48,9 +47,9 @@ class Argument(wiring.Component):
 
     latency = 1
 
-    operation: Signal
+    exponential: Signal
+    rectifier: Signal
     z: Signal
-    function: Signal
     segment: Signal
     rest: Signal
     tabulated: Signal
@@ -58,9 +57,9 @@ class Argument(wiring.Component):
 
     def __init__(self) -> None:
         super().__init__({
-            "operation": In(Operation),
+            "exponential": In(1),
+            "rectifier": In(1),
             "z": In(signed(FIXED_BITS)),
-            "function": Out(FUNCTION_BITS),
             "segment": Out(SEGMENT_BITS),
             "rest": Out(REST_BITS),
             "tabulated": Out(1),
@@ -70,23 +69,19 @@ class Argument(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         registers = []
-        for name in ("function", "segment", "rest", "tabulated", "clipped"):
+        for name in ("segment", "rest", "tabulated", "clipped"):
             register = Signal.like(getattr(self, name), name=name, reset_less=True)
             m.d.comb += getattr(self, name).eq(register)
             registers.append(register)
-        function, segment, rest, tabulated, clipped = registers
+        segment, rest, tabulated, clipped = registers
         z, negative = self.z, self.z[-1]
         magnitude = Signal(RANGE_BITS + 1)  # its last bit: -8 exactly
         low = z[: len(magnitude)]
         m.d.comb += magnitude.eq((low ^ negative.replicate(len(low))) + negative)
-        m.d.sync += [
-            function.eq(Function.EXP2),
-            clipped.eq(
-                Mux(_fits(z, NORMAL_BITS), z, Cat((~negative).replicate(NORMAL_BITS - 1), negative))
-            ),
-        ]
-        operation = Value.cast(self.operation)
-        with m.If(operation == Operation.EXP2):
+        m.d.sync += clipped.eq(
+            Mux(_fits(z, NORMAL_BITS), z, Cat((~negative).replicate(NORMAL_BITS - 1), negative))
+        )
+        with m.If(self.exponential):
             lower = FRACTION - SEGMENT_BITS
             m.d.sync += [
                 segment.eq(z[lower:FRACTION]),
@@ -94,12 +89,10 @@ class Argument(wiring.Component):
                 tabulated.eq(1),
             ]
         with m.Else():
-            rectifier = (operation == Operation.GELU) | (operation == Operation.SILU)
             m.d.sync += [
-                function.eq(operation),
                 segment.eq(magnitude[REST_BITS:]),
                 rest.eq(magnitude),
-                tabulated.eq(rectifier & _fits(z, RANGE_BITS + 1) & ~magnitude[-1]),
+                tabulated.eq(self.rectifier & _fits(z, RANGE_BITS + 1) & ~magnitude[-1]),
             ]
         return m
 

@@ -8,7 +8,7 @@ from amaranth.lib import data
 from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
-from .operation import Operation
+from .operation import PRODUCT_SHIFT_BITS, Operation
 
 __all__ = ["POSTS", "beat", "makes_block"]
 
@@ -20,7 +20,7 @@ def beat(config: Config) -> data.StructLayout:
 
     Every address is inside its memory, and what a beat does not use may be anything but for the
     flags. A *block* is what nothing of the other loop may come into: an activation word, all
-    channels that share an exponent in operand memory, or a single beat of WIDE.
+    channels that share an exponent in operand memory, or a single beat of WIDE or BEST.
 
     Members
     -------
@@ -34,18 +34,21 @@ def beat(config: Config) -> data.StructLayout:
     Where values come from:
 
     results : 1
-        Take a beat of the array's sums.
+        Take a beat of the array's sums; those of STRAIGHT stay for ACROSS.
     centre : 1
-        Read ``wide`` at once and take ``mean`` off: NORM's second sweep. Neither this nor
+        Read ``source`` at once and take ``mean`` off: NORM's second sweep. Neither this nor
         ``results``: start from zero.
     factor : 1
         Multiply by the factor of row ``row``, its shift lowered by ``offset``, and add no bias.
     add : 1
-        Add what ``wide`` holds.
+        Read ``source`` later, and add it, or multiply by it if the operation does.
     operation : Operation
-        What is done then. AFFINE and EXP2 use scale word ``scale``, as A does for results.
-    scale : range(memory.scale_words), wide : range(memory.wide_words)
-        Scale word and wide word; the wide word is also the one that is written.
+        What is done then. AFFINE and EXP2 use scale word ``scale``, as A does for results. STRAIGHT
+        has no result, and is not counted: ACROSS follows, with the same sums.
+    shift : 5
+        What PRODUCT and ACROSS divide by, as a power of two.
+    scale : range(memory.scale_words), source : range(memory.wide_words)
+        Scale word, and wide word that is read.
     record : 1
         Which of the two records of mean and factor belongs to ``centre``.
     row : range(vector.rows)
@@ -55,8 +58,10 @@ def beat(config: Config) -> data.StructLayout:
 
     Where values go:
 
-    to_wide : 1
+    to_wide : 1, wide : range(memory.wide_words)
         To wide word ``wide``.
+    to_best : 1
+        To be compared; the number of the best channel goes to wide word ``wide``.
     to_words, to_stream, to_keys, to_values : 1
         Through the normaliser, and to activation words, STORE, operand columns or rows.
     measure : 1
@@ -83,7 +88,8 @@ def beat(config: Config) -> data.StructLayout:
     block_end : 1
         The last of its block.
     more : range(most beats of a block)
-        How many beats of its block follow; holds with the block's first, of VECTOR only.
+        How many beats of sums its block takes behind this one's; holds with the block's first, of
+        VECTOR only.
     row_begin, row_end : 1
         The first and the last of a token: of its group for VECTOR, of its sweep for ROW.
     post_inner, post_outer : semaphore()
@@ -91,9 +97,9 @@ def beat(config: Config) -> data.StructLayout:
     """
     array, memory, lanes = config.array, config.memory, config.vector.lanes
     flags = (
-        "row_unit", "results", "centre", "factor", "add", "record", "to_wide", "to_words",
-        "to_stream", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
-        "row_begin", "row_end",
+        "row_unit", "results", "centre", "factor", "add", "record", "to_wide", "to_best",
+        "to_words", "to_stream", "to_keys", "to_values", "measure", "maximum", "sum", "end",
+        "block_end", "row_begin", "row_end",
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(flags, 1),
@@ -101,7 +107,8 @@ def beat(config: Config) -> data.StructLayout:
         "counted": range(lanes + 1),
         "operation": Operation,
         "scale": range(memory.scale_words),
-        "wide": range(memory.wide_words),
+        **dict.fromkeys(("source", "wide"), range(memory.wide_words)),
+        "shift": PRODUCT_SHIFT_BITS,
         "row": range(max(config.vector.rows, 2)),  # none of no bits
         "offset": SHIFT_BITS,
         "base": BASE_BITS,

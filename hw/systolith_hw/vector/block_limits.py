@@ -22,8 +22,9 @@ class BlockLimits(wiring.Component):
     takes a cycle for each of them to subtract. ::
 
         destination   activation words, operand tiles as KEYS: n = R; wide words: n = L
-                      operand tiles as VALUES: D - 1 - (T - 1) * token_stride
+                      operand tiles as VALUES: D - 1 - (T - 1) * token_stride; BEST: D - 1
         scale         scale words: n = L
+        second        wide words: n = L
 
     A limit has the bits of an address and one more, which says that there is no room anywhere.
 
@@ -46,8 +47,8 @@ class BlockLimits(wiring.Component):
         The limits of the last group are wanted.
     settled : Out(1)
         These are the limits.
-    destination, scale : Out(bits of an address + 1)
-        The limits.
+    destination, scale, second : Out(bits of an address + 1)
+        The limits; the last one is that of PRODUCT's factors.
     """
 
     load: Signal
@@ -57,6 +58,7 @@ class BlockLimits(wiring.Component):
     settled: Signal
     destination: Signal
     scale: Signal
+    second: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -68,6 +70,7 @@ class BlockLimits(wiring.Component):
             "last_group": In(1),
             "settled": Out(1),
             **{name: Out(bits[name] + 1) for name in ("destination", "scale")},
+            "second": Out((config.memory.wide_words - 1).bit_length() + 1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -75,25 +78,29 @@ class BlockLimits(wiring.Component):
         memory, lanes = self.config.memory, self.config.vector.lanes
         first: Any = self.first
         order: Any = self.order
-        operands = first.kind >= DrainKind.KEYS
+        operands = (first.kind == DrainKind.KEYS) | (first.kind == DrainKind.VALUES)
         found: dict[str, Signal] = {}
         for name, tiles in (
             ("all", first.tiles), ("last", Mux(operands, first.tiles, first.tiles_last))
         ):  # fmt: skip
-            scale = Signal.like(self.scale, name=f"scale_{name}", reset_less=True)
-            destination = Signal.like(
-                self.destination, name=f"destination_{name}", reset_less=True
-            )
-            with m.If(self.load):
-                m.d.sync += [
-                    scale.eq(self._limit(len(scale), memory.scale_words, lanes, tiles)),
-                    destination.eq(self._destination(tiles)),
-                ]
-            found |= {f"scale_{name}": scale, f"destination_{name}": destination}
+            limits = {
+                "scale": self._limit(len(self.scale), memory.scale_words, lanes, tiles),
+                "second": self._limit(len(self.second), memory.wide_words, lanes, tiles),
+                "destination": self._destination(tiles),
+            }
+            for which, limit in limits.items():
+                kept = Signal.like(
+                    getattr(self, which), name=f"{which}_{name}", reset_less=True
+                )
+                with m.If(self.load):
+                    m.d.sync += kept.eq(limit)
+                found[kept.name] = kept
         self._elaborate_values(m, found["destination_all"])
         last_words = self.last_group & ~order.to_values
         m.d.comb += [
-            self.scale.eq(Mux(self.last_group, found["scale_last"], found["scale_all"])),
+            *(getattr(self, which).eq(
+                Mux(self.last_group, found[f"{which}_last"], found[f"{which}_all"])
+            ) for which in ("scale", "second")),
             self.destination.eq(
                 Mux(last_words, found["destination_last"], found["destination_all"])
             ),
@@ -116,8 +123,11 @@ class BlockLimits(wiring.Component):
         words = self._limit(bits, depth, self.config.array.rows, tiles)
         wide = self._limit(bits, memory.wide_words, self.config.vector.lanes, tiles)
         values = Const(memory.operand_tiles - 1, bits)
+        best = Const(memory.wide_words - 1, bits)
         kind = first.kind
-        return Mux(kind == DrainKind.VALUES, values, Mux(kind == DrainKind.WIDE, wide, words))
+        one = Mux(kind == DrainKind.VALUES, values, best)
+        single = (kind == DrainKind.VALUES) | (kind == DrainKind.BEST)
+        return Mux(single, one, Mux(kind == DrainKind.WIDE, wide, words))
 
     def _elaborate_values(self, m: Module, limit: Signal) -> None:
         """Take a stride off for each tile of VALUES but one."""

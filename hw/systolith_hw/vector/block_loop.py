@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
@@ -11,10 +11,13 @@ from ..interfaces import Fault, SemaphoreWait, descriptor
 from ..isa import ErrorCode, Opcode
 from ..sequencer.permit import Permit
 from ..stream.skid import Skid
+from ..tables import FRACTION
 from .beat import beat
+from .best_channel import best_begin
 from .block_order import block_order, block_order_of, objection
 from .block_sweep import BlockSweep
 from .block_tokens import BlockTokens
+from .operation import Operation
 
 __all__ = ["BlockLoop"]
 
@@ -46,7 +49,7 @@ class BlockLoop(wiring.Component):
     word, scale entry or row outside a memory gets no beat: once those before it are taken it
     becomes a fault, and so does an instruction that is refused whole, which takes no semaphore.
 
-    An instruction that adds to wide memory, or is behind one that wrote operands, begins when
+    An instruction that reads wide memory, or is behind one of KEYS, VALUES or BEST, begins when
     everything before it is written.
 
     =========== ===================================================================
@@ -71,6 +74,8 @@ class BlockLoop(wiring.Component):
         Beats. Those of a block come on consecutive cycles, but for ``o.ready``.
     written : In(1)
         Everything that taken beats write may be read; falls in the cycle after a beat is taken.
+    best : Out(best_begin())
+        An instruction of BEST begins.
     wait : Out(SemaphoreWait)
         Semaphores to take.
     fault : Out(Fault)
@@ -86,6 +91,7 @@ class BlockLoop(wiring.Component):
     instruction: stream.Interface
     o: stream.Interface
     written: Signal
+    best: data.View
     wait: Any
     fault: Any
     halt: Signal
@@ -98,6 +104,7 @@ class BlockLoop(wiring.Component):
             "instruction": In(stream.Signature(descriptor(Opcode.DRAIN))),
             "o": Out(stream.Signature(beat(config))),
             "written": In(1),
+            "best": Out(best_begin()),
             "wait": Out(SemaphoreWait()),
             "fault": Out(Fault()),
             "halt": In(1),
@@ -153,16 +160,21 @@ class BlockLoop(wiring.Component):
         self, m: Module, state: Value, order: Any, settled: Value, first: Signal
     ) -> None:
         """Tell when an instruction begins with its ``first`` token."""
-        wrote_operands, written = Signal(), Signal()
+        wrote_late, written = Signal(), Signal()
         # Memories are read early and written late.
-        reads_written = order.add | wrote_operands
+        reads_written = order.add | wrote_late
         m.d.sync += written.eq(self.written & ~self.o.valid)  # no beat is made in the meantime
         m.d.comb += first.eq(
             (state == State.CHECK) & settled & ~objection(order).any()
             & (~reads_written | written)
         )  # fmt: skip
         with m.If(first):
-            m.d.sync += wrote_operands.eq(order.to_keys | order.to_values)
+            m.d.sync += wrote_late.eq(order.to_keys | order.to_values | order.to_best)
+        m.d.comb += [
+            self.best.valid.eq(first & order.to_best),
+            self.best.anew.eq(~order.accumulate),
+            self.best.channel.eq(order.entries),
+        ]
 
     def _elaborate_permit(
         self, m: Module, begin: Value, permitted: Signal, order: Any, tokens: BlockTokens
@@ -205,15 +217,19 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_words", "to_wide", "to_stream", "to_keys", "to_values", "add", "factor", "maximum",
-            "base", "offset",
+            "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "maximum", "base",
+            "offset",
         )  # fmt: skip
+        turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [
             *(made[name].eq(getattr(sweep, name)) for name in swept),
             *(made[name].eq(order[name]) for name in ordered),
             *(made[name].eq(token[name]) for name in ("scale", "entry", "row", "lane")),
             made.results.eq(1),
-            made.operation.eq(order.function),
+            *(made[name].eq(order[name] & ~sweep.straight) for name in ("to_words", "to_keys")),
+            made.operation.eq(Mux(order.rotate, turn, order.function)),
+            made.shift.eq(Mux(order.rotate, FRACTION, order.shift)),
+            made.source.eq(sweep.source),
             made.wide.eq(token.destination),
             made.address.eq(token.destination),
         ]

@@ -10,6 +10,7 @@ from ..interfaces import PC_BITS
 from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
+from .operation import PRODUCT_SHIFT_BITS
 from .order import first_reason, fold
 
 __all__ = ["block_order", "block_order_of", "objection", "place_bits"]
@@ -27,15 +28,15 @@ OBJECTIONS = (
 def place_bits(config: Config) -> dict[str, int]:
     """Return the widths of what is counted from token to token.
 
-    These are destinations, scale words, rows, and channels of scale memory or, where they limit a
-    maximum, of a token.
+    These are destinations, scale words, rows of row memory or of angles, and channels of scale
+    memory, those of a token that limit a maximum, or PRODUCT's wide words.
     """
     memory, lanes = config.memory, config.vector.lanes
     depths = {
         "destination": max(memory.activation_words, memory.wide_words, memory.operand_tiles),
         "scale": memory.scale_words,
         "entry": max(memory.scale_words, memory.wide_words) * lanes,
-        "row": max(config.vector.rows, 2),
+        "row": max(config.vector.rows, memory.wide_words // 2, 2),
     }
     return {name: (depth - 1).bit_length() for name, depth in depths.items()}
 
@@ -45,14 +46,17 @@ def block_order(config: Config) -> data.StructLayout:
 
     ``most_*`` is a count less one, and what KEYS and VALUES have in place of counts and columns is
     told apart: for them the last group has as many tiles as the others, and ``columns_last`` is the
-    first lane or row. ``scale_stride`` and ``entry_stride`` lead from group to group. ``limited``:
-    ``entries`` limits the maximum.
+    first lane or row. ``scale_stride`` and ``entry_stride`` lead from group to group, and the
+    latter for ``product`` from token to token. ``add``: wide memory is read. ``limited``:
+    ``entries`` limits the maximum. ``rows``: how many there are, of row memory or of angles.
+    ``angles``: the address bits in which the words of a row of angles differ, without ``rotate``
+    all.
     """
     array, bits = config.array, place_bits(config)
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
-        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "add", "factor", "maximum",
-        "limited", *(name for name, _ in OBJECTIONS),
+        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
+        "factor", "maximum", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(waits_and_posts, semaphore()),
@@ -60,6 +64,11 @@ def block_order(config: Config) -> data.StructLayout:
         "function": 2,
         "base": BASE_BITS,
         "offset": SHIFT_BITS,
+        "shift": PRODUCT_SHIFT_BITS,
+        "angles": (config.memory.wide_words - 1).bit_length(),
+        "rows": bits["row"] + 1,
+        "scale": bits["scale"],
+        "entries": SLOT_BITS,
         "pc": PC_BITS,
         **dict.fromkeys(("most_tokens", "most_tiles", "most_tiles_last"), SLOT_BITS),
         "columns_last": (max(array.rows, array.columns) - 1).bit_length() + 1,
@@ -73,24 +82,30 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
     """Return the members of :func:`block_order` for an instruction's ``fields``."""
     kinds = {
         "to_words": DrainKind.ACTIVATION, "to_wide": DrainKind.WIDE, "to_stream": DrainKind.STREAM,
-        "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES,
+        "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES, "to_best": DrainKind.BEST,
     }  # fmt: skip
     to = {name: fields.kind == kind for name, kind in kinds.items()}
     operands = to["to_keys"] | to["to_values"]
+    product = fields.function == DrainFunction.PRODUCT
+    wide_words = config.memory.wide_words
+    tile_beats = fields.tiles.shift_left((config.beats_per_result - 1).bit_length())
     tiles_last = Mux(operands, fields.tiles, fields.tiles_last)
     shape = block_order(config)
     sources = {
         "columns_last": fields.columns_last,
         "token_stride": fields.token_stride,
-        "group_stride": fields.group_stride,
-        "scale_stride": fields.tiles.shift_left((config.beats_per_result - 1).bit_length()),
-        "entry_stride": fields.tiles_last,
+        "group_stride": Mux(to["to_best"], 0, fields.group_stride),
+        "scale_stride": tile_beats,
+        "entry_stride": Mux(product, tile_beats, fields.tiles_last),
     }
     own = {
         **to,
         **_objections(config, fields, to, operands),
-        "add": fields.accumulate,
-        "limited": fields.entries.any(),
+        "add": (fields.accumulate & ~to["to_best"]) | product | fields.rotate,
+        "limited": fields.maximum & fields.entries.any(),
+        "product": product,
+        "angles": Mux(fields.rotate, (1 << fields.shift) - 1, ~0),
+        "rows": Mux(fields.rotate, C(wide_words) >> fields.shift, config.vector.rows),
         "base": fields.exponent_base,
         "most_tokens": fields.tokens - 1,
         "most_tiles": fields.tiles - 1,
@@ -112,13 +127,28 @@ def _objections(
         to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
     )
     return {
-        "illegal": (fields.kind > max(DrainKind)) | (fields.function > max(DrainFunction))
-        | ((fields.accumulate | fields.maximum) & ~to["to_wide"]),
+        "illegal": (fields.kind > max(DrainKind)) | _mismatch(config, fields, to),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
         "zero_last": ~operands & ~fields.tiles_last.any(),
         "beyond": operands & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)),
     }
+
+
+def _mismatch(config: Config, fields: Any, to: dict[str, Value]) -> Value:
+    """Return whether options do not go together, or not with the kind."""
+    product = fields.function == DrainFunction.PRODUCT
+    not_turned = fields.function.any() | fields.factor | ~fields.shift.any()
+    if config.vector.lanes == 1:
+        not_turned = C(1)  # no lane has another beside it
+    wrong = (
+        fields.accumulate & ~(to["to_wide"] | to["to_best"]),
+        fields.maximum & ~to["to_wide"],
+        fields.rotate & (~(to["to_words"] | to["to_keys"]) | not_turned),
+        product & (~(to["to_words"] | to["to_wide"]) | fields.accumulate | fields.maximum),
+        to["to_best"] & (fields.tokens > 1),
+    )
+    return Cat(wrong).any()
 
 
 def objection(order: Any) -> Value:

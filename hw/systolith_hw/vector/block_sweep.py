@@ -17,6 +17,8 @@ __all__ = ["BlockSweep"]
 class BlockSweep(wiring.Component):
     """Keep a token while it is swept, L channels at a time.
 
+    With ``rotate`` each beat comes twice, first ``straight``.
+
     =========== ==========================================================
     Latency     the cycle after ``begin`` is the first beat's, the one after
                 ``advance`` the next one's
@@ -42,6 +44,10 @@ class BlockSweep(wiring.Component):
         How many lanes of the beat exist, and how many of these a maximum takes in.
     index, more, end, block_end, row_begin, row_end : Out
         As in :func:`~.beat.beat`.
+    straight : Out(1)
+        The same channels come once more; nothing ends with this beat.
+    source : Out(range(memory.wide_words))
+        Wide word that holds what is added, or second factors.
     """
 
     order: data.View
@@ -57,6 +63,8 @@ class BlockSweep(wiring.Component):
     block_end: Signal
     row_begin: Signal
     row_end: Signal
+    straight: Signal
+    source: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -70,7 +78,8 @@ class BlockSweep(wiring.Component):
             **dict.fromkeys(("lanes", "counted"), Out(range(lanes + 1))),
             "index": Out(range(max(array.rows, array.columns) // lanes)),
             "more": Out(range(max(array.rows, HEAD_CHANNELS) // lanes)),
-            **dict.fromkeys(("end", "block_end", "row_begin", "row_end"), Out(1)),
+            **dict.fromkeys(("end", "block_end", "row_begin", "row_end", "straight"), Out(1)),
+            "source": Out(range(config.memory.wide_words)),
         })
 
     def elaborate(self, platform) -> Module:
@@ -80,26 +89,50 @@ class BlockSweep(wiring.Component):
         per_word = self.config.array.rows // self.config.vector.lanes
         per_row = self.config.beats_per_result
         last_index = self.index == Mux(order.to_values, per_row - 1, per_word - 1)
+        single = order.to_wide | order.to_best
+        moves = self.advance & ~self.straight
         m.d.comb += [
             self.token.eq(token),
-            self.end.eq(order.to_wide | last_index | self.row_end),
+            self.end.eq((single | last_index | self.row_end) & ~self.straight),
             self.block_end.eq(Mux(order.to_keys | order.to_values, self.row_end, self.end)),
         ]
         with m.If(self.begin):
             m.d.sync += [token.eq(self.next), self.index.eq(0), self.row_begin.eq(1)]
-        with m.Elif(self.advance):
+        with m.Elif(moves):
             m.d.sync += [token.scale.eq(token.scale + 1), self.row_begin.eq(0)]
             m.d.sync += self.index.eq(self.index + 1)
             with m.If(self.end):
-                stride = Mux(order.to_values, order.token_stride, 1)
+                stride = Mux(order.to_values, order.token_stride, ~order.to_best)
                 m.d.sync += [token.destination.eq(token.destination + stride), self.index.eq(0)]
-        left, last_tile = self._elaborate_left(m)
+        left, last_tile = self._elaborate_left(m, moves)
         self._elaborate_more(m, left)
         self._elaborate_lanes(m, left, last_tile)
-        self._elaborate_counted(m)
+        self._elaborate_counted(m, moves)
+        self._elaborate_source(m)
         return m
 
-    def _elaborate_left(self, m: Module) -> tuple[Signal, Signal]:
+    def _elaborate_source(self, m: Module) -> None:
+        """Step through wide memory; angles of a head's end are followed by those of its beginning.
+
+        A beat has two words of angles, whose place in their row is that of the beat in its head:
+        as far from the row's beginning as the beat's scale word is from the first.
+        """
+        order: Any = self.order
+        begun: Any = self.next
+        beats = begun.scale - order.scale
+        source = Signal.like(self.source, reset_less=True)
+        angles = (begun.row << order.shift)[: len(source)] | (beats << 1) & order.angles
+        m.d.comb += self.source.eq(source)
+        with m.If(self.begin):
+            m.d.sync += source.eq(
+                Mux(order.rotate, angles, Mux(order.product, begun.entry, begun.destination))
+            )
+        with m.Elif(self.advance):
+            m.d.sync += source.eq(((source + 1) & order.angles) | (source & ~order.angles))
+        with m.If(self.begin | self.advance):
+            m.d.sync += self.straight.eq(order.rotate & (self.begin | ~self.straight))
+
+    def _elaborate_left(self, m: Module, moves: Value) -> tuple[Signal, Signal]:
         """Count the beats that come behind this one; return that, and "this is the last tile"."""
         order: Any = self.order
         begun: Any = self.next
@@ -111,13 +144,15 @@ class BlockSweep(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [
                 left.eq(most),
-                self.row_end.eq(most == 0),
+                self.row_end.eq((most == 0) & ~order.rotate),
                 last_tile.eq(most_tiles == 0),
             ]
-        with m.Elif(self.advance):
+        with m.Elif(self.advance & self.straight):
+            m.d.sync += self.row_end.eq(left == 0)
+        with m.Elif(moves):
             m.d.sync += [
                 left.eq(left - 1),
-                self.row_end.eq(left == 1),
+                self.row_end.eq((left == 1) & ~order.rotate),
                 last_tile.eq(left <= self.config.beats_per_result),
             ]
         return left, last_tile
@@ -127,7 +162,8 @@ class BlockSweep(wiring.Component):
         order: Any = self.order
         most = self.config.array.rows // self.config.vector.lanes - 1  # of a word
         long = left[most.bit_length() :].any() & ~(order.to_keys | order.to_values)
-        m.d.comb += self.more.eq(Mux(order.to_wide, 0, Mux(long, most, left)))
+        single = order.to_wide | order.to_best
+        m.d.comb += self.more.eq(Mux(single, 0, Mux(long, most, left)))
 
     def _elaborate_lanes(self, m: Module, left: Signal, last_tile: Signal) -> None:
         """Tell the lanes that exist: the very last tile has ``columns_last`` columns."""
@@ -147,7 +183,7 @@ class BlockSweep(wiring.Component):
         with m.Elif(select == whole_beats):
             m.d.comb += self.lanes.eq(order.columns_last[:lane_bits])
 
-    def _elaborate_counted(self, m: Module) -> None:
+    def _elaborate_counted(self, m: Module, moves: Value) -> None:
         """Count down the channels that a maximum takes in."""
         order: Any = self.order
         begun: Any = self.next
@@ -161,7 +197,7 @@ class BlockSweep(wiring.Component):
                 channels.eq(Mux(limited, begun.entry, ~0)),
                 every.eq(~limited | begun.entry[lane_bits:].any()),
             ]
-        with m.Elif(self.advance):
+        with m.Elif(moves):
             m.d.sync += [beats.eq(beats - every), every.eq(beats[1:].any())]
             m.d.sync += rest.eq(Mux(every, rest, 0))
         limit = Mux(every, self.config.vector.lanes, rest)

@@ -21,9 +21,9 @@ def token_place(config: Config) -> data.StructLayout:
     """Return the shape of what is known of a token of a group before its first beat.
 
     * ``destination``, ``scale``: its first word, and its first scale word.
-    * ``entry``: the channel that its exponent goes to, or the end of those that a maximum takes in,
-      folded (:func:`~.order.fold`).
-    * ``row``: its row of row memory; ``lane``: its column, or row, of operand tiles.
+    * ``entry``: the channel that its exponent goes to, the end of those that a maximum takes in, or
+      PRODUCT's first wide word, folded (:func:`~.order.fold`).
+    * ``row``: its row of row memory, or of angles; ``lane``: its column, or row, of operand tiles.
     * ``outside``: something of it is outside a memory.
     * ``group_begins``, ``group_ends``, ``last_group``: it is the first or the last of its group,
       and that one the last.
@@ -87,7 +87,7 @@ class BlockTokens(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        memory, vector = self.config.memory, self.config.vector
+        memory, lanes = self.config.memory, self.config.vector.lanes
         order: Any = self.order
         token: Any = self.token
         m.submodules.limits = limits = BlockLimits(self.config)
@@ -106,8 +106,9 @@ class BlockTokens(wiring.Component):
         outside = {
             "destination": ~order.to_stream & _beyond(address["destination"], limits.destination),
             "scale": ~order.factor & _beyond(address["scale"], limits.scale),
-            "entry": operands & (address["entry"] >= memory.scale_words * vector.lanes),
-            "row": (order.factor | order.maximum) & (address["row"] >= vector.rows),
+            "entry": operands & (address["entry"] >= memory.scale_words * lanes),
+            "second": order.product & _beyond(address["entry"], limits.second),
+            "row": (order.factor | order.maximum | order.rotate) & (address["row"] >= order.rows),
         }
         m.d.comb += token.outside.eq(Cat(outside.values()).any())
         return m
@@ -180,7 +181,9 @@ class BlockTokens(wiring.Component):
                 order.group_stride,
             ),
             "scale": (first.scale, C(0), order.scale_stride),
-            "entry": (first.entries, C(1), order.entry_stride),
+            "entry": (
+                first.entries, Mux(order.product, order.entry_stride, 1), order.entry_stride
+            ),
             "row": (first.row, C(1), C(0)),
         }  # fmt: skip
         found: dict[str, Signal] = {}
@@ -188,11 +191,13 @@ class BlockTokens(wiring.Component):
             address = TokenAddress(bits)
             m.submodules[name] = address
             begin, token_stride, group_stride = parts[name]
+            # PRODUCT's factors follow one another, whatever the group.
+            own_groups = ~order.product if name == "entry" else C(1)
             m.d.comb += [
                 address.load.eq(self.load),
                 address.first.eq(fold(begin, bits)),
                 address.step.eq(self.step),
-                address.to_group.eq(group_ends),
+                address.to_group.eq(group_ends & own_groups),
                 address.token_stride.eq(token_stride),
                 address.group_stride.eq(group_stride),
                 self.token[name].eq(address.address),

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..tables import SEGMENT_BITS, SEGMENTS, TABLES, Function
+from ..tables import SEGMENT_BITS, TABLES, Function
 
 __all__ = ["FUNCTION_BITS", "RISE_BITS", "VALUE_BITS", "FunctionTable", "line"]
 
@@ -18,6 +18,9 @@ RISE_BITS = 13
 
 FUNCTION_BITS = (len(Function) - 1).bit_length()
 
+PART_LINES = 64
+"""Lines of a part of a table of logic: two levels of LUTs and the multiplexers behind them."""
+
 
 def line() -> data.StructLayout:
     """Return the shape of one segment's line."""
@@ -28,11 +31,15 @@ class FunctionTable(wiring.Component):
     """Look up the line of one segment of one function.
 
     Every lane has a table of its own, since all of them look up something else in each cycle: on
-    ECP5 one block RAM (512 words of 36 bits have one port to read), or 670 LUTs where block RAM
-    is dear.
+    ECP5 one block RAM (512 words of 36 bits have one port to read), or 800 LUTs where block RAM
+    is dear. Block RAM is slow to show its output, and so is a table of logic: it is cut into parts,
+    and what all of them say has a register, from which the second cycle chooses. ::
+
+        segment ──►[ block RAM ]──────────────►[ register ]──► line
+        segment ──►[ parts of 64 lines each ]──►[ choose, register ]──► line
 
     =========== ================================================
-    Latency     1 cycle (:attr:`latency`)
+    Latency     2 cycles (:attr:`latency`)
     Throughput  1 line per cycle; never stalls
     Golden      :data:`systolith_hw.tables.TABLES`
     =========== ================================================
@@ -49,10 +56,10 @@ class FunctionTable(wiring.Component):
     segment : In(7)
         Which of the function's lines.
     line : Out(line())
-        What was asked for in the cycle before.
+        What was asked for two cycles before.
     """
 
-    latency = 1
+    latency = 2
 
     function: Signal
     segment: Signal
@@ -68,18 +75,25 @@ class FunctionTable(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        address = Cat(self.segment, self.function)
+        lines = _lines()
+        size = PART_LINES if self.distributed else len(lines)
+        inner = (size - 1).bit_length()
         # Yosys knows the word "logic"; for other tools a synchronous ROM is a matter of their own.
         attrs: dict[str, Any] = {"ram_style": "logic" if self.distributed else "block"}
-        table: memory.Memory = memory.Memory(
-            shape=line(), depth=len(Function) * SEGMENTS, init=_lines(), attrs=attrs
-        )
-        m.submodules.table = table
-        read = table.read_port()
-        m.d.comb += [
-            read.en.eq(1),
-            read.addr.eq(Cat(self.segment, self.function)),
-            self.line.eq(read.data),
-        ]
+        parts = []
+        for first in range(0, len(lines), size):
+            table: memory.Memory = memory.Memory(
+                shape=line(), depth=size, init=lines[first : first + size], attrs=attrs
+            )
+            m.submodules[f"table_{first}"] = table
+            read = table.read_port()
+            m.d.comb += [read.en.eq(1), read.addr.eq(address[:inner])]
+            parts.append(read.data.as_value())
+        found: Any = Signal(line(), reset_less=True)
+        part = Signal(range(len(parts)), reset_less=True)
+        m.d.sync += [part.eq(address[inner:]), found.eq(Array(parts)[part])]
+        m.d.comb += self.line.eq(found)
         return m
 
 

@@ -22,8 +22,8 @@ class Gate(wiring.Component):
 
     * a block's last beat waits until the normaliser has played back the block before
       (:class:`.BlockGap`);
-    * a beat of WIDE waits until the words of VECTOR before it are out, so that its semaphores are
-      given in order;
+    * a beat of WIDE or BEST waits until the words of VECTOR before it are out, so that its
+      semaphores are given in order;
     * a beat that reads its scale, or its bias, in the cycle in which one of NORM or SOFTMAX before
       it reads something there waits for a cycle.
 
@@ -83,7 +83,7 @@ class Gate(wiring.Component):
         halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
         m.submodules.gap = gap = BlockGap(self.config)
         blocks = Signal()
-        in_order = ~(beat.to_wide & ~beat.row_unit) | gap.played
+        in_order = ~((beat.to_wide & ~beat.row_unit) | beat.to_best) | gap.played
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
             blocks.eq(makes_block(beat)),

@@ -24,14 +24,16 @@ class Multiplier(wiring.Component):
     Parameters
     ----------
     target : str
-        "ecp5" takes one MULT18X18D; "ice40" takes one SB_MAC16 and adds the significand's two
-        upper bits; otherwise synthesis maps a plain product.
+        "ecp5" takes one MULT18X18D; "ice40" takes one SB_MAC16 and adds what two upper bits
+        make; otherwise synthesis maps a plain product.
+    signed_scale : bool
+        The scale has 18 bits and a sign, too.
 
     Members
     -------
     significand : In(signed(18))
-    scale : In(16)
-    product : Out(signed(34))
+    scale : In(16), or In(signed(18))
+    product : Out(signed(34)), or Out(signed(36))
     """
 
     latency = 2
@@ -40,27 +42,34 @@ class Multiplier(wiring.Component):
     scale: Signal
     product: Signal
 
-    def __init__(self, target: str = "generic") -> None:
+    def __init__(self, target: str = "generic", *, signed_scale: bool = False) -> None:
         self.target = target
+        scale = signed(NORMAL_BITS) if signed_scale else unsigned(SCALE_BITS)
         super().__init__({
             "significand": In(signed(NORMAL_BITS)),
-            "scale": In(SCALE_BITS),
-            "product": Out(signed(PRODUCT_BITS)),
+            "scale": In(scale),
+            "product": Out(signed(NORMAL_BITS + scale.width)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         if self.target == "ecp5":
-            unsigned = Cat(self.scale, C(0, PORT_BITS - SCALE_BITS))
-            m.d.comb += self.product.eq(mult18x18d(m, "scale", self.significand, unsigned))
+            scale = Signal(signed(PORT_BITS))
+            m.d.comb += [
+                scale.eq(self.scale),
+                self.product.eq(mult18x18d(m, "scale", self.significand, scale)),
+            ]
             return m
         significand = Signal.like(self.significand, reset_less=True)
         scale = Signal.like(self.scale, reset_less=True)
         m.d.sync += [significand.eq(self.significand), scale.eq(self.scale)]
         if self.target == "ice40":
-            upper = Signal(signed(SCALE_BITS + 2), reset_less=True)
-            m.d.sync += upper.eq(significand[SCALE_BITS:].as_signed() * scale)
-            lower = multiply_16x16(m, "scale", significand[:SCALE_BITS], scale)
+            total = significand[SCALE_BITS:].as_signed() * scale
+            if len(scale) > SCALE_BITS:
+                total += scale[SCALE_BITS:].as_signed() * significand[:SCALE_BITS]
+            upper = Signal(signed(len(scale) + 2), reset_less=True)
+            m.d.sync += upper.eq(total)
+            lower = multiply_16x16(m, "scale", significand[:SCALE_BITS], scale[:SCALE_BITS])
             m.d.comb += self.product.eq(lower + (upper << SCALE_BITS))
         else:
             product = Signal.like(self.product, reset_less=True)

@@ -272,6 +272,7 @@ class RowLoop(wiring.Component):
         for name in ("lanes", "scale", "wide", "address", "index", "end", "row_begin", "row_end"):
             m.d.comb += made[name].eq(getattr(sweep, name))
         m.d.comb += [
+            made.source.eq(sweep.wide),
             made.row_unit.eq(1),
             made.counted.eq(sweep.lanes),
             made.centre.eq(following),

@@ -13,26 +13,25 @@ from ..sequencer.permit import semaphore
 from ..tables import FRACTION
 from .ages import Ages
 from .beat import POSTS, beat, makes_block
+from .best_channel import best_begin
 from .block_normalizer import BlockNormalizer
 from .block_writer import BlockWriter
 from .datapath import EVENTS, Datapath, count, stream_credits
 from .gate import Gate
+from .operation import Operation
 from .row_loop import row_constants
 from .row_statistics import RowStatistics
 from .turnstile import Turnstile
 from .value_path import ValuePath
+from .wide_writer import WideWriter
 
 __all__ = ["RowPipeline"]
 
 ABOUT = (
-    "row_unit", "to_wide", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
+    "to_wide", "to_best", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
     "row_begin", "row_end", "base", "counted", "row", "wide",
 )  # fmt: skip
 """What is still of interest of a beat when its values are there."""
-
-LAG = 8
-"""Cycles from a wide word's being written to its semaphores: its row's reference is written then,
-too, and words that VECTOR writes later are not there yet."""
 
 
 class RowPipeline(Datapath):
@@ -40,7 +39,7 @@ class RowPipeline(Datapath):
 
     ::
 
-        beats ─────┐                               ┌──────────────────────► wide
+        beats ─────┐                               ┌───►[ WideWriter ]────► wide
         row_beats ─┴►[ Turnstile ]─►[ Gate ]       │   ┌►[ RowStatistics ]
                                        ▼           │   │       ▲
         results ───────────────────►[ ValuePath ]──┴───┴►[ BlockWriter ]──► words, lanes, stream
@@ -71,6 +70,8 @@ class RowPipeline(Datapath):
         Of NORM and SOFTMAX.
     constants : In(row_constants()), made : Out(1)
         From and for their loops.
+    best : In(best_begin())
+        From the loops of DRAIN.
     vector_written, row_written : Out(1)
         As in the turnstile.
     lanes : Out(stream of lane_write(config), always ready)
@@ -90,6 +91,7 @@ class RowPipeline(Datapath):
     wide_read: Any
     arrived: Signal
     constants: data.View
+    best: data.View
     made: Signal
     vector_written: Signal
     row_written: Signal
@@ -103,6 +105,7 @@ class RowPipeline(Datapath):
             "beats": In(stream.Signature(beat(config))),
             "row_beats": In(stream.Signature(beat(config))),
             "constants": In(row_constants()),
+            "best": In(best_begin()),
             "made": Out(1),
             "vector_written": Out(1),
             "row_written": Out(1),
@@ -134,15 +137,17 @@ class RowPipeline(Datapath):
         m.submodules.writer = writer = BlockWriter(
             config, flight=ValuePath.long, credits=credits
         )
+        m.submodules.wide_writer = wide_writer = WideWriter(config)
         connect(m, flipped(self.beats), turnstile.vector)
         connect(m, flipped(self.row_beats), turnstile.row)
         connect(m, turnstile.o, gate.beats)
+        connect(m, wide_writer.wide, flipped(self.wide))
         for name in ("words", "lanes", "stream"):
             connect(m, getattr(writer, name), flipped(getattr(self, name)))
         m.d.comb += [
             turnstile.arrived.eq(self.arrived),
             turnstile.freed.eq(writer.freed),
-            self.vector_written.eq(turnstile.vector_written),
+            self.vector_written.eq(turnstile.vector_written & wide_writer.settled),
             self.row_written.eq(turnstile.row_written),
             gate.halt.eq(self.halt),
             writer.take.eq(gate.take),
@@ -150,16 +155,17 @@ class RowPipeline(Datapath):
         ]
         self._elaborate_inputs(m, turnstile, gate, path, statistics)
         valid, about = self._elaborate_about(m, turnstile.o.payload, path)
+        self._elaborate_wide(m, valid, about, path, wide_writer)
         self._elaborate_values(m, valid, about, path, statistics, writer)
-        posting = self._elaborate_posts(m, valid & about.to_wide, about, statistics, writer)
-        self._elaborate_counts(m, valid & ~about.row_unit, turnstile, gate, path, writer)
+        self._elaborate_posts(m, statistics, writer, wide_writer)
+        self._elaborate_counts(m, valid & about.counts, turnstile, gate, path, writer)
 
         nothing = Signal()
         quiet = Signal(3)  # as long as it takes until all is counted, too
         m.d.comb += [
             nothing.eq(
                 turnstile.empty & ~turnstile.o.valid & path.empty & ~valid & writer.empty
-                & statistics.empty & ~posting
+                & statistics.empty & wide_writer.empty
             ),
             self.empty.eq(nothing & quiet.all()),
         ]  # fmt: skip
@@ -173,13 +179,13 @@ class RowPipeline(Datapath):
         """Bring to a beat what it works on, when it wants it."""
         beat = turnstile.o.payload
         ages = Ages(m, {
-            "wide": beat.wide, "record": beat.record, "row": beat.row
+            "source": beat.source, "record": beat.record, "row": beat.row
         })
         connect(m, flipped(self.scale_writes), path.scale_writes)
         sums: Any = Signal(path.sums.shape(), reset_less=True)
         pop, popping = Signal(), Signal()
         m.d.sync += [
-            pop.eq(gate.take & beat.results),
+            pop.eq(gate.take & beat.results & (beat.operation != Operation.STRAIGHT)),
             popping.eq(pop),
             sums.eq(self.results.payload),
         ]
@@ -195,7 +201,7 @@ class RowPipeline(Datapath):
             path.sums.eq(sums),
             self.wide_read.enable.eq(turnstile.adding | (gate.take & beat.centre)),
             self.wide_read.address.eq(
-                Mux(turnstile.adding, ages.at("wide", turnstile.addition), beat.wide)
+                Mux(turnstile.adding, ages.at("source", turnstile.addition), beat.source)
             ),
             path.wide.eq(self.wide_read.data),
             statistics.mean_record.eq(ages.at("record", path.select - 1)),
@@ -213,13 +219,20 @@ class RowPipeline(Datapath):
         shape = data.StructLayout({
             **{name: beat[name].shape() for name in ABOUT},
             "blocks": 1,
+            "counts": 1,
             **dict.fromkeys(POSTS, semaphore()),
         })
         entering: Any = Signal(shape)
         m.d.comb += [
-            *(entering[name].eq(beat[name]) for name in (*ABOUT, *POSTS)),
+            *(entering[name].eq(beat[name]) for name in ABOUT),
             entering.blocks.eq(makes_block(beat)),
+            entering.counts.eq(~beat.row_unit & (beat.operation != Operation.STRAIGHT)),
         ]
+        for name in POSTS:
+            m.d.comb += [
+                entering[name].id.eq(beat[name].id),
+                entering[name].present.eq(beat[name].present & ~beat.row_unit),
+            ]
         ages = Ages(m, {"about": entering})
         early, late = (ages.at("about", age - 1) for age in (path.short, path.long))
         valid = Signal()
@@ -230,20 +243,32 @@ class RowPipeline(Datapath):
         ]
         return valid, about
 
+    def _elaborate_wide(
+        self, m: Module, valid: Value, about: Any, path: ValuePath, wide_writer: WideWriter
+    ) -> None:
+        """Give values to the one who writes wide memory."""
+        written = wide_writer.i.payload
+        m.d.comb += [
+            wide_writer.begin.eq(self.best),
+            wide_writer.i.valid.eq(valid),
+            *(written[name].eq(about[name])
+              for name in ("to_wide", "to_best", "row_end", "wide", *POSTS)),
+            written.data.eq(path.o.data),
+            *(written.keep[lane].eq(lane < about.counted)
+              for lane in range(self.config.vector.lanes)),
+        ]  # fmt: skip
+
     def _elaborate_values(
         self, m: Module, valid: Value, about: Any, path: ValuePath, statistics: RowStatistics,
         writer: BlockWriter,
     ) -> None:  # fmt: skip
-        """Give values to all who want them."""
+        """Give values to all others who want them."""
         values, lanes = path.o, self.config.vector.lanes
         block = writer.i.payload
         scores, powers = statistics.scores, statistics.powers
         connect(m, writer.measured, statistics.mantissas)
         connect(m, writer.entries, path.entries)
         m.d.comb += [
-            self.wide.valid.eq(valid & about.to_wide),
-            self.wide.payload.address.eq(about.wide),
-            self.wide.payload.data.eq(values.data),
             writer.i.valid.eq(valid & about.blocks),
             *(block[name].eq(about[name]) for name in ("end", "block_end", "base")),
             block.data.eq(values.data),
@@ -266,29 +291,20 @@ class RowPipeline(Datapath):
             ]
 
     def _elaborate_posts(
-        self, m: Module, written: Value, about: Any, statistics: RowStatistics,
-        writer: BlockWriter,
-    ) -> Value:  # fmt: skip
-        """Give semaphores; return whether those of a wide word still wait."""
-        valid = Signal(LAG)  # bit n: a wide word was written n + 1 cycles ago
-        m.d.sync += valid.eq(Cat(written, valid))
-        posts = Ages(m, {
-            name: Cat(about[name].id, about[name].present & ~about.row_unit) for name in POSTS
-        })
+        self, m: Module, statistics: RowStatistics, writer: BlockWriter, wide_writer: WideWriter
+    ) -> None:
+        """Give semaphores; no two come in a cycle."""
         for name in POSTS:
-            late = posts.at(name, LAG)
-            ours, words = getattr(self, name), getattr(writer, name)
-            given = valid[-1] & late[-1]
-            m.d.comb += [
-                ours.valid.eq(words.valid | given), ours.id.eq(Mux(given, late, words.id))
-            ]
-            ours, words = getattr(self, f"row_{name}"), getattr(writer, f"row_{name}")
-            softmax = getattr(statistics, name)
-            m.d.comb += [
-                ours.valid.eq(words.valid | softmax.valid),
-                ours.id.eq(Mux(softmax.valid, softmax.id, words.id)),
-            ]
-        return valid.any()
+            sources = (
+                (name, getattr(wide_writer, name), getattr(writer, name)),
+                (f"row_{name}", getattr(statistics, name), getattr(writer, f"row_{name}")),
+            )
+            for ours, first, words in sources:
+                port = getattr(self, ours)
+                m.d.comb += [
+                    port.valid.eq(words.valid | first.valid),
+                    port.id.eq(Mux(first.valid, first.id, words.id)),
+                ]
 
     def _elaborate_counts(
         self, m: Module, sums: Value, turnstile: Turnstile, gate: Gate, path: ValuePath,

@@ -116,6 +116,7 @@ class SharedUnit(wiring.Component):
             rows.written.eq(pipeline.row_written),
             rows.made.eq(pipeline.made),
             pipeline.constants.eq(rows.constants),
+            pipeline.best.eq(drain.best),
             pipeline.arrived.eq(self.arrived),
             pipeline.waiting.eq(drain.waiting),
             pipeline.row_waiting.eq(rows.waiting),

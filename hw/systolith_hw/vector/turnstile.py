@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from .beat import beat
+from .operation import Operation
 
 __all__ = ["TURNSTILE_EVENTS", "Turnstile"]
 
@@ -52,8 +53,8 @@ class Turnstile(wiring.Component):
     Members
     -------
     vector, row : In(stream of beat(config))
-        Beats of DRAIN, each of which takes a beat of sums; those of NORM and SOFTMAX. Blocks must
-        come without waiting for anything once they have begun.
+        Beats of DRAIN, each of which takes a beat of sums but for STRAIGHT; those of NORM and
+        SOFTMAX. Blocks must come without waiting for anything once they have begun.
     o : Out(stream of beat(config))
         Beats of both; once valid it stays, but for the cycles in which ``adding`` is set.
     arrived : In(1)
@@ -101,7 +102,9 @@ class Turnstile(wiring.Component):
         vector, row = self.vector.payload, self.row.payload
         opened, of_row = Signal(), Signal(init=1)  # inside a block; it, or the last one, is ROW's
         enters, takes_row, moves = Signal(), Signal(), Signal()
-        enough, urgent = self._elaborate_sums(m, enters)
+        # The first pass leaves them.
+        takes_sums = enters & (vector.operation != Operation.STRAIGHT)
+        enough, urgent = self._elaborate_sums(m, takes_sums)
         credit = self._elaborate_credits(m, enters & ~opened & vector.to_stream)
 
         room = ~vector.to_stream | credit

@@ -13,12 +13,13 @@ from .ages import Ages
 from .beat import beat
 from .function_table import VALUE_BITS
 from .operand_select import OperandSelect, operand_bits
-from .operation import takes_scale
+from .operation import Operation, multiplies, takes_scale, turns
 from .pointwise import Pointwise
 from .requantizer import Requantizer
 from .row_maximum import INTEGER_BITS
 from .row_shapes import factor
 from .saturating_adder import SaturatingAdder
+from .second_factor import SecondFactor
 
 __all__ = ["ValuePath", "value_beat"]
 
@@ -48,13 +49,14 @@ def value_beat(config: Config) -> data.StructLayout:
 
 
 class ValuePath(wiring.Component):
-    """Compute ``function(scale(x) + wide)`` for a beat per cycle.
+    """Compute ``function(scale(x) + wide)`` or ``scale(x) * wide`` for a beat per cycle.
 
     ::
 
         sums ─┬─[select]─►[ Requantizer ]─┬───────────────────────── direct ──►┐
-        wide ─┴────────────────▲──────────┴─►[ + wide ]─►[ Pointwise ]────────►┴─[register]─► o
-                               └── scale memory, row factors ──▲
+        wide ─┼────────────────▲──────────┴─►[ + wide ]─►[ Pointwise ]────────►┴─[register]─► o
+              │                └── scale memory, row factors ──▲
+              └───────────────────────────►[ SecondFactor ]────┘
 
     Inputs besides the beat are wanted at fixed ages, in cycles since ``take``: ``sums`` and
     ``mean`` at :attr:`select`, ``row_factor`` and ``record_factor`` at :attr:`factor`,
@@ -150,8 +152,10 @@ class ValuePath(wiring.Component):
         scale_late, bias_late = takes_scale(beat.operation)
         ages = Ages(m, {
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
-            "offset": beat.offset, "add": beat.add, "operation": Value.cast(beat.operation),
-            "scale": beat.scale, "lanes": beat.lanes,
+            "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation),
+            "scale": beat.scale, "lanes": beat.lanes, "shift": beat.shift,
+            # What only waits must not come between two passes.
+            "operation": Mux(self.take, beat.operation, Operation.NONE),
             # One that only waits must not read scale memory in another one's place.
             "scale_late": self.take & scale_late, "bias_late": self.take & bias_late,
         })  # fmt: skip
@@ -238,15 +242,27 @@ class ValuePath(wiring.Component):
         """Add a lane of functions for each value; return results and summands."""
         keep_age = FUNCTION + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
+        m.submodules.second = second = SecondFactor(self.config)
+        angle = Signal(reset_less=True)
+        m.d.sync += angle.eq(turns(ages.at("operation", ADD - 1)))
+        m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
+        shift = ages.at("shift", FUNCTION + Pointwise.factor_delay)
+        units = [
+            Pointwise(self.target, distributed=self.config.vector.distributed)
+            for _ in range(self.config.vector.lanes)
+        ]
         results, summands = [], []
-        for lane, entry in enumerate(scales.factors):
-            pointwise = Pointwise(self.target, distributed=self.config.vector.distributed)
+        for lane, pointwise in enumerate(units):
             m.submodules[f"pointwise_{lane}"] = pointwise
+            entry, beside = scales.factors[lane], units[min(lane ^ 1, len(units) - 1)]
             keep = Signal(name=f"keep_{lane}", reset_less=True)
             m.d.sync += keep.eq(lane < lanes)
             m.d.comb += [
-                pointwise.operation.eq(ages.at("operation", FUNCTION)),
+                pointwise.operation.eq(ages.at("operation", FUNCTION - Pointwise.operation_lead)),
                 pointwise.z.eq(adder.o[lane]),
+                pointwise.other.eq(beside.own),
+                pointwise.second.eq(second.o[lane]),
+                pointwise.shift.eq(shift),
                 pointwise.reference.eq(self.reference),
                 pointwise.factor.scale.eq(entry.scale),
                 pointwise.factor.shift.eq(entry.shift[:SHIFT_USED]),

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from systolith_hw.config import Config
 
+from ..vector.requantizer import FIXED_MIN
+
 __all__ = ["ChipMemory", "ExternalMemory", "ring_addresses", "ring_step"]
 
 DEFAULT_BYTES = 1 << 26
@@ -68,6 +70,8 @@ class ChipMemory:
         Row memory: the integer part of each token's largest score.
     factor_scale, factor_shift : (rows,) uint16, uint8
         Row memory: the factor of each token, ``scale * 2**-shift``.
+    best : (2,) int64
+        The largest value that BEST has seen, and its channel's number.
     """
 
     def __init__(self, config: Config) -> None:
@@ -82,6 +86,7 @@ class ChipMemory:
         self.reference = np.zeros(config.vector.rows, np.int16)
         self.factor_scale = np.zeros(config.vector.rows, np.uint16)
         self.factor_shift = np.zeros(config.vector.rows, np.uint8)
+        self.best = np.array([FIXED_MIN, 0], np.int64)
 
 
 def ring_addresses(start: int, count: int, base: int, end: int) -> NDArray[np.int64]:

@@ -79,7 +79,8 @@ class DecoderLayer:
     attention_norm, hidden_norm : Norm
         Without centre.
     query, key, value, output : Linear
-        The query's matrix has log2(e) / sqrt(D).
+        The query's matrix has log2(e) / sqrt(D). Output has rows of zeros behind each head's, so
+        that the next one's begin a word.
     hidden : GatedHidden or RectifiedHidden
     down : Linear
     score_shift : int
@@ -117,7 +118,7 @@ def advance(
     one by one or together makes no difference to any bit.
     """
     words = to_words(array, layer.attention_norm(array, x, layer.base), layer.base)
-    context = to_words(array, _attend(array, layer, words, cache, number, rotary), layer.base)
+    context = _attend(array, layer, words, cache, number, rotary)
     x = layer.output.add(x, context, layer.output_chunk)
     words = to_words(array, layer.hidden_norm(array, x, layer.base), layer.base)
     hidden = to_words(array, layer.hidden(words), layer.base)
@@ -127,8 +128,8 @@ def advance(
 def _attend(
     array: ArrayConfig, layer: DecoderLayer, x: Words, cache: KeyValueCache, number: int,
     rotary: RotaryRows | None,
-) -> Integers:  # fmt: skip
-    """Return the context of all heads, fixed point (S, H * D)."""
+) -> Words:  # fmt: skip
+    """Return the context, each head of which begins a word."""
     count = len(x.exponents)
     query = layer.query(x).reshape(count, layer.heads, -1)
     key = layer.key(x).reshape(count, layer.key_heads, -1)
@@ -136,14 +137,18 @@ def _attend(
     query, key = _turn(query, rotary), _turn(key, rotary)
     keys, values = cache.append(number, key, value)  # (T, G, D)
     shared = layer.heads // layer.key_heads
-    context = [
+    heads = (
         attend_head(
             array, query[:, head], keys[:, head // shared], values[:, head // shared],
             base=layer.base, score_shift=layer.score_shift, causal=True,
         )
         for head in range(layer.heads)
-    ]  # fmt: skip
-    return np.concatenate(context, axis=-1)
+    )  # fmt: skip
+    context = [to_words(array, head, layer.base) for head in heads]
+    return Words(
+        np.concatenate([words.mantissas for words in context], axis=-2),
+        np.concatenate([words.exponents for words in context], axis=-1),
+    )
 
 
 def _turn(z: Integers, rotary: RotaryRows | None) -> Integers:

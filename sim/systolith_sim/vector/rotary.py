@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .requantizer import FIXED_MAX, FIXED_MIN, round_half_even
+from .requantizer import round_half_even
 
 __all__ = ["ROTARY_FRACTION", "rotary_table", "rotate"]
 
@@ -26,10 +26,10 @@ def rotary_table(
 
 
 def rotate(z: ArrayLike, cosine: ArrayLike, sine: ArrayLike) -> NDArray[np.int64]:
-    """Return ``sat32(RNE(z[i] * cosine[i] / 2**16) + RNE(z[i ^ 1] * sine[i] / 2**16))``.
+    """Return ``RNE((z[i] * cosine[i] + z[i ^ 1] * sine[i]) / 2**16)``.
 
-    Two passes through one multiplier. The error against float64 is at most one LSB for the
-    roundings and ``2**-17 * (|z[i]| + |z[i ^ 1]|)`` for those of the table.
+    Two passes through one multiplier, rounded once. The error against float64 is at most half an
+    LSB for that, and ``2**-17 * (|z[i]| + |z[i ^ 1]|)`` for the table.
 
     Parameters
     ----------
@@ -40,6 +40,5 @@ def rotate(z: ArrayLike, cosine: ArrayLike, sine: ArrayLike) -> NDArray[np.int64
     """
     z = np.asarray(z, np.int64)
     other = z.reshape(*z.shape[:-1], -1, 2)[..., ::-1].reshape(z.shape)
-    straight = round_half_even(z * np.asarray(cosine, np.int64), ROTARY_FRACTION)
-    across = round_half_even(other * np.asarray(sine, np.int64), ROTARY_FRACTION)
-    return np.clip(straight + across, FIXED_MIN, FIXED_MAX)
+    turned = z * np.asarray(cosine, np.int64) + other * np.asarray(sine, np.int64)
+    return round_half_even(turned, ROTARY_FRACTION)

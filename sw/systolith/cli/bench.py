@@ -6,6 +6,8 @@ import typing
 
 import typer
 
+from systolith_hw.config import ConfigError
+
 from .console import needs, print_json, print_table, stages
 from .options import (
     Json,
@@ -135,6 +137,57 @@ def layer(
             seed=seed, progress=progress,
         )  # fmt: skip
     values = {"model": str(model), "preset": preset, **_who(backend, sim)}
+    _show(values | dataclasses.asdict(result), json)
+
+
+@bench.command()
+def decode(
+    position: typing.Annotated[int, typer.Option(help="Tokens in front of the measured one.")],
+    model: typing.Annotated[
+        str, typer.Option(help="A language model's name or path, as for systolith run.")
+    ] = "stories-260k",
+    arch: typing.Annotated[
+        str | None,
+        typer.Option(help="Random weights in place of a model: llama or microgpt, with --dims."),
+    ] = None,
+    dims: typing.Annotated[
+        str | None, typer.Option(help="Its sizes: layers=1,dim=24,heads=4,hidden=96,vocab=27.")
+    ] = None,
+    preset: PresetName = "ulx3s-resident",
+    settings: Settings = None,
+    operands: typing.Annotated[
+        Operands, typer.Option(help="onchip: weights, keys and values are loaded before.")
+    ] = Operands.ONCHIP,
+    port_bytes: PortBytes = None,
+    backend: BackendName = Backend.RTL,
+    sim: SimulatorName = Simulator.VERILATOR,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Compute one token of a language model in a text that the core makes by itself."""
+    config = choose_config(preset, settings, port_bytes=port_bytes)
+    if operands != Operands.ONCHIP:
+        raise ConfigError("--operands stream: weights of language models are not streamed yet")
+    if (arch is None) != (dims is None):
+        raise ConfigError("--arch and --dims go together")
+    from ..bench_decode import bench_decode
+    from ..models.quantized_shape import quantize_shape
+
+    with needs("models"), stages("reading the model", plain=json) as progress:
+        if arch is not None and dims is not None:
+            name, integers = f"{arch} {dims}", quantize_shape(arch, dims, config, seed=seed)
+        else:
+            from ..models.library import load_language_model
+            from ..models.quantized_language import quantize_language
+
+            name = model
+            floats = load_language_model(name, progress)
+            integers = quantize_language(floats, config, progress=progress)
+        result = bench_decode(
+            integers, config, position, backend=str(backend), simulator=str(sim), seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    values = {"model": name, "preset": preset, "operands": str(operands), **_who(backend, sim)}
     _show(values | dataclasses.asdict(result), json)
 
 

@@ -10,11 +10,22 @@ import typer
 
 from systolith_hw.config import ConfigError
 
+from ..progress import Progress
 from .console import needs, print_json, say, stages
 from .model_command import model_name
-from .options import Json
+from .options import (
+    Json,
+    PortBytes,
+    PresetName,
+    Settings,
+    Simulator,
+    SimulatorName,
+    choose_config,
+)
 
 __all__ = ["run_language"]
+
+CLOCK_MHZ = 80.0
 
 
 class Backend(enum.StrEnum):
@@ -44,9 +55,16 @@ def run_language(
     ] = 0,
     backend: typing.Annotated[
         Backend,
-        typer.Option(help="float: float32 without any hardware. The generated Verilog and the "
-                     "functional machine do not run language models yet."),
+        typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
+                     "machine: that alone; float: float32 without any hardware."),
     ] = Backend.FLOAT,
+    preset: PresetName = "ulx3s-resident",
+    settings: Settings = None,
+    port_bytes: PortBytes = None,
+    sim: SimulatorName = Simulator.VERILATOR,
+    clock_mhz: typing.Annotated[
+        float, typer.Option(help="Clock at which cycles are told as time.", min=1.0)
+    ] = CLOCK_MHZ,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Go on with a prompt, token by token.
@@ -56,12 +74,15 @@ def run_language(
     The text is written as it comes, and ends with the model's token for that, or where the context
     is full.
     """
-    if backend != Backend.FLOAT:
+    config = choose_config(preset, settings, port_bytes=port_bytes)
+    if backend != Backend.FLOAT and temperature:
         raise ConfigError(
-            f"--backend {backend}: language models do not run there yet; give --backend float"
+            f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
+            "give --backend float"
         )
     with needs("models"):
         from ..generation import FloatGenerator, Stop, continue_prompt
+        from ..language_run import LanguageRun
         from ..models.library import load_language_model
         from ..sampling import Sampling
 
@@ -69,15 +90,31 @@ def run_language(
         name = model_name(ctx)
         with stages(f"reading {name}", plain=json) as progress:
             model = load_language_model(name, progress)
-    numbers = model.prompt(prompt)
+            numbers = model.prompt(prompt)
+            hardware = None
+            if backend != Backend.FLOAT:
+                hardware = LanguageRun(model, config, progress)
+                hardware.require_room(numbers)
     show = (lambda piece: None) if json else _write
     show(prompt)
     begin = time.perf_counter()
-    result = continue_prompt(model, FloatGenerator(model.decoder, sampling), numbers, tokens, show)
+    context, simulated = model.decoder.context, None
+    if hardware is None:
+        generator = FloatGenerator(model.decoder, sampling)
+        result = continue_prompt(model, generator, numbers, tokens, show)
+    else:
+        context = hardware.context
+        if backend == Backend.RTL:
+            result, simulated = hardware.simulate(
+                numbers, tokens, show, simulator=str(sim), clock_mhz=clock_mhz,
+                progress=Progress(),
+            )  # fmt: skip
+        else:
+            result = hardware.predict(numbers, tokens, show)
     seconds = time.perf_counter() - begin
     show("\n")
     if result.stopped == Stop.CONTEXT:
-        say(f"the context of {model.decoder.context} tokens is full")
+        say(f"the context of {context} tokens is full")
     rate = len(result.tokens) / seconds
     if json:
         print_json({
@@ -85,9 +122,17 @@ def run_language(
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
             **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
             "tokens_per_second": rate,
+            **({"preset": preset, **dataclasses.asdict(simulated)} if simulated else {}),
         })  # fmt: skip
+    elif simulated:
+        say(f"{len(result.tokens)} tokens, {simulated.cycles:,} cycles: "
+            f"{simulated.tokens_per_second:,.0f} tokens per second at {clock_mhz:g} MHz, "
+            + ("every one that of the machine" if simulated.bit_exact else "NOT the machine's")
+        )  # fmt: skip
     else:
-        say(f"{len(result.tokens)} tokens, {rate:.1f} per second of this computer in float")
+        say(f"{len(result.tokens)} tokens, {rate:.1f} per second of this computer on {backend}")
+    if simulated and not simulated.bit_exact:
+        raise typer.Exit(1)
 
 
 def _write(piece: str) -> None:

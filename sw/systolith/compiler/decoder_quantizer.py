@@ -148,13 +148,16 @@ def _layer(
         query=_linear(coded["query"], FRACTION, fractions.query, base, _sharpness(model, layer)),
         key=_linear(coded["key"], FRACTION, fractions.key, base),
         value=_linear(coded["value"], FRACTION, fractions.value, base),
-        output=_linear(coded["output"], fractions.value, residual, base),
+        output=_by_head(
+            _linear(coded["output"], fractions.value, residual, base), model.heads, rows
+        ),
         hidden_norm=_norm(layer.hidden_norm, model.epsilon, residual),
         hidden=hidden,
         down=_linear(coded["down"], hidden_fraction, residual, base),
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
         base=base,
-        output_chunk=output_chunk or _padded(len(layer.output), rows),
+        output_chunk=output_chunk or
+            model.heads * _padded(len(layer.output) // model.heads, rows),
         down_chunk=down_chunk or _padded(len(layer.down), rows),
     )
 
@@ -165,6 +168,14 @@ def _linear(
     """Return ``factor`` times a matrix, from words of fraction ``inputs`` to that of the result."""
     scales = scale_entries(coded.step * factor, ActivationFormat(inputs, base), fraction)
     return Linear(coded.integers.astype(np.int8), scales.scale, scales.shift, scales.bias)
+
+
+def _by_head(output: Linear, heads: int, rows: int) -> Linear:
+    """Return the output matrix with zeros behind each head's rows, up to whole words."""
+    weights = output.weights.reshape(heads, -1, output.weights.shape[1])
+    size = weights.shape[1]
+    weights = np.pad(weights, ((0, 0), (0, _padded(size, rows) - size), (0, 0)))
+    return dataclasses.replace(output, weights=weights.reshape(-1, weights.shape[2]))
 
 
 def _norm(gamma: Floats, epsilon: float, fraction: int) -> Norm:

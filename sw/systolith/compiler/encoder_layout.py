@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import NEGATIVE_SHIFT, SCALE_BITS
+from systolith_hw.config import SCALE_BITS
 from systolith_sim.dma.pages import pack_pages, pack_scales, page_bytes
-from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm, Words
+from systolith_sim.transformer.encoder import EncoderLayer, Linear, Words
 from systolith_sim.transformer.model import EncoderModel
 
 from .encoder_plan import EncoderPlan
 from .encoder_tables import InputTables
 from .layout import MemoryMap, Region, pad
+from .matrix_image import pack_norm, pack_panels, pack_scale_table
 
 __all__ = ["EncoderLayout"]
 
@@ -145,7 +146,7 @@ class EncoderLayout:
         parts = {
             regions["identity"].address: self._panels(identity),
             regions["unity"].address: pack_scales(ones << UNITY_SHIFT, shift * ones, 0 * ones),
-            regions["norm"].address: _norm_table(model.norm),
+            regions["norm"].address: pack_norm(model.norm),
             regions["words"].address: self._rows(model.words),
             regions["positions"].address: self._rows(model.positions),
         }
@@ -158,16 +159,17 @@ class EncoderLayout:
         head, heads = self.plan.shape.head, 2 * self.plan.shape.pairs
         image = bytearray(self.slots)
         tables = b"".join(
-            _table(linear, slice(first, first + head), head)
+            pack_scale_table(linear, slice(first, first + head), head)
             for first in range(0, heads * head, head)
             for linear in (layer.key, layer.value, layer.query)
         )
         image[: len(tables)] = tables
         tables = b"".join([
-            _table(layer.output), _table(layer.output, bias=False),
-            _norm_table(layer.attention_norm),
-            _table(layer.down), _table(layer.down, bias=False), _norm_table(layer.output_norm),
-            _table(layer.up, slice(None), self.plan.shape.chunks * head),
+            pack_scale_table(layer.output), pack_scale_table(layer.output, bias=False),
+            pack_norm(layer.attention_norm),
+            pack_scale_table(layer.down), pack_scale_table(layer.down, bias=False),
+            pack_norm(layer.output_norm),
+            pack_scale_table(layer.up, slice(None), self.plan.shape.chunks * head),
         ])  # fmt: skip
         image[self.block_table : self.block_table + len(tables)] = tables
         slots = (self._panels(panel).ljust(self.slot_bytes, b"\0") for panel in self._order(layer))
@@ -199,10 +201,7 @@ class EncoderLayout:
         return np.pad(part, ((0, shape.head - len(part)), (0, 0)))
 
     def _panels(self, weights: Integers) -> bytes:
-        """Return weights (K, N) as tiles: C columns after C columns, row after row."""
-        columns = self.config.array.columns
-        panels = weights.reshape(len(weights), -1, columns).transpose(1, 0, 2)
-        return panels.astype(np.int8).tobytes()
+        return pack_panels(weights, self.config.array.columns)
 
     def _rows(self, words: Words) -> bytes:
         """Return embeddings, a run of pages each."""
@@ -214,17 +213,3 @@ class EncoderLayout:
 
     def _pad(self, size: int) -> int:
         return pad(size, self.config.bus.data_bytes)
-
-
-def _table(
-    linear: Linear, channels: slice = slice(None), count: int | None = None, *, bias: bool = True
-) -> bytes:
-    """Return scale entries of some channels, zeros up to ``count``."""
-    scale, shift, offset = (part[channels] for part in (linear.scale, linear.shift, linear.bias))
-    entries = pack_scales(scale, shift, offset if bias else np.zeros_like(offset))
-    return entries.ljust(8 * count, b"\0") if count else entries
-
-
-def _norm_table(norm: Norm) -> bytes:
-    shift = np.where(norm.negative, norm.shift | NEGATIVE_SHIFT, norm.shift)
-    return pack_scales(norm.scale, shift, norm.bias)

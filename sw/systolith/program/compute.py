@@ -1,5 +1,6 @@
 """Instructions that compute: of the array, the vector unit and the row unit."""
 
+import typing
 from typing import Unpack
 
 from systolith_hw.config import HEAD_CHANNELS, SCALE_BITS
@@ -57,8 +58,8 @@ class Compute(Instructions):
         tiles_last: int | None = None, columns_last: int | None = None, scale: int = 0,
         destination: int = 0, token_stride: int = 0, group_stride: int = 0,
         exponent_base: int = 0, function: DrainFunction = DrainFunction.NONE,
-        accumulate: bool = False, factor: bool = False, maximum: bool = False, row: int = 0,
-        offset: int = 0, entries: int = 0,
+        accumulate: bool = False, factor: bool = False, maximum: bool = False,
+        rotate: bool = False, shift: int = 0, row: int = 0, offset: int = 0, entries: int = 0,
         patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append DRAIN, but for KEYS and VALUES.
@@ -70,13 +71,13 @@ class Compute(Instructions):
             "kind": kind, "scale": scale, "destination": destination,
             "token_stride": token_stride, "group_stride": group_stride,
             "exponent_base": exponent_base, "function": function, "accumulate": accumulate,
-            "factor": factor, "maximum": maximum, "row": row, "offset": offset,
-            "tokens": tokens, "groups": groups, "tiles": tiles,
+            "factor": factor, "maximum": maximum, "rotate": rotate, "shift": shift, "row": row,
+            "offset": offset, "tokens": tokens, "groups": groups, "tiles": tiles,
             "tiles_last": tiles if tiles_last is None else tiles_last,
             "columns_last": columns if columns_last is None else columns_last,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
-        for name in ("function", "accumulate", "factor", "maximum"):
+        for name in ("function", "accumulate", "factor", "maximum", "rotate"):
             require(
                 not fields[name] or self.config.vector.rows > 0,
                 f"there is no DRAIN.{name} with a vector.rows of 0",
@@ -84,10 +85,7 @@ class Compute(Instructions):
         require(
             kind not in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain_operands appends"
         )
-        require(
-            kind == DrainKind.WIDE or not (accumulate or maximum),
-            f"DRAIN.accumulate and DRAIN.maximum are for WIDE, not for {DrainKind(kind).name}",
-        )
+        self._check_kinds(kind, fields)
         require(
             groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
         )
@@ -100,7 +98,8 @@ class Compute(Instructions):
         )
         self._check_depth(Opcode.DRAIN, "scale", scale, memory.scale_words)
         depths = {
-            DrainKind.ACTIVATION: memory.activation_words, DrainKind.WIDE: memory.wide_words
+            DrainKind.ACTIVATION: memory.activation_words, DrainKind.WIDE: memory.wide_words,
+            DrainKind.BEST: memory.wide_words,
         }  # fmt: skip
         if kind in depths:
             self._check_depth(Opcode.DRAIN, "destination", destination, depths[kind])
@@ -110,6 +109,7 @@ class Compute(Instructions):
         self, kind: DrainKind, *, destination: int, token_stride: int, entries: int,
         tokens: int = 1, groups: int = 1, tiles: int = 1, scale: int = 0, group_stride: int = 0,
         entries_stride: int = 0, lane: int = 0, offset: int = 0, exponent_base: int = 0,
+        rotate: bool = False, shift: int = 0, row: int = 0,
         patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append DRAIN of KEYS or VALUES; ``lane`` is the lane or row of the first token."""
@@ -125,8 +125,10 @@ class Compute(Instructions):
             "token_stride": token_stride, "group_stride": group_stride,
             "exponent_base": exponent_base, "offset": offset, "tokens": tokens, "groups": groups,
             "tiles": tiles, "tiles_last": entries_stride, "columns_last": lane,
+            "rotate": rotate, "shift": shift, "row": row,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
+        self._check_kinds(kind, fields)
         require(
             tiles * array.columns <= HEAD_CHANNELS,
             f"DRAIN.tiles must be at most {HEAD_CHANNELS // array.columns}, {HEAD_CHANNELS} "
@@ -138,6 +140,37 @@ class Compute(Instructions):
         channels = memory.scale_words * self.config.vector.lanes
         self._check_depth(Opcode.DRAIN, "entries", entries, channels)
         self._append(Opcode.DRAIN, fields, patches, counts=("tokens", "groups", "tiles"))
+
+    def _check_kinds(self, kind: DrainKind, fields: dict[str, typing.Any]) -> None:
+        """Refuse options of DRAIN that are for other kinds, or not for one another."""
+        wide, words = DrainKind.WIDE, DrainKind.ACTIVATION
+        product = fields.get("function") == DrainFunction.PRODUCT
+        for used, name, kinds in (
+            (fields.get("accumulate"), "accumulate", (wide, DrainKind.BEST)),
+            (fields.get("maximum"), "maximum", (wide,)),
+            (fields["rotate"], "rotate", (words, DrainKind.KEYS)),
+            (product, "PRODUCT", (words, wide)),
+        ):
+            require(
+                not used or kind in kinds,
+                f"DRAIN.{name} is for {' and '.join(item.name for item in kinds)}, not for "
+                f"{DrainKind(kind).name}",
+            )
+        rotate, lanes = fields["rotate"], self.config.vector.lanes
+        for used, what in (
+            (rotate and (fields.get("function") or fields.get("factor")), "function or factor"),
+            (rotate and not fields["shift"], "a shift of 0"),
+            (rotate and lanes == 1, "a vector.lanes of 1"),
+        ):
+            require(not used, f"DRAIN.rotate cannot be with {what}")
+        require(
+            not product or not (fields["accumulate"] or fields["maximum"]),
+            "DRAIN.PRODUCT cannot be with accumulate or maximum",
+        )
+        require(
+            kind != DrainKind.BEST or fields["tokens"] == 1,
+            f"DRAIN.BEST is for one token, not for {fields['tokens']}",
+        )
 
     def norm(
         self, *, elements: int, inverse: Factor, epsilon: int, source: int, destination: int,

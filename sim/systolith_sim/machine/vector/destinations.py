@@ -7,6 +7,7 @@ from systolith_hw.config import SCALE_BITS, SHIFT_BITS, VALUE_WINDOW, WEIGHT_BIT
 from systolith_hw.isa import DrainKind, Unit
 
 from ...vector.normalizer import normalize
+from ...vector.requantizer import FIXED_MIN
 from ..races import Shadow
 from ..run import Run, require_inside
 from .part import Part
@@ -45,6 +46,20 @@ def _wide(run: Run, part: Part, z: Integers) -> None:
     words = part.places(z.shape[1] // lanes)
     _claim(run, part, words, run.shadows.wide)
     run.chip.wide[words] = z.reshape(*words.shape, lanes)
+
+
+def _best(run: Run, part: Part, z: Integers) -> None:
+    """Find the largest valid value, and write its channel's number; turns are groups."""
+    f, best, valid = part.fields, run.chip.best, part.valid(run.config)
+    place = np.array([[f["destination"]]])
+    for group, row in zip(part.group, z[:, :valid], strict=True):
+        if group == 0 and not f["accumulate"]:
+            best[:] = FIXED_MIN, f["entries"]
+        if valid and row.max() > best[0]:
+            channel = group * f["tiles"] * run.config.array.columns + int(row.argmax())
+            best[:] = row.max(), f["entries"] + channel & 0xFFFF
+    _claim(run, part, np.repeat(place, len(z), axis=0), run.shadows.wide)
+    run.chip.wide[f["destination"]] = [best[1], *[0] * (run.config.vector.lanes - 1)]
 
 
 def _keys(run: Run, part: Part, z: Integers) -> None:
@@ -108,4 +123,5 @@ WRITERS = {
     DrainKind.WIDE: _wide,
     DrainKind.KEYS: _keys,
     DrainKind.VALUES: _values,
+    DrainKind.BEST: _best,
 }

@@ -89,7 +89,8 @@ def _write(run: Run, part: Part) -> Iterator[str]:
     part.clocks[:, Unit.VECTOR] = line.advance(turns) + np.arange(turns)
 
     z = finish_values(run, part)
-    run.counts["VECTOR_BUSY"] += turns * part.tiles * run.config.beats_per_result
+    passes = 2 if f["rotate"] else 1
+    run.counts["VECTOR_BUSY"] += turns * part.tiles * run.config.beats_per_result * passes
     if f["kind"] == DrainKind.STREAM:
         mantissas, exponents = to_words(run, part, z)
     else:

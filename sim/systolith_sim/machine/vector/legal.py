@@ -21,24 +21,16 @@ def require_legal(run: Run, job: Job) -> None:
         f"DRAIN has no kind {f['kind']}",
     )  # fmt: skip
     kind = DrainKind(f["kind"])
-    for name in ("function", "accumulate", "factor", "maximum"):
+    for name in ("function", "accumulate", "factor", "maximum", "rotate"):
         require(
             not f[name] or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
             f"vector.rows is 0, so DRAIN has no {name}",
         )  # fmt: skip
     require(
-        kind not in OPERANDS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
+        kind < DrainKind.KEYS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"vector.rows is 0, so DRAIN has no kind {kind.name}",
     )  # fmt: skip
-    require(
-        f["function"] in list(DrainFunction), line, ErrorCode.ILLEGAL_INSTRUCTION,
-        f"DRAIN has no function {f['function']}",
-    )  # fmt: skip
-    for name in ("accumulate", "maximum"):
-        require(
-            not f[name] or kind == DrainKind.WIDE, line, ErrorCode.ILLEGAL_INSTRUCTION,
-            f"{name} is for WIDE, not for {kind.name}",
-        )  # fmt: skip
+    _require_kinds(run, f, kind)
     require_counts(line, f, "tokens", "groups", "tiles")
     require(
         not f["maximum"] or f["groups"] == 1, line, ErrorCode.ILLEGAL_INSTRUCTION,
@@ -46,7 +38,7 @@ def require_legal(run: Run, job: Job) -> None:
     )  # fmt: skip
     if kind not in OPERANDS:
         require_counts(line, f, "tiles_last")
-        if f["accumulate"]:
+        if f["accumulate"] and kind == DrainKind.WIDE:
             _require_separate(run.config, job)
         return
     what, lanes = ("lane", array.columns) if kind == DrainKind.KEYS else ("row", array.rows)
@@ -61,6 +53,34 @@ def require_legal(run: Run, job: Job) -> None:
     )  # fmt: skip
     if not f["factor"]:
         _require_own_scales(run.config, job)
+
+
+def _require_kinds(run: Run, f: dict[str, int], kind: DrainKind) -> None:
+    """Refuse what does not go together."""
+    line = run.lines[Unit.VECTOR]
+    function = DrainFunction(f["function"])
+    product = function == DrainFunction.PRODUCT
+    wide, words = DrainKind.WIDE, DrainKind.ACTIVATION
+    for used, name, kinds in (
+        (f["accumulate"], "accumulate", (wide, DrainKind.BEST)),
+        (f["maximum"], "maximum", (wide,)),
+        (f["rotate"], "rotate", (words, DrainKind.KEYS)),
+        (product, "PRODUCT", (words, wide)),
+    ):
+        require(
+            not used or kind in kinds, line, ErrorCode.ILLEGAL_INSTRUCTION,
+            f"{name} is for {' and '.join(item.name for item in kinds)}, not for {kind.name}",
+        )  # fmt: skip
+    for used, what in (
+        (f["rotate"] and function, f"rotate with {function.name}"),
+        (f["rotate"] and f["factor"], "rotate with factor: both use `row`"),
+        (f["rotate"] and not f["shift"], "rotate with a shift of 0, words that hold no pair"),
+        (f["rotate"] and run.config.vector.lanes == 1, "rotate with a vector.lanes of 1"),
+        (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),
+        (product and f["maximum"], "PRODUCT with maximum: both use `entries`"),
+        (kind == DrainKind.BEST and f["tokens"] > 1, f"BEST for {f['tokens']} tokens"),
+    ):
+        require(not used, line, ErrorCode.ILLEGAL_INSTRUCTION, f"DRAIN has no {what}")
 
 
 def _require_separate(config: Config, job: Job) -> None:

@@ -3,13 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import SCALE_BITS, SHIFT_BITS
-from systolith_hw.isa import DrainFunction, Unit
+from systolith_hw.config import NORMAL_BITS, SCALE_BITS, SHIFT_BITS
+from systolith_hw.isa import PRODUCT_SHIFT, DrainFunction, DrainKind, Unit
 from systolith_hw.tables import FRACTION, Function
 
 from ...errors import ProgramError
 from ...vector.function import rectify
-from ...vector.requantizer import FIXED_MAX, FIXED_MIN, requantize_each
+from ...vector.product import multiply
+from ...vector.requantizer import FIXED_MAX, FIXED_MIN, clip_normal, requantize_each
+from ...vector.rotary import rotate
 from ..races import Timeline
 from ..run import Run, require_inside
 from .part import Part
@@ -18,23 +20,30 @@ __all__ = ["finish_values"]
 
 FUNCTIONS = {DrainFunction.GELU: Function.GELU, DrainFunction.SILU: Function.SILU}
 
+Integers = NDArray[np.int64]
 Constants = tuple[NDArray[np.integer], ...]
 
 
-def finish_values(run: Run, part: Part) -> NDArray[np.int64]:
+def finish_values(run: Run, part: Part) -> Integers:
     """Return fixed-point values (turns, channels); channels that do not exist are zero."""
     f, valid = part.fields, part.valid(run.config)
     constants = _factors(run, part) if f["factor"] else _entries(run, part, valid)
     values, saturated = requantize_each(part.values[:, :valid], *constants)
-    if f["accumulate"]:
+    if f["accumulate"] and f["kind"] == DrainKind.WIDE:
         total = values + _held(run, part)[:, :valid]
         values = np.clip(total, FIXED_MIN, FIXED_MAX)
         saturated |= values != total
     run.counts["SATURATIONS"] += int(np.count_nonzero(saturated))
-    if f["function"]:
-        values = rectify(values, FUNCTIONS[DrainFunction(f["function"])])
+    function = DrainFunction(f["function"])
+    if function == DrainFunction.PRODUCT:
+        values = multiply(values, _second(run, part)[:, :valid], PRODUCT_SHIFT, f["shift"])
+    elif function:
+        values = rectify(values, FUNCTIONS[function])
     z = np.zeros_like(part.values)
     z[:, :valid] = values
+    if f["rotate"]:
+        z = rotate(clip_normal(z), *_angles(run, part))
+        z[:, valid:] = 0
     if f["maximum"]:
         _refer(run, part, z, valid)
     return z
@@ -76,7 +85,7 @@ def _factors(run: Run, part: Part) -> Constants:
     return chip.factor_scale[rows], shift & (1 << SHIFT_BITS) - 1, np.zeros_like(rows)
 
 
-def _held(run: Run, part: Part) -> NDArray[np.int64]:
+def _held(run: Run, part: Part) -> Integers:
     """Return what wide memory holds in the place of the values (turns, channels).
 
     Whoever may not read it may not write it either, so that races are found later.
@@ -86,7 +95,37 @@ def _held(run: Run, part: Part) -> NDArray[np.int64]:
     return run.chip.wide[words].reshape(len(words), -1).astype(np.int64)
 
 
-def _refer(run: Run, part: Part, z: NDArray[np.int64], valid: int) -> None:
+def _second(run: Run, part: Part) -> Integers:
+    """Return PRODUCT's second factors (turns, channels)."""
+    f, width = part.fields, part.fields["tiles"] * run.config.beats_per_result
+    first = f["entries"] + (part.group * f["tokens"] + part.token) * width
+    return _read(run, part, first[:, None] + np.arange(part.tiles * run.config.beats_per_result))
+
+
+def _angles(run: Run, part: Part) -> tuple[Integers, Integers]:
+    """Return what ``rotate`` multiplies a channel and its neighbour with (turns, channels)."""
+    f, beats = part.fields, run.config.beats_per_result
+    beat = part.group[:, None] * f["tiles"] * beats + np.arange(part.tiles * beats)
+    place = 2 * beat & (1 << f["shift"]) - 1
+    row = f["row"] + part.token[:, None] << f["shift"]
+    require_inside(run.lines[Unit.VECTOR], row + (1 << f["shift"]) - 1, run.shadows.wide)
+    words = row + place
+    straight, across = _read(run, part, words), _read(run, part, words + 1)
+    low = (1 << NORMAL_BITS) - 1
+    half = 1 << NORMAL_BITS - 1
+    straight, across = (((table & low) ^ half) - half for table in (straight, across))
+    return straight, across
+
+
+def _read(run: Run, part: Part, words: Integers) -> Integers:
+    """Return wide words (turns, count) as their values."""
+    line = run.lines[Unit.VECTOR]
+    require_inside(line, words, run.shadows.wide)
+    run.shadows.wide.read(line, words, part.time, part.known())
+    return run.chip.wide[words].reshape(len(words), -1).astype(np.int64)
+
+
+def _refer(run: Run, part: Part, z: Integers, valid: int) -> None:
     """Note the integer part of each token's largest value; without any, of the smallest number."""
     line, rows, entries = run.lines[Unit.VECTOR], part.rows(), part.fields["entries"]
     limits = np.full_like(rows, valid)

@@ -1,0 +1,140 @@
+"""What goes to wide memory, and the semaphores that tell of it."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..interfaces import SemaphorePost, wide_write
+from ..sequencer.permit import semaphore
+from .ages import Ages
+from .beat import POSTS
+from .best_channel import BestChannel, best_begin
+
+__all__ = ["WideWriter", "wide_beat"]
+
+LAG = 8
+"""Cycles from a wide word's being written to its semaphores: its row's reference is written then,
+too, and words that VECTOR writes later are not there yet."""
+
+
+def wide_beat(config: Config) -> data.StructLayout:
+    """Return the shape of a beat's values, and what of :func:`~.beat.beat` matters here.
+
+    ``keep``: lanes that exist. ROW's beats give no semaphores here.
+    """
+    write: Any = wide_write(config)
+    return data.StructLayout({
+        "to_wide": 1, "to_best": 1, "row_end": 1,
+        "wide": write["address"].shape,
+        "data": write["data"].shape,
+        "keep": config.vector.lanes,
+        **dict.fromkeys(POSTS, semaphore()),
+    })  # fmt: skip
+
+
+class WideWriter(wiring.Component):
+    """Write values, or of BEST the number of the best channel so far in place of a group's values.
+
+    ::
+
+        i ─┬──────────────────────────────────────────►┬─► wide
+           └─►[ BestChannel ]─► when no values are ───►┘
+                                  written
+
+    Numbers wait for a cycle without values to write, of which there is one with each beat of BEST.
+
+    =========== ====================================================
+    Latency     none; semaphores are given 8 cycles later
+    Throughput  1 beat per cycle; never stalls
+    Golden      WIDE and BEST in :mod:`systolith_sim.machine.vector.destinations`
+    =========== ====================================================
+
+    Parameters
+    ----------
+    config : Config
+        Shapes.
+
+    Members
+    -------
+    begin : In(best_begin())
+        An instruction of BEST begins; nothing of another one is here.
+    i : In(stream of wide_beat(config), always ready)
+        Values.
+    wide : Out(stream of wide_write(config), always ready)
+        What is written.
+    post_inner, post_outer : Out(SemaphorePost)
+        Of VECTOR.
+    settled : Out(1)
+        All numbers that follow from beats that have come are written, and told.
+    empty : Out(1)
+        Everything is.
+    """
+
+    begin: data.View
+    i: stream.Interface
+    wide: stream.Interface
+    post_inner: Any
+    post_outer: Any
+    settled: Signal
+    empty: Signal
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__({
+            "begin": In(best_begin()),
+            "i": In(stream.Signature(wide_beat(config), always_ready=True)),
+            "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
+            **{name: Out(SemaphorePost()) for name in POSTS},
+            "settled": Out(1),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.best = best = BestChannel(self.config)
+        i: Any = self.i.payload
+        values, compared, number = Signal(), Signal(), Signal()
+        # Where the number goes is the same for all groups of an instruction, and so are its posts.
+        group: Any = Signal.like(i, name="group", reset_less=True)
+        with m.If(compared & i.row_end):
+            m.d.sync += group.eq(i)
+        m.d.comb += [
+            values.eq(self.i.valid & i.to_wide),
+            compared.eq(self.i.valid & i.to_best),
+            best.begin.eq(self.begin),
+            best.i.valid.eq(compared),
+            best.i.payload.values.eq(i.data),
+            best.i.payload.keep.eq(i.keep),
+            best.i.payload.last.eq(i.row_end),
+            best.o.ready.eq(~values),
+            number.eq(best.o.valid & ~values),
+            self.wide.valid.eq(values | best.o.valid),
+            self.wide.payload.address.eq(Mux(number, group.wide, i.wide)),
+            self.wide.payload.data.as_value().eq(
+                Mux(number, best.o.payload, i.data.as_value())
+            ),
+        ]
+        told = self._elaborate_posts(m, number, i, group)
+        numbers = Signal(LAG)  # bit n: one was written n + 1 cycles ago
+        m.d.sync += numbers.eq(Cat(number, numbers))
+        m.d.comb += [
+            self.settled.eq(best.empty & ~numbers.any()),
+            self.empty.eq(best.empty & told),
+        ]
+        return m
+
+    def _elaborate_posts(self, m: Module, number: Value, i: Any, group: Any) -> Value:
+        """Give semaphores; return whether those of no word still wait."""
+        valid = Signal(LAG)  # bit n: a word was written n + 1 cycles ago
+        m.d.sync += valid.eq(Cat(self.wide.valid, valid))
+        posts = Ages(m, {
+            name: Mux(number, group[name].as_value(), i[name].as_value()) for name in POSTS
+        })
+        for name in POSTS:
+            post: Any = semaphore()(posts.at(name, LAG))
+            port = getattr(self, name)
+            m.d.comb += [port.valid.eq(valid[-1] & post.present), port.id.eq(post.id)]
+        return ~valid.any()

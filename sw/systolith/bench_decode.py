@@ -1,0 +1,149 @@
+"""Compute a token of a language model on the simulated hardware, and measure it by its counters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from systolith_hw.config import Config, ConfigError
+from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.transformer.decoder_reference import KeyValueCache
+
+from .device_language import DeviceDecoder
+from .language import CompiledDecoder, MachineDecoder
+from .progress import Progress
+from .watched_device import WatchedDevice
+from .workload import open_device
+
+__all__ = ["DecodeMeasurement", "bench_decode"]
+
+SLOWNESS = 4
+"""At most so many cycles for each that the multipliers need, for who waits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeMeasurement:
+    """A token on the hardware, all operands of which are on the chip.
+
+    What needs the hardware's time is None without it.
+
+    Parameters
+    ----------
+    position : int
+        Tokens in front of it, to all of which it attends, besides itself.
+    macs : int
+        Useful multiplications, of matrices, attention and logits.
+    cycles : int
+        Of a run of two tokens, the second of which is at this position, less those of a run of the
+        first one alone: what a token takes in a text that the core makes by itself. Its number is
+        read, its embedding loaded, and the next token's number stored meanwhile.
+    utilization : float
+        ``macs`` over what all multipliers could do in these cycles.
+    first_cycles : int
+        Of a run of this token alone, from the start write to the done flag.
+    bit_exact : bool
+        Whether the tokens of these runs are the machine's, and the golden model's.
+    counters : dict
+        What each of the hardware's, or the machine's, counters has more for two tokens than for the
+        first one.
+    """
+
+    position: int
+    port_bytes: int
+    macs: int
+    cycles: int | None
+    utilization: float | None
+    first_cycles: int | None
+    bit_exact: bool
+    counters: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Tokens and counters of three runs: of the token before, of both, of this one."""
+
+    tokens: list[list[int]]
+    counters: list[dict[str, int]]
+
+    @property
+    def more(self) -> dict[str, int]:
+        """What both tokens counted more than the first."""
+        one, both, _ = self.counters
+        return {name: both[name] - one[name] for name in both}
+
+
+class Runner(Protocol):
+    """A language model on a device or on the machine."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Of the last run."""
+        ...
+
+    def run(self, prompt: list[int], count: int, first: int = 0) -> list[int]:
+        """Return the tokens of one run."""
+        ...
+
+
+def bench_decode(
+    model: DecoderModel, config: Config, position: int, *, backend: str = "rtl",
+    simulator: str = "verilator", seed: int = 0, progress: Progress | None = None,
+) -> DecodeMeasurement:  # fmt: skip
+    """Compute tokens behind ``position`` random ones, and measure.
+
+    Those are computed before, and are not measured.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not fit the chip, or has no such position.
+    """
+    progress = progress or Progress()
+    compiled = CompiledDecoder.compile(config, model)
+    plan, array = compiled.plan, config.array
+    if not 1 <= position <= plan.tokens - 2:
+        raise ConfigError(
+            f"the position must be 1 to {plan.tokens - 2}, since there is room for {plan.tokens} "
+            f"tokens, not {position}"
+        )
+    text = np.random.default_rng(seed).integers(0, plan.shape.vocabulary, position).tolist()
+    progress("running the functional machine")
+    predicted = outcome = _measure(MachineDecoder(compiled), text)
+    macs = plan.shape.macs(position)
+    if backend == "rtl":
+        with open_device(config, compiled.size, simulator, progress) as device:
+            progress(f"running {position + 4} tokens in {simulator}")
+            total = SLOWNESS * (position + 4) * macs / (array.rows * array.columns)
+            watched = WatchedDevice(device, progress, total)
+            outcome = _measure(DeviceDecoder(compiled, watched), text)
+    more = outcome.more
+    cycles = more.get("CYCLES")
+    return DecodeMeasurement(
+        position=position, port_bytes=config.bus.data_bytes, macs=macs, cycles=cycles,
+        utilization=cycles and macs / (cycles * array.rows * array.columns),
+        first_cycles=outcome.counters[2].get("CYCLES"), counters=more,
+        bit_exact=outcome.tokens == predicted.tokens == _golden(model, text),
+    )  # fmt: skip
+
+
+def _measure(runner: Runner, text: list[int]) -> Outcome:
+    """Run a text of as many tokens as the position says, and those behind it."""
+    last = len(text) - 1
+    if last:
+        runner.run(text[:last], 1)
+    tokens, counters = [], []
+    for count in (1, 2):
+        tokens.append(runner.run(text, count, last))
+        counters.append(dict(runner.counters))
+    tokens.append(runner.run([*text, tokens[0][0]], 1, last + 1))
+    return Outcome(tokens, [*counters, dict(runner.counters)])
+
+
+def _golden(model: DecoderModel, text: list[int]) -> list[list[int]]:
+    """Return the tokens of the three runs."""
+    cache, made, tokens = KeyValueCache(len(model.layers)), [], text
+    for _ in range(2):
+        tokens = [int(model.advance(tokens, cache)[-1].argmax())]
+        made += tokens
+    return [made[:1], made, made[1:]]

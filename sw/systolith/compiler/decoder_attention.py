@@ -1,0 +1,145 @@
+"""The part of a language model's program that adds the attention of a layer to the residual.
+
+Of the one token, with two heads of keys and values::
+
+    array    K Q V |    scores 0 | scores 1 |        context 0 | context 1 |    output
+    vector     K Q V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
+    row                         softmax 0 | softmax 1
+
+K, Q and V are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
+tokens of one MATMUL.
+"""
+
+from systolith_hw.isa import DrainKind, Register
+from systolith_sim.transformer.decoder import DecoderLayer
+from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
+
+from .decoder_writer import DecoderWriter, log2
+
+__all__ = ["AttentionPart"]
+
+
+class AttentionPart:
+    """Append the attention of a layer.
+
+    Parameters
+    ----------
+    writer : DecoderWriter
+    layer : DecoderLayer
+        Any: what the instructions hold is the same in all.
+    """
+
+    def __init__(self, writer: DecoderWriter, layer: DecoderLayer) -> None:
+        self.writer = writer
+        self.plan = writer.plan
+        self.program = writer.program
+        self.layer = layer
+        self.powers_base = probability_base(writer.plan.config.array)
+
+    def append(self) -> None:
+        """Append the instructions."""
+        layer, plan = self.layer, self.plan
+        self.writer.norm(
+            layer.attention_norm, plan.tables["attention_norm"], layer.base,
+            post_outer=self.writer.normed,
+        )  # fmt: skip
+        self._project()
+        heads = range(plan.shape.key_heads)
+        for head in heads:
+            self._score(head)
+        for head in heads:
+            self._blend(head)
+        self._add()
+
+    # -- K, Q and V --------------------------------------------------------------------------
+
+    def _project(self) -> None:
+        """Compute keys, queries and values; the array is told of each head of queries."""
+        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
+        shift = log2(plan.angle_words)
+        groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
+        program.matmul(
+            steps=plan.steps, tiles=plan.projection_tiles,
+            patches={"operand": writer.tile}, wait_outer=writer.normed,
+        )  # fmt: skip
+        program.drain_operands(
+            DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
+            destination=plan.keys, token_stride=plan.key_stride, group_stride=plan.head_keys,
+            entries=plan.key_entries * lanes, entries_stride=plan.head_entries * lanes,
+            offset=layer.score_shift, exponent_base=layer.base, rotate=True, shift=shift,
+            patches={"scale": writer.entry, "destination": writer.keys,
+                     "columns_last": writer.lane, "entries": writer.exponents},
+        )  # fmt: skip
+        program.drain(
+            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
+            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
+            exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
+            post_outer=writer.written,
+        )  # fmt: skip
+        program.drain_operands(
+            DrainKind.VALUES, groups=groups, tiles=plan.head_tiles, scale=plan.tables["value"],
+            destination=plan.values, token_stride=plan.value_stride, group_stride=plan.head_values,
+            entries=plan.value_entries * lanes, entries_stride=plan.head_entries * lanes,
+            exponent_base=VALUE_BASE,
+            patches={"scale": writer.entry, "destination": writer.values,
+                     "columns_last": writer.row, "entries": writer.exponents},
+        )  # fmt: skip
+
+    # -- scores and context ------------------------------------------------------------------
+
+    def _score(self, head: int) -> None:
+        """Compute probabilities, not yet divided by their sum."""
+        writer, plan, program = self.writer, self.plan, self.program
+        share = plan.shape.share
+        first = head * share
+        program.matmul(
+            steps=plan.head_words, tokens=share, operand=plan.keys + head * plan.head_keys,
+            operand_stride=plan.key_stride, activation=plan.queries + first * plan.head_words,
+            patches={"operand": writer.tile, "tiles_last": writer.key_tiles},
+            wait_inner=writer.written,
+        )  # fmt: skip
+        scores = plan.scores + first * plan.scores_stride
+        program.drain(
+            DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=first,
+            scale=plan.key_entries + head * plan.head_entries,
+            destination=scores, token_stride=plan.scores_stride,
+            patches={"scale": writer.entry, "tiles_last": writer.key_tiles,
+                     "columns_last": writer.lane},
+            post_inner=writer.summed,
+        )  # fmt: skip
+        program.softmax(
+            elements=1, tokens=share, row=first, source=scores, source_stride=plan.scores_stride,
+            scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
+            destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
+            patches={"elements": Register.POSITION, "scale": writer.entry},
+            wait_inner=writer.summed, post_inner=writer.normed,
+        )  # fmt: skip
+
+    def _blend(self, head: int) -> None:
+        """Compute the context of the heads that share keys and values."""
+        writer, plan, program = self.writer, self.plan, self.program
+        share = plan.shape.share
+        first = head * share
+        program.matmul(
+            steps=1, tokens=share, tiles=plan.head_tiles,
+            operand=plan.values + head * plan.head_values, operand_stride=plan.value_stride,
+            activation=plan.powers + first * plan.powers_stride,
+            activation_stride=plan.powers_stride,
+            patches={"operand": writer.tile, "steps": writer.value_tiles},
+            wait_inner=writer.normed,
+        )  # fmt: skip
+        ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
+        program.drain(
+            DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True, row=first,
+            offset=VALUE_BASE + self.powers_base, exponent_base=self.layer.base,
+            destination=plan.context + first * plan.head_words, token_stride=plan.head_words,
+            post_outer=writer.written if head + 1 in ends else None,
+        )  # fmt: skip
+
+    # -- output matrix -----------------------------------------------------------------------
+
+    def _add(self) -> None:
+        """Add the output matrix chunk by chunk."""
+        plan = self.plan
+        words = [count * plan.shape.share * plan.head_words for count in plan.head_groups]
+        self.writer.add(words, plan.output_matrix, plan.context, plan.tables["output"])

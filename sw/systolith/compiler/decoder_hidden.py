@@ -1,0 +1,69 @@
+"""The part of a language model's program that adds the feed-forward of a layer to the residual.
+
+::
+
+    row      norm
+    array         | gate and up                   | down 0 | down 1
+    vector             SiLU of gate | up x gate 0 | up x gate 1 | residual += ...
+"""
+
+from systolith_hw.isa import DrainFunction, DrainKind
+from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
+
+from .decoder_writer import DecoderWriter
+
+__all__ = ["HiddenPart"]
+
+
+class HiddenPart:
+    """Append the feed-forward of a layer.
+
+    Parameters
+    ----------
+    writer : DecoderWriter
+    layer : DecoderLayer
+        Any: what the instructions hold is the same in all.
+    """
+
+    def __init__(self, writer: DecoderWriter, layer: DecoderLayer) -> None:
+        assert isinstance(layer.hidden, GatedHidden)
+        self.writer = writer
+        self.plan = writer.plan
+        self.program = writer.program
+        self.layer = layer
+        self.shift = layer.hidden.shift
+
+    def append(self) -> None:
+        """Append the instructions."""
+        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
+        writer.norm(
+            layer.hidden_norm, plan.tables["hidden_norm"], layer.base, post_outer=writer.normed
+        )
+        program.matmul(
+            steps=plan.steps, tiles=2 * plan.hidden_tiles, operand=plan.expansion,
+            patches={"operand": writer.tile}, wait_outer=writer.normed,
+        )  # fmt: skip
+        program.drain(
+            DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
+            columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
+            patches={"scale": writer.entry},
+        )  # fmt: skip
+        first = 0
+        for words in plan.hidden_groups:
+            self._multiply(first, words)
+            first += words
+        writer.add(plan.hidden_groups, plan.down_matrix, plan.hidden, plan.tables["down"])
+
+    def _multiply(self, first: int, words: int) -> None:
+        """Make some hidden words out of the results of up, and the gates."""
+        plan, array = self.plan, self.plan.config.array
+        start = first * array.rows // array.columns
+        end = min(plan.hidden_tiles, -(-(first + words) * array.rows // array.columns))
+        self.program.drain(
+            DrainKind.ACTIVATION, function=DrainFunction.PRODUCT, shift=self.shift,
+            tiles=end - start, exponent_base=self.layer.base,
+            columns_last=plan.hidden_last if end == plan.hidden_tiles else array.columns,
+            scale=plan.tables["up"] + plan.beats(start), entries=plan.gates + plan.beats(start),
+            destination=plan.hidden + first, patches={"scale": self.writer.entry},
+            post_outer=self.writer.written,
+        )  # fmt: skip

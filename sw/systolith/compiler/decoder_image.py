@@ -1,0 +1,147 @@
+"""The contents of external memory that a language model's programs read."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
+from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.transformer.encoder import Linear, Norm
+
+from .decoder_layout import DecoderLayout, Matrix
+from .matrix_image import pack_norm, pack_panels, pack_scale_table
+
+__all__ = ["DecoderImage"]
+
+Integers = NDArray[np.int64]
+
+WORD = 4
+
+
+class DecoderImage:
+    """Packs a model.
+
+    Parameters
+    ----------
+    layout : DecoderLayout
+    model : DecoderModel
+    """
+
+    def __init__(self, layout: DecoderLayout, model: DecoderModel) -> None:
+        self.layout = layout
+        self.plan = layout.plan
+        self.array = layout.config.array
+        self.model = model
+
+    def parts(self) -> dict[int, bytes]:
+        """Return by address all but the programs, and what the host writes for each text."""
+        layout, plan, model = self.layout, self.plan, self.model
+        address = layout.address
+        assert model.rotary is not None
+        return {
+            address("embedding"): self._embedding(),
+            address("matrices"): b"".join(self._matrices(layer) for layer in model.layers),
+            address("tables"): b"".join(
+                self._tables(layer).ljust(layout.table_bytes, b"\0") for layer in model.layers
+            ),
+            address("head"): self._pack(layout.head, model.head.weights),
+            address("head tables"):
+                self._norm(model.norm) + self._table(model.head, plan.vocabulary_tiles),
+            address("angles"): self._angles(model.rotary),
+        }  # fmt: skip
+
+    # -- rows that tokens take ---------------------------------------------------------------
+
+    def _embedding(self) -> bytes:
+        """Return the rows of the embedding as fixed point."""
+        words, features = self.model.embedding, self.plan.shape.features
+        shift = words.exponents[..., None].astype(np.int64) + self.model.base
+        fixed = words.mantissas.astype(np.int64) << shift
+        rows = np.zeros((len(fixed), self.layout.row_bytes // WORD), "<i4")
+        rows[:, :features] = fixed.reshape(len(fixed), -1)[:, :features]
+        return rows.tobytes()
+
+    def _angles(self, rotary: RotaryRows) -> bytes:
+        """Return each position's cosines and sines, a wide word of each in turn."""
+        plan, tokens = self.plan, self.plan.tokens
+        width = plan.head_tiles * self.array.columns
+        tables = [self._widen(table[:tokens], width).reshape(tokens, -1, plan.config.vector.lanes)
+                  for table in rotary]  # fmt: skip
+        words = np.stack(tables, axis=2).reshape(tokens, -1)
+        return self._widen(words, self.layout.angle_bytes // WORD).astype("<i4").tobytes()
+
+    # -- matrices ----------------------------------------------------------------------------
+
+    def _matrices(self, layer: DecoderLayer) -> bytes:
+        """Return all of a layer."""
+        contents = zip(self.layout.matrices, self._weights(layer), strict=True)
+        return b"".join(self._pack(matrix, weights) for matrix, weights in contents)
+
+    def _weights(self, layer: DecoderLayer) -> Iterator[Integers]:
+        """Yield the weights of a layer's matrices in their order."""
+        plan, rows = self.plan, self.array.rows
+        heads = [self._by_head(linear.weights) for linear in (layer.key, layer.query, layer.value)]
+        yield np.concatenate(heads, axis=1)
+        head_rows = plan.head_words * rows
+        output = layer.output.weights.reshape(plan.shape.heads, -1, plan.shape.features)
+        output = np.pad(output, ((0, 0), (0, head_rows - output.shape[1]), (0, 0)))
+        counts = [count * plan.shape.share * head_rows for count in plan.head_groups]
+        yield from _parts(output.reshape(-1, plan.shape.features), counts)
+        width = plan.hidden_tiles * self.array.columns
+        gates = [self._widen(linear.weights, width) for linear in _gates(layer)]
+        yield np.concatenate(gates, axis=1)
+        yield from _parts(layer.down.weights, [count * rows for count in plan.hidden_groups])
+
+    def _by_head(self, table: Integers) -> Integers:
+        """Return channels (..., heads * D) with zeros behind each head."""
+        heads = table.reshape(*table.shape[:-1], -1, self.plan.shape.head)
+        heads = self._widen(heads, self.plan.head_tiles * self.array.columns)
+        return heads.reshape(*table.shape[:-1], -1)
+
+    def _pack(self, matrix: Matrix, weights: Integers) -> bytes:
+        """Return weights as panels, with zeros behind rows and columns."""
+        wanted = matrix.steps * self.array.rows, matrix.tiles * self.array.columns
+        padding = [(0, size - have) for size, have in zip(wanted, weights.shape, strict=True)]
+        panels = pack_panels(np.pad(weights, padding), self.array.columns)
+        return panels.ljust(matrix.size, b"\0")
+
+    # -- scale entries -----------------------------------------------------------------------
+
+    def _tables(self, layer: DecoderLayer) -> bytes:
+        """Return the entries of a layer, as ``DecoderPlan.tables`` has them."""
+        plan = self.plan
+        parts = [self._norm(layer.attention_norm)]
+        for linear in (layer.key, layer.query, layer.value):
+            heads = linear.weights.shape[1] // plan.shape.head
+            wide = Linear(*map(self._by_head, dataclasses.astuple(linear)))
+            parts.append(self._table(wide, heads * plan.head_tiles))
+        parts.append(self._table(layer.output, plan.tiles))
+        parts.append(self._norm(layer.hidden_norm))
+        parts += [self._table(linear, plan.hidden_tiles) for linear in _gates(layer)]
+        parts.append(self._table(layer.down, plan.tiles))
+        return b"".join(parts)
+
+    def _table(self, linear: Linear, tiles: int) -> bytes:
+        return pack_scale_table(linear, count=tiles * self.array.columns)
+
+    def _norm(self, norm: Norm) -> bytes:
+        size = self.plan.beats(self.plan.tiles) * self.layout.config.scale_word_bytes
+        return pack_norm(norm).ljust(size, b"\0")
+
+    @staticmethod
+    def _widen(table: Integers, width: int) -> Integers:
+        """Return a table with zeros behind its last axis."""
+        return np.pad(table, [(0, 0)] * (table.ndim - 1) + [(0, width - table.shape[-1])])
+
+
+def _gates(layer: DecoderLayer) -> tuple[Linear, ...]:
+    """Return the matrices in front of the hidden values."""
+    hidden = layer.hidden
+    return (hidden.gate, hidden.up) if isinstance(hidden, GatedHidden) else (hidden.up,)
+
+
+def _parts(weights: Integers, counts: list[int]) -> list[Integers]:
+    """Return so many rows after the other."""
+    return np.split(weights, np.cumsum(counts)[:-1])

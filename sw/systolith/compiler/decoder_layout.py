@@ -1,0 +1,129 @@
+"""Where a language model lies in external memory.
+
+All of it is brought to the chip once, but for embedding and angles, of which each token takes a
+row, and the list of tokens (``token_list.py``).
+"""
+
+from functools import cached_property
+
+from .decoder_plan import DecoderPlan
+from .layout import MemoryMap, Region, pad
+from .token_list import TokenList
+
+__all__ = ["DecoderLayout", "Matrix"]
+
+
+class Matrix:
+    """A matrix as it lies on the chip: panels of C channels, of ``steps`` tiles each.
+
+    Parameters
+    ----------
+    plan : DecoderPlan
+    local : int
+        First tile, of a block if it is one of a layer's.
+    steps, tiles : int
+    """
+
+    def __init__(self, plan: DecoderPlan, local: int, steps: int, tiles: int) -> None:
+        self.local = local
+        self.steps = steps
+        self.tiles = tiles
+        config = plan.config
+        self.elements = steps * tiles * (config.array.rows // config.write_rows)
+        """Row writes."""
+        self.size = pad(self.elements * config.row_write_bytes, config.bus.data_bytes)
+        """Bytes in external memory."""
+
+
+class DecoderLayout:
+    """External memory of a language model.
+
+    Parameters
+    ----------
+    plan : DecoderPlan
+
+    Attributes
+    ----------
+    list : TokenList
+        What the host writes, and where it finds what comes.
+    regions : dict of Region
+        "list", "embedding", "angles", "matrices" and "tables" of all layers, "head", and "head
+        tables", of the last norm and the head.
+    """
+
+    def __init__(self, plan: DecoderPlan) -> None:
+        self.plan = plan
+        self.config = plan.config
+        self.map = MemoryMap(plan.config, f"a language model for {plan.tokens} tokens")
+        shape = plan.shape
+        size = TokenList(plan.config, plan.shape, plan.tokens, 0).size
+        address = self.map.add("list", size).address
+        self.list = TokenList(plan.config, plan.shape, plan.tokens, address)
+        self.map.add("embedding", shape.vocabulary * self.row_bytes)
+        self.map.add("angles", (plan.tokens + 1) * self.angle_bytes)  # the last are never used
+        self.map.add("matrices", shape.layers * self.layer_bytes)
+        self.map.add("tables", shape.layers * self.table_bytes)
+        self.map.add("head", self.head.size)
+        self.map.add("head tables", self._padded(plan.scale_need - plan.last_norm))
+
+    @property
+    def regions(self) -> dict[str, Region]:
+        """Every region by name."""
+        return self.map.regions
+
+    def address(self, region: str) -> int:
+        """Return where a region begins."""
+        return self.regions[region].address
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes from one embedding to the next, a power of two."""
+        return self._step(self.plan.beats(self.plan.tiles))
+
+    @property
+    def angle_bytes(self) -> int:
+        """Bytes from one position's angles to the next one's, a power of two."""
+        return self._step(self.plan.angle_words)
+
+    @cached_property
+    def matrices(self) -> list[Matrix]:
+        """Those of a layer, chunk after chunk, in the order of their places on the chip."""
+        plan = self.plan
+        context = [plan.shape.share * count * plan.head_words for count in plan.head_groups]
+        gates = (1 + plan.shape.gated) * plan.hidden_tiles
+        return [
+            Matrix(plan, 0, plan.steps, plan.projection_tiles),
+            *self._chunks(plan.output_matrix, context),
+            Matrix(plan, plan.expansion, plan.steps, gates),
+            *self._chunks(plan.down_matrix, plan.hidden_groups),
+        ]
+
+    @property
+    def layer_bytes(self) -> int:
+        """Bytes from one layer's matrices to the next one's."""
+        return sum(matrix.size for matrix in self.matrices)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes from one layer's entries to the next one's."""
+        return self._padded(self.plan.tables["end"])
+
+    @property
+    def head(self) -> Matrix:
+        """The head."""
+        plan = self.plan
+        return Matrix(plan, plan.head_matrix, plan.steps, plan.vocabulary_tiles)
+
+    def _chunks(self, local: int, steps: tuple[int, ...] | list[int]) -> list[Matrix]:
+        """Return the chunks of a matrix to the features, of so many words each."""
+        tiles = self.plan.tiles
+        starts = [local + tiles * sum(steps[:number]) for number in range(len(steps))]
+        return [Matrix(self.plan, *chunk, tiles) for chunk in zip(starts, steps, strict=True)]
+
+    def _padded(self, scale_words: int) -> int:
+        return pad(scale_words * self.config.scale_word_bytes, self.config.bus.data_bytes)
+
+    def _step(self, wide_words: int) -> int:
+        """Return the bytes of so many wide words, raised to a power of two."""
+        size = pad(wide_words * self.config.wide_word_bytes, self.config.bus.data_bytes)
+        return 1 << (size - 1).bit_length() if size else 0

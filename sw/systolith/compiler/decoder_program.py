@@ -1,0 +1,193 @@
+"""The programs of a language model that lies on the chip whole.
+
+One brings it there; the other computes tokens. That one goes through positions from POSITION on,
+as many as the header says. Of each it reads the token, and computes keys, values and residual; from
+the prompt's last token on also the likeliest next token, which it adds to the list and reads for
+the next position. It stops by itself behind a token that ends texts.
+"""
+
+from collections.abc import Sequence
+
+from systolith_hw.config import ConfigError
+from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
+from systolith_sim.transformer.decoder_model import DecoderModel
+
+from ..program import Program
+from .decoder_attention import AttentionPart
+from .decoder_hidden import HiddenPart
+from .decoder_layout import DecoderLayout, Matrix
+from .decoder_writer import DecoderWriter, log2
+from .token_list import Header
+
+__all__ = ["write_decoder", "write_setup"]
+
+WORD = 4
+
+
+def write_setup(layout: DecoderLayout) -> bytes:
+    """Return the program that brings all matrices and their entries to the chip."""
+    plan, program = layout.plan, Program(layout.config)
+    layers = plan.shape.layers
+    address = layout.address("matrices")
+    for matrix in layout.matrices:
+        _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
+        address += matrix.size
+    _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    program.load(
+        LoadKind.SCALE, address=layout.address("tables"), elements=plan.tables["end"], rows=layers,
+        row_stride=layout.table_bytes, local_stride=plan.block_entries,
+    )  # fmt: skip
+    program.load(
+        LoadKind.SCALE, address=layout.address("head tables"), local=plan.last_norm,
+        elements=plan.scale_need - plan.last_norm,
+    )  # fmt: skip
+    program.end()
+    return program.assemble()
+
+
+def _load_matrix(
+    program: Program, matrix: Matrix, address: int, rows: int, row_stride: int, local_stride: int
+) -> None:
+    program.load(
+        LoadKind.OPERAND_ROWS, address=address, elements=matrix.elements, rows=rows,
+        row_stride=row_stride, local=matrix.local, local_stride=local_stride,
+    )  # fmt: skip
+
+
+def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> bytes:
+    """Return the program that computes tokens; behind one of ``ends`` it computes no more.
+
+    Raises
+    ------
+    ConfigError
+        If it takes more registers or instructions of a loop than there are.
+    """
+    try:
+        return TokenProgram(layout, model, ends).assemble()
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"this language model cannot be programmed: {error}") from error
+
+
+class TokenProgram:
+    """The program that computes tokens.
+
+    Parameters
+    ----------
+    layout : DecoderLayout
+    model : DecoderModel
+    ends : sequence of int
+    """
+
+    def __init__(self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> None:
+        self.layout = layout
+        self.plan = layout.plan
+        self.model = model
+        self.ends = ends
+        self.writer = DecoderWriter(layout.plan)
+        self.program = program = self.writer.program
+        self.place = program.register("bytes to the position's entry of the list")
+        self.prompted = program.register("positions to come whose token is the prompt's")
+        self.alive = program.register("whether no token yet has ended the text")
+        self.token = program.register("the position's token, or what is to be done")
+        self.chosen = program.semaphore("the next token is in wide memory")
+        self.turned = program.semaphore("the position's angles are not needed any more")
+
+    def assemble(self) -> bytes:
+        """Return it."""
+        program, tokens = self.program, self.layout.list
+        for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
+            program.read(target, immediate=tokens.address + WORD * word)
+        program.calc(self.alive, immediate=1)
+        program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
+        self._load_angles(0)
+        self.writer.find_places()
+        with (
+            program.loop(
+                count_register=self.token, counter=self.place, initial=self.place,
+                step=tokens.stride,
+            ),
+            program.loop(count_register=self.alive),
+        ):  # fmt: skip
+            program.barrier()  # the token before has been stored
+            self._look_up()
+            self._check_end()
+            with program.loop(count_register=self.alive):
+                self._compute()
+        program.end()
+        return program.assemble()
+
+    def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
+        """Bring the angles of a position so many ahead to wide memory."""
+        program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
+        left = log2(layout.angle_bytes) - log2(layout.list.stride)
+        program.calc(scratch, self.place, left=left)
+        program.load(
+            LoadKind.WIDE, address=layout.address("angles") + ahead * layout.angle_bytes,
+            elements=plan.angle_words, patches={"address": scratch}, wait_outer=wait_outer,
+        )  # fmt: skip
+
+    def _look_up(self) -> None:
+        """Bring the token's embedding to wide memory."""
+        program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
+        program.read(self.token, self.place, layout.list.entries)
+        program.calc(scratch, self.token, left=log2(layout.row_bytes))
+        program.load(
+            LoadKind.WIDE, address=layout.address("embedding"), local=plan.residual,
+            elements=plan.beats(plan.tiles), patches={"address": scratch},
+            post_outer=self.writer.summed,
+        )  # fmt: skip
+
+    def _check_end(self) -> None:
+        """Note whether the core made the token, and it is an end."""
+        program, scratch, flag = self.program, self.writer.tile, self.alive
+        for end in self.ends:
+            # Less than one only for this token, and one more if it is the prompt's.
+            program.minimum(scratch, self.token, self.alive, -end)
+            program.calc(scratch, scratch, self.prompted)
+            program.minimum(flag, scratch, flag)
+
+    def _compute(self) -> None:
+        """Go through the layers, and from the prompt's last token on make the next token."""
+        program, plan, writer = self.program, self.plan, self.writer
+        layer, flag = self.model.layers[0], self.token
+        with program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
+            AttentionPart(writer, layer).append()
+            HiddenPart(writer, layer).append()
+            writer.next_layer()
+        # Where a subtraction wraps around, the other number is the smaller one.
+        program.minimum(self.prompted, self.prompted, self.prompted, -1)
+        program.minimum(flag, self.prompted, self.alive)
+        with program.loop(count_register=flag):
+            self._norm()
+        program.minimum(flag, flag, self.alive, -1)
+        with program.loop(count_register=flag):
+            self._norm(post_outer=writer.normed)
+            self._choose()
+        self._load_angles(1, wait_outer=self.turned)
+        writer.next_position()
+
+    def _norm(self, post_outer: int | None = None) -> None:
+        """Make words of the residual behind all layers."""
+        plan, norm = self.plan, self.model.norm
+        self.writer.norm(
+            norm, plan.last_norm, self.model.base, layer=False, post_outer=post_outer,
+            post_inner=self.turned,
+        )  # fmt: skip
+
+    def _choose(self) -> None:
+        """Store the token that is likeliest by these words, behind the position's."""
+        program, plan, writer = self.program, self.plan, self.writer
+        program.matmul(
+            steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
+            wait_outer=writer.normed,
+        )  # fmt: skip
+        program.drain(
+            DrainKind.BEST, tiles=plan.vocabulary_tiles, columns_last=plan.vocabulary_last,
+            scale=plan.head_table, destination=plan.best, post_outer=self.chosen,
+        )  # fmt: skip
+        program.store(
+            StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
+            patches={"address": self.place}, wait_outer=self.chosen,
+        )  # fmt: skip

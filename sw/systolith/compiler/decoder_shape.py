@@ -1,0 +1,109 @@
+"""How large a language model is."""
+
+from dataclasses import dataclass
+
+from systolith_hw.config import HEAD_CHANNELS, Config, ConfigError
+from systolith_sim.transformer.decoder import GatedHidden
+from systolith_sim.transformer.decoder_model import DecoderModel
+
+__all__ = ["DecoderShape"]
+
+LOOP_DEPTH = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderShape:
+    """The sizes of a language model of Llama's family.
+
+    Parameters
+    ----------
+    features : int
+        N, values of a token between layers.
+    heads, key_heads : int
+        H heads of queries, G of keys and values.
+    head : int
+        D, features of each.
+    hidden : int
+        F, inputs of the down matrix.
+    layers : int
+    vocabulary : int
+        V.
+    context : int
+        Most tokens that rotary positions are known for; 0 if there are none.
+    gated : bool
+        SwiGLU; otherwise ReLU.
+    """
+
+    features: int
+    heads: int
+    key_heads: int
+    head: int
+    hidden: int
+    layers: int
+    vocabulary: int
+    context: int
+    gated: bool
+
+    @classmethod
+    def of(cls, model: DecoderModel) -> "DecoderShape":
+        """Return the sizes of a model."""
+        first = model.layers[0]
+        return cls(
+            features=len(first.query.weights), heads=first.heads, key_heads=first.key_heads,
+            head=first.query.weights.shape[1] // first.heads, hidden=len(first.down.weights),
+            layers=len(model.layers), vocabulary=model.head.weights.shape[1],
+            context=0 if model.rotary is None else len(model.rotary[0]),
+            gated=isinstance(first.hidden, GatedHidden),
+        )  # fmt: skip
+
+    @property
+    def share(self) -> int:
+        """Heads of queries that share a head of keys and values."""
+        return self.heads // self.key_heads
+
+    @property
+    def layer_weights(self) -> int:
+        """Weights of a layer."""
+        attention = 2 * (self.heads + self.key_heads) * self.head
+        return self.features * (attention + (2 + self.gated) * self.hidden)
+
+    def macs(self, position: int) -> int:
+        """Return the useful multiplications of one token there, with its logits."""
+        attention = 2 * (position + 1) * self.heads * self.head
+        matrices = self.layers * (self.layer_weights + attention)
+        return matrices + self.features * self.vocabulary
+
+    def check(self, config: Config) -> None:
+        """Refuse what no depth of a memory makes possible.
+
+        Raises
+        ------
+        ConfigError
+        """
+        array, vector = config.array, config.vector
+        sentence = ""
+        if not self.gated:
+            sentence = "DRAIN has no ReLU, so the hidden values must be gated (SwiGLU)"
+        elif not self.context:
+            sentence = "its positions must be rotary"
+        elif self.head > HEAD_CHANNELS:
+            sentence = (
+                f"a head has {self.head} features, and at most {HEAD_CHANNELS} share an exponent"
+            )
+        elif max(self.features, self.hidden) > array.max_k:
+            sentence = (
+                f"array.max_k must be at least {max(self.features, self.hidden)}, not {array.max_k}"
+            )
+        elif vector.rows < self.heads:
+            sentence = (
+                f"vector.rows must be at least {self.heads}, one for each head, not {vector.rows}"
+            )
+        elif vector.lanes == 1:
+            sentence = "vector.lanes must be at least 2 for rotary positions, not 1"
+        elif config.sequencer.loop_depth < LOOP_DEPTH:
+            sentence = (
+                f"sequencer.loop_depth must be at least {LOOP_DEPTH}, not "
+                f"{config.sequencer.loop_depth}"
+            )
+        if sentence:
+            raise ConfigError(f"this language model cannot be compiled: {sentence}")

@@ -1,0 +1,172 @@
+"""Language models on the hardware: compile, and compute tokens on the functional machine."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_hw.config import Config
+from systolith_hw.isa import Register
+from systolith_sim.machine import Machine
+from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.verilator import digest
+
+from .compiler.decoder_fit import plan_decoder
+from .compiler.decoder_image import DecoderImage
+from .compiler.decoder_layout import DecoderLayout
+from .compiler.decoder_plan import DecoderPlan
+from .compiler.decoder_program import write_decoder, write_setup
+from .compiler.decoder_shape import DecoderShape
+from .image import ImageError
+from .model_image import ModelImage
+
+__all__ = ["CompiledDecoder", "MachineDecoder", "compiler_version"]
+
+
+@functools.cache
+def compiler_version() -> str:
+    """Return what changes whenever the compiler does: images of another one mean nothing to it."""
+    folder = Path(__file__).parent / "compiler"
+    sources = [*sorted(folder.glob("decoder_*.py")), folder / "token_list.py"]
+    return digest(*(source.read_bytes() for source in sources))
+
+
+@dataclass(frozen=True)
+class CompiledDecoder:
+    """A language model for one configuration, of which one program serves all texts.
+
+    Parameters
+    ----------
+    layout : DecoderLayout
+    setup, program : int
+        Byte addresses of the program that brings the model to the chip, and of the one that
+        computes tokens.
+    ends : tuple of int
+        Tokens behind which the program makes no more.
+    parts : dict of bytes
+        All that texts have in common, by address.
+    """
+
+    layout: DecoderLayout
+    setup: int
+    program: int
+    ends: tuple[int, ...]
+    parts: dict[int, bytes]
+
+    @classmethod
+    def compile(
+        cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
+        tokens: int | None = None,
+    ) -> "CompiledDecoder":  # fmt: skip
+        """Compile a model for texts of at most ``tokens``; by default as many as fit.
+
+        Behind one of ``ends`` there is no more text.
+
+        Raises
+        ------
+        ConfigError
+            If it does not fit.
+        """
+        layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
+        parts = DecoderImage(layout, model).parts()
+        setup, program = write_setup(layout), write_decoder(layout, model, ends)
+        places = [
+            layout.map.add(name, len(content)).address
+            for name, content in (("setup", setup), ("program", program))
+        ]
+        parts |= dict(zip(places, (setup, program), strict=True))
+        return cls(layout, places[0], places[1], tuple(ends), parts)
+
+    @property
+    def plan(self) -> DecoderPlan:
+        """Where everything is on the chip."""
+        return self.layout.plan
+
+    @property
+    def size(self) -> int:
+        """Bytes of external memory."""
+        return max(self.layout.map.size, *(at + len(part) for at, part in self.parts.items()))
+
+    # -- files -------------------------------------------------------------------------------
+
+    def image(self, model: str) -> ModelImage:
+        """Return the image of a model of that name."""
+        plan = {
+            field.name: getattr(self.plan, field.name)
+            for field in dataclasses.fields(self.plan)
+            if field.name not in ("config", "shape")
+        }
+        manifest = {
+            "model": model, "shape": dataclasses.asdict(self.plan.shape), "plan": plan,
+            "setup": self.setup, "program": self.program, "ends": self.ends,
+            "compiler": compiler_version(),
+        }  # fmt: skip
+        return ModelImage(manifest, self.parts, self.plan.config.hash)
+
+    @classmethod
+    def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledDecoder":
+        """Return what :meth:`image` was made of.
+
+        Raises
+        ------
+        ImageError
+            If it is of another model, or another compiler's.
+        """
+        manifest = image.manifest
+        if manifest["model"] != model:
+            raise ImageError(f"the image is of {manifest['model']}, not of {model}")
+        if manifest["compiler"] != compiler_version():
+            raise ImageError("the image is another version's of this software; compile it again")
+        shape = DecoderShape(**manifest["shape"])
+        layout = DecoderLayout(DecoderPlan(config=config, shape=shape, **manifest["plan"]))
+        places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
+        return cls(layout, *places, ends, dict(image.parts))
+
+
+class MachineDecoder:
+    """A language model on the functional machine.
+
+    Parameters
+    ----------
+    decoder : CompiledDecoder
+
+    Attributes
+    ----------
+    machine : Machine
+    counters : dict of int
+        Of the last run.
+    """
+
+    def __init__(self, decoder: CompiledDecoder) -> None:
+        self._decoder = decoder
+        self.counters: dict[str, int] = {}
+        self.machine = Machine(decoder.plan.config, decoder.size)
+        for address, content in decoder.parts.items():
+            self.machine.memory.write(address, content)
+        self.machine.run(decoder.parts[decoder.setup])
+
+    def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+        """Yield ``count`` tokens behind a prompt, or fewer if one ends the text.
+
+        The machine knows no time, so it is run anew for each token that somebody asks for.
+        """
+        self._decoder.layout.list.pack(prompt, count)  # refuses now what would not do later
+        text, first = list(prompt), 0
+        while len(text) < len(prompt) + count:
+            made = self.run(text, 1, first)
+            first = len(text)
+            text += made
+            yield from made
+            if made[0] in self._decoder.ends:
+                break
+
+    def run(self, prompt: Sequence[int], count: int, first: int = 0) -> list[int]:
+        """Return the tokens of one run; positions before ``first`` are on the chip already."""
+        tokens, machine = self._decoder.layout.list, self.machine
+        machine.memory.write(tokens.address, tokens.pack(prompt, count, first))
+        program = self._decoder.parts[self._decoder.program]
+        self.counters = machine.run(program, {Register.POSITION: first}).counts
+        entries = (tokens.entry(len(prompt) + number) for number in range(count))
+        made = (tokens.token(machine.memory.read(entry, 4)) for entry in entries)
+        return [token for token in made if token is not None]

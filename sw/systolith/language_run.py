@@ -1,0 +1,111 @@
+"""A language model goes on with a prompt on simulated hardware, or on the functional machine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from systolith_hw.config import Config, ConfigError
+
+from .device_language import DeviceDecoder
+from .generation import Continuation, Stop, continue_prompt
+from .language import CompiledDecoder, MachineDecoder
+from .models.language_model import LanguageModel
+from .models.quantized_language import quantize_language
+from .progress import Progress
+from .workload import open_device
+
+__all__ = ["LanguageRun", "Simulated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """What only the hardware's time says of a text.
+
+    Parameters
+    ----------
+    simulator : str
+    bit_exact : bool
+        Whether the tokens are those of the machine.
+    cycles : int
+        Of the whole text, from start write to done flag.
+    clock_mhz : float
+    tokens_per_second : float
+        At that clock, those of the prompt among them.
+    counters : dict
+        All of the hardware's.
+    """
+
+    simulator: str
+    bit_exact: bool
+    cycles: int
+    clock_mhz: float
+    tokens_per_second: float
+    counters: dict[str, int]
+
+
+class LanguageRun:
+    """A language model, compiled for one configuration.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    config : Config
+    progress : Progress
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit the chip.
+    """
+
+    def __init__(self, model: LanguageModel, config: Config, progress: Progress) -> None:
+        self.model = model
+        self.config = config
+        integers = quantize_language(model, config, progress=progress)
+        progress(f"compiling {model.name}")
+        self.decoder = CompiledDecoder.compile(config, integers, ends=model.ends)
+
+    @property
+    def context(self) -> int:
+        """Most tokens of a text."""
+        return self.decoder.plan.tokens
+
+    def require_room(self, prompt: Sequence[int]) -> None:
+        """Refuse a prompt that leaves no room on the chip.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if len(prompt) >= self.context:
+            raise ConfigError(
+                f"the prompt has {len(prompt)} tokens, and at most {self.context - 1} are "
+                f"possible, since keys and values of {self.context} fit the chip; shorten it, or "
+                "raise memory.operand_tiles and memory.scale_words"
+            )
+
+    def predict(
+        self, prompt: Sequence[int], count: int, show: Callable[[str], None]
+    ) -> Continuation:
+        """Go on with a prompt on the functional machine."""
+        machine = MachineDecoder(self.decoder)
+        return continue_prompt(self.model, machine, prompt, count, show, context=self.context)
+
+    def simulate(
+        self, prompt: Sequence[int], count: int, show: Callable[[str], None], *, simulator: str,
+        clock_mhz: float, progress: Progress,
+    ) -> tuple[Continuation, Simulated]:  # fmt: skip
+        """Go on with a prompt on the simulated core, and compare with the machine."""
+        with open_device(self.config, self.decoder.size, simulator, progress) as device:
+            progress("loading the model")
+            runner = DeviceDecoder(self.decoder, device)
+            text = continue_prompt(self.model, runner, prompt, count, show, context=self.context)
+        cycles = runner.counters["CYCLES"]
+        made = len(text.tokens) + (text.stopped == Stop.END)
+        machine = MachineDecoder(self.decoder).run(prompt, made)
+        ended = text.stopped != Stop.END or machine[-1] in self.model.ends
+        return text, Simulated(
+            simulator=simulator, bit_exact=ended and machine[: len(text.tokens)] == text.tokens,
+            cycles=cycles, clock_mhz=clock_mhz,
+            tokens_per_second=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
+            counters=runner.counters,
+        )  # fmt: skip

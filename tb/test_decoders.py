@@ -1,0 +1,73 @@
+"""Language models on the Verilated core, token by token, against the golden model."""
+
+import numpy as np
+import pytest
+
+from systolith.device_language import DeviceDecoder
+from systolith.language import CompiledDecoder, MachineDecoder
+from systolith.progress import Progress
+from systolith.workload import open_device
+from systolith_hw.presets import preset
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.host import Pauses
+from unit.language_bench import golden_tokens, random_model
+
+SMALL = {
+    "vector.rows": 64, "memory.operand_tiles": 600, "memory.activation_words": 200,
+    "memory.wide_words": 300, "memory.scale_words": 400, "memory.program_instructions": 128,
+    "device": "",
+}  # fmt: skip
+CONFIGS = {
+    "small": preset("small").replace(SMALL),
+    "ulx3s": preset("ulx3s").replace(SMALL),
+    "wide": preset("wide").replace(SMALL),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["ulx3s", *(pytest.param(name, marks=pytest.mark.slow) for name in ("small", "wide"))]
+)
+def test_texts(name, seed):
+    """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples."""
+    config = CONFIGS[name]
+    sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
+    model = random_model(config, seed=seed, context=40, down_chunk=32, **sizes)
+    end = golden_tokens(model, [1, 2], 6)[5]
+    compiled = CompiledDecoder.compile(config, model, ends=(end,))
+    rng = np.random.default_rng(seed)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+        runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
+        for length, count in ((1, 4), (2, 38), (17, 3), (39, 1)):
+            prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
+            made = list(runner.generate(prompt, count))
+            assert made == golden_tokens(model, prompt, count, (end,))
+            assert made == machine.run(prompt, count)
+            counted = {name: runner.counters.get(name, count)
+                       for name, count in machine.counters.items()}  # fmt: skip
+            assert counted == machine.counters
+
+
+@pytest.mark.slow
+def test_stories():
+    """stories-260k on ``ulx3s-resident``, all of it on the chip; one story ends by itself."""
+    library = pytest.importorskip("systolith.models.library")
+    from systolith.models.quantized_language import quantize_language
+
+    language = library.load_language_model("stories-260k")
+    config = preset("ulx3s-resident").replace({"memory.scale_words": 1024})
+    model = quantize_language(language, config)
+    compiled = CompiledDecoder.compile(config, model, ends=language.ends)
+    machine = MachineDecoder(compiled)
+    prompts = [language.prompt(text) for text in ("Once upon a time", "The")]
+    whole = golden_tokens(model, prompts[1], compiled.plan.tokens - 10, language.ends)
+    assert whole[-1] in language.ends
+    prompts.append(prompts[1] + whole[:-20])
+    with open_device(config, compiled.size, "verilator", Progress()) as device:
+        runner = DeviceDecoder(compiled, device)
+        for prompt in prompts:
+            count = min(64, compiled.plan.tokens - len(prompt))
+            made = list(runner.generate(prompt, count))
+            assert made == golden_tokens(model, prompt, count, language.ends)
+            assert made == machine.run(prompt, count)
+    assert made == whole[-20:]

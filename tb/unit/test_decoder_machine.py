@@ -1,0 +1,181 @@
+"""Whole language models, run by the functional machine, against the golden model."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from systolith.language import CompiledDecoder, MachineDecoder
+from systolith_hw.isa import Register
+from systolith_hw.presets import PRESETS
+from systolith_sim.machine import Deadlock, Race
+from systolith_sim.transformer.decoder_reference import KeyValueCache
+from systolith_sim.transformer.encoder import Norm
+
+from .language_bench import golden_tokens, random_model
+from .machine_bench import CONFIGS, instructions, with_rows, without
+
+ROOMY = {
+    name: with_rows(config).replace({
+        "memory.operand_tiles": 4096, "memory.activation_words": 1024, "memory.wide_words": 1024,
+        "memory.scale_words": 2048, "memory.program_instructions": 128,
+    })
+    for name, config in {
+        **{name: PRESETS[name] for name in ("small", "ulx3s", "wide")},
+        "flat": CONFIGS["flat"],
+        "fine": CONFIGS["fine"],
+    }.items()
+}  # fmt: skip
+CONTEXT = 18
+
+
+class Compiled(MachineDecoder):
+    """A random model on the machine."""
+
+    def __init__(self, name, *, ends=(), seed=0, **dimensions):
+        self.config = ROOMY[name]
+        self.model = random_model(self.config, seed=seed, context=CONTEXT, **dimensions)
+        self.decoder = CompiledDecoder.compile(self.config, self.model, ends=ends)
+        self.plan = self.decoder.plan
+        super().__init__(self.decoder)
+
+    def check(self, prompt, count, ends=()):
+        """Compare one run's tokens with the golden model's."""
+        made = self.run(prompt, count)
+        assert made == golden_tokens(self.model, prompt, count, ends)
+        return made
+
+
+def prompt(length, vocabulary=40, seed=0):
+    return np.random.default_rng(seed).integers(0, vocabulary, length).tolist()
+
+
+@pytest.mark.parametrize("name", ROOMY)
+def test_texts_up_to_the_context(name):
+    """A prompt of one token, and one of many; keys and values fill more than a tile."""
+    compiled = Compiled(name, layers=1)
+    assert compiled.plan.tokens == CONTEXT
+    compiled.check(prompt(1), 2)
+    rows = compiled.config.array.rows
+    compiled.check(prompt(rows - 1, seed=1), CONTEXT - rows + 1 if rows == 16 else 4)
+
+
+@pytest.mark.parametrize(
+    "name, dimensions",
+    [
+        ("small", {"dim": 36, "heads": 3, "kv_heads": 1, "hidden": 50, "vocab": 27}),
+        ("ulx3s", {"dim": 24, "heads": 4, "kv_heads": 4, "hidden": 41, "vocab": 27}),
+        ("wide", {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 33, "vocab": 17}),
+        ("ulx3s", {"dim": 96, "heads": 2, "kv_heads": 1}),
+    ],
+)  # fmt: skip
+def test_sizes_that_are_no_multiples(name, dimensions):
+    """Heads of 12, 6, 20 and 48 features, whose last words and tiles have zeros behind."""
+    compiled = Compiled(name, layers=2, **dimensions)
+    compiled.check(prompt(3, dimensions.get("vocab", 40)), 4)
+
+
+def test_logits_that_are_all_negative():
+    """Channels behind the vocabulary, which are zero, are no tokens."""
+    config = ROOMY["ulx3s"]
+    model = random_model(config, layers=1, vocab=27)
+    head = dataclasses.replace(model.head, bias=np.full(27, -(1 << 24)))
+    model = dataclasses.replace(model, head=head)
+    assert (model.logits([1, 2]) < 0).all()
+    machine = MachineDecoder(CompiledDecoder.compile(config, model))
+    assert machine.run([1, 2], 2) == golden_tokens(model, [1, 2], 2)
+
+
+@pytest.mark.parametrize("name", ["small", "ulx3s"])
+def test_chunks(name):
+    chunks = {"output_chunk": 32, "down_chunk": 16}
+    compiled = Compiled(name, layers=2, dim=64, **chunks)
+    assert compiled.plan.head_groups == (1, 1)
+    assert compiled.plan.hidden_groups == ((2,) * 3 if name == "small" else (1,) * 3)
+    compiled.check(prompt(4), 4)
+
+
+def test_residual_of_every_layer():
+    """Layers that follow are left out of the program: the residual is on the chip at its end."""
+    prompted = prompt(2)
+    compiled = Compiled("ulx3s", layers=3)
+    for layers in (1, 2, 3):
+        part = type(compiled.model)(**vars(compiled.model) | {
+            "layers": compiled.model.layers[:layers]
+        })  # fmt: skip
+        machine = MachineDecoder(CompiledDecoder.compile(compiled.config, part))
+        machine.run(prompted, 1)
+        plan = compiled.plan
+        words = slice(plan.residual, plan.residual + plan.steps * 2)
+        residual = machine.machine.chip.wide[words].ravel()[: plan.shape.features]
+        np.testing.assert_array_equal(residual, golden_residual(part, prompted))
+
+
+class WatchedNorm(Norm):
+    """Keeps what it norms."""
+
+    def __call__(self, array, z, base):
+        seen.append(z[-1])
+        return super().__call__(array, z, base)
+
+
+seen: list[np.ndarray] = []
+
+
+def golden_residual(model, tokens):
+    """Return the last token's residual behind all layers."""
+    watched = type(model)(**vars(model) | {"norm": WatchedNorm(**vars(model.norm))})
+    watched.advance(tokens, KeyValueCache(len(model.layers)))
+    return seen.pop()
+
+
+def test_end_of_text():
+    """Whatever ends texts is the last token, but not where it is the prompt's."""
+    text = prompt(4)
+    compiled = Compiled("ulx3s", layers=1)
+    made = golden_tokens(compiled.model, text, 12)
+    end, other = made[3], next(token for token in range(40) if token not in made)
+    first = made.index(end)
+    compiled = Compiled("ulx3s", layers=1, ends=(other, end))
+    assert compiled.check(text, 12, (other, end)) == made[: first + 1]
+    issued = compiled.counters["INSTRUCTIONS"]
+    compiled.run(text, first + 1)
+    # No more was done than to look the end's embedding up.
+    assert issued == compiled.counters["INSTRUCTIONS"] + 1
+    compiled.check([end, *text], 2, (other, end))
+
+
+def test_tokens_come_one_by_one():
+    """Positions that are on the chip already are not computed again."""
+    text = prompt(3)
+    compiled = Compiled("small", layers=1)
+    made = golden_tokens(compiled.model, text, 4)
+    assert list(compiled.generate(text, 4)) == made
+    issued = compiled.counters["INSTRUCTIONS"]
+    compiled.run([*text, *made], 1, len(text) + 3)
+    assert issued == compiled.counters["INSTRUCTIONS"]
+    ended = Compiled("small", layers=1, ends=(made[2],))
+    assert list(ended.generate(text, 4)) == made[: made.index(made[2]) + 1]
+
+
+def test_every_semaphore_is_needed():
+    """Without a wait something races or is left over, without a post somebody waits for ever."""
+    compiled = Compiled("ulx3s", layers=1, heads=2, kv_heads=2)
+    tokens, program = compiled.decoder.layout.list, compiled.decoder.parts[compiled.decoder.program]
+
+    def run(changed):
+        compiled.machine.memory.write(tokens.address, tokens.pack(prompt(3), 2))
+        compiled.machine.run(changed, {Register.POSITION: 0})
+
+    run(program)
+    for kind, error in (("wait", Race), ("post", Deadlock)):
+        fields = [
+            (pc, f"{kind}_{place}")
+            for pc, (_, values) in enumerate(instructions(program))
+            for place in ("inner", "outer")
+            if values.get(f"{kind}_{place}")
+        ]
+        assert len(fields) >= 12
+        for pc, field in fields:
+            with pytest.raises(error):
+                run(without(program, pc, field))
