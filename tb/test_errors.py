@@ -229,20 +229,22 @@ def prepare(driver: Driver):
     """Run a product's programs; return what asserts that the last of them has run once more, to
     its end and to the right result."""
     rng = np.random.default_rng(7)
+    device = driver.device
+    assert isinstance(device, VerilatedDevice)
     plan = plan_matmul(CONFIG, 2, 9, 5, operands="stream")
     product = Product.quantize(CONFIG, rng.normal(size=(2, 9)), rng.normal(size=(9, 5)))
     expected = predict(plan, product)
-    assert execute(plan, product, driver.device)[1].equals(read_result(plan, expected))
+    assert execute(plan, product, device)[1].equals(read_result(plan, expected))
     blank = image(plan, product)
 
     def check() -> None:
-        driver.device.run(DONE_CYCLES)
+        device.run(DONE_CYCLES)
         assert driver.status == Status.DONE
-        memory = np.frombuffer(driver.device.read_memory(0, plan.size), np.uint8)
+        memory = np.frombuffer(device.read_memory(0, plan.size), np.uint8)
         assert read_result(plan, memory).equals(read_result(plan, expected))
-        driver.device.write_memory(0, blank)
+        device.write_memory(0, blank)
 
-    driver.device.write_memory(0, blank)
+    device.write_memory(0, blank)
     return check
 
 
