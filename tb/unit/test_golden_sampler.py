@@ -28,6 +28,18 @@ def test_noise_keeps_its_error():
     assert abs(error[:100_000].mean()) < 2**-18
 
 
+def test_mixing_is_that_of_the_cipher():
+    """One number at a time, in Python's integers; 2**32 - 1 in every argument, too."""
+    word = (1 << 32) - 1
+    for seed, position, index in ((5, 7, 9), (0, 0, 0), (word, word, word), (1 << 31, 3, 49151)):
+        x, y = position, index
+        for number in range(16):
+            key = (seed << number | seed >> 32 - number) & word ^ number
+            x = ((x >> 8 | x << 24) & word) + y & word ^ key
+            y = (y << 3 | y >> 29) & word ^ x
+        assert mix(seed, position, index) == x
+
+
 def test_one_more_bit_of_any_argument_changes_half_of_the_noise():
     index = np.arange(1 << 14)
     plain = mix(5, 7, index)
