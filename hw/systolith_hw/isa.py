@@ -298,8 +298,9 @@ DRAIN = Instruction(
     "8 bits, and V an exponent of at most 15; a group has at most 128 channels, and zeros fill the "
     "last tile of KEYS. BEST writes no values: lane 0 of wide word destination becomes the number "
     "of the channel with the largest value, the first of equals, channel 0 of the instruction "
-    "being number `entries`; with `accumulate` the largest so far is held against them. "
-    "The exponent goes to lane c mod `lanes` of scale word c div `lanes`, c "
+    "being number `entries`; with `accumulate` the largest so far, which nothing but another BEST "
+    "clears, is held against them. The exponent goes to lane c mod `lanes` of scale word c div "
+    "`lanes`, c "
     "being entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` "
     "less the exponent (KEYS), or shift the exponent (VALUES), and bias 0. A shift keeps its low 7 "
     "bits, here and with `factor`. PRODUCT multiplies by what wide memory holds at `entries` + "
@@ -309,8 +310,8 @@ DRAIN = Instruction(
     "to 18 bits, by an angle: y[i] = z[i] * c[i] + z[i ^ 1] * s[i], the sum rounded; c and s "
     "have 18 bits, LSB 2**-16. Word n of a token's c is at (row + token) * 2**shift + 2 * (group * "
     "words + n) mod 2**shift, that of s behind it; all 2**shift words must be inside. An "
-    "instruction must not add to what it writes itself, nor write exponents to scale words that it "
-    "reads.",
+    "instruction must not add to what it writes itself, nor multiply by what it writes in another "
+    "place, nor write exponents to scale words that it reads.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),
@@ -367,7 +368,7 @@ NORM = Instruction(
         _slot("elements", 11, "values of a token, N, at most `max_k`"),
         _slot("inverse", 12, "1 / N = inverse * 2**-inverse_shift, bit 15 set"),
         _slot("inverse_shift", 13, "see `inverse`", width=6),
-        _slot("epsilon", 14, "added to the variance, LSB 2**-32, at least 1"),
+        _slot("epsilon", 14, "added to the variance, LSB that of squares of the values, at least 1"),
     ),
 )
 

@@ -6,7 +6,7 @@ import pytest
 from systolith.program import Program
 from systolith_hw.config import INSTRUCTION_BYTES
 from systolith_hw.isa import DrainFunction, DrainKind, Opcode, encode
-from systolith_sim.errors import MachineError
+from systolith_sim.errors import MachineError, ProgramError
 from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.product import multiply
 from systolith_sim.vector.requantizer import clip_normal
@@ -143,6 +143,24 @@ def test_best(name):
     chip.best[0] -= 1
     run(machine, matmul, lambda p: p.drain(destination=8, entries=65530, accumulate=True, **drain))
     assert chip.wide[8, 0] == (65530 + z.argmax()) % 65536
+
+
+def test_factors_that_it_writes_itself():
+    """In its own place a value may be written; otherwise not."""
+    machine = calm_machine(ROWS["small"])
+    _, matmul = product(machine, tokens=2, tile_counts=[2])
+
+    def drain(destination):
+        return lambda p: p.drain(
+            DrainKind.WIDE, tokens=2, tiles=2, destination=destination, token_stride=4,
+            function=DrainFunction.PRODUCT, entries=40, shift=9,
+        )  # fmt: skip
+
+    for destination in (40, 48, 32):
+        run(machine, matmul, drain(destination))
+    for destination, word in ((44, 44), (41, 41), (37, 40)):
+        with pytest.raises(ProgramError, match=f"multiplies by wide word {word}, which it"):
+            run(machine, matmul, drain(destination))
 
 
 def test_what_does_not_go_together():

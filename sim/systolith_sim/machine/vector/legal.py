@@ -40,6 +40,8 @@ def require_legal(run: Run, job: Job) -> None:
         require_counts(line, f, "tiles_last")
         if f["accumulate"] and kind == DrainKind.WIDE:
             _require_separate(run.config, job)
+        if f["function"] == DrainFunction.PRODUCT and kind == DrainKind.WIDE:
+            _require_own_factors(run.config, job)
         return
     what, lanes = ("lane", array.columns) if kind == DrainKind.KEYS else ("row", array.rows)
     require(
@@ -96,6 +98,24 @@ def _require_separate(config: Config, job: Job) -> None:
         raise ProgramError(
             f"{job} accumulates twice in wide word {starts[order][shared[0] + 1]}; use an "
             "instruction for each time"
+        )
+
+
+def _require_own_factors(config: Config, job: Job) -> None:
+    """Refuse second factors that the instruction writes, but for a value's own place."""
+    f, beats = job.fields, config.beats_per_result
+    group, token = np.divmod(np.arange(f["groups"] * f["tokens"]), f["tokens"])
+    starts = f["destination"] + token * f["token_stride"] + group * f["group_stride"]
+    factors = f["entries"] + np.arange(len(starts)) * f["tiles"] * beats
+    counts = np.where(group == f["groups"] - 1, tiles_last(f), f["tiles"]) * beats
+    offset = np.arange(counts.max())
+    exists = offset < counts[:, None]
+    written, read = ((first[:, None] + offset)[exists] for first in (starts, factors))
+    wrong = np.isin(read, written) & (read != written)
+    if wrong.any():
+        raise ProgramError(
+            f"{job} multiplies by wide word {read[wrong][0]}, which it writes itself for another "
+            "value"
         )
 
 
