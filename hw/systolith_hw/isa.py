@@ -368,7 +368,8 @@ NORM = Instruction(
         _slot("elements", 11, "values of a token, N, at most `max_k`"),
         _slot("inverse", 12, "1 / N = inverse * 2**-inverse_shift, bit 15 set"),
         _slot("inverse_shift", 13, "see `inverse`", width=6),
-        _slot("epsilon", 14, "added to the variance, LSB that of squares of the values, at least 1"),
+        _slot("epsilon", 14, "added to the variance, LSB that of squares of the values, at least "
+              "1"),
     ),
 )
 
