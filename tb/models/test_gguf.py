@@ -38,7 +38,9 @@ def write(path, tensors=None, *, eight_bits=False, **changes):
         add = writer.add_string if isinstance(value, str) else writer.add_uint32
         add(f"llama.{name}", value)
     writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
-    writer.add_float32("llama.rope.freq_base", CONFIG["rope_theta"])
+    rotary_base = CONFIG["rope_theta"]
+    assert isinstance(rotary_base, float)
+    writer.add_float32("llama.rope.freq_base", rotary_base)
     characters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     words = [*characters, "Ġa", "<|end|>"]
     writer.add_tokenizer_model("gpt2")

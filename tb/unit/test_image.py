@@ -5,6 +5,7 @@ import pytest
 from systolith.image import Image, ImageError
 from systolith.program import Program
 from systolith_hw.config import ConfigError
+from systolith_hw.isa import ISA_VERSION
 from systolith_hw.presets import PRESETS
 from systolith_sim.machine import Machine
 
@@ -55,7 +56,7 @@ def test_refusals():
         Image.from_bytes(raw[:10])
     with pytest.raises(ImageError, match="announces 2 instructions, 64 bytes, but holds 63"):
         Image.from_bytes(raw[:-1])
-    with pytest.raises(ImageError, match="format 9 and instruction set 2, but this software"):
+    with pytest.raises(ImageError, match=f"format 9 and instruction set {ISA_VERSION}, but this"):
         Image.from_bytes(raw[:4] + b"\x09\x00" + raw[6:])
     with pytest.raises(ImageError, match="instructions of 32 bytes, not 33 bytes"):
         Image(bytes(33), 0)

@@ -392,7 +392,7 @@ E = ErrorCode
          "activation word 8190 is beyond"),
         (Opcode.MATMUL, MATMUL | {"post_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to"),
         (Opcode.MATMUL, MATMUL | {"wait_outer": 16 + 4}, E.SEMAPHORE, "no semaphore 4, only 0 to"),
-        (Opcode.DRAIN, DRAIN | {"kind": 5}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 5"),
+        (Opcode.DRAIN, DRAIN | {"kind": 6}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 6"),
         *((Opcode.DRAIN, DRAIN | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("tokens", "groups", "tiles", "tiles_last")),
         (Opcode.DRAIN, DRAIN | {"scale": 511}, E.ADDRESS_RANGE, "scale word \\d+ is beyond"),
@@ -401,10 +401,10 @@ E = ErrorCode
          "activation word 4096 is beyond"),
         (Opcode.MATMUL, MATMUL | {"operand_stride": 101}, E.ADDRESS_RANGE,
          "operand_stride 101 is beyond the ring of 100"),
-        (Opcode.DRAIN, DRAIN | {"function": 3}, E.ILLEGAL_INSTRUCTION, "DRAIN has no function 3"),
         *((Opcode.DRAIN, DRAIN | {name: 1, "kind": kind}, E.ILLEGAL_INSTRUCTION,
-           f"{name} is for WIDE, not for {DrainKind(kind).name}")
-          for name in ("accumulate", "maximum") for kind in (0, 2, 3, 4)),
+           f"{name} is for {kinds}, not for {DrainKind(kind).name}")
+          for name, kinds in (("accumulate", "WIDE and BEST"), ("maximum", "WIDE"))
+          for kind in (0, 2, 3, 4)),
         (Opcode.DRAIN, DRAIN | {"maximum": 1, "groups": 2}, E.ILLEGAL_INSTRUCTION,
          "maximum is for one group, not for 2"),
         (Opcode.DRAIN, DRAIN | {"maximum": 1, "row": 64}, E.ADDRESS_RANGE,
