@@ -90,7 +90,7 @@ class BestChannel(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         valid, last, node, under_way = self._elaborate_tree(m)
-        best = Signal(signed(FIXED_BITS), init=SMALLEST, reset_less=True)
+        largest = Signal(signed(FIXED_BITS), init=SMALLEST, reset_less=True)
         number = Signal(SLOT_BITS, reset_less=True)
         first = Signal(SLOT_BITS, reset_less=True)  # number of the beat's first channel
         # Every beat takes one, and so many are on their way at most.
@@ -103,12 +103,12 @@ class BestChannel(wiring.Component):
         m.d.sync += owed.eq(owed + (valid & last) - (self.o.valid & self.o.ready))
         with m.If(valid):
             m.d.sync += first.eq(first + self.lanes)
-            with m.If(node.keep & (node.value > best)):
-                m.d.sync += [best.eq(node.value), number.eq(first + node.lane)]
+            with m.If(node.keep & (node.value > largest)):
+                m.d.sync += [largest.eq(node.value), number.eq(first + node.lane)]
         with m.If(self.begin.valid):
             m.d.sync += first.eq(self.begin.channel)
             with m.If(self.begin.anew):
-                m.d.sync += [best.eq(SMALLEST), number.eq(self.begin.channel)]
+                m.d.sync += [largest.eq(SMALLEST), number.eq(self.begin.channel)]
         return m
 
     def _elaborate_tree(self, m: Module) -> tuple[Value, Value, _Node, Value]:
