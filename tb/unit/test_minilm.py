@@ -1,5 +1,7 @@
 """MiniLM in float: equal to what the model is known to answer."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,28 @@ def test_tensor_of_other_numbers_is_named(model, tmp_path, change, sentence):
 
     with pytest.raises(CheckpointError, match=f"tensor {name} has .*{sentence}"):
         MiniLM(spoilt(fetch(MINILM), tmp_path, spoil))
+
+
+@pytest.mark.parametrize(
+    "field, value, sentence",
+    [
+        ("hidden_act", "relu", 'hidden_act is "relu"; only "gelu" can be run'),
+        ("model_type", "roberta", 'model_type is "roberta"; only "bert"'),
+        ("position_embedding_type", "relative_key", 'is "relative_key"; only "absolute"'),
+        ("num_attention_heads", 7, "num_attention_heads is 7; it must divide hidden_size, 384"),
+        ("vocab_size", 1000, "vocab_size is 1000, but the tokenizer has 30522 tokens"),
+        ("num_hidden_layers", 5, "tensor encoder.layer.5.* which a model of 5 layers"),
+    ],
+)
+def test_settings_of_other_models_are_named(tmp_path, field, value, sentence):
+    for path in fetch(MINILM).iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    path = tmp_path / "config.json"
+    settings = json.loads(path.read_text()) | {field: value}
+    path.unlink()
+    path.write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=sentence):
+        MiniLM(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])

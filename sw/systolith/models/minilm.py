@@ -57,6 +57,9 @@ class MiniLM:
 
     def __init__(self, folder: Path) -> None:
         settings = CheckpointSettings.load(folder / "config.json")
+        settings.only("model_type", "bert")
+        settings.only("hidden_act", "gelu")
+        settings.only("position_embedding_type", "absolute", default="absolute")
         self.layers = settings.count("num_hidden_layers")
         self.heads = settings.count("num_attention_heads")
         self.epsilon = settings.number("layer_norm_eps")
@@ -70,6 +73,7 @@ class MiniLM:
             self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._check_sizes()
         self._check(types=settings.count("type_vocab_size"))
 
     @classmethod
@@ -144,6 +148,20 @@ class MiniLM:
             x = encode(self.layer(number), x)
         return unit_mean(x)
 
+    def _check_sizes(self) -> None:
+        """Compare config.json with itself, and with the tokenizer."""
+        if self.features % self.heads:
+            raise CheckpointError(
+                f"config.json: num_attention_heads is {self.heads}; it must divide hidden_size, "
+                f"{self.features}"
+            )
+        words = self._tokenizer.get_vocab_size()
+        if words > self.vocabulary:
+            raise CheckpointError(
+                f"config.json: vocab_size is {self.vocabulary}, but the tokenizer has {words} "
+                "tokens; they are of different models"
+            )
+
     def _check(self, types: int) -> None:
         """Compare the tensors with what config.json promises."""
         features, hidden = self.features, self.hidden
@@ -163,6 +181,12 @@ class MiniLM:
             for name in ("attention.output", "output"):
                 shapes |= _vectors(f"{prefix}.{name}.LayerNorm", features)
         present = set(self._tensors.keys())
+        more = [name for name in present - set(shapes) if name.startswith("encoder.layer.")]
+        if more:
+            raise CheckpointError(
+                f"the checkpoint has a tensor {min(more)}, which a model of {self.layers} layers "
+                "(num_hidden_layers) has no use for"
+            )
         for name, shape in shapes.items():
             if name not in present:
                 raise CheckpointError(f"the checkpoint has no tensor {name}")
