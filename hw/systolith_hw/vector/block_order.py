@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
+from ..drain_rules import OPTION_KINDS
 from ..interfaces import PC_BITS
 from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
@@ -127,7 +128,7 @@ def _objections(
         to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
     )
     return {
-        "illegal": (fields.kind > max(DrainKind)) | _mismatch(config, fields, to),
+        "illegal": (fields.kind > max(DrainKind)) | _mismatch(config, fields),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
         "zero_last": ~operands & ~fields.tiles_last.any(),
@@ -135,19 +136,22 @@ def _objections(
     }
 
 
-def _mismatch(config: Config, fields: Any, to: dict[str, Value]) -> Value:
+def _mismatch(config: Config, fields: Any) -> Value:
     """Return whether options do not go together, or not with the kind."""
     product = fields.function == DrainFunction.PRODUCT
     not_turned = fields.function.any() | fields.factor | ~fields.shift.any()
     if config.vector.lanes == 1:
         not_turned = C(1)  # no lane has another beside it
-    wrong = (
-        fields.accumulate & ~(to["to_wide"] | to["to_best"]),
-        fields.maximum & ~to["to_wide"],
-        fields.rotate & (~(to["to_words"] | to["to_keys"]) | not_turned),
-        product & (~(to["to_words"] | to["to_wide"]) | fields.accumulate | fields.maximum),
-        to["to_best"] & (fields.tokens > 1),
-    )
+    wrong = [
+        (product if name == "PRODUCT" else fields[name])
+        & ~Cat(fields.kind == kind for kind in kinds).any()
+        for name, kinds in OPTION_KINDS.items()
+    ]
+    wrong += [
+        fields.rotate & not_turned,
+        product & (fields.accumulate | fields.maximum),
+        (fields.kind == DrainKind.BEST) & (fields.tokens > 1),
+    ]
     return Cat(wrong).any()
 
 

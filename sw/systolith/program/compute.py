@@ -4,6 +4,7 @@ import typing
 from typing import Unpack
 
 from systolith_hw.config import HEAD_CHANNELS, SCALE_BITS
+from systolith_hw.drain_rules import mismatch
 from systolith_hw.isa import DrainFunction, DrainKind, Opcode
 from systolith_sim.vector.row import Factor
 
@@ -85,7 +86,7 @@ class Compute(Instructions):
         require(
             kind not in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain_operands appends"
         )
-        self._check_kinds(kind, fields)
+        self._check_kinds(fields)
         require(
             groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
         )
@@ -128,7 +129,7 @@ class Compute(Instructions):
             "rotate": rotate, "shift": shift, "row": row,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
-        self._check_kinds(kind, fields)
+        self._check_kinds(fields)
         require(
             tiles * array.columns <= HEAD_CHANNELS,
             f"DRAIN.tiles must be at most {HEAD_CHANNELS // array.columns}, {HEAD_CHANNELS} "
@@ -141,36 +142,10 @@ class Compute(Instructions):
         self._check_depth(Opcode.DRAIN, "entries", entries, channels)
         self._append(Opcode.DRAIN, fields, patches, counts=("tokens", "groups", "tiles"))
 
-    def _check_kinds(self, kind: DrainKind, fields: dict[str, typing.Any]) -> None:
+    def _check_kinds(self, fields: dict[str, typing.Any]) -> None:
         """Refuse options of DRAIN that are for other kinds, or not for one another."""
-        wide, words = DrainKind.WIDE, DrainKind.ACTIVATION
-        product = fields.get("function") == DrainFunction.PRODUCT
-        for used, name, kinds in (
-            (fields.get("accumulate"), "accumulate", (wide, DrainKind.BEST)),
-            (fields.get("maximum"), "maximum", (wide,)),
-            (fields["rotate"], "rotate", (words, DrainKind.KEYS)),
-            (product, "PRODUCT", (words, wide)),
-        ):
-            require(
-                not used or kind in kinds,
-                f"DRAIN.{name} is for {' and '.join(item.name for item in kinds)}, not for "
-                f"{DrainKind(kind).name}",
-            )
-        rotate, lanes = fields["rotate"], self.config.vector.lanes
-        for used, what in (
-            (rotate and (fields.get("function") or fields.get("factor")), "function or factor"),
-            (rotate and not fields["shift"], "a shift of 0"),
-            (rotate and lanes == 1, "a vector.lanes of 1"),
-        ):
-            require(not used, f"DRAIN.rotate cannot be with {what}")
-        require(
-            not product or not (fields["accumulate"] or fields["maximum"]),
-            "DRAIN.PRODUCT cannot be with accumulate or maximum",
-        )
-        require(
-            kind != DrainKind.BEST or fields["tokens"] == 1,
-            f"DRAIN.BEST is for one token, not for {fields['tokens']}",
-        )
+        wrong = mismatch(fields, self.config.vector.lanes)
+        require(not wrong, f"DRAIN: {wrong}")
 
     def norm(
         self, *, elements: int, inverse: Factor, epsilon: int, source: int, destination: int,

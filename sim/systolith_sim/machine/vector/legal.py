@@ -1,8 +1,10 @@
 """What is wrong with a DRAIN before its first result."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from systolith_hw.config import HEAD_CHANNELS, Config
+from systolith_hw.drain_rules import mismatch
 from systolith_hw.isa import DrainFunction, DrainKind, ErrorCode, Unit
 
 from ...errors import ProgramError
@@ -11,6 +13,8 @@ from ..scheduler import Job
 from .part import OPERANDS, tiles_last
 
 __all__ = ["require_legal"]
+
+Integers = NDArray[np.int64]
 
 
 def require_legal(run: Run, job: Job) -> None:
@@ -30,7 +34,8 @@ def require_legal(run: Run, job: Job) -> None:
         kind < DrainKind.KEYS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"vector.rows is 0, so DRAIN has no kind {kind.name}",
     )  # fmt: skip
-    _require_kinds(run, f, kind)
+    wrong = mismatch(f, run.config.vector.lanes)
+    require(not wrong, line, ErrorCode.ILLEGAL_INSTRUCTION, wrong)
     require_counts(line, f, "tokens", "groups", "tiles")
     require(
         not f["maximum"] or f["groups"] == 1, line, ErrorCode.ILLEGAL_INSTRUCTION,
@@ -57,42 +62,19 @@ def require_legal(run: Run, job: Job) -> None:
         _require_own_scales(run.config, job)
 
 
-def _require_kinds(run: Run, f: dict[str, int], kind: DrainKind) -> None:
-    """Refuse what does not go together."""
-    line = run.lines[Unit.VECTOR]
-    function = DrainFunction(f["function"])
-    product = function == DrainFunction.PRODUCT
-    wide, words = DrainKind.WIDE, DrainKind.ACTIVATION
-    for used, name, kinds in (
-        (f["accumulate"], "accumulate", (wide, DrainKind.BEST)),
-        (f["maximum"], "maximum", (wide,)),
-        (f["rotate"], "rotate", (words, DrainKind.KEYS)),
-        (product, "PRODUCT", (words, wide)),
-    ):
-        require(
-            not used or kind in kinds, line, ErrorCode.ILLEGAL_INSTRUCTION,
-            f"{name} is for {' and '.join(item.name for item in kinds)}, not for {kind.name}",
-        )  # fmt: skip
-    for used, what in (
-        (f["rotate"] and function, f"rotate with {function.name}"),
-        (f["rotate"] and f["factor"], "rotate with factor: both use `row`"),
-        (f["rotate"] and not f["shift"], "rotate with a shift of 0, words that hold no pair"),
-        (f["rotate"] and run.config.vector.lanes == 1, "rotate with a vector.lanes of 1"),
-        (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),
-        (product and f["maximum"], "PRODUCT with maximum: both use `entries`"),
-        (kind == DrainKind.BEST and f["tokens"] > 1, f"BEST for {f['tokens']} tokens"),
-    ):
-        require(not used, line, ErrorCode.ILLEGAL_INSTRUCTION, f"DRAIN has no {what}")
+def _places(config: Config, f: dict[str, int]) -> tuple[Integers, Integers]:
+    """Return the first wide word that each turn writes, and how many it does."""
+    group, token = np.divmod(np.arange(f["groups"] * f["tokens"]), f["tokens"])
+    tiles = np.where(group == f["groups"] - 1, tiles_last(f), f["tiles"])
+    starts = f["destination"] + token * f["token_stride"] + group * f["group_stride"]
+    return starts, tiles * config.beats_per_result
 
 
 def _require_separate(config: Config, job: Job) -> None:
     """Refuse turns that add to what other turns write; the pipeline still holds that."""
-    f, beats = job.fields, config.beats_per_result
-    group, token = np.divmod(np.arange(f["groups"] * f["tokens"]), f["tokens"])
-    starts = f["destination"] + token * f["token_stride"] + group * f["group_stride"]
-    tiles = np.where(group == f["groups"] - 1, tiles_last(f), f["tiles"])
+    starts, counts = _places(config, job.fields)
     order = np.argsort(starts)
-    ends = (starts + tiles * beats)[order]
+    ends = (starts + counts)[order]
     shared = np.flatnonzero(starts[order][1:] < ends[:-1])
     if len(shared):
         raise ProgramError(
@@ -103,11 +85,9 @@ def _require_separate(config: Config, job: Job) -> None:
 
 def _require_own_factors(config: Config, job: Job) -> None:
     """Refuse second factors that the instruction writes, but for a value's own place."""
-    f, beats = job.fields, config.beats_per_result
-    group, token = np.divmod(np.arange(f["groups"] * f["tokens"]), f["tokens"])
-    starts = f["destination"] + token * f["token_stride"] + group * f["group_stride"]
-    factors = f["entries"] + np.arange(len(starts)) * f["tiles"] * beats
-    counts = np.where(group == f["groups"] - 1, tiles_last(f), f["tiles"]) * beats
+    f = job.fields
+    starts, counts = _places(config, f)
+    factors = f["entries"] + np.arange(len(starts)) * f["tiles"] * config.beats_per_result
     offset = np.arange(counts.max())
     exists = offset < counts[:, None]
     written, read = ((first[:, None] + offset)[exists] for first in (starts, factors))
