@@ -1,6 +1,5 @@
 """Encoders on the hardware: compile, write the inputs, run, read the results."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,17 +9,16 @@ from numpy.typing import NDArray
 from systolith_hw.config import Config
 from systolith_hw.isa import Register
 from systolith_hw.tables import FRACTION
-from systolith_sim.machine import Machine
 from systolith_sim.transformer.model import EncoderModel
 
+from .compiled_model import CompiledModel
 from .compiler.encoder_fit import plan_encoder
 from .compiler.encoder_layout import EncoderLayout
 from .compiler.encoder_plan import EncoderPlan
 from .compiler.encoder_program import write_encoder
 from .compiler.encoder_shape import EncoderShape
-from .image import ImageError
 from .model_image import ModelImage
-from .sources import compiler_version
+from .sources import COMPILER
 
 __all__ = [
     "CompiledEncoder",
@@ -55,7 +53,7 @@ class EncoderResult:
 
 
 @dataclass(frozen=True)
-class CompiledEncoder:
+class CompiledEncoder(CompiledModel):
     """An encoder for one configuration, of which one program serves all lengths.
 
     Parameters
@@ -67,6 +65,7 @@ class CompiledEncoder:
         All that runs have in common, by address.
     """
 
+    made_by = COMPILER
     layout: EncoderLayout
     program: int
     parts: dict[int, bytes]
@@ -93,25 +92,11 @@ class CompiledEncoder:
         """How it is cut."""
         return self.layout.plan
 
-    @property
-    def size(self) -> int:
-        """Bytes of external memory."""
-        return max(self.layout.map.size, *(at + len(part) for at, part in self.parts.items()))
-
     # -- files -------------------------------------------------------------------------------
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        plan = {
-            field.name: getattr(self.plan, field.name)
-            for field in dataclasses.fields(self.plan)
-            if field.name not in ("config", "shape")
-        }
-        manifest = {
-            "model": model, "shape": dataclasses.asdict(self.plan.shape), "plan": plan,
-            "program": self.program, "compiler": compiler_version(),
-        }  # fmt: skip
-        return ModelImage(manifest, self.parts, self.plan.config.hash)
+        return self._image(model, program=self.program)
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledEncoder":
@@ -122,13 +107,8 @@ class CompiledEncoder:
         ImageError
             If it is of another model, or another compiler's.
         """
-        if image.manifest["model"] != model:
-            raise ImageError(f"the image is of {image.manifest['model']}, not of {model}")
-        if image.manifest["compiler"] != compiler_version():
-            raise ImageError("the image is another version's of this software; compile it again")
-        shape = EncoderShape(**image.manifest["shape"])
-        plan = EncoderPlan(config=config, shape=shape, **image.manifest["plan"])
-        return cls(EncoderLayout(plan), image.manifest["program"], dict(image.parts))
+        plan, manifest = cls._plan_of(image, config, model, EncoderShape, EncoderPlan)
+        return cls(EncoderLayout(plan), manifest["program"], dict(image.parts))
 
     # -- runs --------------------------------------------------------------------------------
 
@@ -166,9 +146,7 @@ class MachineEncoder:
 
     def __init__(self, encoder: CompiledEncoder) -> None:
         self._encoder = encoder
-        self._machine = Machine(encoder.plan.config, encoder.size)
-        for address, content in encoder.parts.items():
-            self._machine.memory.write(address, content)
+        self._machine = encoder.machine()
 
     def run(self, sentences: Sentences) -> EncoderResult:
         """Run some sentences of token numbers, all at once."""

@@ -1,39 +1,26 @@
 """Language models on the hardware: compile, and compute tokens on the functional machine."""
 
-import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from systolith_hw.config import Config
 from systolith_hw.isa import Register
-from systolith_sim.machine import Machine
 from systolith_sim.transformer.decoder_model import DecoderModel
-from systolith_sim.verilator import digest
 
+from .compiled_model import CompiledModel
 from .compiler.decoder_fit import plan_decoder
 from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
 from .compiler.decoder_plan import DecoderPlan
 from .compiler.decoder_program import write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
-from .image import ImageError
 from .model_image import ModelImage
 
-__all__ = ["CompiledDecoder", "MachineDecoder", "compiler_version"]
-
-
-@functools.cache
-def compiler_version() -> str:
-    """Return what changes whenever the compiler does: images of another one mean nothing to it."""
-    folder = Path(__file__).parent / "compiler"
-    sources = [*sorted(folder.glob("decoder_*.py")), folder / "token_list.py"]
-    return digest(*(source.read_bytes() for source in sources))
+__all__ = ["CompiledDecoder", "MachineDecoder"]
 
 
 @dataclass(frozen=True)
-class CompiledDecoder:
+class CompiledDecoder(CompiledModel):
     """A language model for one configuration, of which one program serves all texts.
 
     Parameters
@@ -48,6 +35,7 @@ class CompiledDecoder:
         All that texts have in common, by address.
     """
 
+    made_by = ("systolith.language", "systolith.models.quantized_language")
     layout: DecoderLayout
     setup: int
     program: int
@@ -83,26 +71,11 @@ class CompiledDecoder:
         """Where everything is on the chip."""
         return self.layout.plan
 
-    @property
-    def size(self) -> int:
-        """Bytes of external memory."""
-        return max(self.layout.map.size, *(at + len(part) for at, part in self.parts.items()))
-
     # -- files -------------------------------------------------------------------------------
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        plan = {
-            field.name: getattr(self.plan, field.name)
-            for field in dataclasses.fields(self.plan)
-            if field.name not in ("config", "shape")
-        }
-        manifest = {
-            "model": model, "shape": dataclasses.asdict(self.plan.shape), "plan": plan,
-            "setup": self.setup, "program": self.program, "ends": self.ends,
-            "compiler": compiler_version(),
-        }  # fmt: skip
-        return ModelImage(manifest, self.parts, self.plan.config.hash)
+        return self._image(model, setup=self.setup, program=self.program, ends=self.ends)
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledDecoder":
@@ -113,15 +86,9 @@ class CompiledDecoder:
         ImageError
             If it is of another model, or another compiler's.
         """
-        manifest = image.manifest
-        if manifest["model"] != model:
-            raise ImageError(f"the image is of {manifest['model']}, not of {model}")
-        if manifest["compiler"] != compiler_version():
-            raise ImageError("the image is another version's of this software; compile it again")
-        shape = DecoderShape(**manifest["shape"])
-        layout = DecoderLayout(DecoderPlan(config=config, shape=shape, **manifest["plan"]))
+        plan, manifest = cls._plan_of(image, config, model, DecoderShape, DecoderPlan)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        return cls(layout, *places, ends, dict(image.parts))
+        return cls(DecoderLayout(plan), *places, ends, dict(image.parts))
 
 
 class MachineDecoder:
@@ -141,9 +108,7 @@ class MachineDecoder:
     def __init__(self, decoder: CompiledDecoder) -> None:
         self._decoder = decoder
         self.counters: dict[str, int] = {}
-        self.machine = Machine(decoder.plan.config, decoder.size)
-        for address, content in decoder.parts.items():
-            self.machine.memory.write(address, content)
+        self.machine = decoder.machine()
         self.machine.run(decoder.parts[decoder.setup])
 
     def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:

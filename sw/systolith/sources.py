@@ -7,18 +7,18 @@ from pathlib import Path
 
 from systolith_sim.verilator import digest
 
-__all__ = ["compiler_version", "sources"]
+__all__ = ["COMPILER", "compiler_version", "sources"]
 
 PACKAGES = {"systolith", "systolith_hw", "systolith_sim"}
 
 COMPILER = ("systolith.encoder", "systolith.models.quantized")
-"""Modules that make the images of models, with all that they import."""
+"""Modules that make the images of encoders, with all that they import."""
 
 
 @functools.cache
-def compiler_version() -> str:
-    """Return what changes whenever the compiler does: images of another one mean nothing to it."""
-    return digest(*(path.read_bytes() for path in sources(*COMPILER).values()))
+def compiler_version(modules: tuple[str, ...] = COMPILER) -> str:
+    """Return what changes whenever a compiler does: images of another one mean nothing to it."""
+    return digest(*(path.read_bytes() for path in sources(*modules).values()))
 
 
 def sources(*modules: str) -> dict[str, Path]:
