@@ -25,7 +25,7 @@ from .models.minilm import MAX_TOKENS, MiniLM
 from .models.quantized import MINILM_NAME, quantize_minilm
 from .progress import Progress
 from .sources import compiler_version
-from .workload import moved_bytes
+from .workload import CLOCK_MHZ, moved_bytes
 
 __all__ = ["Similarity", "batches", "compare", "compile_minilm", "least_tokens"]
 
@@ -34,9 +34,6 @@ SEGMENTS = 4
 
 FEWEST_TOKENS = 32
 """Programs are compiled for this many tokens, or for a power of two times as many."""
-
-CLOCK_MHZ = 80.0
-"""At which cycles are told as time, unless another clock is given."""
 
 Floats = NDArray[np.floating]
 

@@ -20,7 +20,10 @@ from .driver import Driver
 from .progress import Progress
 from .watched_device import WatchedDevice
 
-__all__ = ["ORDER", "Outcome", "Workload", "moved_bytes", "open_device", "timed"]
+__all__ = ["CLOCK_MHZ", "ORDER", "Outcome", "Workload", "moved_bytes", "open_device", "timed"]
+
+CLOCK_MHZ = 80.0
+"""At which cycles are told as time, unless another clock is given."""
 
 PAGE = 4096
 

@@ -10,6 +10,9 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import PRESETS, preset
 
 __all__ = [
+    "ClockMhz",
+    "Computer",
+    "ComputerName",
     "DeviceName",
     "Json",
     "PortBytes",
@@ -28,6 +31,14 @@ class Simulator(enum.StrEnum):
     ICARUS = "icarus"
 
 
+class Computer(enum.StrEnum):
+    """Who runs a model."""
+
+    RTL = "rtl"
+    MACHINE = "machine"
+    FLOAT = "float"
+
+
 PresetName = typing.Annotated[
     str, typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}.")
 ]
@@ -42,6 +53,15 @@ PortBytes = typing.Annotated[
                  "given."),
 ]  # fmt: skip
 SimulatorName = typing.Annotated[Simulator, typer.Option("--sim", help="Simulator.")]
+ComputerName = typing.Annotated[
+    Computer,
+    typer.Option("--backend", help="rtl: the generated Verilog, compared with the functional "
+                 "machine; machine: that alone; float: float32 without any hardware."),
+]  # fmt: skip
+ClockMhz = typing.Annotated[
+    float | None,
+    typer.Option(help="Clock at which cycles are told as time.", min=1.0, show_default="80"),
+]
 DeviceName = typing.Annotated[
     str | None, typer.Option(help="Part to build for; the preset's if not given.")
 ]

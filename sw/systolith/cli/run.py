@@ -1,7 +1,6 @@
 """``systolith run``: real models on the generated hardware."""
 
 import dataclasses
-import enum
 import typing
 from pathlib import Path
 
@@ -12,6 +11,9 @@ from systolith_hw.config import ConfigError
 from .console import needs, print_json, print_table, stages
 from .model_command import MODEL, ModelCommands
 from .options import (
+    ClockMhz,
+    Computer,
+    ComputerName,
     Json,
     PortBytes,
     PresetName,
@@ -70,22 +72,10 @@ def ffn(
         raise typer.Exit(1)
 
 
-class Backend(enum.StrEnum):
-    """Who computes embeddings."""
-
-    RTL = "rtl"
-    MACHINE = "machine"
-    FLOAT = "float"
-
-
 @run.command()
 def minilm(
     texts: typing.Annotated[list[str], typer.Argument(help="Sentences.", metavar="TEXT...")],
-    backend: typing.Annotated[
-        Backend,
-        typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
-                     "machine: that alone; float: float32 without any hardware."),
-    ] = Backend.RTL,
+    backend: ComputerName = Computer.RTL,
     preset: PresetName = "ulx3s",
     settings: Settings = None,
     port_bytes: PortBytes = None,
@@ -102,10 +92,7 @@ def minilm(
                      "cache.", dir_okay=False),
     ] = None,
     sim: SimulatorName = Simulator.VERILATOR,
-    clock_mhz: typing.Annotated[
-        float | None,
-        typer.Option(help="Clock at which cycles are told as time.", min=1.0, show_default="80"),
-    ] = None,
+    clock_mhz: ClockMhz = None,
     report: typing.Annotated[
         Path | None,
         typer.Option(help="Write a page about what the hardware did: HTML, and nothing outside of "
@@ -127,10 +114,11 @@ def minilm(
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
         from ..report.encoder import BIN_CYCLES, write_reports
-        from ..sentences import CLOCK_MHZ, compare, compile_minilm
+        from ..sentences import compare, compile_minilm
+        from ..workload import CLOCK_MHZ
 
     watched = report is not None or trace is not None
-    if watched and backend != Backend.RTL:
+    if watched and backend != Computer.RTL:
         raise ConfigError("--report and --trace tell what the hardware does; give --backend rtl")
     for name, path in (("report", report), ("trace", trace)):
         if path is not None and not path.parent.is_dir():
@@ -140,7 +128,7 @@ def minilm(
     with stages("fetching MiniLM", plain=json) as progress:
         model = MiniLM.fetch(progress)
         encoder = None
-        if backend != Backend.FLOAT:
+        if backend != Computer.FLOAT:
             limit = tokens or MAX_TOKENS
             longest = max(
                 len(model.tokenize(text, limit=limit, truncate=truncate)) for text in texts
@@ -150,7 +138,7 @@ def minilm(
             )  # fmt: skip
         result = compare(
             model, texts, encoder=encoder, truncate=truncate, progress=progress,
-            simulator=str(sim) if backend == Backend.RTL else None,
+            simulator=str(sim) if backend == Computer.RTL else None,
             clock_mhz=clock_mhz or CLOCK_MHZ, bin_cycles=BIN_CYCLES if watched else 0,
         )  # fmt: skip
         if encoder and watched:

@@ -1,7 +1,6 @@
 """``systolith run MODEL``: a language model goes on with a prompt."""
 
 import dataclasses
-import enum
 import sys
 import time
 import typing
@@ -14,6 +13,9 @@ from ..progress import Progress
 from .console import needs, print_json, say, stages
 from .model_command import model_name
 from .options import (
+    ClockMhz,
+    Computer,
+    ComputerName,
     Json,
     PortBytes,
     PresetName,
@@ -24,17 +26,6 @@ from .options import (
 )
 
 __all__ = ["run_language"]
-
-CLOCK_MHZ = 80.0
-
-
-class Backend(enum.StrEnum):
-    """Who computes the tokens."""
-
-    RTL = "rtl"
-    MACHINE = "machine"
-    FLOAT = "float"
-
 
 def run_language(
     ctx: typer.Context,
@@ -53,18 +44,12 @@ def run_language(
     seed: typing.Annotated[
         int, typer.Option(help="With a temperature: another seed, another text.")
     ] = 0,
-    backend: typing.Annotated[
-        Backend,
-        typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
-                     "machine: that alone; float: float32 without any hardware."),
-    ] = Backend.FLOAT,
+    backend: ComputerName = Computer.FLOAT,
     preset: PresetName = "ulx3s-resident",
     settings: Settings = None,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
-    clock_mhz: typing.Annotated[
-        float, typer.Option(help="Clock at which cycles are told as time.", min=1.0)
-    ] = CLOCK_MHZ,
+    clock_mhz: ClockMhz = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Go on with a prompt, token by token.
@@ -75,7 +60,7 @@ def run_language(
     is full.
     """
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    if backend != Backend.FLOAT and temperature:
+    if backend != Computer.FLOAT and temperature:
         raise ConfigError(
             f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
             "give --backend float"
@@ -85,14 +70,16 @@ def run_language(
         from ..language_run import LanguageRun
         from ..models.library import load_language_model
         from ..sampling import Sampling
+        from ..workload import CLOCK_MHZ
 
+        clock = clock_mhz or CLOCK_MHZ
         sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
         name = model_name(ctx)
         with stages(f"reading {name}", plain=json) as progress:
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
             hardware = None
-            if backend != Backend.FLOAT:
+            if backend != Computer.FLOAT:
                 hardware = LanguageRun(model, config, progress)
                 hardware.require_room(numbers)
     show = (lambda piece: None) if json else _write
@@ -104,9 +91,9 @@ def run_language(
         result = continue_prompt(model, generator, numbers, tokens, show)
     else:
         context = hardware.context
-        if backend == Backend.RTL:
+        if backend == Computer.RTL:
             result, simulated = hardware.simulate(
-                numbers, tokens, show, simulator=str(sim), clock_mhz=clock_mhz,
+                numbers, tokens, show, simulator=str(sim), clock_mhz=clock,
                 progress=Progress(),
             )  # fmt: skip
         else:
@@ -126,7 +113,7 @@ def run_language(
         })  # fmt: skip
     elif simulated:
         say(f"{len(result.tokens)} tokens, {simulated.cycles:,} cycles: "
-            f"{simulated.tokens_per_second:,.0f} tokens per second at {clock_mhz:g} MHz, "
+            f"{simulated.tokens_per_second:,.0f} tokens per second at {clock:g} MHz, "
             + ("every one that of the machine" if simulated.bit_exact else "NOT the machine's")
         )  # fmt: skip
     else:
