@@ -193,22 +193,26 @@ def attend_head(
     Keys and values are (T, D), T at least S: the queries are those of the last tokens. If
     ``causal``, no token attends to those behind it.
     """
+    # K and V as they lie in operand memory: bytes, and one exponent for each token.
     keys, key_exponents, _, _ = normalize(  # (T, D), (T,)
         key, base, mantissa_bits=8, window=array.window
     )
-    values, value_exponents, _, _ = normalize(
+    values, value_exponents, _, _ = normalize(  # (T, D), (T,)
         value, VALUE_BASE, mantissa_bits=8, window=min(array.window, VALUE_WINDOW)
     )
     products = to_words(array, query, base).times(keys.T)  # (S, T): a row for each query
+    # A key's exponent is taken up by the scale of its column of scores.
     scores, _ = requantize(products, 1 << SCALE_BITS - 1, score_shift - key_exponents, 0)
     behind = len(keys) - len(query) if causal else len(keys)
     seen = np.tri(len(query), len(keys), k=behind, dtype=bool)
+    # (S, T), not yet divided: with the exponents of V to be multiplied, without to be summed.
     powers, summands = exponentiate(
         scores, reference(np.where(seen, scores, FIXED_MIN)),
         np.broadcast_to(value_exponents, scores.shape),
     )  # fmt: skip
     power_base = probability_base(array)
     products = to_words(array, np.where(seen, powers, 0), power_base).times(values)  # (S, D)
+    # One over the row's sum; the LSBs of V and of probabilities are taken off its shift.
     totals = np.where(seen, summands, 0).sum(axis=-1)
     factors = [reciprocal_factor(int(total)) for total in totals]
     scale = np.array([[factor.scale] for factor in factors])

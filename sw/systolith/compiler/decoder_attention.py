@@ -14,7 +14,8 @@ from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
-from .decoder_writer import DecoderWriter, log2
+from .decoder_writer import DecoderWriter
+from .layout import log2
 
 __all__ = ["AttentionPart"]
 

@@ -7,7 +7,7 @@ row, and the list of tokens (``token_list.py``).
 from functools import cached_property
 
 from .decoder_plan import DecoderPlan
-from .layout import MemoryMap, Region, pad
+from .layout import MemoryMap, Region, pad, power_of_two
 from .token_list import TokenList
 
 __all__ = ["DecoderLayout", "Matrix"]
@@ -126,4 +126,4 @@ class DecoderLayout:
     def _step(self, wide_words: int) -> int:
         """Return the bytes of so many wide words, raised to a power of two."""
         size = pad(wide_words * self.config.wide_word_bytes, self.config.bus.data_bytes)
-        return 1 << (size - 1).bit_length() if size else 0
+        return power_of_two(size) if size else 0

@@ -18,6 +18,7 @@ from functools import cached_property
 from systolith_hw.config import Config
 
 from .decoder_shape import DecoderShape
+from .layout import power_of_two
 
 __all__ = ["DecoderPlan"]
 
@@ -336,8 +337,3 @@ def cut(count: int, each: int) -> tuple[int, ...]:
     """Return how many come at once: ``each`` as often as possible, then the rest."""
     full, rest = divmod(count, each)
     return (each,) * full + (rest,) * bool(rest)
-
-
-def power_of_two(number: int) -> int:
-    """Return the next power of two."""
-    return 1 << (number - 1).bit_length()

@@ -16,7 +16,8 @@ from ..program import Program
 from .decoder_attention import AttentionPart
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
-from .decoder_writer import DecoderWriter, log2
+from .decoder_writer import DecoderWriter
+from .layout import log2
 from .token_list import Header
 
 __all__ = ["write_decoder", "write_setup"]

@@ -7,8 +7,9 @@ from systolith_sim.transformer.encoder import Norm
 
 from ..program import Program
 from .decoder_plan import DecoderPlan
+from .layout import log2
 
-__all__ = ["DecoderWriter", "log2"]
+__all__ = ["DecoderWriter"]
 
 WORD_BITS = 32
 """Of a register."""
@@ -128,8 +129,3 @@ class DecoderWriter:
                 scale=table, destination=plan.residual, patches={"scale": self.entry},
                 post_outer=self.summed if number + 1 == len(chunks) else None,
             )  # fmt: skip
-
-
-def log2(number: int) -> int:
-    """Return the logarithm of a power of two."""
-    return number.bit_length() - 1

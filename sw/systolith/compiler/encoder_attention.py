@@ -21,6 +21,7 @@ from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 from ..program import Program
 from .encoder_attention_plan import AttentionPlan
 from .encoder_tables import WORD
+from .layout import log2
 
 __all__ = ["AttentionPart", "Links", "Spill"]
 
@@ -118,14 +119,14 @@ class AttentionPart:
         self._read(place, 1, record)
         program.calc(self.rows, self.record, left=16)
         program.calc(self.rows, self.rows, right=16)
-        program.calc(self.operand, place, right=16, left=_log2(plan.unit_keys))
-        program.calc(self.entries, place, right=16, left=_log2(plan.unit_entries))
+        program.calc(self.operand, place, right=16, left=log2(plan.unit_keys))
+        program.calc(self.entries, place, right=16, left=log2(plan.unit_entries))
         self._find_last(record)
         for half in range(2):
             self._score(half)
             self._soften(half)
-        program.calc(self.operand, place, right=16, left=_log2(plan.unit_values))
-        program.calc(self.count, self.record, right=16 + _log2(plan.config.array.rows))
+        program.calc(self.operand, place, right=16, left=log2(plan.unit_values))
+        program.calc(self.count, self.record, right=16 + log2(plan.config.array.rows))
         if self.spill:
             self._read(place, 2, record)
         if contexts:
@@ -140,9 +141,9 @@ class AttentionPart:
     def _find_last(self, record: int) -> None:
         """Find the tiles before the last one, and the columns before the last one in it."""
         program, columns = self.program, self.plan.config.array.columns
-        program.calc(self.count, self.record, right=16 + _log2(columns))
-        program.calc(self.last, self.record, right=16, left=32 - _log2(columns))
-        program.calc(self.last, self.last, right=32 - _log2(columns))
+        program.calc(self.count, self.record, right=16 + log2(columns))
+        program.calc(self.last, self.record, right=16, left=32 - log2(columns))
+        program.calc(self.last, self.last, right=32 - log2(columns))
         if self.causal:
             # DRAIN has its limit in the upper half of the last column's number.
             self._read(self.causal, 3 if self.spill else 2, record)
@@ -209,7 +210,3 @@ class AttentionPart:
                 row_stride=self.spill.row_stride,
                 patches={"address": self.place, "rows": self.rows}, post_outer=self.spill.stored,
             )  # fmt: skip
-
-
-def _log2(number: int) -> int:
-    return number.bit_length() - 1

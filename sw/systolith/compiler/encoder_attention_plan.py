@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from systolith_hw.config import Config
 
+from .layout import power_of_two
+
 __all__ = ["AttentionPlan"]
 
 
@@ -118,7 +120,7 @@ class AttentionPlan(abc.ABC):
     @property
     def key_stride(self) -> int:
         """Tiles from the keys of C tokens to the next ones', a power of two."""
-        return 1 << (self.head_steps - 1).bit_length()
+        return power_of_two(self.head_steps)
 
     @property
     def unit_keys(self) -> int:

@@ -12,6 +12,7 @@ from systolith_sim.transformer.encoder import Norm
 
 from .encoder_tables import WORD, Header
 from .encoder_writer import EncoderWriter
+from .layout import log2
 
 __all__ = ["EmbeddingPart"]
 
@@ -87,7 +88,7 @@ class EmbeddingPart:
         """Load the rows of some tokens."""
         writer, plan, program, table = self.writer, self.plan, self.program, self.layout.tables
         free = 32 - table.token_bits
-        left = self.layout.row_bytes.bit_length() - 1
+        left = log2(self.layout.row_bytes)
         program.calc(self.token)
         with program.loop(count_register=self.tokens, counter=self.place, step=plan.steps):
             writer.read_table(self.number, table.tokens, self.record)
@@ -116,7 +117,7 @@ class EmbeddingPart:
             plan.shape.features // plan.unit, counter=self.part, step=steps
         ):  # fmt: skip
             program.calc(self.number, self.part, self.words)
-            shift = (steps.bit_length() - 1, entries.bit_length() - 1)
+            shift = (log2(steps), log2(entries))
             program.calc(self.place, self.part, right=shift[0], left=shift[1])
             program.calc(self.place, self.place, self.wide)
             for accumulate in (False, True):

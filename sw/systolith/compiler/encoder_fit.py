@@ -7,6 +7,7 @@ from systolith_hw.config import Config, ConfigError
 from .encoder_plan import EncoderPlan
 from .encoder_program import longest_loop
 from .encoder_shape import EncoderShape
+from .layout import power_of_two
 
 __all__ = ["plan_encoder"]
 
@@ -167,7 +168,7 @@ def _long_loop(plan: EncoderPlan) -> str:
     lower = f"; or lower the tokens to {most}" if most else ""
     return (
         f"an encoder for {plan.tokens} tokens has a loop of {need} instructions: "
-        f"memory.program_instructions must be at least {1 << (need - 1).bit_length()}, not "
+        f"memory.program_instructions must be at least {power_of_two(need)}, not "
         f"{have}{lower}"
     )
 

@@ -17,6 +17,7 @@ from .encoder_attention import AttentionPart, Links, Spill
 from .encoder_layout import EncoderLayout
 from .encoder_tables import WORD, Header
 from .encoder_writer import EncoderWriter
+from .layout import log2
 
 __all__ = ["HeadsPart"]
 
@@ -146,8 +147,8 @@ class HeadsPart:
         self._multiply()
         with program.loop(count_register=segments, counter=self.record, step=WORD):
             self.writer.read_table(length, self.layout.tables.segments, self.record)
-            program.calc(place, length, half, left=_log2(unit_tiles))
-            program.calc(entries, length, half, left=_log2(plan.unit))
+            program.calc(place, length, half, left=log2(unit_tiles))
+            program.calc(entries, length, half, left=log2(plan.unit))
             program.calc(length, length, right=16)
             program.drain_operands(
                 kind, tiles=plan.head_tiles, tokens=0,
@@ -160,7 +161,3 @@ class HeadsPart:
                 patches={"tokens": length, "scale": self.table, "destination": place,
                          "entries": entries},
             )  # fmt: skip
-
-
-def _log2(number: int) -> int:
-    return number.bit_length() - 1

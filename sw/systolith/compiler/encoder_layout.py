@@ -16,7 +16,7 @@ from systolith_sim.transformer.model import EncoderModel
 
 from .encoder_plan import EncoderPlan
 from .encoder_tables import InputTables
-from .layout import MemoryMap, Region, pad
+from .layout import MemoryMap, Region, pad, power_of_two
 from .matrix_image import pack_norm, pack_panels, pack_scale_table
 
 __all__ = ["EncoderLayout"]
@@ -69,7 +69,7 @@ class EncoderLayout:
     @cached_property
     def row_bytes(self) -> int:
         """Bytes from one embedding to the next, a power of two."""
-        return 1 << (self.words_bytes - 1).bit_length()
+        return power_of_two(self.words_bytes)
 
     @property
     def slot_bytes(self) -> int:

@@ -17,6 +17,7 @@ from systolith_sim.transformer.encoder import VALUE_BASE
 from .encoder_heads import HeadsPart
 from .encoder_tables import WORD, Header, InputBlock
 from .encoder_writer import EncoderWriter
+from .layout import log2
 
 __all__ = ["StreamedHeadsPart"]
 
@@ -71,6 +72,7 @@ class StreamedHeadsPart(HeadsPart):
     def _load_behind_the_last(self) -> None:
         """Load what comes behind the context while the last two heads' is computed."""
         last = (self.plan.shape.pairs - 1) * 2 * self._context_step
+        # 1 for the last heads, whose place is `last`; others are below it, and borrow from bit 30.
         self.program.calc(self.count, self.head, immediate=(1 << 30) - last, right=30)
         with self.program.loop(count_register=self.count):
             self._look_ahead()
@@ -135,7 +137,7 @@ class StreamedHeadsPart(HeadsPart):
             count_register=self.pieces, counter=self.piece, initial=self.record, step=WORD
         ):
             self.writer.read_table(self.place, self.layout.tables.inputs + segments, self.piece)
-            self._split_piece(_log2(row), _log2(plan.key_stride) if keys else 0)
+            self._split_piece(log2(row), log2(plan.key_stride) if keys else 0)
             program.drain_operands(
                 kind, tiles=plan.head_tiles, tokens=0,
                 scale=(3 * half + (0 if keys else 1)) * plan.head_scales,
@@ -174,7 +176,3 @@ class StreamedHeadsPart(HeadsPart):
             post_inner=writer.vacant if half else None,
             post_outer=writer.projected if half else None,
         )  # fmt: skip
-
-
-def _log2(number: int) -> int:
-    return number.bit_length() - 1

@@ -8,12 +8,22 @@ from numpy.typing import NDArray
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import page_bytes, unpack_pages
 
-__all__ = ["MemoryMap", "Region", "WordRuns", "pad"]
+__all__ = ["MemoryMap", "Region", "WordRuns", "log2", "pad", "power_of_two"]
 
 
 def pad(size: int, step: int) -> int:
     """Return ``size`` rounded up to a multiple of ``step``."""
     return -(-size // step) * step
+
+
+def power_of_two(size: int) -> int:
+    """Return ``size``, at least 1, rounded up to a power of two."""
+    return 1 << (size - 1).bit_length()
+
+
+def log2(number: int) -> int:
+    """Return the logarithm of a power of two."""
+    return number.bit_length() - 1
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from systolith_hw.config import Config, ConfigError
 
 from .decoder_shape import DecoderShape
-from .layout import pad
+from .layout import pad, power_of_two
 
 __all__ = ["PENDING", "Header", "TokenList"]
 
@@ -56,7 +56,7 @@ class TokenList:
     def stride(self) -> int:
         """Bytes from entry to entry, a power of two."""
         size = pad(self.config.wide_word_bytes, self.config.bus.data_bytes)
-        return 1 << (size - 1).bit_length()
+        return power_of_two(size)
 
     @property
     def entries(self) -> int:
