@@ -18,5 +18,8 @@ async def keeps_blocks_whole(dut, pauses):
 
 
 def test_turnstile(sim, seed):
-    dut = Turnstile(unit.CONFIG, credits=unit.CREDITS, addition=unit.ADDITION, flight=unit.FLIGHT)
+    dut = Turnstile(
+        unit.CONFIG, credits=unit.CREDITS, addition=unit.ADDITION, flight=unit.FLIGHT,
+        wide_flight=unit.WIDE_FLIGHT,
+    )  # fmt: skip
     run(dut, unit.CONFIG, test_module="test_turnstile", tag="blocks", sim=sim, seed=seed)

@@ -13,7 +13,7 @@ from systolith_hw.vector.turnstile import Turnstile
 CONFIG = Config(
     array=ArrayConfig(rows=8, columns=8, output_depth=32), vector=VectorConfig(lanes=2, rows=16)
 )
-CREDITS, ADDITION, FLIGHT = 3, 5, 9
+CREDITS, ADDITION, FLIGHT, WIDE_FLIGHT = 3, 5, 9, 6
 
 
 def some_blocks(rng, row_unit, count):
@@ -45,7 +45,9 @@ def some_blocks(rng, row_unit, count):
 
 def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, limit=20_000):
     """Send the blocks through; return what was taken when, and check what holds in every cycle."""
-    dut = Turnstile(CONFIG, credits=CREDITS, addition=ADDITION, flight=FLIGHT)
+    dut = Turnstile(
+        CONFIG, credits=CREDITS, addition=ADDITION, flight=FLIGHT, wide_flight=WIDE_FLIGHT
+    )
     rng = np.random.default_rng(seed)
     vector_beats = [(beat, place == 0) for block in vector for place, beat in enumerate(block)]
     row_beats = [beat for block in row for beat in block]
@@ -56,7 +58,7 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
         arrived, entered, streams, freed = 0, 0, 0, 0
         at, offering = [0, 0], [False, False]
         adds: set[int] = set()
-        last_write = {0: -1000, 1: -1000}
+        last_write = {"vector_written": -1000, "row_written": -1000, "wide_written": -1000}
         held = None
         for cycle in range(limit):
             for unit, (port, beats) in enumerate(
@@ -79,10 +81,10 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
             ctx.set(dut.arrived, comes)
             ctx.set(dut.freed, frees)
             ctx.set(dut.o.ready, rng.random() < p_ready)
-            for unit, name in enumerate(("vector_written", "row_written")):
-                done = ctx.get(getattr(dut, name))
-                if last_write[unit] < cycle <= last_write[unit] + FLIGHT:
-                    assert not done
+            for name, last in last_write.items():
+                flight = WIDE_FLIGHT if name == "wide_written" else FLIGHT
+                if last < cycle <= last + flight:
+                    assert not ctx.get(getattr(dut, name))
             log.waits[0] += ctx.get(dut.events.wait_result)
             log.waits[1] += ctx.get(dut.events.wait_store)
             adding = ctx.get(dut.adding)
@@ -98,8 +100,10 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
                     log.cycles.append(cycle)
                     if beat.add:
                         adds.add(cycle)
-                    if beat.to_wide or not beat.row_unit:
-                        last_write[beat.row_unit] = cycle
+                    if not beat.row_unit:
+                        last_write["vector_written"] = cycle
+                    if beat.to_wide:
+                        last_write["row_written" if beat.row_unit else "wide_written"] = cycle
             else:
                 assert held is None or adding, "an offer must stay"
             if offering[0] and ctx.get(dut.vector.ready):
@@ -129,7 +133,7 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
         ctx.set(dut.freed, 0)
         assert ctx.get(dut.empty)
         await ctx.tick().repeat(FLIGHT + 1)
-        assert ctx.get(dut.vector_written) and ctx.get(dut.row_written)
+        assert all(ctx.get(getattr(dut, name)) for name in last_write)
 
     sim = Simulator(dut)
     sim.add_clock(10e-9)

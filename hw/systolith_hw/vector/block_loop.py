@@ -49,8 +49,9 @@ class BlockLoop(wiring.Component):
     word, scale entry or row outside a memory gets no beat: once those before it are taken it
     becomes a fault, and so does an instruction that is refused whole, which takes no semaphore.
 
-    An instruction that reads wide memory, or is behind one of KEYS, VALUES or BEST, begins when
-    everything before it is written.
+    An instruction that reads wide memory begins when all wide words before it are written; one of
+    ``maximum``, which finds the exponents of keys and values, and any that is behind BEST, when
+    everything is.
 
     =========== ===================================================================
     Latency     3 cycles from accepting an instruction to its first beat; for VALUES
@@ -74,6 +75,9 @@ class BlockLoop(wiring.Component):
         Beats. Those of a block come on consecutive cycles, but for ``o.ready``.
     written : In(1)
         Everything that taken beats write may be read; falls in the cycle after a beat is taken.
+    wide_written : In(1)
+        A beat that is made now may read the wide words that taken beats write, but for numbers of
+        BEST; falls likewise.
     best : Out(best_begin())
         An instruction of BEST begins.
     wait : Out(SemaphoreWait)
@@ -91,6 +95,7 @@ class BlockLoop(wiring.Component):
     instruction: stream.Interface
     o: stream.Interface
     written: Signal
+    wide_written: Signal
     best: data.View
     wait: Any
     fault: Any
@@ -104,6 +109,7 @@ class BlockLoop(wiring.Component):
             "instruction": In(stream.Signature(descriptor(Opcode.DRAIN))),
             "o": Out(stream.Signature(beat(config))),
             "written": In(1),
+            "wide_written": In(1),
             "best": Out(best_begin()),
             "wait": Out(SemaphoreWait()),
             "fault": Out(Fault()),
@@ -160,16 +166,25 @@ class BlockLoop(wiring.Component):
         self, m: Module, state: Value, order: Any, settled: Value, first: Signal
     ) -> None:
         """Tell when an instruction begins with its ``first`` token."""
-        wrote_late, written = Signal(), Signal()
+        written, wide_written = Signal(), Signal()
+        wrote_wide, wrote_exponents, wrote_best = Signal(), Signal(), Signal()
+        wide_waits = self.o.valid & (self.o.payload.to_wide | wrote_wide)
+        m.d.sync += [  # no beat is made in the meantime
+            written.eq(self.written & ~self.o.valid),
+            wide_written.eq(self.wide_written & ~wide_waits),
+        ]
         # Memories are read early and written late.
-        reads_written = order.add | wrote_late
-        m.d.sync += written.eq(self.written & ~self.o.valid)  # no beat is made in the meantime
+        waits = (order.maximum & wrote_exponents) | wrote_best
         m.d.comb += first.eq(
             (state == State.CHECK) & settled & ~objection(order).any()
-            & (~reads_written | written)
+            & (written | ~waits) & (wide_written | ~order.add)
         )  # fmt: skip
         with m.If(first):
-            m.d.sync += wrote_late.eq(order.to_keys | order.to_values | order.to_best)
+            m.d.sync += [
+                wrote_wide.eq(order.to_wide),
+                wrote_exponents.eq((wrote_exponents & ~written) | order.to_keys | order.to_values),
+                wrote_best.eq(order.to_best),
+            ]
         m.d.comb += [
             self.best.valid.eq(first & order.to_best),
             self.best.anew.eq(~order.accumulate),

@@ -27,8 +27,8 @@ class Gate(wiring.Component):
     * a beat that reads its scale, or its bias, in the cycle in which one of NORM or SOFTMAX before
       it reads something there waits for a cycle.
 
-    Sums that are only to be scaled may go ``direct``: past addition and functions. They do when no
-    other beat is still so near that they, or the words that they make, could pass it.
+    Values that are only scaled or added may go ``direct``: past functions. They do when no other
+    beat is still so near that they, or the words that they make, could pass it.
 
     =========== ====================================================
     Latency     none
@@ -46,7 +46,7 @@ class Gate(wiring.Component):
     bias : int
         The same for biases.
     detour : int
-        Cycles that addition and functions take.
+        Cycles that functions take.
 
     Members
     -------
@@ -57,7 +57,7 @@ class Gate(wiring.Component):
     take : Out(1)
         A beat is taken.
     direct : Out(1)
-        It goes past addition and functions.
+        It goes past functions.
     """
 
     beats: stream.Interface
@@ -114,9 +114,7 @@ class Gate(wiring.Component):
         near = self.detour + BlockNormalizer.latency + block_beats
         left = Signal(range(near + 1))
         clear = Signal(init=1)
-        m.d.comb += self.direct.eq(
-            clear & beat.results & ~beat.add & (beat.operation == Operation.NONE)
-        )
+        m.d.comb += self.direct.eq(clear & (beat.operation == Operation.NONE))
         with m.If(self.take & ~self.direct):
             m.d.sync += [left.eq(near), clear.eq(0)]
         with m.Else():

@@ -27,6 +27,9 @@ from .wide_writer import WideWriter
 
 __all__ = ["RowPipeline"]
 
+WIDE_WRITE = 3
+"""Cycles from a wide word's leaving the unit until it may be read (:class:`.WideMemory`)."""
+
 ABOUT = (
     "to_wide", "to_best", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
     "row_begin", "row_end", "base", "counted", "row", "wide",
@@ -72,7 +75,7 @@ class RowPipeline(Datapath):
         From and for their loops.
     best : In(best_begin())
         From the loops of DRAIN.
-    vector_written, row_written : Out(1)
+    vector_written, row_written, wide_written : Out(1)
         As in the turnstile.
     lanes : Out(stream of lane_write(config), always ready)
         Rows of values.
@@ -95,6 +98,7 @@ class RowPipeline(Datapath):
     made: Signal
     vector_written: Signal
     row_written: Signal
+    wide_written: Signal
     row_post_inner: Any
     row_post_outer: Any
     row_waiting: Signal
@@ -109,6 +113,7 @@ class RowPipeline(Datapath):
             "made": Out(1),
             "vector_written": Out(1),
             "row_written": Out(1),
+            "wide_written": Out(1),
             "lanes": Out(stream.Signature(lane_write(config), always_ready=True)),
             "wide_read": Out(WideRead(config)),
             "arrived": In(1),
@@ -126,6 +131,7 @@ class RowPipeline(Datapath):
         m.submodules.turnstile = turnstile = Turnstile(
             config, credits=credits, addition=ValuePath.add - config.wide_latency,
             flight=flight + 6,
+            wide_flight=ValuePath.long + WIDE_WRITE - (ValuePath.add - config.wide_latency),
         )  # fmt: skip
         m.submodules.gate = gate = Gate(
             config, detour=ValuePath.detour,
@@ -149,6 +155,7 @@ class RowPipeline(Datapath):
             turnstile.freed.eq(writer.freed),
             self.vector_written.eq(turnstile.vector_written & wide_writer.settled),
             self.row_written.eq(turnstile.row_written),
+            self.wide_written.eq(turnstile.wide_written),
             gate.halt.eq(self.halt),
             writer.take.eq(gate.take),
             writer.beat.eq(turnstile.o.payload),

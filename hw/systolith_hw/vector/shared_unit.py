@@ -113,6 +113,7 @@ class SharedUnit(wiring.Component):
             rows.halt.eq(row.halt),
             pipeline.halt.eq(self.halt | self.fault.valid | row.fault.valid),
             drain.written.eq(pipeline.vector_written),
+            drain.wide_written.eq(pipeline.wide_written),
             rows.written.eq(pipeline.row_written),
             rows.made.eq(pipeline.made),
             pipeline.constants.eq(rows.constants),

@@ -49,6 +49,9 @@ class Turnstile(wiring.Component):
         Cycles from taking a beat of ``add`` to reading what is added, at least 1.
     flight : int
         Cycles from taking a beat until all that it writes may be read.
+    wide_flight : int
+        Cycles from taking a beat until what it writes to wide memory may be added, by a beat that
+        is taken then.
 
     Members
     -------
@@ -67,6 +70,9 @@ class Turnstile(wiring.Component):
         No word is in the stream's FIFO or on its way into it.
     vector_written, row_written : Out(1)
         All that taken beats of VECTOR write may be read; what those of ROW write to wide memory.
+    wide_written : Out(1)
+        A beat of ``add`` that is taken now finds what taken beats of VECTOR write to wide memory,
+        but for numbers of BEST.
     events : Out(TURNSTILE_EVENTS)
         For the counters.
     """
@@ -80,20 +86,25 @@ class Turnstile(wiring.Component):
     empty: Signal
     vector_written: Signal
     row_written: Signal
+    wide_written: Signal
     events: data.View
 
-    def __init__(self, config: Config, *, credits: int, addition: int, flight: int) -> None:
+    def __init__(
+        self, config: Config, *, credits: int, addition: int, flight: int, wide_flight: int
+    ) -> None:
         self.config = config
         self.credits = credits
         self.addition = addition
         self.flight = flight
+        self.wide_flight = wide_flight
         beats = stream.Signature(beat(config))
         super().__init__({
             "vector": In(beats),
             "row": In(beats),
             "o": Out(beats),
             **dict.fromkeys(("arrived", "freed"), In(1)),
-            **dict.fromkeys(("adding", "empty", "vector_written", "row_written"), Out(1)),
+            **dict.fromkeys(("adding", "empty"), Out(1)),
+            **dict.fromkeys(("vector_written", "row_written", "wide_written"), Out(1)),
             "events": Out(TURNSTILE_EVENTS),
         })
 
@@ -173,14 +184,15 @@ class Turnstile(wiring.Component):
     def _elaborate_written(self, m: Module, offered: Value, chosen: Any) -> None:
         """Count the cycles since a beat that writes was here."""
         writers = (
-            ("vector", self.vector_written, ~chosen.row_unit),
-            ("row", self.row_written, chosen.row_unit & chosen.to_wide),
+            ("vector", self.vector_written, ~chosen.row_unit, self.flight),
+            ("row", self.row_written, chosen.row_unit & chosen.to_wide, self.flight),
+            ("wide", self.wide_written, ~chosen.row_unit & chosen.to_wide, self.wide_flight),
         )
-        for name, written, writes in writers:
-            left = Signal(range(self.flight + 1), name=f"left_{name}")
+        for name, written, writes, flight in writers:
+            left = Signal(range(flight + 1), name=f"left_{name}")
             here = offered & writes
             with m.If(here):
-                m.d.sync += left.eq(self.flight)
+                m.d.sync += left.eq(flight)
             with m.Elif(left.any()):
                 m.d.sync += left.eq(left - 1)
             m.d.comb += written.eq(~here & ~left.any())

@@ -53,10 +53,10 @@ class ValuePath(wiring.Component):
 
     ::
 
-        sums ─┬─[select]─►[ Requantizer ]─┬───────────────────────── direct ──►┐
-        wide ─┼────────────────▲──────────┴─►[ + wide ]─►[ Pointwise ]────────►┴─[register]─► o
-              │                └── scale memory, row factors ──▲
-              └───────────────────────────►[ SecondFactor ]────┘
+        sums ─┬─[select]─►[ Requantizer ]─►[ + wide ]─┬──────────── direct ───►┐
+        wide ─┼────────────────▲────────────────▲     └─►[ Pointwise ]────────►┴─[register]─► o
+              │                └── scale memory,│row factors ──▲
+              └─────────────────────────────────┴►[ SecondFactor ]
 
     Inputs besides the beat are wanted at fixed ages, in cycles since ``take``: ``sums`` and
     ``mean`` at :attr:`select`, ``row_factor`` and ``record_factor`` at :attr:`factor`,
@@ -80,7 +80,7 @@ class ValuePath(wiring.Component):
     Members
     -------
     take : In(1), beat : In(beat(config)), direct : In(1)
-        A beat is taken, and goes past addition and functions.
+        A beat is taken, and goes past functions.
     sums : In(result_beat(config)), wide : In(lanes of 32 bits)
         See above.
     mean : In(signed(32)), record_factor : In(factor())
@@ -101,7 +101,7 @@ class ValuePath(wiring.Component):
     factor = SELECT + OperandSelect.factor_delay
     add = ADD
     function = FUNCTION
-    short = ADD + 1
+    short = FUNCTION + 1
     long = FUNCTION + Pointwise.latency + 1
     detour = long - short
     scale_age = SELECT + OperandSelect.entry_delay - SCALE_LATENCY
@@ -180,8 +180,8 @@ class ValuePath(wiring.Component):
         m.d.comb += self.o.eq(done)
         m.d.sync += [
             done.summands.eq(summands),
-            done.data.eq(Mux(self.short_next, requantizer.z.as_value(), values)),
-            done.clipped.eq(Mux(self.short_next, requantizer.saturated, clipped)),
+            done.data.eq(Mux(self.short_next, adder.o.as_value(), values)),
+            done.clipped.eq(Mux(self.short_next, adder.clipped, clipped)),
         ]
         return m
 

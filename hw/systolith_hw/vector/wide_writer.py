@@ -15,9 +15,9 @@ from .best_channel import BestChannel, best_begin
 
 __all__ = ["WideWriter", "wide_beat"]
 
-LAG = 8
-"""Cycles from a wide word's being written to its semaphores: its row's reference is written then,
-too, and words that VECTOR writes later are not there yet."""
+LAG = 2
+"""Cycles from a wide word's being written to its semaphores. Whoever takes them reads the word, or
+its row's reference, which is written 5 cycles later, some cycles after that."""
 
 
 def wide_beat(config: Config) -> data.StructLayout:
@@ -47,7 +47,7 @@ class WideWriter(wiring.Component):
     Numbers wait for a cycle without values to write, of which there is one with each beat of BEST.
 
     =========== ====================================================
-    Latency     none; semaphores are given 8 cycles later
+    Latency     none; semaphores are given 2 cycles later
     Throughput  1 beat per cycle; never stalls
     Golden      WIDE and BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ====================================================

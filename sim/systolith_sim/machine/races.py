@@ -193,6 +193,18 @@ class Shadow:
         self._check("written", line, cells, known, tables)
         self._table(self._writes, line)[cells] = time
 
+    def require_heard(self, line: Timeline, cells: NDArray[np.int64]) -> None:
+        """Raise :class:`Race` if ``line`` reads what it wrote itself, unless it has heard since
+        then, from another unit, that this is past: for what is written late and read early."""
+        late = self._table(self._writes, line)[cells] > line.known[line.index]
+        if late.any():
+            cell = int(cells[late].flat[0])
+            time = int(self._writes[line.index][cell])
+            raise Race(
+                self.name, cell * self.step, Access("written", line, time),
+                Access("read", line, line.now),
+            )  # fmt: skip
+
     def _table(
         self, tables: dict[int, NDArray[np.int64]], line: Timeline
     ) -> NDArray[np.int64]:

@@ -2,11 +2,11 @@
 
 Of the one token, with two heads of keys and values::
 
-    array    K Q V |    scores 0 | scores 1 |        context 0 | context 1 |    output
-    vector     K Q V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
+    array    V K Q |    scores 0 | scores 1 |        context 0 | context 1 |    output
+    vector     V K Q |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
     row                         softmax 0 | softmax 1
 
-K, Q and V are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
+V, K and Q are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
 tokens of one MATMUL.
 """
 
@@ -52,16 +52,24 @@ class AttentionPart:
             self._blend(head)
         self._add()
 
-    # -- K, Q and V --------------------------------------------------------------------------
+    # -- V, K and Q --------------------------------------------------------------------------
 
     def _project(self) -> None:
-        """Compute keys, queries and values; the array is told of each head of queries."""
+        """Compute values, keys and queries; the array is told of each head of queries."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
         shift = log2(plan.angle_words)
         groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
+        )  # fmt: skip
+        program.drain_operands(
+            DrainKind.VALUES, groups=groups, tiles=plan.head_tiles, scale=plan.tables["value"],
+            destination=plan.values, token_stride=plan.value_stride, group_stride=plan.head_values,
+            entries=plan.value_entries * lanes, entries_stride=plan.head_entries * lanes,
+            exponent_base=VALUE_BASE,
+            patches={"scale": writer.entry, "destination": writer.values,
+                     "columns_last": writer.row, "entries": writer.exponents},
         )  # fmt: skip
         program.drain_operands(
             DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
@@ -76,14 +84,6 @@ class AttentionPart:
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
             exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
             post_outer=writer.written,
-        )  # fmt: skip
-        program.drain_operands(
-            DrainKind.VALUES, groups=groups, tiles=plan.head_tiles, scale=plan.tables["value"],
-            destination=plan.values, token_stride=plan.value_stride, group_stride=plan.head_values,
-            entries=plan.value_entries * lanes, entries_stride=plan.head_entries * lanes,
-            exponent_base=VALUE_BASE,
-            patches={"scale": writer.entry, "destination": writer.values,
-                     "columns_last": writer.row, "entries": writer.exponents},
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------

@@ -82,7 +82,7 @@ class DecoderImage:
     def _weights(self, layer: DecoderLayer) -> Iterator[Integers]:
         """Yield the weights of a layer's matrices in their order."""
         plan, rows = self.plan, self.array.rows
-        heads = [self._by_head(linear.weights) for linear in (layer.key, layer.query, layer.value)]
+        heads = [self._by_head(linear.weights) for linear in (layer.value, layer.key, layer.query)]
         yield np.concatenate(heads, axis=1)
         head_rows = plan.head_words * rows
         output = layer.output.weights.reshape(plan.shape.heads, -1, plan.shape.features)
@@ -113,7 +113,7 @@ class DecoderImage:
         """Return the entries of a layer, as ``DecoderPlan.tables`` has them."""
         plan = self.plan
         parts = [self._norm(layer.attention_norm)]
-        for linear in (layer.key, layer.query, layer.value):
+        for linear in (layer.value, layer.key, layer.query):
             heads = linear.weights.shape[1] // plan.shape.head
             wide = Linear(*map(self._by_head, dataclasses.astuple(linear)))
             parts.append(self._table(wide, heads * plan.head_tiles))

@@ -2,7 +2,7 @@
 
 What layers have in common comes in *blocks* of equal size, one for each layer, in two memories:
 
-* operand memory: K, Q and V side by side; the output matrix; gate and up side by side; the down
+* operand memory: V, K and Q side by side; the output matrix; gate and up side by side; the down
   matrix; the layer's keys; its values. The head lies behind all blocks.
 * scale memory: the entries of the first norm, of these matrices and the second norm in the order of
   their use; the exponents of keys and of values. Those of the last norm and the head lie behind.
@@ -110,7 +110,7 @@ class DecoderPlan:
 
     @property
     def projection_tiles(self) -> int:
-        """Output tiles of K, Q and V together."""
+        """Output tiles of V, K and Q together."""
         return (self.shape.heads + 2 * self.shape.key_heads) * self.head_tiles
 
     @property
@@ -265,8 +265,8 @@ class DecoderPlan:
         heads, groups = self.shape.heads, self.shape.key_heads
         head, hidden = self.beats(self.head_tiles), self.beats(self.hidden_tiles)
         sizes = {
-            "attention_norm": self.beats(self.tiles), "key": groups * head, "query": heads * head,
-            "value": groups * head, "output": self.beats(self.tiles),
+            "attention_norm": self.beats(self.tiles), "value": groups * head, "key": groups * head,
+            "query": heads * head, "output": self.beats(self.tiles),
             "hidden_norm": self.beats(self.tiles), "gate": hidden * self.shape.gated, "up": hidden,
             "down": self.beats(self.tiles),
         }  # fmt: skip

@@ -56,6 +56,8 @@ def _entries(run: Run, part: Part, valid: int) -> Constants:
     )  # fmt: skip
     words = f["scale"] + part.group[:, None] * f["tiles"] * beats + np.arange(part.tiles * beats)
     require_inside(line, words, run.shadows.scale)
+    if not f["maximum"]:
+        run.shadows.scale.require_heard(line, words)
     run.shadows.scale.read(line, words, part.time, part.known())
     scale, shift, bias = (
         table[words].reshape(len(words), -1)[:, :valid]
