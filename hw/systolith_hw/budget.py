@@ -191,15 +191,16 @@ def multiplier_budget(config: Config, name: str | None = None) -> int:
     """Return the hardware multipliers that array and vector unit take.
 
     An ECP5 multiplier does one product of the array, or one lane's scaling; with a row unit each
-    lane has one for functions, too, and one for squares of mantissas wider than 8 bits. An SB_MAC16
+    lane has one for functions, too, one for squares of mantissas wider than 8 bits, and one for
+    entries with ``vector.deferred_norms``. An SB_MAC16
     does two products of the array while mantissas have 8 bits; scaling takes one for each lane, and
     there are :func:`sum_shifters`.
     """
     part = device(name or config.device or "ecp5-85k")
     products = config.array.rows * config.array.columns
     if part.family != "ice40":
-        squares = config.array.mantissa_bits > 8
-        return products + config.vector.lanes * (2 + squares if config.vector.rows else 1)
+        squares, entries = config.array.mantissa_bits > 8, config.vector.deferred_norms
+        return products + config.vector.lanes * (2 + squares + entries if config.vector.rows else 1)
     return _ice40_products(config) + config.vector.lanes + sum_shifters(config)
 
 

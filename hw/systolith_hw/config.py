@@ -159,16 +159,24 @@ class VectorConfig:
     distributed : bool
         With ``rows``: build the tables of functions, and the memory of blocks under way, from logic
         cells in place of block RAM.
+    deferred_norms : bool
+        With ``rows``: NORM may leave 1 / deviation as a row's factor (``defer``), and DRAIN multiply
+        its scale entries by that (``scaled``). A multiplier for each lane.
     """
 
     lanes: int = 4
     rows: int = 0
     distributed: bool = False
+    deferred_norms: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
+        _require(
+            self.rows > 0 or not self.deferred_norms,
+            "vector.deferred_norms must be false with a vector.rows of 0, not true",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

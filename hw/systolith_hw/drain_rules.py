@@ -20,7 +20,8 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
 
     Fields that are not given are zero.
     """
-    f = {name: int(fields.get(name, 0)) for name in ("accumulate", "maximum", "rotate", "factor")}
+    names = ("accumulate", "maximum", "rotate", "factor", "scaled")
+    f = {name: int(fields.get(name, 0)) for name in names}
     kind, function = DrainKind(fields["kind"]), DrainFunction(fields.get("function", 0))
     rotate, product = f["rotate"], function == DrainFunction.PRODUCT
     for name, kinds in OPTION_KINDS.items():
@@ -30,6 +31,7 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
     for wrong, what in (
         (rotate and function, f"rotate with {function.name}"),
         (rotate and f["factor"], "rotate with factor: both use `row`"),
+        (f["scaled"] and f["factor"], "scaled with factor, which takes the entry's place"),
         (rotate and not fields.get("shift"), "rotate with a shift of 0, words that hold no pair"),
         (rotate and lanes == 1, "rotate with a vector.lanes of 1"),
         (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),

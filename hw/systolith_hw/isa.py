@@ -39,7 +39,7 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 3
+ISA_VERSION = 4
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
@@ -304,7 +304,7 @@ DRAIN = Instruction(
     "being entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` "
     "less the exponent (KEYS), or shift the exponent (VALUES), and bias 0; the next DRAIN with "
     "`maximum` finds it, others when another unit has told theirs that it is there. A shift keeps "
-    "its low 7 bits, here and with `factor`. PRODUCT multiplies by what wide memory holds at `entries` + "
+    "its low 7 bits, here, with `factor` and with `scaled`. PRODUCT multiplies by what wide memory holds at `entries` + "
     "(group * tokens + token) * words + n, `words` being those of `tiles` tiles: a value is "
     f"clipped to 18 bits, the other one divided by 2**{PRODUCT_SHIFT} and clipped, the product "
     "divided by 2**shift, all rounded half to even. `rotate` turns channels 2i and 2i + 1, clipped "
@@ -330,8 +330,10 @@ DRAIN = Instruction(
         Field("rotate", 8 * SLOT_BITS + 10, 1, "turn pairs of channels, without `function`; "
               "ACTIVATION and KEYS only"),
         Field("shift", 8 * SLOT_BITS + 11, 5, "see PRODUCT and `rotate`"),
-        _slot("row", 9, "first row; of `rotate`, first row of angles", width=8),
-        Field("offset", 9 * SLOT_BITS + 8, 8, "see `factor` and KEYS"),
+        _slot("row", 9, "first row; of `rotate`, first row of angles, too", width=8),
+        Field("offset", 9 * SLOT_BITS + 8, 7, "see `factor` and KEYS"),
+        Field("scaled", 9 * SLOT_BITS + 15, 1, "multiply the scale memory's entry by the factor of "
+              "row `row` + token and by 2**16"),
         _slot("tokens", 10, "M"),
         _slot("groups", 11, "groups of output tiles"),
         _slot("tiles", 12, "output tiles in a group"),
@@ -355,7 +357,9 @@ NORM = Instruction(
     "deviation, scale and add bias by channel, and write activation words, and with `back` also "
     "the values in the place that they were read from. In its scale entries bit 6 of a shift "
     "negates the scale. Behind the last element are zeros, in both. Only what the words that are "
-    "written clip counts as saturation.",
+    "written clip counts as saturation. With `defer` the words are those of the values as they "
+    "are, no scale entry is read, and 1 / deviation becomes the factor of row `row` + token; "
+    "post_inner tells of a token's words, post_outer of all factors.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first activation word written"),
@@ -364,6 +368,8 @@ NORM = Instruction(
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
         Field("centre", 8 * SLOT_BITS + 5, 1, "LayerNorm; 0: RMSNorm"),
         Field("back", 8 * SLOT_BITS + 6, 1, "write wide memory, too"),
+        Field("defer", 8 * SLOT_BITS + 7, 1, "leave the division to DRAIN's `scaled`; without "
+              "`centre` and `back`"),
         _slot("source_stride", 9, "wide words from token to token"),
         _slot("tokens", 10, "M"),
         _slot("elements", 11, "values of a token, N, at most `max_k`"),
@@ -371,6 +377,7 @@ NORM = Instruction(
         _slot("inverse_shift", 13, "see `inverse`", width=6),
         _slot("epsilon", 14, "added to the variance, LSB that of squares of the values, at least "
               "1"),
+        _slot("row", 15, "first row, for `defer`", width=8),
     ),
 )
 
@@ -391,9 +398,9 @@ SOFTMAX = Instruction(
         _slot("source_stride", 9, "wide words from token to token"),
         _slot("tokens", 10, "M"),
         _slot("elements", 11, "scores of a token, S, at most `max_k`"),
-        _slot("row", 12, "first row", width=8),
         _slot("causal", 13, "elements valid for token 0, one more for each further token; others "
               "have probability 0; 0: all are valid"),
+        _slot("row", 15, "first row", width=8),
     ),
 )
 

@@ -17,7 +17,8 @@ LOOPS = ("groups", "tiles", "tiles_last")
 """Counts of what has scale words of its own."""
 
 ROWS = (
-    "function", "accumulate", "factor", "maximum", "rotate", "shift", "row", "offset", "entries"
+    "function", "accumulate", "factor", "maximum", "rotate", "shift", "row", "offset", "scaled",
+    "entries",
 )  # fmt: skip
 """Fields of DRAIN that a core without ``vector.rows`` has no use for."""
 

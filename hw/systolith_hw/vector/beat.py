@@ -40,6 +40,8 @@ def beat(config: Config) -> data.StructLayout:
         ``results``: start from zero.
     factor : 1
         Multiply by the factor of row ``row``, its shift lowered by ``offset``, and add no bias.
+    scaled : 1
+        Multiply by the scale entries times the factor of row ``row``.
     add : 1
         Read ``source`` later, and add it, or multiply by it if the operation does.
     operation : Operation
@@ -52,7 +54,7 @@ def beat(config: Config) -> data.StructLayout:
     record : 1
         Which of the two records of mean and factor belongs to ``centre``.
     row : range(vector.rows)
-        Row of row memory, for ``factor``, ``maximum``, EXP2 and ``sum``.
+        Row of row memory, for ``factor``, ``scaled``, a deferred NORM, ``maximum``, EXP2 and ``sum``.
     offset : 7
         Taken off a factor's shift, or what a key's exponent is taken off.
 
@@ -65,7 +67,8 @@ def beat(config: Config) -> data.StructLayout:
     to_words, to_stream, to_keys, to_values : 1
         Through the normaliser, and to activation words, STORE, operand columns or rows.
     measure : 1
-        Through the normaliser, to be measured only: NORM's first sweep. Clips nothing that counts.
+        Through the normaliser, to be measured: NORM's first sweep. With ``to_words`` NORM is
+        deferred, and this its only sweep; without them nothing is written, nor clips.
     maximum, sum : 1
         To the reference, or to the factor, of row ``row``.
     base : 5
@@ -97,7 +100,7 @@ def beat(config: Config) -> data.StructLayout:
     """
     array, memory, lanes = config.array, config.memory, config.vector.lanes
     flags = (
-        "row_unit", "results", "centre", "factor", "add", "record", "to_wide", "to_best",
+        "row_unit", "results", "centre", "factor", "scaled", "add", "record", "to_wide", "to_best",
         "to_words", "to_stream", "to_keys", "to_values", "measure", "maximum", "sum", "end",
         "block_end", "row_begin", "row_end",
     )  # fmt: skip

@@ -232,8 +232,8 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "maximum", "base",
-            "offset",
+            "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "scaled", "maximum",
+            "base", "offset",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [

@@ -69,10 +69,10 @@ class BlockNormalizer(wiring.Component):
     ending : Out(1)
         That is a word, or the last beat of a tile's row.
     saturated : Out(lanes)
-        Mantissas that were clipped, of the beat that is played back; nothing that is measured.
+        Mantissas that were clipped, of the beat that is played back; of no unwritten block.
     flushed : Out(1)
-        A block that was not zero became zero; one cycle after its last mantissas. Nothing that
-        is measured.
+        A block that was not zero became zero; one cycle after its last mantissas. No unwritten
+        one.
     """
 
     steps = 1 + Mantissa.latency
@@ -135,7 +135,7 @@ class BlockNormalizer(wiring.Component):
         mantissas = self._elaborate_mantissas(m, values, exponent.distance, kind, valid)
         self._elaborate_word(m, mantissas, valid, place)
         m.d.comb += [
-            self.ending.eq(valid & end & ~kind.measure),
+            self.ending.eq(valid & end & ~kind.unwritten),
             self.coming.eq(self.ending | (valid & kind.values)),
         ]
         m.d.sync += [
@@ -146,7 +146,7 @@ class BlockNormalizer(wiring.Component):
         ]
         ended = _later(m, "ended", valid & block_end, 1, reset_less=False)
         self._elaborate_outputs(m, share, kind_out, ended)
-        self._elaborate_flushed(m, valid, ended, zero | kind_out.measure)
+        self._elaborate_flushed(m, valid, ended, zero | kind_out.unwritten)
         return m
 
     def _elaborate_playback(
@@ -192,7 +192,7 @@ class BlockNormalizer(wiring.Component):
             rounded = Signal.like(mantissa.o, name=f"rounded_{lane}", reset_less=True)
             m.d.comb += self.measured.payload.mantissas[lane].eq(rounded)
             m.d.sync += [
-                self.saturated[lane].eq(mantissa.clipped & valid & ~kind.measure),
+                self.saturated[lane].eq(mantissa.clipped & valid & ~kind.unwritten),
                 rounded.eq(mantissa.o),
             ]
             mantissas.append(mantissa.o)

@@ -57,7 +57,7 @@ def block_order(config: Config) -> data.StructLayout:
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
         "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
-        "factor", "maximum", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
+        "factor", "scaled", "maximum", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(waits_and_posts, semaphore()),
@@ -106,7 +106,7 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
         "limited": fields.maximum & fields.entries.any(),
         "product": product,
         "angles": Mux(fields.rotate, (1 << fields.shift) - 1, ~0),
-        "rows": Mux(fields.rotate, C(wide_words) >> fields.shift, config.vector.rows),
+        "rows": _rows(config, fields),
         "base": fields.exponent_base,
         "most_tokens": fields.tokens - 1,
         "most_tiles": fields.tiles - 1,
@@ -116,6 +116,13 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
     return {
         name: own[name] if name in own else Value.cast(fields[name]) for name in shape.members
     }  # fmt: skip
+
+
+def _rows(config: Config, fields: Any) -> Value:
+    """Return how many rows there are: of row memory, of angles, or of both."""
+    rows, turns = config.vector.rows, C(config.memory.wide_words) >> fields.shift
+    both = fields.scaled & (turns > rows)
+    return Mux(fields.rotate & ~both, turns, rows)
 
 
 def _objections(
@@ -149,6 +156,7 @@ def _mismatch(config: Config, fields: Any) -> Value:
     ]
     wrong += [
         fields.rotate & not_turned,
+        fields.scaled & (fields.factor if config.vector.deferred_norms else C(1)),
         product & (fields.accumulate | fields.maximum),
         (fields.kind == DrainKind.BEST) & (fields.tokens > 1),
     ]

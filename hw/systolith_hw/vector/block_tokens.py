@@ -108,7 +108,7 @@ class BlockTokens(wiring.Component):
             "scale": ~order.factor & _beyond(address["scale"], limits.scale),
             "entry": operands & (address["entry"] >= memory.scale_words * lanes),
             "second": order.product & _beyond(address["entry"], limits.second),
-            "row": (order.factor | order.maximum | order.rotate) & (address["row"] >= order.rows),
+            "row": (order.factor | order.scaled | order.maximum | order.rotate) & (address["row"] >= order.rows),
         }
         m.d.comb += token.outside.eq(Cat(outside.values()).any())
         return m

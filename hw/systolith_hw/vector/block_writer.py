@@ -82,7 +82,7 @@ class BlockWriter(wiring.Component):
         For NORM's moments.
     post_inner, post_outer, row_post_inner, row_post_outer : Out(SemaphorePost)
         Of VECTOR and of ROW, in the cycle in which the word that they tell of is written. SOFTMAX
-        gives its own elsewhere.
+        gives its own elsewhere, as deferred NORM its outer one.
     saturated : Out(lanes), flushed : Out(1)
         As in the normaliser.
     empty : Out(1)
@@ -174,10 +174,10 @@ class BlockWriter(wiring.Component):
             entry.stream.eq(beat.to_stream),
             entry.row_unit.eq(beat.row_unit),
         ]
-        for name in POSTS:
+        for name, elsewhere in zip(POSTS, (beat.sum, beat.sum | beat.measure), strict=True):
             m.d.comb += [
                 entry[name].id.eq(beat[name].id),
-                entry[name].present.eq(beat[name].present & ~beat.sum),
+                entry[name].present.eq(beat[name].present & ~elsewhere),
             ]
         return writes
 

@@ -17,12 +17,12 @@ def block_kind() -> data.StructLayout:
 
     * ``operand``: mantissas of 8 bits, for operand memory;
     * ``values``: exponents of at most 15, and no words are made of it; an operand, too;
-    * ``measure``: its mantissas are looked at, and no words are made of it;
+    * ``measure``: its mantissas are looked at;
+    * ``unwritten``: no words are made of it;
     * ``row_begin``, ``row_end``: it is the first or the last of a row that is measured.
     """
-    return data.StructLayout(
-        dict.fromkeys(("operand", "values", "measure", "row_begin", "row_end"), 1)
-    )
+    flags = ("operand", "values", "measure", "unwritten", "row_begin", "row_end")
+    return data.StructLayout(dict.fromkeys(flags, 1))
 
 
 def block_beat(config: Config) -> data.StructLayout:

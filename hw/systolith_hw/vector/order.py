@@ -12,7 +12,7 @@ from ..isa import DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 
-NOT_BUILT = ("function", "accumulate", "factor", "maximum", "rotate")
+NOT_BUILT = ("function", "accumulate", "factor", "maximum", "rotate", "scaled")
 """Fields that must be zero, as in every core whose ``vector.rows`` is 0."""
 
 __all__ = ["address_bits", "drain_order", "first_reason", "fold", "folded_sum", "order_of"]

@@ -51,6 +51,7 @@ class RowLoop(wiring.Component):
         NORM      sweeps M(0), M(1), N(0), M(2), N(1), ...
                       M: add, measure          # wait_inner; wait_outer before the first
                       N: centre, AFFINE, to words and perhaps to wide memory
+                  deferred: M(0), M(1), ..., each to words, too
 
         instruction ──►[ RowTokens ]──►[ RowSweep ]──►[ Skid ]──► o
                          ▲ wait, made
@@ -268,7 +269,7 @@ class RowLoop(wiring.Component):
         with m.If(choosing):
             m.d.sync += [last.eq(tokens.last), row.eq(tokens.row), record.eq(record ^ follow)]
         measure = order.norm & ~following
-        ends = sweep.row_end & ~measure
+        ends = sweep.row_end & (~measure | order.defer)
         for name in ("lanes", "scale", "wide", "address", "index", "end", "row_begin", "row_end"):
             m.d.comb += made[name].eq(getattr(sweep, name))
         m.d.comb += [
@@ -282,7 +283,7 @@ class RowLoop(wiring.Component):
                 Mux(following, Operation.AFFINE, Mux(order.norm, Operation.NONE, Operation.EXP2))
             ),
             made.measure.eq(measure),
-            made.to_words.eq(~measure),
+            made.to_words.eq(~measure | order.defer),
             made.to_wide.eq(order.back & following),
             made.sum.eq(~order.norm),
             made.row.eq(row),

@@ -24,14 +24,15 @@ def row_descriptor() -> data.FlexibleLayout:
 def row_order(config: Config) -> data.StructLayout:
     """Return the shape of an instruction, its strides folded (:func:`~.order.fold`).
 
-    ``norm`` tells NORM from SOFTMAX, and ``back`` and ``centre`` are zero for SOFTMAX. What only
-    one of the two has shares its bits of the instruction with what only the other has.
+    ``norm`` tells NORM from SOFTMAX, whose ``back``, ``centre`` and ``defer`` are zero; ``twice``:
+    tokens are swept twice. What only one of the two has shares its bits of the instruction with
+    what only the other has.
     """
     memory = config.memory
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     return data.StructLayout({
         **dict.fromkeys(waits_and_posts, semaphore()),
-        **dict.fromkeys(("norm", "centre", "back"), 1),
+        **dict.fromkeys(("norm", "twice", "centre", "back", "defer"), 1),
         "exponent_base": BASE_BITS,
         "pc": PC_BITS,
         **dict.fromkeys(("tokens", "elements", "epsilon", "causal"), SLOT_BITS),
@@ -45,7 +46,8 @@ def row_order(config: Config) -> data.StructLayout:
 def row_order_of(config: Config, fields: Any) -> dict[str, Value]:
     """Return the members of :func:`row_order` for an instruction's ``fields``."""
     norm = fields.opcode == Opcode.NORM
-    own = {"norm": norm, "centre": norm & fields.centre, "back": norm & fields.back}
+    own = {"norm": norm, "twice": norm & ~fields.defer}
+    own |= {name: norm & fields[name] for name in ("centre", "back", "defer")}
     shape = row_order(config)
     return {
         name: own[name] if name in own
@@ -65,5 +67,7 @@ def objection(config: Config, order: Any) -> Value:
         (order.elements > config.array.max_k, ErrorCode.ADDRESS_RANGE),
         (order.norm & ~order.epsilon.any(), ErrorCode.ZERO_COUNT),
         (order.norm & ~order.inverse[-1], ErrorCode.ILLEGAL_INSTRUCTION),
+        (order.defer & (order.centre | order.back | C(not config.vector.deferred_norms)),
+         ErrorCode.ILLEGAL_INSTRUCTION),
     ]
     return first_reason(reasons)

@@ -31,8 +31,8 @@ WIDE_WRITE = 3
 """Cycles from a wide word's leaving the unit until it may be read (:class:`.WideMemory`)."""
 
 ABOUT = (
-    "to_wide", "to_best", "to_keys", "to_values", "measure", "maximum", "sum", "end", "block_end",
-    "row_begin", "row_end", "base", "counted", "row", "wide",
+    "to_wide", "to_best", "to_words", "to_keys", "to_values", "measure", "maximum", "sum", "end",
+    "block_end", "row_begin", "row_end", "base", "counted", "row", "wide",
 )  # fmt: skip
 """What is still of interest of a beat when its values are there."""
 
@@ -133,12 +133,11 @@ class RowPipeline(Datapath):
             flight=flight + 6,
             wide_flight=ValuePath.long + WIDE_WRITE - (ValuePath.add - config.wide_latency),
         )  # fmt: skip
-        m.submodules.gate = gate = Gate(
-            config, detour=ValuePath.detour,
-            scale=ValuePath.late_scale_age - ValuePath.scale_age,
-            bias=ValuePath.late_bias_age - ValuePath.bias_age,
-        )  # fmt: skip
         m.submodules.path = path = ValuePath(config, self.target)
+        m.submodules.gate = gate = Gate(
+            config, detour=path.detour, scale=path.late_scale_age - path.scale_age,
+            bias=path.late_bias_age - path.bias_age,
+        )  # fmt: skip
         m.submodules.statistics = statistics = RowStatistics(config, self.target)
         m.submodules.writer = writer = BlockWriter(
             config, flight=ValuePath.long, credits=credits
@@ -199,7 +198,11 @@ class RowPipeline(Datapath):
         m.d.comb += [
             statistics.task.valid.eq(gate.take & beat.row_end & (beat.sum | beat.measure)),
             statistics.task.payload.normal.eq(beat.measure),
-            *(statistics.task.payload[name].eq(beat[name]) for name in ("row", *POSTS)),
+            statistics.task.payload.record.eq(beat.measure & ~beat.to_words),
+            statistics.task.payload.row.eq(beat.row),
+            statistics.task.payload.post_outer.eq(beat.post_outer),
+            statistics.task.payload.post_inner.id.eq(beat.post_inner.id),
+            statistics.task.payload.post_inner.present.eq(beat.post_inner.present & beat.sum),
             path.take.eq(gate.take),
             path.beat.eq(beat),
             path.direct.eq(gate.direct),
@@ -213,7 +216,7 @@ class RowPipeline(Datapath):
             path.wide.eq(self.wide_read.data),
             statistics.mean_record.eq(ages.at("record", path.select - 1)),
             statistics.factor_record.eq(ages.at("record", path.factor - 1)),
-            statistics.factor_row.eq(ages.at("row", path.factor - 1)),
+            statistics.factor_row.eq(ages.at("row", path.row_factor_age - 1)),
             statistics.reference_row.eq(ages.at("row", path.function - 1)),
             path.mean.eq(statistics.mean),
             path.record_factor.eq(statistics.record_factor),
@@ -282,6 +285,7 @@ class RowPipeline(Datapath):
             block.kind.operand.eq(about.to_keys | about.to_values),
             block.kind.values.eq(about.to_values),
             *(block.kind[name].eq(about[name]) for name in ("measure", "row_begin", "row_end")),
+            block.kind.unwritten.eq(about.measure & ~about.to_words),
             statistics.score_row.eq(about.row),
             scores.valid.eq(valid & about.maximum),
             *(scores.payload.integers[lane].eq(values.data[lane][FRACTION:])

@@ -34,11 +34,12 @@ FEWEST_CYCLES = 14
 def row_task(config: Config) -> data.StructLayout:
     """Return the shape of what is to be done with a row's sums.
 
-    ``normal``: they make mean and factor of NORM, else the factor of row ``row``, with which
-    SOFTMAX gives ``post_inner`` and ``post_outer``.
+    ``normal``: they make mean and factor of NORM, which go to a ``record``; others make the factor
+    of row ``row``, with which ROW gives ``post_inner`` and ``post_outer``.
     """
     return data.StructLayout({
         "normal": 1,
+        "record": 1,
         "row": row_number(config),
         "post_inner": semaphore(),
         "post_outer": semaphore(),
@@ -90,7 +91,7 @@ class RowStatistics(wiring.Component):
     mean_record, factor_record : In(1); mean, record_factor : Out
         Records of NORM.
     post_inner, post_outer : Out(SemaphorePost)
-        SOFTMAX's; given when the row's factor and its words are written.
+        Given when a row's factor is written, and the words of SOFTMAX.
     empty : Out(1)
         Nothing is under way, but for scores.
     """
@@ -154,9 +155,9 @@ class RowStatistics(wiring.Component):
         m.d.comb += [
             factory.o.ready.eq(1),
             self.made.eq(factory.o.valid),
-            records.i.valid.eq(factory.o.valid & made.normal),
+            records.i.valid.eq(factory.o.valid & made.record),
             records.i.payload.eq(result),
-            memory.factors.valid.eq(factory.o.valid & ~made.normal),
+            memory.factors.valid.eq(factory.o.valid & ~made.record),
             memory.factors.payload.row.eq(made.row),
             memory.factors.payload.factor.eq(result.factor),
             memory.factor_row.eq(self.factor_row),
@@ -166,7 +167,7 @@ class RowStatistics(wiring.Component):
             self.mean.eq(records.mean),
             self.record_factor.eq(records.factor),
         ]
-        posting = self._elaborate_posts(m, factory.o.valid & ~made.normal, made)
+        posting = self._elaborate_posts(m, factory.o.valid & ~made.record, made)
         m.d.comb += self.empty.eq(tasks.empty & ~held & ~factory.o.valid & ~posting)
         return m
 
@@ -235,7 +236,7 @@ class RowStatistics(wiring.Component):
         ]  # fmt: skip
 
     def _elaborate_posts(self, m: Module, factor_made: Value, made: Any) -> Value:
-        """Give SOFTMAX's semaphores, not before its words are out; return "some wait"."""
+        """Give the semaphores of rows, not before SOFTMAX's words are out; return "some wait"."""
         config = self.config
         words = BlockNormalizer.latency + config.array.rows // config.vector.lanes + 2
         wait = max(1, words - (config.vector.lanes - 1).bit_length() - FEWEST_CYCLES)

@@ -22,11 +22,11 @@ however long the way to a sum is."""
 class RowTokens(wiring.Component):
     """Lead through the tokens, and follow with NORM's second sweeps.
 
-    SOFTMAX *leads* through each token once. NORM leads to measure a token and *follows* to
+    SOFTMAX and deferred NORM *lead* through each token once. Other NORM leads to measure a token and *follows* to
     normalise it, when its factor has been made; it leads by two tokens at most, since there are two
     records. When it leads, one row at most waits for its factor, whichever instruction that is of;
     when SOFTMAX does, fewer than :data:`WAITING`. Factors are made in order, so those that still
-    lack are of the rows begun last.
+    lack are of the rows begun last. Deferred NORM is done when all its factors are made.
 
     =========== ======================================================================
     Latency     ``may_lead``, ``may_follow`` and ``refuse`` hold from 3 cycles after
@@ -129,7 +129,7 @@ class RowTokens(wiring.Component):
         ahead = Signal(range(3))
         m.d.sync += [
             self.pending.eq(self.pending + self.lead - self.made),
-            ahead.eq(ahead + (self.lead & order.norm) - self.follow),
+            ahead.eq(ahead + (self.lead & order.twice) - self.follow),
         ]
         settling = Signal(RowAddress.latency - 1)
         with m.If(self.prepare | self.lead | self.follow):
@@ -137,8 +137,9 @@ class RowTokens(wiring.Component):
         with m.Else():
             m.d.sync += settling.eq(settling >> 1)
 
-        leads_to = outside["source"] | outside["scale"] | (
-            ~order.norm & (outside["row"] | outside["destination"])
+        leads_to = (
+            outside["source"] | (~order.defer & outside["scale"])
+            | (~order.twice & (outside["row"] | outside["destination"]))
         )  # fmt: skip
         follows_to = outside["destination"]
         next_lead, next_follow = Signal(), Signal()
@@ -151,8 +152,8 @@ class RowTokens(wiring.Component):
             self.may_lead.eq(next_lead & room & ~leads_to),
             self.may_follow.eq(next_follow & ~follows_to),
             self.refuse.eq((next_lead & leads_to & ~ahead.any()) | (next_follow & follows_to)),
-            self.done.eq(~more & ~ahead.any()),
-            self.last.eq(Mux(order.norm, ~more & ~ahead[1], self.single)),
+            self.done.eq(~more & ~ahead.any() & ~(order.defer & self.pending.any())),
+            self.last.eq(Mux(order.twice, ~more & ~ahead[1], self.single)),
         ]
         return m
 
@@ -163,7 +164,7 @@ class RowTokens(wiring.Component):
             (size - 1).bit_length() for size in (config.vector.lanes, config.array.rows)
         )
         wide_span, word_span = self.most[lane_bits:], self.most[row_bits:]
-        follows = Mux(order.norm, self.follow, self.lead)
+        follows = Mux(order.twice, self.follow, self.lead)
         parts: dict[str, tuple[Value, Value, Value]] = {
             "source": (self.lead, order.source_stride, wide_span),
             "followed": (self.follow, order.source_stride, C(0, 1)),

@@ -11,6 +11,7 @@ from ..interfaces import entry_write, result_beat, scale_stream
 from ..memory.scale import ScaleMemory
 from .ages import Ages
 from .beat import beat
+from .entry_scaling import EntryScaling
 from .function_table import VALUE_BITS
 from .operand_select import OperandSelect, operand_bits
 from .operation import Operation, multiplies, takes_scale, turns
@@ -58,9 +59,11 @@ class ValuePath(wiring.Component):
               │                └── scale memory,│row factors ──▲
               └─────────────────────────────────┴►[ SecondFactor ]
 
-    Inputs besides the beat are wanted at fixed ages, in cycles since ``take``: ``sums`` and
-    ``mean`` at :attr:`select`, ``row_factor`` and ``record_factor`` at :attr:`factor`,
-    ``reference`` at :attr:`function`, ``wide`` at :attr:`select` (centre) and :attr:`add`.
+    With ``vector.deferred_norms`` scale memory and row factors are asked for earlier, and both go
+    through :class:`.EntryScaling` first. Inputs besides the beat are wanted at fixed ages, in cycles
+    since ``take``: ``sums`` and ``mean`` at :attr:`select`, ``record_factor`` at :attr:`factor`,
+    ``row_factor`` at :attr:`row_factor_age`, ``reference`` at :attr:`function`, ``wide`` at
+    :attr:`select` (centre) and :attr:`add`.
 
     =========== ====================================================
     Latency     :attr:`short` cycles if ``direct``, else :attr:`long`
@@ -104,7 +107,6 @@ class ValuePath(wiring.Component):
     short = FUNCTION + 1
     long = FUNCTION + Pointwise.latency + 1
     detour = long - short
-    scale_age = SELECT + OperandSelect.entry_delay - SCALE_LATENCY
     bias_age = SELECT + OperandSelect.bias_delay - SCALE_LATENCY
     late_scale_age = FUNCTION + Pointwise.factor_delay - SCALE_LATENCY
     late_bias_age = FUNCTION + Pointwise.bias_delay - SCALE_LATENCY
@@ -128,6 +130,11 @@ class ValuePath(wiring.Component):
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
         self.target = target
+        self.scale_age = SELECT + OperandSelect.entry_delay - SCALE_LATENCY
+        self.row_factor_age = self.factor
+        if config.vector.deferred_norms:
+            self.scale_age -= EntryScaling.latency
+            self.row_factor_age = self.scale_age + SCALE_LATENCY
         super().__init__({
             "take": In(1),
             "beat": In(beat(config)),
@@ -153,7 +160,7 @@ class ValuePath(wiring.Component):
         ages = Ages(m, {
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
             "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation),
-            "scale": beat.scale, "lanes": beat.lanes, "shift": beat.shift,
+            "scale": beat.scale, "scaled": beat.scaled, "lanes": beat.lanes, "shift": beat.shift,
             # What only waits must not come between two passes.
             "operation": Mux(self.take, beat.operation, Operation.NONE),
             # One that only waits must not read scale memory in another one's place.
@@ -219,15 +226,16 @@ class ValuePath(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(
             self.config, self.target, bits=operand_bits(self.config)
         )
+        row_factor, entries = self._elaborate_entries(m, ages, scales)
         m.d.comb += [
             Value.cast(select.choice).eq(ages.at("choice", SELECT)),
             select.sums.eq(self.sums),
             select.wide.eq(self.wide),
             select.mean.eq(self.mean),
-            select.row_factor.eq(self.row_factor),
+            select.row_factor.eq(row_factor),
             select.record_factor.eq(self.record_factor),
             select.offset.eq(ages.at("offset", self.factor)),
-            select.entries.eq(scales.factors),
+            select.entries.eq(entries),
             select.entry_biases.eq(scales.biases),
             requantizer.x.eq(select.x),
             requantizer.factors.eq(select.factors),
@@ -235,6 +243,21 @@ class ValuePath(wiring.Component):
             requantizer.keep.eq(select.keep),
         ]
         return requantizer
+
+    def _elaborate_entries(
+        self, m: Module, ages: Ages, scales: ScaleMemory
+    ) -> tuple[Value, Value]:
+        """Return the row's factor, and entries which are multiplied by it where that is wanted."""
+        if not self.config.vector.deferred_norms:
+            return self.row_factor.as_value(), scales.factors.as_value()
+        m.submodules.scaling = scaling = EntryScaling(self.config, self.target)
+        later = Ages(m, {"row_factor": self.row_factor.as_value()})
+        m.d.comb += [
+            scaling.entries.eq(scales.factors),
+            scaling.factor.eq(self.row_factor),
+            scaling.scaled.eq(ages.at("scaled", self.row_factor_age)),
+        ]
+        return later.at("row_factor", self.factor - self.row_factor_age), scaling.o.as_value()
 
     def _elaborate_functions(
         self, m: Module, ages: Ages, scales: ScaleMemory, adder: SaturatingAdder

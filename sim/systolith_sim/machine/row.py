@@ -33,6 +33,7 @@ def row(run: Run, job: Job) -> Iterator[str]:
                    write ceil(elements / R) activation words, zeros behind the elements
                    NORM: write wide memory; SOFTMAX: write the factor of the token's row
                    post post_inner
+                   deferred NORM: write the factor of the token's row
         post post_outer
 
     The unit shares its datapath with DRAIN, token by token; a DRAIN whose token is held up by the
@@ -40,14 +41,17 @@ def row(run: Run, job: Job) -> Iterator[str]:
     """
     f, line = job.fields, run.lines[Unit.ROW]
     _require_legal(run, job)
-    execute = _normalise if job.opcode == Opcode.NORM else _soften
+    defers = job.opcode == Opcode.NORM and f["defer"]
+    execute = _soften if job.opcode == Opcode.SOFTMAX else _measure if defers else _normalise
     yield from run.take(line, f["wait_outer"])
     for token in range(f["tokens"]):
         yield from run.take(line, f["wait_inner"])
         while run.stream.full:
             yield "DRAIN to leave the datapath"
-        execute(run, job, token)
+        factor = execute(run, job, token)
         run.post(line, f["post_inner"])
+        if factor:
+            _write_factor(run, job, token, factor)
     run.post(line, f["post_outer"])
 
 
@@ -63,6 +67,14 @@ def _require_legal(run: Run, job: Job) -> None:
         require(
             bool(f["inverse"] >> SCALE_BITS - 1), line, ErrorCode.ILLEGAL_INSTRUCTION,
             f"bit {SCALE_BITS - 1} of inverse {f['inverse']:#x} must be set",
+        )  # fmt: skip
+        require(
+            not f["defer"] or run.config.vector.deferred_norms, line,
+            ErrorCode.ILLEGAL_INSTRUCTION, "vector.deferred_norms is false, so NORM has no defer",
+        )  # fmt: skip
+        require(
+            not (f["defer"] and (f["centre"] or f["back"])), line, ErrorCode.ILLEGAL_INSTRUCTION,
+            "NORM has no defer with centre or back",
         )  # fmt: skip
         _require_separate(run, job)
 
@@ -87,12 +99,7 @@ def _normalise(run: Run, job: Job, token: int) -> None:
         table[entries].ravel()[:elements].astype(np.int64)
         for table in (chip.scale, chip.shift, chip.bias)
     )
-    mantissas, exponents, _, _ = _to_words(run, job, z)
-    mean, factor = normal_factor(
-        row_sums(mantissas[None], exponents[None])[0],
-        Factor(f["inverse"], f["inverse_shift"]),
-        base=f["exponent_base"], epsilon=f["epsilon"], centre=bool(f["centre"]),
-    )  # fmt: skip
+    mean, factor = _statistics(job, *_to_words(run, job, z)[:2])
     y = scale_row(
         z, mean, factor, scale=scale, negative=shift & NEGATIVE_SHIFT != 0,
         shift=shift & NEGATIVE_SHIFT - 1, bias=bias,
@@ -102,6 +109,26 @@ def _normalise(run: Run, job: Job, token: int) -> None:
         _claim(run, places, run.shadows.wide)
         chip.wide[places] = np.pad(y, (0, -elements % chip.wide.shape[1])).reshape(len(places), -1)
     run.counts["ROW_BUSY"] += 2 * len(places)
+
+
+def _measure(run: Run, job: Job, token: int) -> Factor:
+    """Execute one token of deferred NORM; return its factor."""
+    z, places = _read_wide(run, job, token)
+    row = np.array([job.fields["row"] + token])
+    require_inside(run.lines[Unit.ROW], row, run.shadows.factor)
+    words = _write_words(run, job, token, z)
+    run.counts["ROW_BUSY"] += len(places)
+    return _statistics(job, *words)[1]
+
+
+def _statistics(job: Job, mantissas: Integers, exponents: Integers) -> tuple[int, Factor]:
+    """Return what a token's words tell: its mean, and 1 / its deviation."""
+    f = job.fields
+    return normal_factor(
+        row_sums(mantissas[None], exponents[None])[0],
+        Factor(f["inverse"], f["inverse_shift"]),
+        base=f["exponent_base"], epsilon=f["epsilon"], centre=bool(f["centre"]),
+    )  # fmt: skip
 
 
 def _soften(run: Run, job: Job, token: int) -> None:
@@ -129,10 +156,8 @@ def _soften(run: Run, job: Job, token: int) -> None:
             f"{job}: all probabilities of token {token} are zero, so far is its row's reference, "
             f"{reference}, above its scores"
         )
-    factor = reciprocal_factor(total)
     _write_words(run, job, token, powers)
-    _claim(run, number, shadows.factor)
-    chip.factor_scale[number], chip.factor_shift[number] = factor.scale, factor.shift
+    _write_factor(run, job, token, reciprocal_factor(total))
     run.counts["ROW_BUSY"] += len(places)
 
 
@@ -168,7 +193,10 @@ def _to_words(run: Run, job: Job, z: Integers) -> tuple[Integers, Integers, int,
     )  # fmt: skip
 
 
-def _write_words(run: Run, job: Job, token: int, z: Integers) -> None:
+def _write_words(
+    run: Run, job: Job, token: int, z: Integers
+) -> tuple[Integers, Integers]:
+    """Write a token's words; return their mantissas and exponents."""
     f, chip = job.fields, run.chip
     mantissas, exponents, saturations, flushes = _to_words(run, job, z)
     words = f["destination"] + token * f["token_stride"] + np.arange(len(exponents))
@@ -176,6 +204,14 @@ def _write_words(run: Run, job: Job, token: int, z: Integers) -> None:
     chip.mantissas[words], chip.exponents[words] = mantissas, exponents
     run.counts["SATURATIONS"] += saturations
     run.counts["FLUSHES"] += flushes
+    return mantissas, exponents
+
+
+def _write_factor(run: Run, job: Job, token: int, factor: Factor) -> None:
+    """Write the factor of a token's row."""
+    number = np.array([job.fields["row"] + token])
+    _claim(run, number, run.shadows.factor)
+    run.chip.factor_scale[number], run.chip.factor_shift[number] = factor.scale, factor.shift
 
 
 def _claim(run: Run, cells: Integers, shadow: Shadow) -> None:

@@ -18,7 +18,8 @@ from ..vector.product import multiply
 from ..vector.requantizer import clip_normal
 from ..vector.rotary import rotate
 from .decoder_reference import KeyValueCache
-from .encoder import Linear, Norm, Words, attend_head, to_words
+from .encoder import Linear, Words, attend_head, to_words
+from .row_norm import RowNorm
 
 __all__ = ["DecoderLayer", "GatedHidden", "RectifiedHidden", "RotaryRows", "advance"]
 
@@ -76,8 +77,8 @@ class DecoderLayer:
     ----------
     heads, key_heads : int
         H heads of queries, G of keys and values, each of which H / G of the former share.
-    attention_norm, hidden_norm : Norm
-        Without centre.
+    norm : RowNorm
+        In front of the attention, and of the hidden values.
     query, key, value, output : Linear
         The query's matrix has log2(e) / sqrt(D). Output has rows of zeros behind each head's, so
         that the next one's begin a word.
@@ -94,12 +95,11 @@ class DecoderLayer:
 
     heads: int
     key_heads: int
-    attention_norm: Norm
+    norm: RowNorm
     query: Linear
     key: Linear
     value: Linear
     output: Linear
-    hidden_norm: Norm
     hidden: GatedHidden | RectifiedHidden
     down: Linear
     score_shift: int
@@ -117,11 +117,9 @@ def advance(
     ``cache`` has keys and values of the tokens before them, and gets theirs. Whether tokens come
     one by one or together makes no difference to any bit.
     """
-    words = to_words(array, layer.attention_norm(array, x, layer.base), layer.base)
-    context = _attend(array, layer, words, cache, number, rotary)
+    context = _attend(array, layer, layer.norm(array, x), cache, number, rotary)
     x = layer.output.add(x, context, layer.output_chunk)
-    words = to_words(array, layer.hidden_norm(array, x, layer.base), layer.base)
-    hidden = to_words(array, layer.hidden(words), layer.base)
+    hidden = to_words(array, layer.hidden(layer.norm(array, x)), layer.base)
     return layer.down.add(x, hidden, layer.down_chunk)
 
 

@@ -12,7 +12,8 @@ from systolith_hw.tables import FRACTION
 from ..vector.requantizer import FIXED_MAX, FIXED_MIN
 from .decoder import DecoderLayer, RotaryRows, advance
 from .decoder_reference import KeyValueCache
-from .encoder import Linear, Norm, Words, to_words
+from .encoder import Linear, Words
+from .row_norm import RowNorm
 
 __all__ = ["DecoderModel"]
 
@@ -34,7 +35,7 @@ class DecoderModel:
     rotary : pair of (context, D) int64, or None
         :func:`systolith_sim.vector.rotary.rotary_table`.
     layers : sequence of DecoderLayer
-    norm : Norm
+    norm : RowNorm
     head : Linear
         To logits of LSB 2**-16.
     base : int
@@ -47,7 +48,7 @@ class DecoderModel:
     positions: Words | None
     rotary: RotaryRows | None
     layers: Sequence[DecoderLayer]
-    norm: Norm
+    norm: RowNorm
     head: Linear
     base: int
 
@@ -68,11 +69,11 @@ class DecoderModel:
             rows = cosine[first:end], sine[first:end]
         for number, layer in enumerate(self.layers):
             z = advance(self.array, layer, z, cache, number, rows)
-        return self.head(to_words(self.array, self.norm(self.array, z, self.base), self.base))
+        return self.head(self.norm(self.array, z))
 
     def _values(self, words: Words, rows: Sequence[int]) -> NDArray[np.int64]:
         """Return the fixed point (S, N) of an embedding's rows."""
         mantissas = words.mantissas[list(rows)].astype(np.int64)
         exponents = words.exponents[list(rows)].astype(np.int64)
         z = mantissas << exponents[..., None] + self.base
-        return np.clip(z, FIXED_MIN, FIXED_MAX).reshape(len(z), -1)[:, : len(self.norm.scale)]
+        return np.clip(z, FIXED_MIN, FIXED_MAX).reshape(len(z), -1)[:, : self.norm.features]

@@ -16,7 +16,14 @@ from ..vector.exponential import exponentiate, reference
 from ..vector.function import rectify
 from ..vector.normalizer import normalize
 from ..vector.requantizer import FIXED_MAX, FIXED_MIN, requantize
-from ..vector.row import Factor, normal_factor, reciprocal_factor, row_sums, scale_row
+from ..vector.row import (
+    Factor,
+    multiply_entries,
+    normal_factor,
+    reciprocal_factor,
+    row_sums,
+    scale_row,
+)
 
 __all__ = [
     "VALUE_BASE",
@@ -55,7 +62,10 @@ class Linear:
 
     def __call__(self, x: "Words") -> Integers:
         """Return fixed point (S, N) from words of (S, K)."""
-        return requantize(x.times(self.weights), self.scale, self.shift, self.bias)[0]
+        scale, shift = self.scale, self.shift
+        if x.factors is not None:
+            scale, shift = multiply_entries(scale, shift, *x.factors)
+        return requantize(x.times(self.weights), scale, shift, self.bias)[0]
 
     def add(self, z: Integers, x: "Words", chunk: int) -> Integers:
         """Return fixed point z (S, N) plus the result for words of (S, K).
@@ -152,10 +162,13 @@ class Words:
     ----------
     mantissas : (..., words, R) int64
     exponents : (..., words) int64
+    factors : pair of (S, 1) int64, or None
+        Scales and shifts of what else multiplies each row, and matrices take up.
     """
 
     mantissas: Integers
     exponents: Integers
+    factors: tuple[Integers, Integers] | None = None
 
     def times(self, operands: Integers) -> Integers:
         """Return exact products with (K, N) integers; words beyond K are multiplied by nothing."""

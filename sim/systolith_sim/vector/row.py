@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from systolith_hw.config import NORMAL_BITS
-from systolith_hw.tables import CENTRED_FRACTION
+from systolith_hw.config import NORMAL_BITS, SCALE_BITS
+from systolith_hw.tables import CENTRED_FRACTION, FRACTION
 
 from .requantizer import (
     FIXED_MAX,
@@ -25,6 +25,7 @@ __all__ = [
     "Factor",
     "Moments",
     "invert",
+    "multiply_entries",
     "normal_factor",
     "reciprocal_factor",
     "row_sums",
@@ -174,6 +175,20 @@ def scale_row(
     y = round_half_even(product, np.minimum(shift, 40))
     y = np.where(negative, -y, y) + np.asarray(bias, np.int64)
     return np.clip(y, FIXED_MIN, FIXED_MAX)
+
+
+def multiply_entries(
+    scale: ArrayLike, shift: ArrayLike, factor_scale: ArrayLike, factor_shift: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return scale entries times factors and 2**16, as entries; all broadcast.
+
+    A product is rounded down to 16 bits, and so too small by less than 2**-15 of it. Its shift may
+    be more than an entry can hold, or less than zero.
+    """
+    product = np.asarray(scale, np.int64) * np.asarray(factor_scale, np.int64)
+    large = product >> 2 * SCALE_BITS - 1
+    total = np.asarray(shift, np.int64) + np.asarray(factor_shift, np.int64)
+    return product >> SCALE_BITS - 1 + large, total - (SCALE_BITS - 1) - FRACTION - large
 
 
 def _significand(value: int) -> Factor:

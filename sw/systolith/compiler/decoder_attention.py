@@ -14,10 +14,13 @@ from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
-from .decoder_writer import DecoderWriter
+from .decoder_writer import NORM_ROW, DecoderWriter
 from .layout import log2
 
 __all__ = ["AttentionPart"]
+
+HEAD_ROWS = NORM_ROW + 1
+"""The row of the first head of queries."""
 
 
 class AttentionPart:
@@ -39,13 +42,9 @@ class AttentionPart:
 
     def append(self) -> None:
         """Append the instructions."""
-        layer, plan = self.layer, self.plan
-        self.writer.norm(
-            layer.attention_norm, plan.tables["attention_norm"], layer.base,
-            post_outer=self.writer.normed,
-        )  # fmt: skip
+        self.writer.norm()
         self._project()
-        heads = range(plan.shape.key_heads)
+        heads = range(self.plan.shape.key_heads)
         for head in heads:
             self._score(head)
         for head in heads:
@@ -59,31 +58,43 @@ class AttentionPart:
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
         shift = log2(plan.angle_words)
         groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
+        scaled = writer.behind_norm()
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
         )  # fmt: skip
-        program.drain_operands(
-            DrainKind.VALUES, groups=groups, tiles=plan.head_tiles, scale=plan.tables["value"],
-            destination=plan.values, token_stride=plan.value_stride, group_stride=plan.head_values,
-            entries=plan.value_entries * lanes, entries_stride=plan.head_entries * lanes,
-            exponent_base=VALUE_BASE,
-            patches={"scale": writer.entry, "destination": writer.values,
-                     "columns_last": writer.row, "entries": writer.exponents},
-        )  # fmt: skip
+        self._drain_values(0, 1)
+        if groups > 1:
+            self._drain_values(1, groups - 1)
         program.drain_operands(
             DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
             destination=plan.keys, token_stride=plan.key_stride, group_stride=plan.head_keys,
             entries=plan.key_entries * lanes, entries_stride=plan.head_entries * lanes,
             offset=layer.score_shift, exponent_base=layer.base, rotate=True, shift=shift,
             patches={"scale": writer.entry, "destination": writer.keys,
-                     "columns_last": writer.lane, "entries": writer.exponents},
+                     "columns_last": writer.lane, "entries": writer.exponents}, **scaled,
         )  # fmt: skip
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
             exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
-            post_outer=writer.written,
+            post_outer=writer.written, **scaled,
+        )  # fmt: skip
+
+    def _drain_values(self, head: int, count: int) -> None:
+        """Write the values of so many heads. The first waits for the norm's factor."""
+        writer, plan = self.writer, self.plan
+        lanes = plan.config.vector.lanes
+        self.program.drain_operands(
+            DrainKind.VALUES, groups=count, tiles=plan.head_tiles,
+            scale=plan.tables["value"] + head * plan.beats(plan.head_tiles),
+            destination=plan.values + head * plan.head_values, token_stride=plan.value_stride,
+            group_stride=plan.head_values,
+            entries=(plan.value_entries + head * plan.head_entries) * lanes,
+            entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
+            patches={"scale": writer.entry, "destination": writer.values,
+                     "columns_last": writer.row, "entries": writer.exponents},
+            **writer.behind_norm(first=head == 0),
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------
@@ -101,7 +112,7 @@ class AttentionPart:
         )  # fmt: skip
         scores = plan.scores + first * plan.scores_stride
         program.drain(
-            DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=first,
+            DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=HEAD_ROWS + first,
             scale=plan.key_entries + head * plan.head_entries,
             destination=scores, token_stride=plan.scores_stride,
             patches={"scale": writer.entry, "tiles_last": writer.key_tiles,
@@ -109,7 +120,7 @@ class AttentionPart:
             post_inner=writer.summed,
         )  # fmt: skip
         program.softmax(
-            elements=1, tokens=share, row=first, source=scores, source_stride=plan.scores_stride,
+            elements=1, tokens=share, row=HEAD_ROWS + first, source=scores, source_stride=plan.scores_stride,
             scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
             patches={"elements": Register.POSITION, "scale": writer.entry},
@@ -131,7 +142,7 @@ class AttentionPart:
         )  # fmt: skip
         ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
         program.drain(
-            DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True, row=first,
+            DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True, row=HEAD_ROWS + first,
             offset=VALUE_BASE + self.powers_base, exponent_base=self.layer.base,
             destination=plan.context + first * plan.head_words, token_stride=plan.head_words,
             post_outer=writer.written if head + 1 in ends else None,

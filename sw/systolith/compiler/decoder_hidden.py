@@ -35,10 +35,8 @@ class HiddenPart:
 
     def append(self) -> None:
         """Append the instructions."""
-        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        writer.norm(
-            layer.hidden_norm, plan.tables["hidden_norm"], layer.base, post_outer=writer.normed
-        )
+        writer, plan, program = self.writer, self.plan, self.program
+        writer.norm()
         program.matmul(
             steps=plan.steps, tiles=2 * plan.hidden_tiles, operand=plan.expansion,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
@@ -46,7 +44,7 @@ class HiddenPart:
         program.drain(
             DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
             columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
-            patches={"scale": writer.entry},
+            patches={"scale": writer.entry}, **writer.behind_norm(first=True),
         )  # fmt: skip
         first = 0
         for words in plan.hidden_groups:
@@ -65,5 +63,5 @@ class HiddenPart:
             columns_last=plan.hidden_last if end == plan.hidden_tiles else array.columns,
             scale=plan.tables["up"] + plan.beats(start), entries=plan.gates + plan.beats(start),
             destination=plan.hidden + first, patches={"scale": self.writer.entry},
-            post_outer=self.writer.written,
+            post_outer=self.writer.written, **self.writer.behind_norm(),
         )  # fmt: skip

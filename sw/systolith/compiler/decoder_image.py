@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith_sim.dma.pages import pack_scales
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
-from systolith_sim.transformer.encoder import Linear, Norm
+from systolith_sim.transformer.encoder import Linear
+from systolith_sim.transformer.row_norm import UNIT
 
 from .decoder_layout import DecoderLayout, Matrix
-from .matrix_image import pack_norm, pack_panels, pack_scale_table
+from .matrix_image import pack_panels, pack_scale_table
 
 __all__ = ["DecoderImage"]
 
@@ -48,7 +50,7 @@ class DecoderImage:
             ),
             address("head"): self._pack(layout.head, model.head.weights),
             address("head tables"):
-                self._norm(model.norm) + self._table(model.head, plan.vocabulary_tiles),
+                self._units() + self._table(model.head, plan.vocabulary_tiles),
             address("angles"): self._angles(model.rotary),
         }  # fmt: skip
 
@@ -112,13 +114,12 @@ class DecoderImage:
     def _tables(self, layer: DecoderLayer) -> bytes:
         """Return the entries of a layer, as ``DecoderPlan.tables`` has them."""
         plan = self.plan
-        parts = [self._norm(layer.attention_norm)]
+        parts = []
         for linear in (layer.value, layer.key, layer.query):
             heads = linear.weights.shape[1] // plan.shape.head
             wide = Linear(*map(self._by_head, dataclasses.astuple(linear)))
             parts.append(self._table(wide, heads * plan.head_tiles))
         parts.append(self._table(layer.output, plan.tiles))
-        parts.append(self._norm(layer.hidden_norm))
         parts += [self._table(linear, plan.hidden_tiles) for linear in _gates(layer)]
         parts.append(self._table(layer.down, plan.tiles))
         return b"".join(parts)
@@ -126,9 +127,11 @@ class DecoderImage:
     def _table(self, linear: Linear, tiles: int) -> bytes:
         return pack_scale_table(linear, count=tiles * self.array.columns)
 
-    def _norm(self, norm: Norm) -> bytes:
-        size = self.plan.beats(self.plan.tiles) * self.layout.config.scale_word_bytes
-        return pack_norm(norm).ljust(size, b"\0")
+    def _units(self) -> bytes:
+        """Return the entries with which NORM multiplies by one."""
+        count = self.plan.unit_entries * self.layout.config.vector.lanes
+        entries = (np.full(count, value) for value in (UNIT.scale, UNIT.shift, 0))
+        return pack_scales(*entries)
 
     @staticmethod
     def _widen(table: Integers, width: int) -> Integers:

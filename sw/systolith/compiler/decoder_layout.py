@@ -64,7 +64,7 @@ class DecoderLayout:
         self.map.add("matrices", shape.layers * self.layer_bytes)
         self.map.add("tables", shape.layers * self.table_bytes)
         self.map.add("head", self.head.size)
-        self.map.add("head tables", self._padded(plan.scale_need - plan.last_norm))
+        self.map.add("head tables", self._padded(plan.scale_need - plan.unit_table))
 
     @property
     def regions(self) -> dict[str, Region]:

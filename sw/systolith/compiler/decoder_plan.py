@@ -4,8 +4,9 @@ What layers have in common comes in *blocks* of equal size, one for each layer, 
 
 * operand memory: V, K and Q side by side; the output matrix; gate and up side by side; the down
   matrix; the layer's keys; its values. The head lies behind all blocks.
-* scale memory: the entries of the first norm, of these matrices and the second norm in the order of
-  their use; the exponents of keys and of values. Those of the last norm and the head lie behind.
+* scale memory: the entries of these matrices in the order of their use; the exponents of keys and
+  of values. Those of the head lie behind, and in front of them, where norms are not deferred, the
+  entries with which NORM multiplies by one.
 
 The output and down matrices are cut along their inputs into *chunks*, each of which is multiplied
 as soon as its inputs are there.
@@ -265,9 +266,8 @@ class DecoderPlan:
         heads, groups = self.shape.heads, self.shape.key_heads
         head, hidden = self.beats(self.head_tiles), self.beats(self.hidden_tiles)
         sizes = {
-            "attention_norm": self.beats(self.tiles), "value": groups * head, "key": groups * head,
-            "query": heads * head, "output": self.beats(self.tiles),
-            "hidden_norm": self.beats(self.tiles), "gate": hidden * self.shape.gated, "up": hidden,
+            "value": groups * head, "key": groups * head, "query": heads * head,
+            "output": self.beats(self.tiles), "gate": hidden * self.shape.gated, "up": hidden,
             "down": self.beats(self.tiles),
         }  # fmt: skip
         starts, place = {}, 0
@@ -297,14 +297,19 @@ class DecoderPlan:
         return self.value_entries + self.shape.key_heads * self.head_entries
 
     @property
-    def last_norm(self) -> int:
-        """Where the last norm's entries begin; those of the head are behind them."""
+    def unit_table(self) -> int:
+        """Where the entries of norms begin, which are one; those of the head are behind them."""
         return self.shape.layers * self.block_entries
+
+    @property
+    def unit_entries(self) -> int:
+        """Scale words of these entries."""
+        return 0 if self.config.vector.deferred_norms else self.beats(self.tiles)
 
     @property
     def head_table(self) -> int:
         """Where the head's entries begin."""
-        return self.last_norm + self.beats(self.tiles)
+        return self.unit_table + self.unit_entries
 
     @property
     def scale_need(self) -> int:

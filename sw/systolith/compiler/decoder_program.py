@@ -39,8 +39,8 @@ def write_setup(layout: DecoderLayout) -> bytes:
         row_stride=layout.table_bytes, local_stride=plan.block_entries,
     )  # fmt: skip
     program.load(
-        LoadKind.SCALE, address=layout.address("head tables"), local=plan.last_norm,
-        elements=plan.scale_need - plan.last_norm,
+        LoadKind.SCALE, address=layout.address("head tables"), local=plan.unit_table,
+        elements=plan.scale_need - plan.unit_table,
     )  # fmt: skip
     program.end()
     return program.assemble()
@@ -86,7 +86,7 @@ class TokenProgram:
         self.plan = layout.plan
         self.model = model
         self.ends = ends
-        self.writer = DecoderWriter(layout.plan)
+        self.writer = DecoderWriter(layout.plan, model.norm)
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
         self.prompted = program.register("positions to come whose token is the prompt's")
@@ -161,21 +161,13 @@ class TokenProgram:
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
         with program.loop(count_register=flag):
-            self._norm()
+            writer.tell_done(self.turned)
         program.minimum(flag, flag, self.alive, -1)
         with program.loop(count_register=flag):
-            self._norm(post_outer=writer.normed)
+            writer.norm()
             self._choose()
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
-
-    def _norm(self, post_outer: int | None = None) -> None:
-        """Make words of the residual behind all layers."""
-        plan, norm = self.plan, self.model.norm
-        self.writer.norm(
-            norm, plan.last_norm, self.model.base, layer=False, post_outer=post_outer,
-            post_inner=self.turned,
-        )  # fmt: skip
 
     def _choose(self) -> None:
         """Store the token that is likeliest by these words, behind the position's."""
@@ -186,7 +178,8 @@ class TokenProgram:
         )  # fmt: skip
         program.drain(
             DrainKind.BEST, tiles=plan.vocabulary_tiles, columns_last=plan.vocabulary_last,
-            scale=plan.head_table, destination=plan.best, post_outer=self.chosen,
+            scale=plan.head_table, destination=plan.best, post_inner=self.turned,
+            post_outer=self.chosen, **writer.behind_norm(first=True),
         )  # fmt: skip
         program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,

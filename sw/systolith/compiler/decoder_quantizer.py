@@ -1,8 +1,8 @@
 """From the floats of a language model to the integers of :mod:`systolith_sim.transformer.decoder`.
 
-No LSB depends on any text but the residual's. What RMSNorm leaves has a norm of at most sqrt(N), so
-that a result of a matrix W behind gamma is at most ``sqrt(N) * |W[:, n] * gamma|`` (Cauchy and
-Schwarz): LSBs of what is clipped to 18 bits are those for which nothing is ever clipped.
+Gammas go into the matrices behind them (:mod:`.norm_folding`). No LSB depends on any text but the
+residual's. What RMSNorm leaves has a norm of at most sqrt(N), so that a result of a matrix W behind
+it is at most ``sqrt(N) * |W[:, n]|`` (Cauchy and Schwarz): LSBs of what is clipped to 18 bits are those for which nothing is ever clipped.
 """
 
 import dataclasses
@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import FIXED_BITS, NORMAL_BITS, SCALE_BITS, VALUE_WINDOW, Config
+from systolith_hw.config import (
+    FIXED_BITS,
+    NORMAL_BITS,
+    SCALE_BITS,
+    VALUE_WINDOW,
+    ArrayConfig,
+    Config,
+)
 from systolith_hw.tables import FRACTION
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RectifiedHidden
 from systolith_sim.transformer.decoder_model import DecoderModel
@@ -21,17 +28,17 @@ from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecod
 from systolith_sim.transformer.encoder import (
     VALUE_BASE,
     Linear,
-    Norm,
     Words,
     probability_base,
     to_words,
 )
-from systolith_sim.transformer.reference import FloatNorm
+from systolith_sim.transformer.row_norm import RowNorm
 from systolith_sim.vector.rotary import rotary_table
 
 from .decoder_rounding import Rounded
-from .encoder_quantizer import quantize_norm
+from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
+from .norm_folding import fold_norms
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 
 __all__ = ["GATE_SHIFT", "Fractions", "choose_fractions", "quantize_decoder", "residual_fraction"]
@@ -69,7 +76,16 @@ class Fractions:
 
 def residual_fraction(largest: float) -> int:
     """Return the residual's, at most 16: the epsilon of norms has LSB ``2**-(2 * fraction)``."""
-    return min(FRACTION, FIXED_BITS - 1 - math.ceil(math.log2(max(largest, 1.0) * HEADROOM)))
+    return min(FRACTION, FIXED_BITS - 1 - _integer_bits(largest))
+
+
+def residual_base(array: ArrayConfig, largest: float, fraction: int) -> int:
+    """Return the base of words of the residual: the largest exponent still holds all of it."""
+    return max(0, _integer_bits(largest) + fraction - array.window - (array.mantissa_bits - 1))
+
+
+def _integer_bits(largest: float) -> int:
+    return math.ceil(math.log2(max(largest, 1.0) * HEADROOM))
 
 
 def choose_fractions(
@@ -82,10 +98,10 @@ def choose_fractions(
     sharpness = _sharpness(model, layers[0])
     return Fractions(
         residual,
-        query=_fraction(max(_bound(x.query, x.attention_norm) for x in layers) * sharpness, normal),
-        key=_fraction(max(_bound(x.key, x.attention_norm) for x in layers), normal),
-        value=_fraction(max(_bound(x.value, x.attention_norm) for x in layers), value),
-        up=_fraction(max(_bound(x.up, x.hidden_norm) for x in layers), normal),
+        query=_fraction(max(_bound(x.query) for x in layers) * sharpness, normal),
+        key=_fraction(max(_bound(x.key) for x in layers), normal),
+        value=_fraction(max(_bound(x.value) for x in layers), value),
+        up=_fraction(max(_bound(x.up) for x in layers), normal),
     )
 
 
@@ -102,12 +118,13 @@ def quantize_decoder(
     output_chunk, down_chunk : int
         See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
     """
-    array = config.array
+    array, model = config.array, fold_norms(model)
     base = probability_base(array)
     whole = [rounded.layer(layer, number) for number, layer in enumerate(model.layers)]
     fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
+    norm = _norm(config, model, rounded.largest, fractions.residual)
     layers = [
-        _layer(config, model, layer, coded, fractions, output_chunk, down_chunk)
+        _layer(config, model, layer, coded, fractions, norm, output_chunk, down_chunk)
         for layer, coded in zip(model.layers, rounded.layers, strict=True)
     ]
     features = model.layers[0].query.shape[1] // model.heads
@@ -120,23 +137,23 @@ def quantize_decoder(
         rotary=None if model.rotary_base is None else
             rotary_table(np.arange(model.context), features, model.rotary_base),
         layers=layers,
-        norm=_norm(model.norm, model.epsilon, fractions.residual),
-        head=_linear(rounded.head, FRACTION, FRACTION, base),
+        norm=norm,
+        head=_linear(rounded.head, FRACTION, FRACTION, norm.base),
         base=base,
     )  # fmt: skip
 
 
 def _layer(
     config: Config, model: FloatDecoder, layer: FloatDecoderLayer,
-    coded: dict[str, CodedWeights], fractions: Fractions,
+    coded: dict[str, CodedWeights], fractions: Fractions, norm: RowNorm,
     output_chunk: int | None, down_chunk: int | None,
 ) -> DecoderLayer:  # fmt: skip
     base = probability_base(config.array)
-    up = _linear(coded["up"], FRACTION, fractions.up, base)
+    up = _linear(coded["up"], FRACTION, fractions.up, norm.base)
     hidden: GatedHidden | RectifiedHidden = RectifiedHidden(up)
     hidden_fraction = fractions.up
     if layer.gate is not None:
-        gate = _linear(coded["gate"], FRACTION, FRACTION, base)
+        gate = _linear(coded["gate"], FRACTION, FRACTION, norm.base)
         hidden = GatedHidden(gate, up, GATE_SHIFT, PRODUCT_SHIFT)
         hidden_fraction += FRACTION - GATE_SHIFT - PRODUCT_SHIFT
     residual = fractions.residual
@@ -144,14 +161,15 @@ def _layer(
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,
-        attention_norm=_norm(layer.attention_norm, model.epsilon, residual),
-        query=_linear(coded["query"], FRACTION, fractions.query, base, _sharpness(model, layer)),
-        key=_linear(coded["key"], FRACTION, fractions.key, base),
-        value=_linear(coded["value"], FRACTION, fractions.value, base),
+        norm=norm,
+        query=_linear(
+            coded["query"], FRACTION, fractions.query, norm.base, _sharpness(model, layer)
+        ),
+        key=_linear(coded["key"], FRACTION, fractions.key, norm.base),
+        value=_linear(coded["value"], FRACTION, fractions.value, norm.base),
         output=_by_head(
             _linear(coded["output"], fractions.value, residual, base), model.heads, rows
         ),
-        hidden_norm=_norm(layer.hidden_norm, model.epsilon, residual),
         hidden=hidden,
         down=_linear(coded["down"], hidden_fraction, residual, base),
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
@@ -178,10 +196,12 @@ def _by_head(output: Linear, heads: int, rows: int) -> Linear:
     return dataclasses.replace(output, weights=weights.reshape(-1, weights.shape[2]))
 
 
-def _norm(gamma: Floats, epsilon: float, fraction: int) -> Norm:
-    norm = quantize_norm(FloatNorm(gamma, np.zeros_like(gamma), epsilon))
-    units = max(1, round(math.ldexp(epsilon, 2 * fraction)))
-    return dataclasses.replace(norm, epsilon=units, centre=False)
+def _norm(config: Config, model: FloatDecoder, largest: float, fraction: int) -> RowNorm:
+    """Return the model's norm, deferred if the core can."""
+    array, features, deferred = config.array, len(model.norm), config.vector.deferred_norms
+    units = max(1, round(math.ldexp(model.epsilon, 2 * fraction)))
+    base = residual_base(array, largest, fraction) if deferred else probability_base(array)
+    return RowNorm(features, factor(1 / features), units, base, deferred)
 
 
 def _words(config: Config, table: Floats, fraction: int) -> Words:
@@ -191,9 +211,9 @@ def _words(config: Config, table: Floats, fraction: int) -> Words:
     return Words(words.mantissas.astype(np.int16), words.exponents.astype(np.uint8))
 
 
-def _bound(weights: Floats, gamma: Floats) -> float:
+def _bound(weights: Floats) -> float:
     """Return what no result of a matrix behind a norm exceeds."""
-    column = np.linalg.norm(weights * np.asarray(gamma)[:, None], axis=0).max()
+    column = np.linalg.norm(weights, axis=0).max()
     return float(column) * math.sqrt(len(weights)) * (1 + WORD_ERROR)
 
 

@@ -22,6 +22,7 @@ from systolith_sim.transformer.decoder_reference import (
 )
 
 from .group_rounding import CodedWeights, round_groups
+from .norm_folding import fold_norms
 from .rounding import DAMPING
 from .weight_codecs import Codec
 
@@ -73,7 +74,9 @@ class _Texts:
 def round_decoder(
     model: FloatDecoder, documents: Sequence[Sequence[int]], codec: Codec, head_codec: Codec
 ) -> Rounded:
-    """Return all matrices of ``model`` in a codec; ``documents`` are token numbers."""
+    """Return all matrices of ``model``, gammas folded into them, in a codec; ``documents`` are
+    token numbers."""
+    model = fold_norms(model)
     rounder = _Rounder(model, documents, codec)
     layers = [rounder.round_layer(layer, number) for number, layer in enumerate(model.layers)]
     head = rounder.round_matrix(model.head.T, rounder.normalize(model.norm), head_codec)

@@ -94,9 +94,10 @@ class DecoderShape:
             sentence = (
                 f"array.max_k must be at least {max(self.features, self.hidden)}, not {array.max_k}"
             )
-        elif vector.rows < self.heads:
+        elif vector.rows <= self.heads:
             sentence = (
-                f"vector.rows must be at least {self.heads}, one for each head, not {vector.rows}"
+                f"vector.rows must be at least {self.heads + 1}, one for each head and one for "
+                f"norms, not {vector.rows}"
             )
         elif vector.lanes == 1:
             sentence = "vector.lanes must be at least 2 for rotary positions, not 1"

@@ -20,6 +20,7 @@ from systolith_sim.transformer.decoder_reference import FloatDecoder
 from .decoder_gradient import divergence_gradient
 from .decoder_rounding import Rounded
 from .group_rounding import CodedWeights
+from .norm_folding import fold_norms
 from .weight_codecs import Codec
 
 __all__ = ["tune_codes"]
@@ -90,6 +91,7 @@ def tune_codes(
         Of the order of the documents.
     progress : function of the step and the number of steps
     """
+    model = fold_norms(model)
     layers = [{name: _Matrix(coded, codec) for name, coded in found.items()}
               for found in rounded.layers]  # fmt: skip
     head = _Matrix(rounded.head, head_codec)

@@ -1,9 +1,10 @@
 """What the parts of a language model's program share: semaphores, registers, and norms."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from systolith_hw.isa import DrainKind, Register
-from systolith_sim.transformer.encoder import Norm
+from systolith_sim.transformer.row_norm import RowNorm
 
 from ..program import Program
 from .decoder_plan import DecoderPlan
@@ -13,6 +14,17 @@ __all__ = ["DecoderWriter"]
 
 WORD_BITS = 32
 """Of a register."""
+
+NORM_ROW = 0
+"""The row whose factor is a norm's; those of heads are behind it."""
+
+
+class BehindNorm(TypedDict, total=False):
+    """What a DRAIN is told of the norm in front of its matrix."""
+
+    scaled: bool
+    row: int
+    wait_outer: int
 
 
 class DecoderWriter:
@@ -25,6 +37,8 @@ class DecoderWriter:
     Parameters
     ----------
     plan : DecoderPlan
+    norm : RowNorm
+        All of the model's.
 
     Attributes
     ----------
@@ -49,11 +63,13 @@ class DecoderWriter:
         Registers: whole tiles of keys, and of values, before the position's.
     """
 
-    def __init__(self, plan: DecoderPlan) -> None:
+    def __init__(self, plan: DecoderPlan, norm: RowNorm) -> None:
         self.plan = plan
+        self._norm = norm
         self.program = program = Program(plan.config)
         self.summed = program.semaphore("wide words for the row unit are there")
         self.normed = program.semaphore("words of the row unit are there")
+        self._measured = program.semaphore("the factor of a norm is there")
         self.written = program.semaphore("words of the vector unit are there")
         self.tile = program.register("the layer's tiles")
         self.entry = program.register("the layer's scale words")
@@ -102,16 +118,32 @@ class DecoderWriter:
         ):  # fmt: skip
             program.calc(register, register, immediate=step)
 
-    def norm(
-        self, norm: Norm, table: int, base: int, *, layer: bool = True,
-        post_outer: int | None = None, post_inner: int | None = None,
-    ) -> None:  # fmt: skip
-        """Make words of the residual, with a table of the layer's block or of no layer."""
+    def norm(self) -> None:
+        """Make words of the residual; the array is told. What DRAIN does to the results of matrices
+        behind it is in :meth:`behind_norm`."""
+        if self._norm.deferred:
+            self._append_norm(post_inner=self.normed, post_outer=self._measured)
+        else:
+            self._append_norm(post_outer=self.normed)
+
+    def tell_done(self, semaphore: int) -> None:
+        """Give a semaphore when the residual is there, and nothing before it still to be done."""
+        self._append_norm(post_inner=semaphore)
+
+    def behind_norm(self, *, first: bool = False) -> BehindNorm:
+        """Return fields of a DRAIN of results behind a norm; the ``first`` one has one group."""
+        if not self._norm.deferred:
+            return {}
+        fields: BehindNorm = {"scaled": True, "row": NORM_ROW}
+        return fields | {"wait_outer": self._measured} if first else fields
+
+    def _append_norm(self, post_inner: int | None = None, post_outer: int | None = None) -> None:
+        norm, plan = self._norm, self.plan
         self.program.norm(
-            elements=self.plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
-            centre=False, source=self.plan.residual, destination=0, scale=table,
-            exponent_base=base, patches={"scale": self.entry} if layer else {},
-            wait_outer=self.summed, post_outer=post_outer, post_inner=post_inner,
+            elements=norm.features, inverse=norm.inverse, epsilon=norm.epsilon, centre=False,
+            defer=norm.deferred, row=NORM_ROW, source=plan.residual, destination=0,
+            scale=0 if norm.deferred else plan.unit_table, exponent_base=norm.base,
+            wait_outer=self.summed, post_inner=post_inner, post_outer=post_outer,
         )  # fmt: skip
 
     def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:

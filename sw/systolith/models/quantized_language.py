@@ -33,6 +33,7 @@ __all__ = ["quantize_language"]
 METHOD = (
     "systolith.compiler.decoder_rounding",
     "systolith.compiler.decoder_tuning",
+    "systolith.compiler.norm_folding",
     "systolith.models.own_texts",
 )
 """Modules on which rounded weights depend: what was kept before one of them changed is stale."""

@@ -60,8 +60,8 @@ class Compute(Instructions):
         destination: int = 0, token_stride: int = 0, group_stride: int = 0,
         exponent_base: int = 0, function: DrainFunction = DrainFunction.NONE,
         accumulate: bool = False, factor: bool = False, maximum: bool = False,
-        rotate: bool = False, shift: int = 0, row: int = 0, offset: int = 0, entries: int = 0,
-        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+        rotate: bool = False, scaled: bool = False, shift: int = 0, row: int = 0, offset: int = 0,
+        entries: int = 0, patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append DRAIN, but for KEYS and VALUES.
 
@@ -72,8 +72,8 @@ class Compute(Instructions):
             "kind": kind, "scale": scale, "destination": destination,
             "token_stride": token_stride, "group_stride": group_stride,
             "exponent_base": exponent_base, "function": function, "accumulate": accumulate,
-            "factor": factor, "maximum": maximum, "rotate": rotate, "shift": shift, "row": row,
-            "offset": offset, "tokens": tokens, "groups": groups, "tiles": tiles,
+            "factor": factor, "maximum": maximum, "rotate": rotate, "scaled": scaled,
+            "shift": shift, "row": row, "offset": offset, "tokens": tokens, "groups": groups, "tiles": tiles,
             "tiles_last": tiles if tiles_last is None else tiles_last,
             "columns_last": columns if columns_last is None else columns_last,
             "entries": entries, **self._semaphore_fields(semaphores),
@@ -90,7 +90,7 @@ class Compute(Instructions):
         require(
             groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
         )
-        if factor or maximum:
+        if factor or maximum or scaled:
             self._check_rows(Opcode.DRAIN, row, tokens)
         last = fields["columns_last"]
         require(
@@ -110,7 +110,7 @@ class Compute(Instructions):
         self, kind: DrainKind, *, destination: int, token_stride: int, entries: int,
         tokens: int = 1, groups: int = 1, tiles: int = 1, scale: int = 0, group_stride: int = 0,
         entries_stride: int = 0, lane: int = 0, offset: int = 0, exponent_base: int = 0,
-        rotate: bool = False, shift: int = 0, row: int = 0,
+        rotate: bool = False, scaled: bool = False, shift: int = 0, row: int = 0,
         patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append DRAIN of KEYS or VALUES; ``lane`` is the lane or row of the first token."""
@@ -126,7 +126,7 @@ class Compute(Instructions):
             "token_stride": token_stride, "group_stride": group_stride,
             "exponent_base": exponent_base, "offset": offset, "tokens": tokens, "groups": groups,
             "tiles": tiles, "tiles_last": entries_stride, "columns_last": lane,
-            "rotate": rotate, "shift": shift, "row": row,
+            "rotate": rotate, "scaled": scaled, "shift": shift, "row": row,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
         self._check_kinds(fields)
@@ -144,13 +144,18 @@ class Compute(Instructions):
 
     def _check_kinds(self, fields: dict[str, typing.Any]) -> None:
         """Refuse options of DRAIN that are for other kinds, or not for one another."""
+        require(
+            not fields["scaled"] or self.config.vector.deferred_norms,
+            "there is no DRAIN.scaled without vector.deferred_norms",
+        )
         wrong = mismatch(fields, self.config.vector.lanes)
         require(not wrong, f"DRAIN: {wrong}")
 
     def norm(
         self, *, elements: int, inverse: Factor, epsilon: int, source: int, destination: int,
         scale: int = 0, tokens: int = 1, source_stride: int = 0, token_stride: int = 0,
-        exponent_base: int = 0, centre: bool = True, back: bool = False,
+        exponent_base: int = 0, centre: bool = True, back: bool = False, defer: bool = False,
+        row: int = 0,
         patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append NORM; ``inverse`` is 1 / elements."""
@@ -159,7 +164,8 @@ class Compute(Instructions):
                 Opcode.NORM, scale, destination, token_stride, source, source_stride, tokens,
                 elements, patches,
             ),
-            "exponent_base": exponent_base, "centre": centre, "back": back,
+            "exponent_base": exponent_base, "centre": centre, "back": back, "defer": defer,
+            "row": row,
             "inverse": inverse.scale, "inverse_shift": inverse.shift, "epsilon": epsilon,
             **self._semaphore_fields(semaphores),
         }  # fmt: skip
@@ -168,6 +174,13 @@ class Compute(Instructions):
             f"NORM.inverse must have bit {SCALE_BITS - 1} set, not be {inverse.scale:#x}",
         )
         require(epsilon > 0, f"NORM.epsilon must be at least 1, not {epsilon}")
+        if defer:
+            require(
+                self.config.vector.deferred_norms,
+                "there is no NORM.defer without vector.deferred_norms",
+            )
+            require(not centre and not back, "NORM.defer is for a NORM without centre and back")
+            self._check_rows(Opcode.NORM, row, tokens)
         self._append(Opcode.NORM, fields, patches)
 
     def softmax(

@@ -31,6 +31,10 @@ def require_legal(run: Run, job: Job) -> None:
             f"vector.rows is 0, so DRAIN has no {name}",
         )  # fmt: skip
     require(
+        not f["scaled"] or run.config.vector.deferred_norms, line, ErrorCode.ILLEGAL_INSTRUCTION,
+        "vector.deferred_norms is false, so DRAIN has no scaled",
+    )  # fmt: skip
+    require(
         kind < DrainKind.KEYS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"vector.rows is 0, so DRAIN has no kind {kind.name}",
     )  # fmt: skip

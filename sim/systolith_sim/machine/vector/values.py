@@ -12,6 +12,7 @@ from ...vector.function import rectify
 from ...vector.product import multiply
 from ...vector.requantizer import FIXED_MAX, FIXED_MIN, clip_normal, requantize_each
 from ...vector.rotary import rotate
+from ...vector.row import multiply_entries
 from ..races import Timeline
 from ..run import Run, require_inside
 from .part import Part
@@ -64,6 +65,9 @@ def _entries(run: Run, part: Part, valid: int) -> Constants:
         for table in (chip.scale, chip.shift, chip.bias)
     )
     _require_normalised(line, scale)
+    if f["scaled"]:
+        scale, shift = multiply_entries(scale, shift, *_row_factors(run, part))
+        _require_shifts(line, scale, shift)
     return scale, shift, bias
 
 
@@ -78,13 +82,30 @@ def _require_normalised(line: Timeline, scale: NDArray[np.integer]) -> None:
         )
 
 
+def _require_shifts(line: Timeline, scale: Integers, shift: Integers) -> None:
+    """Refuse shifts (turns, channels) of entries times factors that an entry cannot hold."""
+    outside = (scale != 0) & (shift >> SHIFT_BITS != 0)
+    if outside.any():
+        turn, channel = np.argwhere(outside)[0]
+        raise ProgramError(
+            f"{line} multiplies the entry of channel {channel} of its group by its row's factor, "
+            f"and gets a shift of {shift[turn, channel]}; it must be 0 to {(1 << SHIFT_BITS) - 1}"
+        )
+
+
 def _factors(run: Run, part: Part) -> Constants:
     """Return the factors of the tokens' rows, as entries for all their channels."""
+    scale, shift = _row_factors(run, part)
+    shift = shift - part.fields["offset"]
+    return scale, shift & (1 << SHIFT_BITS) - 1, np.zeros_like(shift)
+
+
+def _row_factors(run: Run, part: Part) -> tuple[Integers, Integers]:
+    """Return scales and shifts (turns, 1) of the factors of the tokens' rows."""
     line, chip, rows = run.lines[Unit.VECTOR], run.chip, part.rows()
     require_inside(line, rows, run.shadows.factor)
     run.shadows.factor.read(line, rows, part.time, part.known())
-    shift = chip.factor_shift[rows].astype(np.int64) - part.fields["offset"]
-    return chip.factor_scale[rows], shift & (1 << SHIFT_BITS) - 1, np.zeros_like(rows)
+    return chip.factor_scale[rows].astype(np.int64), chip.factor_shift[rows].astype(np.int64)
 
 
 def _held(run: Run, part: Part) -> Integers:
