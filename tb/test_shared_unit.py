@@ -22,6 +22,7 @@ SHAPES = CONFIGS | {
     "logic": CONFIGS["small"].replace({
         "array.columns": 4, "vector.lanes": 2, "vector.distributed": True,
     }),
+    "deferred": CONFIGS["tall"].replace({"vector.deferred_norms": True}),
 }  # fmt: skip
 
 SCORED, SOFTENED, ADDED, NORMED, VECTOR_INNER, VECTOR_OUTER, ROW_INNER, ROW_OUTER = range(8)
@@ -34,6 +35,9 @@ SPARE = range(80, 100)
 
 ENTRIES, ENTRY_WORDS = 100, 12
 """Where :meth:`Fields.operands` has its exponents: the first of their scale words, and how many."""
+
+LAST_ROW = 15
+"""Whose reference nobody reads."""
 
 LIMIT = 20_000
 """Most cycles that a part may take; with all pauses they take some hundreds."""
@@ -94,13 +98,42 @@ def residual(fields, program):
     )
 
 
+def deferred(fields, program):
+    """Append values whose words are measured, and products that are scaled by what comes of it."""
+    array = fields.config.array
+    tokens, tiles, row = fields.draw(1, 3), fields.draw(1, 4), fields.draw(9, 12)
+    elements, stride = tiles * array.columns, tiles * fields.config.beats_per_result
+    program.drain(
+        DrainKind.WIDE, scale=fields.draw(0, 40), tokens=tokens, tiles=tiles, token_stride=stride,
+        post_inner=ADDED,
+    )  # fmt: skip
+    program.norm(
+        elements=elements, inverse=factor(1 / elements), epsilon=fields.draw(1, 1 << 14), source=0,
+        source_stride=stride, destination=190, tokens=tokens, centre=False, defer=True, row=row,
+        token_stride=-(-elements // array.rows), exponent_base=fields.draw(0, 8),
+        wait_inner=ADDED, post_inner=ROW_INNER, post_outer=NORMED,
+    )  # fmt: skip
+    scaled = {"tokens": tokens, "tiles": tiles, "scaled": True, "row": row, "wait_outer": NORMED}
+    if fields.draw(0, 1):
+        program.drain(
+            DrainKind.WIDE, scale=fields.draw(0, 40), token_stride=stride, **scaled, **VECTOR_POSTS
+        )
+        return
+    shift = fields.draw(2, 4)
+    program.drain(
+        DrainKind.ACTIVATION, scale=fields.draw(0, 40), destination=INPUTS, rotate=True,
+        token_stride=-(-elements // array.rows), exponent_base=fields.draw(0, 8), shift=shift,
+        **scaled, **VECTOR_POSTS,
+    )  # fmt: skip
+
+
 def operands(fields, program):
     """Append a DRAIN of keys or values, and one whose scales are the exponents of that."""
     config = fields.config
     fields.operands(program, (DrainKind.KEYS, DrainKind.VALUES)[fields.draw(0, 1)], **VECTOR_POSTS)
     program.drain(
         DrainKind.WIDE, tiles=-(-ENTRY_WORDS // config.beats_per_result), scale=ENTRIES,
-        **VECTOR_POSTS,
+        maximum=True, row=LAST_ROW, **VECTOR_POSTS,
     )  # fmt: skip
 
 
@@ -113,7 +146,9 @@ def everything(program, rng, parts):
     """Append ``parts`` parts, of work of VECTOR beside NORM; in the last all scales are read."""
     config = program.config
     fields = Fields(config, rng)
-    works = (posted_products, stream, operands, Fields.best, attention, residual)
+    works = [posted_products, stream, operands, Fields.best, attention, residual]
+    if config.vector.deferred_norms:
+        works.insert(0, deferred)
     for number in range(parts):
         fields.norm(program, **ROW_POSTS)
         works[number % len(works)](fields, program)
@@ -143,7 +178,7 @@ def run_bench(name, sim, seed, parts):
         settings={"parts": parts})  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["small", "logic"])
+@pytest.mark.parametrize("name", ["small", "logic", "deferred"])
 def test_shared_unit(name, sim, seed):
     run_bench(name, sim, seed, 5 if sim == "icarus" else 20)
 

@@ -217,7 +217,7 @@ def some_fields(config, rng):
         "accumulate": int((wide and not product or best) and rng.random() < 0.4),
         "factor": 0 if turned else int(rng.integers(2)), "rotate": int(turned), "shift": shift,
         "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256))),
-        "offset": int(rng.integers(256)), "tokens": tokens,
+        "offset": int(rng.integers(128)), "tokens": tokens, "scaled": 0,
         "groups": 1 if maximum else int(rng.integers(1, 4)), "tiles": tiles,
         "tiles_last": int(rng.integers(30)) if operand else int(rng.integers(1, tiles + 2)),
         "columns_last": int(rng.integers(operand_lanes if operand else array.columns + 2)),

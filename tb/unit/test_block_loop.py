@@ -28,7 +28,7 @@ SHAPES = [
 DRAIN = {
     "kind": int(DrainKind.ACTIVATION), "scale": 3, "destination": 5, "token_stride": 4,
     "group_stride": 9, "exponent_base": 4, "function": 0, "accumulate": 0, "factor": 0,
-    "maximum": 0, "rotate": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3, "groups": 2,
+    "maximum": 0, "rotate": 0, "scaled": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3, "groups": 2,
     "tiles": 2, "tiles_last": 1, "columns_last": 5, "entries": 0, "pc": 77,
     "wait_outer": 0, "wait_inner": 0, "post_outer": 0, "post_inner": 0,
 }  # fmt: skip
