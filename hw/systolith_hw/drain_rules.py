@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping
 
+from .config import Config
 from .isa import DrainFunction, DrainKind
 
-__all__ = ["OPTION_KINDS", "mismatch"]
+__all__ = ["OPTION_KINDS", "kinds", "mismatch"]
 
 OPTION_KINDS = {
-    "accumulate": (DrainKind.WIDE, DrainKind.BEST),
+    "accumulate": (DrainKind.WIDE, DrainKind.BEST, DrainKind.MEASURED),
     "maximum": (DrainKind.WIDE,),
     "rotate": (DrainKind.ACTIVATION, DrainKind.KEYS),
     "PRODUCT": (DrainKind.ACTIVATION, DrainKind.WIDE),
 }
 """The kinds that fields, and the function PRODUCT, are for."""
+
+
+def kinds(config: Config) -> list[DrainKind]:
+    """Return the kinds that a core has with ``vector.rows``: the first of all."""
+    measures = config.vector.deferred_norms
+    return [kind for kind in DrainKind if measures or kind != DrainKind.MEASURED]
 
 
 def mismatch(fields: Mapping[str, int], lanes: int) -> str:
@@ -37,6 +44,8 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
         (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),
         (product and f["maximum"], "PRODUCT with maximum: both use `entries`"),
         (kind == DrainKind.BEST and fields["tokens"] > 1, f"BEST for {fields['tokens']} tokens"),
+        (kind == DrainKind.MEASURED and (fields["tokens"] > 1 or fields["groups"] > 1),
+         f"MEASURED for {fields['tokens']} tokens in {fields['groups']} groups"),
     ):
         if wrong:
             return f"DRAIN has no {what}"

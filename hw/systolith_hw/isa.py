@@ -99,6 +99,7 @@ class DrainKind(enum.IntEnum):
     KEYS = 3
     VALUES = 4
     BEST = 5
+    MEASURED = 6
 
 
 class DrainFunction(enum.IntEnum):
@@ -312,7 +313,10 @@ DRAIN = Instruction(
     "have 18 bits, LSB 2**-16. Word n of a token's c is at (row + token) * 2**shift + 2 * (group * "
     "words + n) mod 2**shift, that of s behind it; all 2**shift words must be inside. An "
     "instruction must not add to what it writes itself, nor multiply by what it writes in another "
-    "place, nor write exponents to scale words that it reads.",
+    "place, nor write exponents to scale words that it reads. MEASURED, of one token and group, "
+    "is WIDE and a deferred NORM at once: its values go to activation words from `entries` on, "
+    "too, which post_inner tells of, and 1 / deviation becomes the factor of row `row`, which "
+    "post_outer tells of; `inverse` and `epsilon` are those of the last NORM.",
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),
@@ -321,7 +325,7 @@ DRAIN = Instruction(
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
         Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU, SILU or PRODUCT, that for ACTIVATION "
               "and WIDE only"),
-        Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE: add what wide memory holds in the place "
+        Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE, MEASURED: add what wide memory holds in the place "
               "that is written; BEST: go on from the largest so far"),
         Field("factor", 8 * SLOT_BITS + 8, 1, "in place of the scale memory's entry, the factor of "
               "row `row` + token, its shift lowered by `offset`, and bias 0"),
@@ -344,7 +348,7 @@ DRAIN = Instruction(
         _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
               "`maximum`: channels that it takes in for token 0, one more for each further token, "
               "or 0 for no such limit; PRODUCT: first wide word of the second factors; BEST: "
-              "number of the first channel"),
+              "number of the first channel; MEASURED: first activation word"),
     ),
     DrainKind,
 )

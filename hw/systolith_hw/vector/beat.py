@@ -67,8 +67,8 @@ def beat(config: Config) -> data.StructLayout:
     to_words, to_stream, to_keys, to_values : 1
         Through the normaliser, and to activation words, STORE, operand columns or rows.
     measure : 1
-        Through the normaliser, to be measured: NORM's first sweep. With ``to_words`` NORM is
-        deferred, and this its only sweep; without them nothing is written, nor clips.
+        Through the normaliser, to be measured: NORM's first sweep, or MEASURED. With ``to_words``
+        NORM is deferred, and this its only sweep; without them nothing is written, nor clips.
     maximum, sum : 1
         To the reference, or to the factor, of row ``row``.
     base : 5

@@ -24,7 +24,7 @@ class BlockLimits(wiring.Component):
         destination   activation words, operand tiles as KEYS: n = R; wide words: n = L
                       operand tiles as VALUES: D - 1 - (T - 1) * token_stride; BEST: D - 1
         scale         scale words: n = L
-        second        wide words: n = L
+        second        wide words: n = L; of MEASURED activation words: n = R
 
     A limit has the bits of an address and one more, which says that there is no room anywhere.
 
@@ -48,7 +48,7 @@ class BlockLimits(wiring.Component):
     settled : Out(1)
         These are the limits.
     destination, scale, second : Out(bits of an address + 1)
-        The limits; the last one is that of PRODUCT's factors.
+        The limits; the last one is that of PRODUCT's factors, or of MEASURED's words.
     """
 
     load: Signal
@@ -70,7 +70,9 @@ class BlockLimits(wiring.Component):
             "last_group": In(1),
             "settled": Out(1),
             **{name: Out(bits[name] + 1) for name in ("destination", "scale")},
-            "second": Out((config.memory.wide_words - 1).bit_length() + 1),
+            "second": Out(
+                (max(config.memory.wide_words, config.memory.activation_words) - 1).bit_length() + 1
+            ),
         })
 
     def elaborate(self, platform) -> Module:
@@ -85,7 +87,7 @@ class BlockLimits(wiring.Component):
         ):  # fmt: skip
             limits = {
                 "scale": self._limit(len(self.scale), memory.scale_words, lanes, tiles),
-                "second": self._limit(len(self.second), memory.wide_words, lanes, tiles),
+                "second": self._second(tiles),
                 "destination": self._destination(tiles),
             }
             for which, limit in limits.items():
@@ -115,6 +117,13 @@ class BlockLimits(wiring.Component):
         room = Value.cast(depth).shift_left(word_bits) - tiles.shift_left(column_bits)
         return Cat(room[word_bits : word_bits + bits - 1], room[-1])
 
+    def _second(self, tiles: Value) -> Value:
+        """Return the limit of what is read or written in a second place."""
+        config, bits = self.config, len(self.second)
+        wide = self._limit(bits, config.memory.wide_words, config.vector.lanes, tiles)
+        words = self._limit(bits, config.memory.activation_words, config.array.rows, tiles)
+        return Mux(self.first.kind == DrainKind.MEASURED, words, wide)
+
     def _destination(self, tiles: Value) -> Value:
         """Return the limit of what is written, without the strides of VALUES."""
         memory, bits = self.config.memory, len(self.destination)
@@ -127,7 +136,8 @@ class BlockLimits(wiring.Component):
         kind = first.kind
         one = Mux(kind == DrainKind.VALUES, values, best)
         single = (kind == DrainKind.VALUES) | (kind == DrainKind.BEST)
-        return Mux(single, one, Mux(kind == DrainKind.WIDE, wide, words))
+        to_wide = (kind == DrainKind.WIDE) | (kind == DrainKind.MEASURED)
+        return Mux(single, one, Mux(to_wide, wide, words))
 
     def _elaborate_values(self, m: Module, limit: Signal) -> None:
         """Take a stride off for each tile of VALUES but one."""

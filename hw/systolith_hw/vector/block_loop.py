@@ -49,9 +49,9 @@ class BlockLoop(wiring.Component):
     word, scale entry or row outside a memory gets no beat: once those before it are taken it
     becomes a fault, and so does an instruction that is refused whole, which takes no semaphore.
 
-    An instruction that reads wide memory begins when all wide words before it are written; one of
-    ``maximum``, which finds the exponents of keys and values, and any that is behind BEST, when
-    everything is.
+    An instruction that reads wide memory begins when all wide words before it are written, one of
+    ``maximum``, which finds the exponents of keys and values, when all of these are, any that is
+    behind BEST when everything is, and MEASURED when the factor of the last one is made.
 
     =========== ===================================================================
     Latency     3 cycles from accepting an instruction to its first beat; for VALUES
@@ -75,9 +75,13 @@ class BlockLoop(wiring.Component):
         Beats. Those of a block come on consecutive cycles, but for ``o.ready``.
     written : In(1)
         Everything that taken beats write may be read; falls in the cycle after a beat is taken.
-    wide_written : In(1)
+    wide_written, exponents_written : In(1)
         A beat that is made now may read the wide words that taken beats write, but for numbers of
-        BEST; falls likewise.
+        BEST, or their exponents; fall likewise.
+    measured : In(1)
+        The factor of MEASURED is made.
+    measuring : Out(1)
+        It will be.
     best : Out(best_begin())
         An instruction of BEST begins.
     wait : Out(SemaphoreWait)
@@ -96,6 +100,9 @@ class BlockLoop(wiring.Component):
     o: stream.Interface
     written: Signal
     wide_written: Signal
+    exponents_written: Signal
+    measured: Signal
+    measuring: Signal
     best: data.View
     wait: Any
     fault: Any
@@ -110,6 +117,9 @@ class BlockLoop(wiring.Component):
             "o": Out(stream.Signature(beat(config))),
             "written": In(1),
             "wide_written": In(1),
+            "exponents_written": In(1),
+            "measured": In(1),
+            "measuring": Out(1),
             "best": Out(best_begin()),
             "wait": Out(SemaphoreWait()),
             "fault": Out(Fault()),
@@ -166,25 +176,33 @@ class BlockLoop(wiring.Component):
         self, m: Module, state: Value, order: Any, settled: Value, first: Signal
     ) -> None:
         """Tell when an instruction begins with its ``first`` token."""
-        written, wide_written = Signal(), Signal()
+        written, wide_written, exponents_written = Signal(), Signal(), Signal()
+        # What the last instruction wrote; the beat at `o` may be of the one before that.
         wrote_wide, wrote_exponents, wrote_best = Signal(), Signal(), Signal()
-        wide_waits = self.o.valid & (self.o.payload.to_wide | wrote_wide)
+        at_hand: Any = self.o.payload
+        wide_waits = self.o.valid & (at_hand.to_wide | wrote_wide)
+        exponents_wait = self.o.valid & (at_hand.to_keys | at_hand.to_values | wrote_exponents)
         m.d.sync += [  # no beat is made in the meantime
             written.eq(self.written & ~self.o.valid),
             wide_written.eq(self.wide_written & ~wide_waits),
+            exponents_written.eq(self.exponents_written & ~exponents_wait),
         ]
         # Memories are read early and written late.
-        waits = (order.maximum & wrote_exponents) | wrote_best
         m.d.comb += first.eq(
             (state == State.CHECK) & settled & ~objection(order).any()
-            & (written | ~waits) & (wide_written | ~order.add)
+            & (written | ~wrote_best) & (wide_written | ~order.add)
+            & (exponents_written | ~order.maximum) & ~(order.measure & self.measuring)
         )  # fmt: skip
         with m.If(first):
             m.d.sync += [
                 wrote_wide.eq(order.to_wide),
-                wrote_exponents.eq((wrote_exponents & ~written) | order.to_keys | order.to_values),
+                wrote_exponents.eq(order.to_keys | order.to_values),
                 wrote_best.eq(order.to_best),
             ]
+        with m.If(first & order.measure):
+            m.d.sync += self.measuring.eq(1)
+        with m.Elif(self.measured):
+            m.d.sync += self.measuring.eq(0)
         m.d.comb += [
             self.best.valid.eq(first & order.to_best),
             self.best.anew.eq(~order.accumulate),
@@ -233,7 +251,7 @@ class BlockLoop(wiring.Component):
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
             "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "scaled", "maximum",
-            "base", "offset",
+            "measure", "base", "offset",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [
@@ -246,7 +264,7 @@ class BlockLoop(wiring.Component):
             made.shift.eq(Mux(order.rotate, FRACTION, order.shift)),
             made.source.eq(sweep.source),
             made.wide.eq(token.destination),
-            made.address.eq(token.destination),
+            made.address.eq(Mux(order.measure, token.entry, token.destination)),
         ]
         ends = {"inner": sweep.row_end, "outer": sweep.row_end & token.group_ends}
         for name, end in ends.items():

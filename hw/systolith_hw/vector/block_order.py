@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
-from ..drain_rules import OPTION_KINDS
+from ..drain_rules import OPTION_KINDS, kinds
 from ..interfaces import PC_BITS
 from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
@@ -30,13 +30,13 @@ def place_bits(config: Config) -> dict[str, int]:
     """Return the widths of what is counted from token to token.
 
     These are destinations, scale words, rows of row memory or of angles, and channels of scale
-    memory, those of a token that limit a maximum, or PRODUCT's wide words.
+    memory, those of a token that limit a maximum, PRODUCT's wide words, or MEASURED's words.
     """
     memory, lanes = config.memory, config.vector.lanes
     depths = {
         "destination": max(memory.activation_words, memory.wide_words, memory.operand_tiles),
         "scale": memory.scale_words,
-        "entry": max(memory.scale_words, memory.wide_words) * lanes,
+        "entry": max(memory.scale_words, memory.wide_words, memory.activation_words) * lanes,
         "row": max(config.vector.rows, memory.wide_words // 2, 2),
     }
     return {name: (depth - 1).bit_length() for name, depth in depths.items()}
@@ -57,7 +57,7 @@ def block_order(config: Config) -> data.StructLayout:
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
         "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
-        "factor", "scaled", "maximum", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
+        "factor", "scaled", "maximum", "measure", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(waits_and_posts, semaphore()),
@@ -81,11 +81,13 @@ def block_order(config: Config) -> data.StructLayout:
 
 def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
     """Return the members of :func:`block_order` for an instruction's ``fields``."""
-    kinds = {
+    own_kinds = {
         "to_words": DrainKind.ACTIVATION, "to_wide": DrainKind.WIDE, "to_stream": DrainKind.STREAM,
         "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES, "to_best": DrainKind.BEST,
     }  # fmt: skip
-    to = {name: fields.kind == kind for name, kind in kinds.items()}
+    to = {name: fields.kind == kind for name, kind in own_kinds.items()}
+    measure = fields.kind == DrainKind.MEASURED
+    to |= {name: to[name] | measure for name in ("to_words", "to_wide")}
     operands = to["to_keys"] | to["to_values"]
     product = fields.function == DrainFunction.PRODUCT
     wide_words = config.memory.wide_words
@@ -102,6 +104,7 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
     own = {
         **to,
         **_objections(config, fields, to, operands),
+        "measure": measure,
         "add": (fields.accumulate & ~to["to_best"]) | product | fields.rotate,
         "limited": fields.maximum & fields.entries.any(),
         "product": product,
@@ -135,7 +138,7 @@ def _objections(
         to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
     )
     return {
-        "illegal": (fields.kind > max(DrainKind)) | _mismatch(config, fields),
+        "illegal": (fields.kind > max(kinds(config))) | _mismatch(config, fields),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
         "zero_last": ~operands & ~fields.tiles_last.any(),
@@ -151,14 +154,15 @@ def _mismatch(config: Config, fields: Any) -> Value:
         not_turned = C(1)  # no lane has another beside it
     wrong = [
         (product if name == "PRODUCT" else fields[name])
-        & ~Cat(fields.kind == kind for kind in kinds).any()
-        for name, kinds in OPTION_KINDS.items()
+        & ~Cat(fields.kind == kind for kind in those).any()
+        for name, those in OPTION_KINDS.items()
     ]
     wrong += [
         fields.rotate & not_turned,
         fields.scaled & (fields.factor if config.vector.deferred_norms else C(1)),
         product & (fields.accumulate | fields.maximum),
         (fields.kind == DrainKind.BEST) & (fields.tokens > 1),
+        (fields.kind == DrainKind.MEASURED) & ((fields.tokens > 1) | (fields.groups > 1)),
     ]
     return Cat(wrong).any()
 

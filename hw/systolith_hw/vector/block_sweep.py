@@ -89,7 +89,7 @@ class BlockSweep(wiring.Component):
         per_word = self.config.array.rows // self.config.vector.lanes
         per_row = self.config.beats_per_result
         last_index = self.index == Mux(order.to_values, per_row - 1, per_word - 1)
-        single = order.to_wide | order.to_best
+        single = (order.to_wide & ~order.measure) | order.to_best
         moves = self.advance & ~self.straight
         m.d.comb += [
             self.token.eq(token),
@@ -100,10 +100,12 @@ class BlockSweep(wiring.Component):
             m.d.sync += [token.eq(self.next), self.index.eq(0), self.row_begin.eq(1)]
         with m.Elif(moves):
             m.d.sync += [token.scale.eq(token.scale + 1), self.row_begin.eq(0)]
-            m.d.sync += self.index.eq(self.index + 1)
-            with m.If(self.end):
+            m.d.sync += self.index.eq(Mux(self.end, 0, self.index + 1))
+            with m.If(self.end | order.measure):
                 stride = Mux(order.to_values, order.token_stride, ~order.to_best)
-                m.d.sync += [token.destination.eq(token.destination + stride), self.index.eq(0)]
+                m.d.sync += token.destination.eq(token.destination + stride)
+            with m.If(self.end & order.measure):
+                m.d.sync += token.entry.eq(token.entry + 1)
         left, last_tile = self._elaborate_left(m, moves)
         self._elaborate_more(m, left)
         self._elaborate_lanes(m, left, last_tile)
@@ -162,7 +164,7 @@ class BlockSweep(wiring.Component):
         order: Any = self.order
         most = self.config.array.rows // self.config.vector.lanes - 1  # of a word
         long = left[most.bit_length() :].any() & ~(order.to_keys | order.to_values)
-        single = order.to_wide | order.to_best
+        single = (order.to_wide & ~order.measure) | order.to_best
         m.d.comb += self.more.eq(Mux(single, 0, Mux(long, most, left)))
 
     def _elaborate_lanes(self, m: Module, left: Signal, last_tile: Signal) -> None:

@@ -17,12 +17,16 @@ from .token_address import TokenAddress
 __all__ = ["BlockTokens", "token_place"]
 
 
+ROW_OPTIONS = ("factor", "scaled", "maximum", "measure", "rotate")
+"""Flags of an order that has to do with a row."""
+
+
 def token_place(config: Config) -> data.StructLayout:
     """Return the shape of what is known of a token of a group before its first beat.
 
     * ``destination``, ``scale``: its first word, and its first scale word.
     * ``entry``: the channel that its exponent goes to, the end of those that a maximum takes in, or
-      PRODUCT's first wide word, folded (:func:`~.order.fold`).
+      the first wide word of PRODUCT or activation word of MEASURED, folded (:func:`~.order.fold`).
     * ``row``: its row of row memory, or of angles; ``lane``: its column, or row, of operand tiles.
     * ``outside``: something of it is outside a memory.
     * ``group_begins``, ``group_ends``, ``last_group``: it is the first or the last of its group,
@@ -107,8 +111,8 @@ class BlockTokens(wiring.Component):
             "destination": ~order.to_stream & _beyond(address["destination"], limits.destination),
             "scale": ~order.factor & _beyond(address["scale"], limits.scale),
             "entry": operands & (address["entry"] >= memory.scale_words * lanes),
-            "second": order.product & _beyond(address["entry"], limits.second),
-            "row": (order.factor | order.scaled | order.maximum | order.rotate) & (address["row"] >= order.rows),
+            "second": (order.product | order.measure) & _beyond(address["entry"], limits.second),
+            "row": Cat(order[name] for name in ROW_OPTIONS).any() & (address["row"] >= order.rows),
         }
         m.d.comb += token.outside.eq(Cat(outside.values()).any())
         return m

@@ -83,7 +83,8 @@ class Gate(wiring.Component):
         halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
         m.submodules.gap = gap = BlockGap(self.config)
         blocks = Signal()
-        in_order = ~((beat.to_wide & ~beat.row_unit) | beat.to_best) | gap.played
+        told_early = beat.to_wide & ~beat.row_unit & ~beat.measure
+        in_order = ~(told_early | beat.to_best) | gap.played
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
             blocks.eq(makes_block(beat)),

@@ -12,7 +12,6 @@ from ..isa import SLOT_BITS, ErrorCode
 from ..sequencer.permit import Permit
 from ..stream.skid import Skid
 from .beat import beat
-from .block_exponent import BASE_BITS
 from .operation import Operation
 from .row_order import objection, row_descriptor, row_order, row_order_of
 from .row_shapes import factor
@@ -24,9 +23,7 @@ __all__ = ["RowLoop", "row_constants"]
 
 def row_constants() -> data.StructLayout:
     """Return the shape of what a row's factor is made from besides its sums, for NORM."""
-    return data.StructLayout({
-        "inverse": factor(), "base": BASE_BITS, "epsilon": SLOT_BITS, "centre": 1
-    })  # fmt: skip
+    return data.StructLayout({"inverse": factor(), "epsilon": SLOT_BITS, "centre": 1})
 
 
 class State(enum.Enum, shape=3):
@@ -84,10 +81,12 @@ class RowLoop(wiring.Component):
     o : Out(stream of beat(config))
         Beats.
     constants : Out(row_constants())
-        Stay until the factors of all rows of a NORM are made.
+        Of the last NORM, from its first beat on.
     made : In(1)
         ``RowFactor`` has handed on the factor of a row, of either instruction. Records of mean and
         factor are filled in turn, 0 first, with those of NORM.
+    measuring : In(1)
+        The factor of a row that DRAIN measures is being made: begin with no instruction.
     written : In(1)
         What taken beats write to wide memory may be read; falls in the cycle after a beat that
         writes there is taken, at the latest.
@@ -107,6 +106,7 @@ class RowLoop(wiring.Component):
     o: stream.Interface
     constants: data.View
     made: Signal
+    measuring: Signal
     written: Signal
     wait: Any
     fault: Any
@@ -121,6 +121,7 @@ class RowLoop(wiring.Component):
             "o": Out(stream.Signature(beat(config))),
             "constants": Out(row_constants()),
             "made": In(1),
+            "measuring": In(1),
             "written": In(1),
             "wait": Out(SemaphoreWait()),
             "fault": Out(Fault()),
@@ -141,7 +142,7 @@ class RowLoop(wiring.Component):
         lead, follow = Signal(), Signal()
         order, wrote_back = self._elaborate_order(m, state)
         m.d.comb += [
-            free.eq((state == State.IDLE) & ~self.halt & ~self.fault.valid),
+            free.eq((state == State.IDLE) & ~self.halt & ~self.fault.valid & ~self.measuring),
             # Wide memory is read early and written late.
             self.instruction.ready.eq(free & (~wrote_back | (self.written & ~self.o.valid))),
             load.eq(self.instruction.valid & self.instruction.ready),
@@ -204,13 +205,15 @@ class RowLoop(wiring.Component):
         with m.If(state == State.IDLE):
             fields = row_order_of(self.config, self.instruction.payload)
             m.d.sync += [order[name].eq(value) for name, value in fields.items()]
-        m.d.comb += [
-            self.constants.inverse.scale.eq(order.inverse),
-            self.constants.inverse.shift.eq(order.inverse_shift),
-            self.constants.base.eq(order.exponent_base),
-            self.constants.epsilon.eq(order.epsilon),
-            self.constants.centre.eq(order.centre),
-        ]
+        constants: Any = Signal(row_constants(), reset_less=True)
+        m.d.comb += self.constants.eq(constants)
+        with m.If((state == State.CHECK) & order.norm):
+            m.d.sync += [
+                constants.inverse.scale.eq(order.inverse),
+                constants.inverse.shift.eq(order.inverse_shift),
+                constants.epsilon.eq(order.epsilon),
+                constants.centre.eq(order.centre),
+            ]
         return order, wrote_back
 
     def _elaborate_fault(self, m: Module, state: Value, order: Any) -> Signal:

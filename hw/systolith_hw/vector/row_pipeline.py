@@ -73,9 +73,9 @@ class RowPipeline(Datapath):
         Of NORM and SOFTMAX.
     constants : In(row_constants()), made : Out(1)
         From and for their loops.
-    best : In(best_begin())
-        From the loops of DRAIN.
-    vector_written, row_written, wide_written : Out(1)
+    best : In(best_begin()), measured : Out(1)
+        From and for the loops of DRAIN.
+    vector_written, row_written, wide_written, exponents_written : Out(1)
         As in the turnstile.
     lanes : Out(stream of lane_write(config), always ready)
         Rows of values.
@@ -99,6 +99,8 @@ class RowPipeline(Datapath):
     vector_written: Signal
     row_written: Signal
     wide_written: Signal
+    exponents_written: Signal
+    measured: Signal
     row_post_inner: Any
     row_post_outer: Any
     row_waiting: Signal
@@ -114,6 +116,8 @@ class RowPipeline(Datapath):
             "vector_written": Out(1),
             "row_written": Out(1),
             "wide_written": Out(1),
+            "exponents_written": Out(1),
+            "measured": Out(1),
             "lanes": Out(stream.Signature(lane_write(config), always_ready=True)),
             "wide_read": Out(WideRead(config)),
             "arrived": In(1),
@@ -155,6 +159,8 @@ class RowPipeline(Datapath):
             self.vector_written.eq(turnstile.vector_written & wide_writer.settled),
             self.row_written.eq(turnstile.row_written),
             self.wide_written.eq(turnstile.wide_written),
+            self.exponents_written.eq(turnstile.exponents_written),
+            turnstile.exponent.eq(writer.entries.valid),
             gate.halt.eq(self.halt),
             writer.take.eq(gate.take),
             writer.beat.eq(turnstile.o.payload),
@@ -199,7 +205,8 @@ class RowPipeline(Datapath):
             statistics.task.valid.eq(gate.take & beat.row_end & (beat.sum | beat.measure)),
             statistics.task.payload.normal.eq(beat.measure),
             statistics.task.payload.record.eq(beat.measure & ~beat.to_words),
-            statistics.task.payload.row.eq(beat.row),
+            statistics.task.payload.drained.eq(~beat.row_unit),
+            *(statistics.task.payload[name].eq(beat[name]) for name in ("row", "base")),
             statistics.task.payload.post_outer.eq(beat.post_outer),
             statistics.task.payload.post_inner.id.eq(beat.post_inner.id),
             statistics.task.payload.post_inner.present.eq(beat.post_inner.present & beat.sum),
@@ -241,7 +248,7 @@ class RowPipeline(Datapath):
         for name in POSTS:
             m.d.comb += [
                 entering[name].id.eq(beat[name].id),
-                entering[name].present.eq(beat[name].present & ~beat.row_unit),
+                entering[name].present.eq(beat[name].present & ~beat.row_unit & ~beat.measure),
             ]
         ages = Ages(m, {"about": entering})
         early, late = (ages.at("about", age - 1) for age in (path.short, path.long))
@@ -295,6 +302,7 @@ class RowPipeline(Datapath):
             powers.payload.summands.eq(values.summands),
             statistics.constants.eq(self.constants),
             self.made.eq(statistics.made),
+            self.measured.eq(statistics.measured),
         ]  # fmt: skip
         for rows in (scores, powers):
             m.d.comb += [

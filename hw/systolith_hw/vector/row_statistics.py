@@ -11,6 +11,7 @@ from ..interfaces import SemaphorePost
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
 from .beat import POSTS
+from .block_exponent import BASE_BITS
 from .block_normalizer import BlockNormalizer
 from .moments import Moments, mantissa_beat
 from .row_factor import RowFactor, row_sums
@@ -34,12 +35,15 @@ FEWEST_CYCLES = 14
 def row_task(config: Config) -> data.StructLayout:
     """Return the shape of what is to be done with a row's sums.
 
-    ``normal``: they make mean and factor of NORM, which go to a ``record``; others make the factor
-    of row ``row``, with which ROW gives ``post_inner`` and ``post_outer``.
+    ``normal``: they make mean and factor of NORM, or MEASURED (``drained``), of words with
+    ``base``. Those go to a ``record``; others make the factor of row ``row``, with which
+    ``post_inner`` and ``post_outer`` are given.
     """
     return data.StructLayout({
         "normal": 1,
+        "drained": 1,
         "record": 1,
+        "base": BASE_BITS,
         "row": row_number(config),
         "post_inner": semaphore(),
         "post_outer": semaphore(),
@@ -84,8 +88,8 @@ class RowStatistics(wiring.Component):
         The last beat of a row of SOFTMAX or NORM is taken: its sums will come, in this order.
     constants : In(row_constants())
         From the loop.
-    made : Out(1)
-        A factor has been made.
+    made, measured : Out(1)
+        A factor has been made, for ROW or for MEASURED.
     reference_row, factor_row : In(row); reference, factor : Out
         Row memory.
     mean_record, factor_record : In(1); mean, record_factor : Out
@@ -103,6 +107,7 @@ class RowStatistics(wiring.Component):
     task: stream.Interface
     constants: data.View
     made: Signal
+    measured: Signal
     reference_row: Signal
     reference: Signal
     factor_row: Signal
@@ -127,6 +132,7 @@ class RowStatistics(wiring.Component):
             "task": In(stream.Signature(row_task(config), always_ready=True)),
             "constants": In(row_constants()),
             "made": Out(1),
+            "measured": Out(1),
             "reference_row": In(row),
             "reference": Out(signed(INTEGER_BITS)),
             "factor_row": In(row),
@@ -154,7 +160,8 @@ class RowStatistics(wiring.Component):
         result = factory.o.payload
         m.d.comb += [
             factory.o.ready.eq(1),
-            self.made.eq(factory.o.valid),
+            self.made.eq(factory.o.valid & ~made.drained),
+            self.measured.eq(factory.o.valid & made.drained),
             records.i.valid.eq(factory.o.valid & made.record),
             records.i.payload.eq(result),
             memory.factors.valid.eq(factory.o.valid & ~made.record),
@@ -231,8 +238,9 @@ class RowStatistics(wiring.Component):
             sums.normal.eq(task.normal),
             sums.total.eq(Mux(task.normal, moments.o.payload.total, total)),
             sums.squares.eq(moments.o.payload.squares),
-            *(sums[name].eq(self.constants[name])
-              for name in ("inverse", "base", "epsilon", "centre")),
+            sums.base.eq(task.base),
+            sums.centre.eq(self.constants.centre & ~task.drained),
+            *(sums[name].eq(self.constants[name]) for name in ("inverse", "epsilon")),
         ]  # fmt: skip
 
     def _elaborate_posts(self, m: Module, factor_made: Value, made: Any) -> Value:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from .beat import beat
+from .exponent_watch import ExponentWatch
 from .operation import Operation
 
 __all__ = ["TURNSTILE_EVENTS", "Turnstile"]
@@ -64,6 +65,9 @@ class Turnstile(wiring.Component):
         A beat of sums is, or will be within a few cycles, where the head takes it.
     freed : In(1)
         A word has left the stream's FIFO.
+    exponent : In(1)
+        An exponent of a key or value may be read so many cycles from now on as
+        :class:`.ExponentWatch` says.
     adding : Out(1)
         The beat of ``add`` that was taken ``addition`` cycles ago reads wide memory.
     empty : Out(1)
@@ -73,6 +77,8 @@ class Turnstile(wiring.Component):
     wide_written : Out(1)
         A beat of ``add`` that is taken now finds what taken beats of VECTOR write to wide memory,
         but for numbers of BEST.
+    exponents_written : Out(1)
+        The same of the exponents of keys and values, and any beat.
     events : Out(TURNSTILE_EVENTS)
         For the counters.
     """
@@ -87,6 +93,8 @@ class Turnstile(wiring.Component):
     vector_written: Signal
     row_written: Signal
     wide_written: Signal
+    exponent: Signal
+    exponents_written: Signal
     events: data.View
 
     def __init__(
@@ -102,9 +110,10 @@ class Turnstile(wiring.Component):
             "vector": In(beats),
             "row": In(beats),
             "o": Out(beats),
-            **dict.fromkeys(("arrived", "freed"), In(1)),
+            **dict.fromkeys(("arrived", "freed", "exponent"), In(1)),
             **dict.fromkeys(("adding", "empty"), Out(1)),
-            **dict.fromkeys(("vector_written", "row_written", "wide_written"), Out(1)),
+            **dict.fromkeys(("vector_written", "row_written"), Out(1)),
+            **dict.fromkeys(("wide_written", "exponents_written"), Out(1)),
             "events": Out(TURNSTILE_EVENTS),
         })
 
@@ -196,3 +205,10 @@ class Turnstile(wiring.Component):
             with m.Elif(left.any()):
                 m.d.sync += left.eq(left - 1)
             m.d.comb += written.eq(~here & ~left.any())
+        m.submodules.exponents = exponents = ExponentWatch(self.flight)
+        operand = chosen.to_keys | chosen.to_values
+        m.d.comb += [
+            exponents.begun.eq(self.o.valid & self.o.ready & operand & chosen.block_end),
+            exponents.done.eq(self.exponent),
+            self.exponents_written.eq(exponents.all_done & ~(offered & operand)),
+        ]

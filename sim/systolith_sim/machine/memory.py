@@ -70,6 +70,8 @@ class ChipMemory:
         Row memory: the integer part of each token's largest score.
     factor_scale, factor_shift : (rows,) uint16, uint8
         Row memory: the factor of each token, ``scale * 2**-shift``.
+    norm : (3,) int64
+        ``inverse``, ``inverse_shift`` and ``epsilon`` of the last NORM.
     best : (2,) int64
         The largest value that BEST has seen, and its channel's number.
     """
@@ -86,6 +88,7 @@ class ChipMemory:
         self.reference = np.zeros(config.vector.rows, np.int16)
         self.factor_scale = np.zeros(config.vector.rows, np.uint16)
         self.factor_shift = np.zeros(config.vector.rows, np.uint8)
+        self.norm = np.zeros(3, np.int64)
         self.best = np.array([FIXED_MIN, 0], np.int64)
 
 

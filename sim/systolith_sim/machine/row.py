@@ -41,6 +41,9 @@ def row(run: Run, job: Job) -> Iterator[str]:
     """
     f, line = job.fields, run.lines[Unit.ROW]
     _require_legal(run, job)
+    if job.opcode == Opcode.NORM:
+        _claim(run, np.zeros(1, np.int64), run.shadows.norm)
+        run.chip.norm[:] = f["inverse"], f["inverse_shift"], f["epsilon"]
     defers = job.opcode == Opcode.NORM and f["defer"]
     execute = _soften if job.opcode == Opcode.SOFTMAX else _measure if defers else _normalise
     yield from run.take(line, f["wait_outer"])

@@ -31,6 +31,7 @@ class Shadows:
         self.scale = Shadow("scale word", memory.scale_words, lines)
         self.reference = Shadow("reference of row", config.vector.rows, lines)
         self.factor = Shadow("factor of row", config.vector.rows, lines)
+        self.norm = Shadow("what NORM leaves for MEASURED, number", 1, lines)
         self.external = Shadow(
             "the beat of external memory at byte", -(-external.size // port), lines, port
         )

@@ -153,6 +153,7 @@ class TokenProgram:
         """Go through the layers, and from the prompt's last token on make the next token."""
         program, plan, writer = self.program, self.plan, self.writer
         layer, flag = self.model.layers[0], self.token
+        writer.first_norm()
         with program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
             AttentionPart(writer, layer).append()
             HiddenPart(writer, layer).append()
@@ -161,7 +162,7 @@ class TokenProgram:
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
         with program.loop(count_register=flag):
-            writer.tell_done(self.turned)
+            writer.skip_norm(self.turned)
         program.minimum(flag, flag, self.alive, -1)
         with program.loop(count_register=flag):
             writer.norm()

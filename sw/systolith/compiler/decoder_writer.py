@@ -118,17 +118,29 @@ class DecoderWriter:
         ):  # fmt: skip
             program.calc(register, register, immediate=step)
 
-    def norm(self) -> None:
-        """Make words of the residual; the array is told. What DRAIN does to the results of matrices
-        behind it is in :meth:`behind_norm`."""
+    def first_norm(self) -> None:
+        """Make words of what LOAD has brought as residual, where :meth:`add` makes them later."""
         if self._norm.deferred:
             self._append_norm(post_inner=self.normed, post_outer=self._measured)
-        else:
+
+    def norm(self) -> None:
+        """Make words of the residual, unless :meth:`add` has; the array is told. What DRAIN does
+        to the results of matrices behind it is in :meth:`behind_norm`."""
+        if not self._norm.deferred:
             self._append_norm(post_outer=self.normed)
 
-    def tell_done(self, semaphore: int) -> None:
-        """Give a semaphore when the residual is there, and nothing before it still to be done."""
-        self._append_norm(post_inner=semaphore)
+    def skip_norm(self, semaphore: int) -> None:
+        """Give a semaphore when all is done whose results nobody wants."""
+        if not self._norm.deferred:
+            self._append_norm(post_inner=semaphore)
+            return
+        # Counts are taken by those who always take them.
+        plan, program = self.plan, self.program
+        program.matmul(steps=1, operand=plan.head_matrix, wait_outer=self.normed)
+        program.drain(
+            DrainKind.WIDE, destination=plan.gates, scale=plan.head_table, post_outer=semaphore,
+            **self.behind_norm(first=True),
+        )  # fmt: skip
 
     def behind_norm(self, *, first: bool = False) -> BehindNorm:
         """Return fields of a DRAIN of results behind a norm; the ``first`` one has one group."""
@@ -147,7 +159,8 @@ class DecoderWriter:
         )  # fmt: skip
 
     def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:
-        """Add a matrix to the residual, as many words of inputs at once as ``chunks`` says."""
+        """Add a matrix to the residual, as many words of inputs at once as ``chunks`` says, and make
+        words of it where norms are deferred."""
         plan, program = self.plan, self.program
         for number, words in enumerate(chunks):
             first = sum(chunks[:number])
@@ -156,8 +169,16 @@ class DecoderWriter:
                 activation=activation + first, patches={"operand": self.tile},
                 wait_outer=self.written,
             )  # fmt: skip
-            program.drain(
-                DrainKind.WIDE, accumulate=True, tiles=plan.tiles, columns_last=plan.features_last,
-                scale=table, destination=plan.residual, patches={"scale": self.entry},
-                post_outer=self.summed if number + 1 == len(chunks) else None,
-            )  # fmt: skip
+            added = {
+                "accumulate": True, "tiles": plan.tiles, "columns_last": plan.features_last,
+                "scale": table, "destination": plan.residual, "patches": {"scale": self.entry},
+            }  # fmt: skip
+            if number + 1 < len(chunks):
+                program.drain(DrainKind.WIDE, **added)
+            elif self._norm.deferred:
+                program.drain(
+                    DrainKind.MEASURED, row=NORM_ROW, entries=0, exponent_base=self._norm.base,
+                    post_inner=self.normed, post_outer=self._measured, **added,
+                )  # fmt: skip
+            else:
+                program.drain(DrainKind.WIDE, post_outer=self.summed, **added)

@@ -90,7 +90,7 @@ class Compute(Instructions):
         require(
             groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
         )
-        if factor or maximum or scaled:
+        if factor or maximum or scaled or kind == DrainKind.MEASURED:
             self._check_rows(Opcode.DRAIN, row, tokens)
         last = fields["columns_last"]
         require(
@@ -100,8 +100,10 @@ class Compute(Instructions):
         self._check_depth(Opcode.DRAIN, "scale", scale, memory.scale_words)
         depths = {
             DrainKind.ACTIVATION: memory.activation_words, DrainKind.WIDE: memory.wide_words,
-            DrainKind.BEST: memory.wide_words,
+            DrainKind.BEST: memory.wide_words, DrainKind.MEASURED: memory.wide_words,
         }  # fmt: skip
+        if kind == DrainKind.MEASURED:
+            self._check_depth(Opcode.DRAIN, "entries", entries, memory.activation_words)
         if kind in depths:
             self._check_depth(Opcode.DRAIN, "destination", destination, depths[kind])
         self._append(Opcode.DRAIN, fields, patches)
@@ -144,10 +146,13 @@ class Compute(Instructions):
 
     def _check_kinds(self, fields: dict[str, typing.Any]) -> None:
         """Refuse options of DRAIN that are for other kinds, or not for one another."""
-        require(
-            not fields["scaled"] or self.config.vector.deferred_norms,
-            "there is no DRAIN.scaled without vector.deferred_norms",
-        )
+        for used, name in (
+            (fields["scaled"], "scaled"), (fields["kind"] == DrainKind.MEASURED, "MEASURED"),
+        ):  # fmt: skip
+            require(
+                not used or self.config.vector.deferred_norms,
+                f"there is no DRAIN.{name} without vector.deferred_norms",
+            )
         wrong = mismatch(fields, self.config.vector.lanes)
         require(not wrong, f"DRAIN: {wrong}")
 

@@ -6,13 +6,15 @@ from numpy.typing import NDArray
 from systolith_hw.config import SCALE_BITS, SHIFT_BITS, VALUE_WINDOW, WEIGHT_BITS
 from systolith_hw.isa import DrainKind, Unit
 
+from ...errors import ProgramError
 from ...vector.normalizer import normalize
 from ...vector.requantizer import FIXED_MIN
+from ...vector.row import Factor, normal_factor, row_sums
 from ..races import Shadow
 from ..run import Run, require_inside
 from .part import Part
 
-__all__ = ["to_words", "write_values"]
+__all__ = ["to_words", "write_factor", "write_values"]
 
 Integers = NDArray[np.int64]
 
@@ -46,6 +48,36 @@ def _wide(run: Run, part: Part, z: Integers) -> None:
     words = part.places(z.shape[1] // lanes)
     _claim(run, part, words, run.shadows.wide)
     run.chip.wide[words] = z.reshape(*words.shape, lanes)
+
+
+def _measured(run: Run, part: Part, z: Integers) -> None:
+    """Write wide words, and the same values as activation words."""
+    _wide(run, part, z)
+    mantissas, exponents = to_words(run, part, z)
+    words = part.fields["entries"] + np.arange(exponents.shape[1])[None]
+    _claim(run, part, words, run.shadows.activation)
+    run.chip.mantissas[words] = mantissas
+    run.chip.exponents[words] = exponents
+
+
+def write_factor(run: Run, part: Part) -> int:
+    """Write the factor of a row whose words MEASURED has written; return when: later."""
+    f, chip, line = part.fields, run.chip, run.lines[Unit.VECTOR]
+    words = f["entries"] + np.arange(-(-part.values.shape[1] // run.config.array.rows))
+    constants = np.zeros(1, np.int64)
+    run.shadows.norm.read(line, constants, line.now)
+    inverse, inverse_shift, epsilon = (int(value) for value in chip.norm)
+    if not epsilon:
+        raise ProgramError(f"{line} measures a row, and no NORM has said how long it is")
+    _, factor = normal_factor(
+        row_sums(chip.mantissas[words][None], chip.exponents[words][None])[0],
+        Factor(inverse, inverse_shift), base=f["exponent_base"], epsilon=epsilon, centre=False,
+    )  # fmt: skip
+    row, time = part.rows()[0], line.advance()
+    require_inside(line, row, run.shadows.factor)
+    run.shadows.factor.write(line, row, time)
+    chip.factor_scale[row], chip.factor_shift[row] = factor.scale, factor.shift
+    return time
 
 
 def _best(run: Run, part: Part, z: Integers) -> None:
@@ -124,4 +156,5 @@ WRITERS = {
     DrainKind.KEYS: _keys,
     DrainKind.VALUES: _values,
     DrainKind.BEST: _best,
+    DrainKind.MEASURED: _measured,
 }

@@ -8,7 +8,7 @@ from systolith_hw.isa import DrainKind, Unit
 
 from ..run import Run
 from ..scheduler import Job
-from .destinations import to_words, write_values
+from .destinations import to_words, write_factor, write_values
 from .legal import require_legal
 from .part import Part, tiles_last
 from .values import finish_values
@@ -30,6 +30,7 @@ def drain(run: Run, job: Job) -> Iterator[str]:
                 write z: as words of R, block-normalised, as wide words of L, or block-normalised
                          as a whole to operand memory, and the exponent to scale memory
                 post post_inner
+                MEASURED: write the factor of the row
             post post_outer
 
     Channel n = (group * tiles + tile) * C + column has the constants of scale word
@@ -95,7 +96,7 @@ def _write(run: Run, part: Part) -> Iterator[str]:
         mantissas, exponents = to_words(run, part, z)
     else:
         write_values(run, part, z)
-        if not (f["post_inner"] or f["post_outer"]):
+        if not (f["post_inner"] or f["post_outer"] or f["kind"] == DrainKind.MEASURED):
             return
     for turn, row in enumerate(part.clocks):
         clock = [int(time) for time in row]
@@ -103,5 +104,7 @@ def _write(run: Run, part: Part) -> Iterator[str]:
             for mantissa, exponent in zip(mantissas[turn], exponents[turn], strict=True):
                 yield from run.stream.push(mantissa, int(exponent), clock)
         run.semaphores.post(line, f["post_inner"], clock)
+        if f["kind"] == DrainKind.MEASURED:
+            clock[Unit.VECTOR] = write_factor(run, part)
         if part.token[turn] == f["tokens"] - 1:
             run.semaphores.post(line, f["post_outer"], clock)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import HEAD_CHANNELS, Config
-from systolith_hw.drain_rules import mismatch
+from systolith_hw.drain_rules import kinds, mismatch
 from systolith_hw.isa import DrainFunction, DrainKind, ErrorCode, Unit
 
 from ...errors import ProgramError
@@ -16,13 +16,15 @@ __all__ = ["require_legal"]
 
 Integers = NDArray[np.int64]
 
+NO_MEASURED = ", MEASURED, with a vector.deferred_norms of false"
+
 
 def require_legal(run: Run, job: Job) -> None:
     """Refuse DRAINs that the hardware refuses, and those whose own accesses get in their way."""
     f, line, array = job.fields, run.lines[Unit.VECTOR], run.config.array
     require(
-        f["kind"] in list(DrainKind), line, ErrorCode.ILLEGAL_INSTRUCTION,
-        f"DRAIN has no kind {f['kind']}",
+        f["kind"] in kinds(run.config), line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"DRAIN has no kind {f['kind']}" + NO_MEASURED * (f["kind"] == DrainKind.MEASURED),
     )  # fmt: skip
     kind = DrainKind(f["kind"])
     for name in ("function", "accumulate", "factor", "maximum", "rotate"):
