@@ -4,6 +4,8 @@ Whatever has a handshake pauses at random: instructions, sums, semaphores, scale
 What the unit writes without one is checked in the cycle in which it comes.
 """
 
+from typing import Any
+
 import cocotb
 import numpy as np
 import pytest
@@ -146,7 +148,7 @@ def everything(program, rng, parts):
     """Append ``parts`` parts, of work of VECTOR beside NORM; in the last all scales are read."""
     config = program.config
     fields = Fields(config, rng)
-    works = [posted_products, stream, operands, Fields.best, attention, residual]
+    works: list[Any] = [posted_products, stream, operands, Fields.best, attention, residual]
     if config.vector.deferred_norms:
         works.insert(0, deferred)
     for number in range(parts):

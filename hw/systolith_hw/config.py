@@ -160,8 +160,9 @@ class VectorConfig:
         With ``rows``: build the tables of functions, and the memory of blocks under way, from logic
         cells in place of block RAM.
     deferred_norms : bool
-        With ``rows``: NORM may leave 1 / deviation as a row's factor (``defer``), and DRAIN multiply
-        its scale entries by that (``scaled``). A multiplier for each lane.
+        With ``rows``: NORM may leave 1 / deviation as a row's factor (``defer``), as DRAIN of
+        MEASURED does, and DRAIN multiply its scale entries by that (``scaled``). Takes a multiplier
+        for each lane.
     """
 
     lanes: int = 4

@@ -305,8 +305,9 @@ DRAIN = Instruction(
     "being entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` "
     "less the exponent (KEYS), or shift the exponent (VALUES), and bias 0; the next DRAIN with "
     "`maximum` finds it, others when another unit has told theirs that it is there. A shift keeps "
-    "its low 7 bits, here, with `factor` and with `scaled`. PRODUCT multiplies by what wide memory holds at `entries` + "
-    "(group * tokens + token) * words + n, `words` being those of `tiles` tiles: a value is "
+    "its low 7 bits, here, with `factor` and with `scaled`. PRODUCT multiplies by what wide memory "
+    "holds at `entries` + (group * tokens + token) * words + n, `words` being those of `tiles` "
+    "tiles: a value is "
     f"clipped to 18 bits, the other one divided by 2**{PRODUCT_SHIFT} and clipped, the product "
     "divided by 2**shift, all rounded half to even. `rotate` turns channels 2i and 2i + 1, clipped "
     "to 18 bits, by an angle: y[i] = z[i] * c[i] + z[i ^ 1] * s[i], the sum rounded; c and s "
@@ -325,8 +326,8 @@ DRAIN = Instruction(
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
         Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU, SILU or PRODUCT, that for ACTIVATION "
               "and WIDE only"),
-        Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE, MEASURED: add what wide memory holds in the place "
-              "that is written; BEST: go on from the largest so far"),
+        Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE, MEASURED: add what wide memory holds in "
+              "the place that is written; BEST: go on from the largest so far"),
         Field("factor", 8 * SLOT_BITS + 8, 1, "in place of the scale memory's entry, the factor of "
               "row `row` + token, its shift lowered by `offset`, and bias 0"),
         Field("maximum", 8 * SLOT_BITS + 9, 1, "the largest valid value of each token becomes the "

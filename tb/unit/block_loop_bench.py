@@ -237,16 +237,16 @@ def run_loop(
     dut = BlockLoop(config)
     rng = np.random.default_rng(seed)
     log = SimpleNamespace(
-        beats=[], cycles=[], taken=[], written=[], wide_written=[], waits=[], accepted=[], best=[],
-        fault=None, waiting=0,
+        beats=[], cycles=[], taken=[], written=[], wide_written=[], exponents_written=[], waits=[],
+        accepted=[], best=[], fault=None, waiting=0,
     )  # fmt: skip
 
     async def bench(ctx):
         queue, held, inside = list(instructions), None, False
-        unwritten, wide_unwritten = 0, 0
+        unwritten = dict.fromkeys(("written", "wide_written", "exponents_written"), 0)
         for cycle in range(limit):
-            ctx.set(dut.written, unwritten == 0)
-            ctx.set(dut.wide_written, wide_unwritten == 0)
+            for name, left in unwritten.items():
+                ctx.set(getattr(dut, name), left == 0)
             ctx.set(dut.instruction.valid, bool(queue))
             if queue:
                 ctx.set(dut.instruction.payload, queue[0])
@@ -257,8 +257,8 @@ def run_loop(
                 log.waiting += 1
             if ctx.get(dut.wait.valid) and ctx.get(dut.wait.ready):
                 log.waits.append(ctx.get(dut.wait.id))
-            settled, wide_settled = unwritten == 0, wide_unwritten == 0
-            unwritten, wide_unwritten = max(unwritten - 1, 0), max(wide_unwritten - 1, 0)
+            settled = {name: left == 0 for name, left in unwritten.items()}
+            unwritten = {name: max(left - 1, 0) for name, left in unwritten.items()}
             if ctx.get(dut.o.valid):
                 beat = ctx.get(dut.o.payload)
                 assert held in (None, beat.as_bits()), "an offer must not change"
@@ -268,10 +268,14 @@ def run_loop(
                     log.beats.append(beat)
                     log.cycles.append(cycle)
                     log.taken.append(len(log.waits))
-                    log.written.append(settled)
-                    log.wide_written.append(wide_settled)
-                    unwritten = int(rng.integers(*flight))
-                    wide_unwritten = unwritten if beat.to_wide else min(wide_unwritten, unwritten)
+                    writes = {
+                        "written": 1, "wide_written": beat.to_wide,
+                        "exponents_written": beat.to_keys | beat.to_values,
+                    }  # fmt: skip
+                    for name, done in settled.items():
+                        getattr(log, name).append(done)
+                        if writes[name]:
+                            unwritten[name] = int(rng.integers(*flight))
             else:
                 assert held is None, "an offer must stay"
                 assert not inside, "a pause inside a block"

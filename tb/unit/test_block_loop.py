@@ -8,7 +8,6 @@ import pytest
 from systolith_hw.isa import DrainKind, ErrorCode
 from systolith_hw.vector.block_loop import BlockLoop
 from systolith_sim.errors import ProgramError
-from systolith_sim.machine.vector.part import OPERANDS
 
 from .block_loop_bench import (
     machine_turns,
@@ -28,8 +27,8 @@ SHAPES = [
 DRAIN = {
     "kind": int(DrainKind.ACTIVATION), "scale": 3, "destination": 5, "token_stride": 4,
     "group_stride": 9, "exponent_base": 4, "function": 0, "accumulate": 0, "factor": 0,
-    "maximum": 0, "rotate": 0, "scaled": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3, "groups": 2,
-    "tiles": 2, "tiles_last": 1, "columns_last": 5, "entries": 0, "pc": 77,
+    "maximum": 0, "rotate": 0, "scaled": 0, "shift": 9, "row": 2, "offset": 17, "tokens": 3,
+    "groups": 2, "tiles": 2, "tiles_last": 1, "columns_last": 5, "entries": 0, "pc": 77,
     "wait_outer": 0, "wait_inner": 0, "post_outer": 0, "post_inner": 0,
 }  # fmt: skip
 WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries": 7}
@@ -72,17 +71,16 @@ def spoil(config, rng, fields):
 
 def check(config, instructions, log):
     """Compare everything that comes before the end, or the fault."""
-    at, semaphores, exponents, best = 0, 0, False, False
+    at, semaphores, best = 0, 0, False
     for fields, turns, *_ in instructions:
-        waits_for_all = best or (exponents and fields["maximum"])
-        exponents = (exponents and not waits_for_all) or fields["kind"] in OPERANDS
-        best = fields["kind"] == DrainKind.BEST
+        waits_for_all, best = best, fields["kind"] == DrainKind.BEST
         for turn in range(turns):
             semaphores += turn_waits(fields, turn)
             assert log.taken[at] >= semaphores, "a beat came before its semaphore"
             if turn == 0:
                 assert log.written[at] or not waits_for_all, "what it reads was not written"
-                assert log.wide_written[at] or not reads_wide(fields), "what it adds was not written"
+                assert log.exponents_written[at] or not fields["maximum"], "exponents were not"
+                assert log.wide_written[at] or not reads_wide(fields), "what it adds was not"
             for wanted in turn_beats(config, fields, turn):
                 check_beat(log.beats[at], wanted)
                 at += 1

@@ -128,16 +128,16 @@ def test_adder(lanes):
     z, wide = np.array(pairs).T.reshape(2, -1, lanes)
     more = fixed(rng, (2, 200, lanes))
     z, wide = np.concatenate([z, more[0]]), np.concatenate([wide, more[1]])
-    add = rng.random(len(z)) < 0.8
+    add = rng.random(z.shape) < 0.8
     before = rng.random(z.shape) < 0.3
-    total = z + np.where(add[:, None], wide, 0)
+    total = z + np.where(add, wide, 0)
     limited = np.clip(total, FIXED_MIN, FIXED_MAX)
     clipped = before | (limited != total)
 
     dut = SaturatingAdder(Config(vector=VectorConfig(lanes=lanes)))
     bits = 1 << np.arange(lanes)
     inputs = [
-        (dut.z, z.tolist()), (dut.wide, wide.tolist()), (dut.add, add.tolist()),
+        (dut.z, z.tolist()), (dut.wide, wide.tolist()), (dut.add, (add @ bits).tolist()),
         (dut.saturated, (before @ bits).tolist()),
     ]  # fmt: skip
     seen = stream_through(dut, inputs, [*dut.o, dut.clipped], len(z) + dut.latency)

@@ -54,7 +54,8 @@ def beat(config: Config) -> data.StructLayout:
     record : 1
         Which of the two records of mean and factor belongs to ``centre``.
     row : range(vector.rows)
-        Row of row memory, for ``factor``, ``scaled``, a deferred NORM, ``maximum``, EXP2 and ``sum``.
+        Row of row memory, for ``factor``, ``scaled``, ``maximum``, EXP2, ``sum`` and a ``measure``
+        with ``to_words``.
     offset : 7
         Taken off a factor's shift, or what a key's exponent is taken off.
 

@@ -57,7 +57,8 @@ def block_order(config: Config) -> data.StructLayout:
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
         "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
-        "factor", "scaled", "maximum", "measure", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
+        "factor", "scaled", "maximum", "measure", "limited", "product", "rotate",
+        *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(waits_and_posts, semaphore()),
@@ -90,7 +91,6 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
     to |= {name: to[name] | measure for name in ("to_words", "to_wide")}
     operands = to["to_keys"] | to["to_values"]
     product = fields.function == DrainFunction.PRODUCT
-    wide_words = config.memory.wide_words
     tile_beats = fields.tiles.shift_left((config.beats_per_result - 1).bit_length())
     tiles_last = Mux(operands, fields.tiles, fields.tiles_last)
     shape = block_order(config)

@@ -19,7 +19,7 @@ ALIGNED = SCALE_BITS - 1 + FRACTION
 
 
 class EntryScaling(wiring.Component):
-    """Compute ``entry * factor * 2**16`` in every lane, rounded down to 16 bits, or leave the entry.
+    """Compute ``entry * factor * 2**16`` in every lane, rounded down to 16 bits, or the entry.
 
     =========== ====================================================
     Latency     3 cycles (:attr:`latency`)

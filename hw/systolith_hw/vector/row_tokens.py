@@ -22,11 +22,12 @@ however long the way to a sum is."""
 class RowTokens(wiring.Component):
     """Lead through the tokens, and follow with NORM's second sweeps.
 
-    SOFTMAX and deferred NORM *lead* through each token once. Other NORM leads to measure a token and *follows* to
-    normalise it, when its factor has been made; it leads by two tokens at most, since there are two
-    records. When it leads, one row at most waits for its factor, whichever instruction that is of;
-    when SOFTMAX does, fewer than :data:`WAITING`. Factors are made in order, so those that still
-    lack are of the rows begun last. Deferred NORM is done when all its factors are made.
+    SOFTMAX and deferred NORM *lead* through each token once. Other NORM leads to measure a token
+    and *follows* to normalise it, when its factor has been made; it leads by two tokens at most,
+    since there are two records. When NORM leads, one row at most waits for its factor, whichever
+    instruction that is of; when SOFTMAX does, fewer than :data:`WAITING`. Factors are made in
+    order, so those that still lack are of the rows begun last. Deferred NORM is done when all its
+    factors are made.
 
     =========== ======================================================================
     Latency     ``may_lead``, ``may_follow`` and ``refuse`` hold from 3 cycles after

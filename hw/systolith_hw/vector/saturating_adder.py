@@ -27,8 +27,8 @@ class SaturatingAdder(wiring.Component):
     -------
     z : In(ArrayLayout(signed(32), lanes)), saturated : In(lanes)
         Values, and whether they have been clipped before.
-    add : In(1), wide : In(ArrayLayout(signed(32), lanes))
-        Whether to add, and what.
+    add : In(lanes), wide : In(ArrayLayout(signed(32), lanes))
+        Lanes in which to add, and what.
     o : Out(ArrayLayout(signed(32), lanes))
         The sums.
     clipped : Out(lanes)
@@ -50,7 +50,7 @@ class SaturatingAdder(wiring.Component):
         super().__init__({
             "z": In(values),
             "saturated": In(lanes),
-            "add": In(1),
+            "add": In(lanes),
             "wide": In(values),
             "o": Out(values),
             "clipped": Out(lanes),
@@ -65,7 +65,7 @@ class SaturatingAdder(wiring.Component):
             clipped = Signal(name=f"clipped_{lane}", reset_less=True)
             limit = Cat((~total[-1]).replicate(FIXED_BITS - 1), total[-1])
             m.d.comb += [
-                total.eq(z + Mux(self.add, wide, 0)),
+                total.eq(z + Mux(self.add[lane], wide, 0)),
                 beyond.eq(total[-1] != total[-2]),
                 self.o[lane].eq(limited),
                 self.clipped[lane].eq(clipped),

@@ -60,10 +60,10 @@ class ValuePath(wiring.Component):
               └─────────────────────────────────┴►[ SecondFactor ]
 
     With ``vector.deferred_norms`` scale memory and row factors are asked for earlier, and both go
-    through :class:`.EntryScaling` first. Inputs besides the beat are wanted at fixed ages, in cycles
-    since ``take``: ``sums`` and ``mean`` at :attr:`select`, ``record_factor`` at :attr:`factor`,
-    ``row_factor`` at :attr:`row_factor_age`, ``reference`` at :attr:`function`, ``wide`` at
-    :attr:`select` (centre) and :attr:`add`.
+    through :class:`.EntryScaling` first. Inputs besides the beat are wanted at fixed ages, in
+    cycles since ``take``: ``sums`` and ``mean`` at :attr:`select`, ``record_factor`` at
+    :attr:`factor`, ``row_factor`` at :attr:`row_factor_age`, ``reference`` at :attr:`function`,
+    ``wide`` at :attr:`select` (centre) and :attr:`add`.
 
     =========== ====================================================
     Latency     :attr:`short` cycles if ``direct``, else :attr:`long`
@@ -173,10 +173,15 @@ class ValuePath(wiring.Component):
         requantizer = self._elaborate_scaling(m, ages, scales)
 
         m.submodules.adder = adder = SaturatingAdder(self.config)
+        add = Signal(self.config.vector.lanes, reset_less=True)  # what does not exist stays zero
+        m.d.sync += [
+            add[lane].eq(ages.at("add", ADD - 1) & (lane < ages.at("lanes", ADD - 1)))
+            for lane in range(len(add))
+        ]
         m.d.comb += [
             adder.z.eq(requantizer.z),
             adder.saturated.eq(requantizer.saturated),
-            adder.add.eq(ages.at("add", ADD)),
+            adder.add.eq(add),
             adder.wide.eq(self.wide),
         ]
         values, summands = self._elaborate_functions(m, ages, scales, adder)

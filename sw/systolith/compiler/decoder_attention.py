@@ -2,12 +2,13 @@
 
 Of the one token, with two heads of keys and values::
 
-    array    V K Q |    scores 0 | scores 1 |        context 0 | context 1 |    output
-    vector     V K Q |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
-    row                         softmax 0 | softmax 1
+    array    K Q K Q V |    scores 0 | scores 1 |        context 0 | context 1 |    output
+    vector     K Q K Q V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
+    row                           softmax 0 | softmax 1
 
-V, K and Q are one MATMUL, whose results three DRAINs take. The heads of queries that share keys are
-tokens of one MATMUL.
+K, Q and V are one MATMUL, with each head of keys in front of the queries that share it; scores
+begin when the first of these are there. The heads of queries that share keys are tokens of one
+MATMUL.
 """
 
 from systolith_hw.isa import DrainKind, Register
@@ -51,50 +52,54 @@ class AttentionPart:
             self._blend(head)
         self._add()
 
-    # -- V, K and Q --------------------------------------------------------------------------
+    # -- K, Q and V --------------------------------------------------------------------------
 
     def _project(self) -> None:
-        """Compute values, keys and queries; the array is told of each head of queries."""
-        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        shift = log2(plan.angle_words)
-        groups, lanes = plan.shape.key_heads, plan.config.vector.lanes
-        scaled = writer.behind_norm()
+        """Compute keys, queries and values; the array is told of each head of queries."""
+        writer, plan, program = self.writer, self.plan, self.program
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
         )  # fmt: skip
-        self._drain_values(0, 1)
-        if groups > 1:
-            self._drain_values(1, groups - 1)
-        program.drain_operands(
-            DrainKind.KEYS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
-            destination=plan.keys, token_stride=plan.key_stride, group_stride=plan.head_keys,
-            entries=plan.key_entries * lanes, entries_stride=plan.head_entries * lanes,
-            offset=layer.score_shift, exponent_base=layer.base, rotate=True, shift=shift,
-            patches={"scale": writer.entry, "destination": writer.keys,
-                     "columns_last": writer.lane, "entries": writer.exponents}, **scaled,
-        )  # fmt: skip
-        program.drain(
-            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
-            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
-            exponent_base=layer.base, rotate=True, shift=shift, patches={"scale": writer.entry},
-            post_outer=writer.written, **scaled,
-        )  # fmt: skip
-
-    def _drain_values(self, head: int, count: int) -> None:
-        """Write the values of so many heads. The first waits for the norm's factor."""
-        writer, plan = self.writer, self.plan
+        for head in range(plan.shape.key_heads):
+            self._drain_key(head)
+            self._drain_queries(head)
         lanes = plan.config.vector.lanes
-        self.program.drain_operands(
-            DrainKind.VALUES, groups=count, tiles=plan.head_tiles,
-            scale=plan.tables["value"] + head * plan.beats(plan.head_tiles),
-            destination=plan.values + head * plan.head_values, token_stride=plan.value_stride,
-            group_stride=plan.head_values,
-            entries=(plan.value_entries + head * plan.head_entries) * lanes,
+        program.drain_operands(
+            DrainKind.VALUES, groups=plan.shape.key_heads, tiles=plan.head_tiles,
+            scale=plan.tables["value"], destination=plan.values, token_stride=plan.value_stride,
+            group_stride=plan.head_values, entries=plan.value_entries * lanes,
             entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
             patches={"scale": writer.entry, "destination": writer.values,
                      "columns_last": writer.row, "entries": writer.exponents},
+            **writer.behind_norm(),
+        )  # fmt: skip
+
+    def _drain_key(self, head: int) -> None:
+        writer, plan, layer = self.writer, self.plan, self.layer
+        lanes = plan.config.vector.lanes
+        self.program.drain_operands(
+            DrainKind.KEYS, tiles=plan.head_tiles,
+            scale=plan.tables["key"] + head * plan.beats(plan.head_tiles),
+            destination=plan.keys + head * plan.head_keys, token_stride=plan.key_stride,
+            entries=(plan.key_entries + head * plan.head_entries) * lanes,
+            offset=layer.score_shift, exponent_base=layer.base, rotate=True,
+            shift=log2(plan.angle_words),
+            patches={"scale": writer.entry, "destination": writer.keys,
+                     "columns_last": writer.lane, "entries": writer.exponents},
             **writer.behind_norm(first=head == 0),
+        )  # fmt: skip
+
+    def _drain_queries(self, head: int) -> None:
+        """Make words of the queries that share a head of keys and values."""
+        writer, plan = self.writer, self.plan
+        first = head * plan.shape.share
+        self.program.drain(
+            DrainKind.ACTIVATION, groups=plan.shape.share, tiles=plan.head_tiles,
+            scale=plan.tables["query"] + first * plan.beats(plan.head_tiles),
+            destination=plan.queries + first * plan.head_words, group_stride=plan.head_words,
+            exponent_base=self.layer.base, rotate=True, shift=log2(plan.angle_words),
+            patches={"scale": writer.entry}, post_outer=writer.written, **writer.behind_norm(),
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------
@@ -120,7 +125,8 @@ class AttentionPart:
             post_inner=writer.summed,
         )  # fmt: skip
         program.softmax(
-            elements=1, tokens=share, row=HEAD_ROWS + first, source=scores, source_stride=plan.scores_stride,
+            elements=1, tokens=share, row=HEAD_ROWS + first, source=scores,
+            source_stride=plan.scores_stride,
             scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
             patches={"elements": Register.POSITION, "scale": writer.entry},
@@ -142,9 +148,10 @@ class AttentionPart:
         )  # fmt: skip
         ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
         program.drain(
-            DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True, row=HEAD_ROWS + first,
-            offset=VALUE_BASE + self.powers_base, exponent_base=self.layer.base,
-            destination=plan.context + first * plan.head_words, token_stride=plan.head_words,
+            DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True,
+            row=HEAD_ROWS + first, offset=VALUE_BASE + self.powers_base,
+            exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
+            token_stride=plan.head_words,
             post_outer=writer.written if head + 1 in ends else None,
         )  # fmt: skip
 

@@ -84,8 +84,12 @@ class DecoderImage:
     def _weights(self, layer: DecoderLayer) -> Iterator[Integers]:
         """Yield the weights of a layer's matrices in their order."""
         plan, rows = self.plan, self.array.rows
-        heads = [self._by_head(linear.weights) for linear in (layer.value, layer.key, layer.query)]
-        yield np.concatenate(heads, axis=1)
+        shape = (plan.shape.features, plan.shape.key_heads, -1)
+        key, query, value = (
+            self._by_head(linear.weights) for linear in (layer.key, layer.query, layer.value)
+        )
+        shared = np.concatenate([key.reshape(shape), query.reshape(shape)], axis=2)
+        yield np.concatenate([shared.reshape(len(value), -1), value], axis=1)
         head_rows = plan.head_words * rows
         output = layer.output.weights.reshape(plan.shape.heads, -1, plan.shape.features)
         output = np.pad(output, ((0, 0), (0, head_rows - output.shape[1]), (0, 0)))
@@ -115,7 +119,7 @@ class DecoderImage:
         """Return the entries of a layer, as ``DecoderPlan.tables`` has them."""
         plan = self.plan
         parts = []
-        for linear in (layer.value, layer.key, layer.query):
+        for linear in (layer.key, layer.query, layer.value):
             heads = linear.weights.shape[1] // plan.shape.head
             wide = Linear(*map(self._by_head, dataclasses.astuple(linear)))
             parts.append(self._table(wide, heads * plan.head_tiles))

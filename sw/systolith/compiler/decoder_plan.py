@@ -2,8 +2,9 @@
 
 What layers have in common comes in *blocks* of equal size, one for each layer, in two memories:
 
-* operand memory: V, K and Q side by side; the output matrix; gate and up side by side; the down
-  matrix; the layer's keys; its values. The head lies behind all blocks.
+* operand memory: K, Q and V side by side, each head of keys in front of its queries; the output
+  matrix; gate and up side by side; the down matrix; the layer's keys; its values. The head lies
+  behind all blocks.
 * scale memory: the entries of these matrices in the order of their use; the exponents of keys and
   of values. Those of the head lie behind, and in front of them, where norms are not deferred, the
   entries with which NORM multiplies by one.
@@ -111,7 +112,7 @@ class DecoderPlan:
 
     @property
     def projection_tiles(self) -> int:
-        """Output tiles of V, K and Q together."""
+        """Output tiles of K, Q and V together."""
         return (self.shape.heads + 2 * self.shape.key_heads) * self.head_tiles
 
     @property
@@ -266,7 +267,7 @@ class DecoderPlan:
         heads, groups = self.shape.heads, self.shape.key_heads
         head, hidden = self.beats(self.head_tiles), self.beats(self.hidden_tiles)
         sizes = {
-            "value": groups * head, "key": groups * head, "query": heads * head,
+            "key": groups * head, "query": heads * head, "value": groups * head,
             "output": self.beats(self.tiles), "gate": hidden * self.shape.gated, "up": hidden,
             "down": self.beats(self.tiles),
         }  # fmt: skip

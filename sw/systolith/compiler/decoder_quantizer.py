@@ -2,7 +2,8 @@
 
 Gammas go into the matrices behind them (:mod:`.norm_folding`). No LSB depends on any text but the
 residual's. What RMSNorm leaves has a norm of at most sqrt(N), so that a result of a matrix W behind
-it is at most ``sqrt(N) * |W[:, n]|`` (Cauchy and Schwarz): LSBs of what is clipped to 18 bits are those for which nothing is ever clipped.
+it is at most ``sqrt(N) * |W[:, n]|`` (Cauchy and Schwarz): LSBs of what is clipped to 18 bits are
+those for which nothing is ever clipped.
 """
 
 import dataclasses

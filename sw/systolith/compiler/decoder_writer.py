@@ -159,8 +159,8 @@ class DecoderWriter:
         )  # fmt: skip
 
     def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:
-        """Add a matrix to the residual, as many words of inputs at once as ``chunks`` says, and make
-        words of it where norms are deferred."""
+        """Add a matrix to the residual, as many words of inputs at once as ``chunks`` says; where
+        norms are deferred, make words of it."""
         plan, program = self.plan, self.program
         for number, words in enumerate(chunks):
             first = sum(chunks[:number])
@@ -169,16 +169,15 @@ class DecoderWriter:
                 activation=activation + first, patches={"operand": self.tile},
                 wait_outer=self.written,
             )  # fmt: skip
-            added = {
-                "accumulate": True, "tiles": plan.tiles, "columns_last": plan.features_last,
-                "scale": table, "destination": plan.residual, "patches": {"scale": self.entry},
-            }  # fmt: skip
-            if number + 1 < len(chunks):
-                program.drain(DrainKind.WIDE, **added)
-            elif self._norm.deferred:
-                program.drain(
-                    DrainKind.MEASURED, row=NORM_ROW, entries=0, exponent_base=self._norm.base,
-                    post_inner=self.normed, post_outer=self._measured, **added,
-                )  # fmt: skip
-            else:
-                program.drain(DrainKind.WIDE, post_outer=self.summed, **added)
+            self._drain_sums(table, last=number + 1 == len(chunks))
+
+    def _drain_sums(self, table: int, *, last: bool) -> None:
+        """Add results to the residual, and tell who works on with the ``last``."""
+        plan, measured = self.plan, last and self._norm.deferred
+        told = self._measured if measured else self.summed if last else None
+        self.program.drain(
+            DrainKind.MEASURED if measured else DrainKind.WIDE, accumulate=True, tiles=plan.tiles,
+            columns_last=plan.features_last, scale=table, destination=plan.residual,
+            row=NORM_ROW, exponent_base=self._norm.base, patches={"scale": self.entry},
+            post_inner=self.normed if measured else None, post_outer=told,
+        )  # fmt: skip

@@ -73,8 +73,8 @@ class Compute(Instructions):
             "token_stride": token_stride, "group_stride": group_stride,
             "exponent_base": exponent_base, "function": function, "accumulate": accumulate,
             "factor": factor, "maximum": maximum, "rotate": rotate, "scaled": scaled,
-            "shift": shift, "row": row, "offset": offset, "tokens": tokens, "groups": groups, "tiles": tiles,
-            "tiles_last": tiles if tiles_last is None else tiles_last,
+            "shift": shift, "row": row, "offset": offset, "tokens": tokens, "groups": groups,
+            "tiles": tiles, "tiles_last": tiles if tiles_last is None else tiles_last,
             "columns_last": columns if columns_last is None else columns_last,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
