@@ -177,10 +177,18 @@ class TokenProgram:
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
             wait_outer=writer.normed,
         )  # fmt: skip
+        # The first tile's results tell that all before is done: angles come beside the others.
+        first, columns = min(1, plan.vocabulary_tiles - 1), plan.config.array.columns
+        if first:
+            program.drain(
+                DrainKind.BEST, tiles=first, scale=plan.head_table, destination=plan.best,
+                post_outer=self.turned, **writer.behind_norm(first=True),
+            )  # fmt: skip
         program.drain(
-            DrainKind.BEST, tiles=plan.vocabulary_tiles, columns_last=plan.vocabulary_last,
-            scale=plan.head_table, destination=plan.best, post_inner=self.turned,
-            post_outer=self.chosen, **writer.behind_norm(first=True),
+            DrainKind.BEST, accumulate=first > 0, tiles=plan.vocabulary_tiles - first,
+            columns_last=plan.vocabulary_last, scale=plan.head_table + plan.beats(first),
+            destination=plan.best, entries=first * columns, post_outer=self.chosen,
+            post_inner=None if first else self.turned, **writer.behind_norm(first=not first),
         )  # fmt: skip
         program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,

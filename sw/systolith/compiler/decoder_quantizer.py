@@ -110,7 +110,8 @@ def quantize_decoder(
     config: Config, model: FloatDecoder, rounded: Rounded, *,
     output_chunk: int | None = None, down_chunk: int | None = None,
 ) -> DecoderModel:  # fmt: skip
-    """Return a model in integers, whose chunks are by default all inputs.
+    """Return a model in integers, whose chunks are by default all inputs, or half of them if norms
+    are deferred: then the core is there for one token, and the half that is ready need not wait.
 
     Parameters
     ----------
@@ -158,7 +159,8 @@ def _layer(
         hidden = GatedHidden(gate, up, GATE_SHIFT, PRODUCT_SHIFT)
         hidden_fraction += FRACTION - GATE_SHIFT - PRODUCT_SHIFT
     residual = fractions.residual
-    rows = config.array.rows
+    rows, share = config.array.rows, model.heads // model.key_heads
+    head = _padded(len(layer.output) // model.heads, rows)
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,
@@ -175,9 +177,8 @@ def _layer(
         down=_linear(coded["down"], hidden_fraction, residual, base),
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
         base=base,
-        output_chunk=output_chunk or
-            model.heads * _padded(len(layer.output) // model.heads, rows),
-        down_chunk=down_chunk or _padded(len(layer.down), rows),
+        output_chunk=output_chunk or _chunk(head * model.heads, share * head, norm.deferred),
+        down_chunk=down_chunk or _chunk(_padded(len(layer.down), rows), rows, norm.deferred),
     )
 
 
@@ -226,6 +227,11 @@ def _fraction(bound: float, limit: int) -> int:
 def _sharpness(model: FloatDecoder, layer: FloatDecoderLayer) -> float:
     """Return what makes scores powers of two."""
     return math.log2(math.e) / math.sqrt(layer.query.shape[1] / model.heads)
+
+
+def _chunk(inputs: int, unit: int, halves: bool) -> int:
+    """Return how many of so many inputs are multiplied at once: units of a size, all or half."""
+    return -(-inputs // (2 * unit)) * unit if halves else inputs
 
 
 def _padded(inputs: int, rows: int) -> int:

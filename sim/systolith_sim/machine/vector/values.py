@@ -65,10 +65,11 @@ def _entries(run: Run, part: Part, valid: int) -> Constants:
         for table in (chip.scale, chip.shift, chip.bias)
     )
     _require_normalised(line, scale)
-    if f["scaled"]:
-        scale, shift = multiply_entries(scale, shift, *_row_factors(run, part))
-        _require_shifts(line, scale, shift)
-    return scale, shift, bias
+    if not f["scaled"]:
+        return scale, shift, bias
+    products = multiply_entries(scale, shift, *_row_factors(run, part))
+    _require_shifts(line, *products)
+    return *products, bias
 
 
 def _require_normalised(line: Timeline, scale: NDArray[np.integer]) -> None:
