@@ -101,10 +101,10 @@ class PrefillLayout:
 
     def _tables(self, layer: DecoderLayer) -> bytes:
         """Return the tables of a layer."""
-        linears = (layer.key, layer.query, layer.value, layer.output)
-        attention = pack_norm(layer.attention_norm) + b"".join(map(pack_scale_table, linears))
-        linears = (*_gates(layer), layer.down)
-        hidden = pack_norm(layer.hidden_norm) + b"".join(map(pack_scale_table, linears))
+        matrices = (layer.key, layer.query, layer.value, layer.output)
+        attention = pack_norm(layer.attention_norm) + b"".join(map(pack_scale_table, matrices))
+        rest = (*_gates(layer), layer.down)
+        hidden = pack_norm(layer.hidden_norm) + b"".join(map(pack_scale_table, rest))
         image = attention.ljust(self.hidden_table, b"\0") + hidden
         return image.ljust(self.table_bytes, b"\0")
 

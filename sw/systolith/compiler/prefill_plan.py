@@ -232,8 +232,9 @@ class PrefillPlan:
         """Where each table of attention begins; "end" behind them."""
         head, groups = self.beats(self.head_tiles), self.shape.key_heads
         return starts({
-            "attention_norm": self.residual_stride, "key": groups * head,
-            "query": self.shape.heads * head, "value": groups * head, "output": self.residual_stride,
+            "attention_norm": self.residual_stride,
+            "key": groups * head, "query": self.shape.heads * head, "value": groups * head,
+            "output": self.residual_stride,
         })  # fmt: skip
 
     @cached_property

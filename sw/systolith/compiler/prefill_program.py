@@ -12,12 +12,14 @@ The instructions of one layer follow those of the other, so that all that differ
 layers is known when they are written; chunks are a loop.
 """
 
+from typing import Unpack
+
 from systolith_hw.config import ConfigError
 from systolith_hw.isa import DrainFunction, DrainKind, LoadKind, StoreKind
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 from systolith_sim.transformer.encoder import VALUE_BASE, Norm
 
-from ..program import Program
+from ..program import Program, Semaphores
 from .causal_attention import AttentionLinks, CausalAttention, row_blocks
 from .layout import log2
 from .prefill_layout import PrefillLayout
@@ -157,6 +159,7 @@ class LayersProgram:
                 token_stride=plan.residual_stride, post_inner=post_inner if number else None,
                 post_outer=post_outer if number else None,
             )  # fmt: skip
+            self.ring.next()
 
     # -- attention ---------------------------------------------------------------------------
 
@@ -197,24 +200,17 @@ class LayersProgram:
         self, kind: DrainKind, group: int, *, wait_inner: int | None = None,
         post_outer: int | None = None,
     ) -> None:  # fmt: skip
-        """Compute keys or values of a group, whose channels share exponents: two slots at once.
-
-        The last token, by itself, gives both of them back.
-        """
-        plan, program, ring = self.plan, self.program, self.ring
-        keys = kind == DrainKind.KEYS
-        steps, tiles, tokens = plan.steps, plan.head_tiles, plan.tokens
-        shared = {
-            "steps": steps, "tiles": tiles, "ring": (0, ring.end),
-            "patches": {"operand": ring.slot}, "wait_inner": wait_inner,
-        }  # fmt: skip
+        """Compute keys or values of a group: all channels of a token, which share an exponent."""
+        plan, program, tokens = self.plan, self.program, self.plan.tokens
+        keys, tiles = kind == DrainKind.KEYS, plan.head_tiles
         if tokens > 1:
-            program.matmul(tokens=tokens - 1, wait_outer=ring.arrived, **shared)
-        program.matmul(
-            activation=(tokens - 1) * steps, wait_outer=None if tokens > 1 else ring.arrived,
-            post_inner=ring.free, post_outer=ring.free, **shared,
+            self._multiply_pair(0, tokens - 1, wait_outer=self.ring.arrived, wait_inner=wait_inner)
+        # The last token, by itself, gives both slots back.
+        self._multiply_pair(
+            tokens - 1, 1, wait_outer=None if tokens > 1 else self.ring.arrived,
+            wait_inner=wait_inner, post_inner=self.ring.free, post_outer=self.ring.free,
         )  # fmt: skip
-        ring.next(2)
+        self.ring.next(2)
         entries = plan.key_entries if keys else plan.value_entries
         program.drain_operands(
             kind, tokens=tokens, tiles=tiles, destination=plan.keys if keys else plan.values,
@@ -225,6 +221,14 @@ class LayersProgram:
             exponent_base=self.layer.base if keys else VALUE_BASE,
             rotate=keys, shift=log2(plan.angle_words) if keys else 0,
             post_outer=post_outer,
+        )  # fmt: skip
+
+    def _multiply_pair(self, first: int, tokens: int, **semaphores: Unpack[Semaphores]) -> None:
+        """Multiply some tokens by the two slots of a head together."""
+        plan, ring = self.plan, self.ring
+        self.program.matmul(
+            steps=plan.steps, tiles=plan.head_tiles, tokens=tokens, ring=(0, ring.end),
+            activation=first * plan.steps, patches={"operand": ring.slot}, **semaphores,
         )  # fmt: skip
 
     def _query(self, group: int) -> None:
@@ -241,6 +245,7 @@ class LayersProgram:
             scale=self.tables["query"] + group * halves * plan.beats(plan.half_tiles),
             exponent_base=self.layer.base,
         )  # fmt: skip
+        self.ring.next(halves)
 
     # -- feed-forward ------------------------------------------------------------------------
 
@@ -279,6 +284,7 @@ class LayersProgram:
                 scale=self.tables["gate"] + entry + half * words, token_stride=words,
                 destination=plan.gates + half * plan.half_gates, patches=patches,
             )  # fmt: skip
+            self.ring.next()
         for half in range(2):
             self._multiply_half()
             program.drain(
@@ -288,6 +294,7 @@ class LayersProgram:
                 destination=plan.hidden + half * plan.half_words, token_stride=plan.head_words,
                 patches=patches, post_inner=self.written if half else None,
             )  # fmt: skip
+            self.ring.next()
 
     def _multiply_half(self, *, wait_inner: int | None = None) -> None:
         plan = self.plan

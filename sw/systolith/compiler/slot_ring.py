@@ -72,16 +72,16 @@ class SlotRing:
 
     def multiply(
         self, *, steps: int, tiles: int, tokens: int, groups: int = 1, activation: int = 0,
-        activation_stride: int | None = None, patches: Patches = NONE, wait_inner: int | None = None,
+        activation_stride: int | None = None, patches: Patches = NONE,
+        wait_inner: int | None = None,
     ) -> None:  # fmt: skip
-        """Multiply words by what the next slots hold, one of them for each group; go on."""
+        """Multiply words by what the next slots hold, one of them for each group."""
         self.program.matmul(
             steps=steps, tiles=tiles, tokens=tokens, groups=groups, ring=(0, self.end),
             activation=activation, activation_stride=activation_stride,
             patches={**patches, "operand": self.slot},
             wait_outer=self.arrived, post_outer=self.free, wait_inner=wait_inner,
         )  # fmt: skip
-        self.next(groups)
 
     def next(self, count: int = 1) -> None:
         """Let ``slot`` point so many slots on."""
