@@ -6,14 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_sim.dma.pages import pack_scales
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.encoder import Linear
-from systolith_sim.transformer.row_norm import UNIT
 
 from .decoder_layout import DecoderLayout, Matrix
-from .matrix_image import pack_panels, pack_scale_table
+from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
 
 __all__ = ["DecoderImage"]
 
@@ -66,13 +64,11 @@ class DecoderImage:
         return rows.tobytes()
 
     def _angles(self, rotary: RotaryRows) -> bytes:
-        """Return each position's cosines and sines, a wide word of each in turn."""
-        plan, tokens = self.plan, self.plan.tokens
+        """Return each position's cosines and sines, with zeros behind a head's."""
+        plan = self.plan
         width = plan.head_tiles * self.array.columns
-        tables = [self._widen(table[:tokens], width).reshape(tokens, -1, plan.config.vector.lanes)
-                  for table in rotary]  # fmt: skip
-        words = np.stack(tables, axis=2).reshape(tokens, -1)
-        return self._widen(words, self.layout.angle_bytes // WORD).astype("<i4").tobytes()
+        cosine, sine = (self._widen(table[: plan.tokens], width) for table in rotary)
+        return pack_angles((cosine, sine), plan.config.vector.lanes, self.layout.angle_bytes)
 
     # -- matrices ----------------------------------------------------------------------------
 
@@ -133,9 +129,7 @@ class DecoderImage:
 
     def _units(self) -> bytes:
         """Return the entries with which NORM multiplies by one."""
-        count = self.plan.unit_entries * self.layout.config.vector.lanes
-        entries = (np.full(count, value) for value in (UNIT.scale, UNIT.shift, 0))
-        return pack_scales(*entries)
+        return pack_units(self.plan.unit_entries * self.layout.config.vector.lanes)
 
     @staticmethod
     def _widen(table: Integers, width: int) -> Integers:
