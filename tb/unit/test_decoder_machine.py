@@ -10,7 +10,7 @@ from systolith_hw.isa import Register
 from systolith_hw.presets import PRESETS
 from systolith_sim.machine import Deadlock, Race
 from systolith_sim.transformer.decoder_reference import KeyValueCache
-from systolith_sim.transformer.encoder import Norm
+from systolith_sim.transformer.row_norm import RowNorm
 
 from .language_bench import golden_tokens, random_model
 from .machine_bench import CONFIGS, instructions, with_rows, without
@@ -111,12 +111,12 @@ def test_residual_of_every_layer():
         np.testing.assert_array_equal(residual, golden_residual(part, prompted))
 
 
-class WatchedNorm(Norm):
+class WatchedNorm(RowNorm):
     """Keeps what it norms."""
 
-    def __call__(self, array, z, base):
+    def __call__(self, array, z):
         seen.append(z[-1])
-        return super().__call__(array, z, base)
+        return super().__call__(array, z)
 
 
 seen: list[np.ndarray] = []
