@@ -22,13 +22,13 @@ def make(rows, columns, lanes, vector_rows=16):
     """Return a config whose memories are not powers of two."""
     return Config(
         array=ArrayConfig(rows=rows, columns=columns, max_k=90, output_depth=128),
-        vector=VectorConfig(lanes=lanes, rows=vector_rows),
+        vector=VectorConfig(lanes=lanes, rows=vector_rows, deferred_norms=True),
         memory=MemoryConfig(activation_words=200, wide_words=413, scale_words=100),
     )
 
 
 def sweep_beats(config, fields, kind, token, record=0):
-    """Return the beats of a token's sweep: "measure", "normalise" or "soften"."""
+    """Return the beats of a token's sweep: "measure", "normalise", "defer" or "soften"."""
     lanes, per_word = config.vector.lanes, config.array.rows // config.vector.lanes
     elements, causal = fields["elements"], 0 if kind != "soften" else fields["causal"]
     valid = min(elements, causal + token) if causal else elements
@@ -39,15 +39,15 @@ def sweep_beats(config, fields, kind, token, record=0):
         wanted = {
             "row_unit": 1, "results": 0, "factor": 0, "maximum": 0, "to_stream": 0, "to_keys": 0,
             "to_values": 0,
-            "measure": kind == "measure",
+            "measure": kind in ("measure", "defer"),
             "add": kind != "normalise",
             "centre": kind == "normalise",
             "sum": kind == "soften",
             "to_words": kind != "measure",
             "to_wide": kind == "normalise" and fields["back"],
             "operation": {
-                "measure": Operation.NONE, "normalise": Operation.AFFINE,
-                "soften": Operation.EXP2,
+                "measure": Operation.NONE, "defer": Operation.NONE,
+                "normalise": Operation.AFFINE, "soften": Operation.EXP2,
             }[kind],
             "lanes": min(max(valid - number * lanes, 0), lanes),
             "wide": fields["source"] + token * fields["source_stride"] + number,
@@ -60,14 +60,15 @@ def sweep_beats(config, fields, kind, token, record=0):
             "outer": fields["post_outer"] * (ends and last_token),
         }  # fmt: skip
         wanted |= {"counted": wanted["lanes"], "block_end": wanted["end"]}
-        if kind != "measure":
+        if kind in ("normalise", "soften"):
             wanted["scale"] = fields["scale"] + number
+        if kind != "measure":
             wanted["address"] = (
                 fields["destination"] + token * fields["token_stride"] + number // per_word
             )
         if kind == "normalise":
             wanted["record"] = record
-        if kind == "soften":
+        if kind in ("defer", "soften"):
             wanted["row"] = fields["row"] + token
         beats.append(wanted)
     return beats
@@ -75,7 +76,16 @@ def sweep_beats(config, fields, kind, token, record=0):
 
 def kind_of(beat):
     """Return which sweep a beat is of."""
-    return "measure" if beat.measure else "normalise" if beat.centre else "soften"
+    if beat.measure:
+        return "defer" if beat.to_words else "measure"
+    return "normalise" if beat.centre else "soften"
+
+
+def sweeps_of(fields):
+    """Return which sweeps each token of an instruction takes."""
+    if fields["opcode"] == Opcode.SOFTMAX:
+        return ("soften",)
+    return ("defer",) if fields["defer"] else ("measure", "normalise")
 
 
 def some_fields(config, rng):
@@ -92,13 +102,15 @@ def some_fields(config, rng):
         "tokens": tokens,
         "elements": int(rng.choice([1, 2, config.array.rows, rng.integers(1, 91)])),
     }  # fmt: skip
+    row = int(rng.integers(config.vector.rows - tokens + 1))
     if norm:
+        defer = int(rng.integers(2))
         return fields | {
-            "centre": int(rng.integers(2)), "back": int(rng.integers(2)),
+            "defer": defer, "row": row,
+            **{name: int(rng.integers(2)) & ~defer for name in ("centre", "back")},
             "inverse": 1 << 15 | int(rng.integers(1 << 15)), "epsilon": int(rng.integers(1, 99)),
             "inverse_shift": int(rng.integers(16, 48)),
         }  # fmt: skip
-    row = int(rng.integers(config.vector.rows - tokens + 1))
     return fields | {"row": row, "back": 0, "causal": int(rng.choice([0, 1, rng.integers(99)]))}
 
 

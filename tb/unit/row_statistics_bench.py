@@ -52,23 +52,25 @@ def soft_row(rng, lanes):
     summands = rng.integers(0, 1 << 16, (int(rng.integers(1, 7)), lanes))
     summands[-1, rng.integers(lanes)] |= 1 << 15
     task = {
-        "normal": 0, "row": int(rng.integers(ROWS)), "post_inner": semaphore(rng),
-        "post_outer": semaphore(rng),
+        "normal": 0, "record": 0, "drained": 0, "row": int(rng.integers(ROWS)),
+        "base": int(rng.integers(32)), "post_inner": semaphore(rng), "post_outer": semaphore(rng),
     }  # fmt: skip
     beats = with_ends([{"summands": beat} for beat in summands.tolist()])
     return Row(task, beats, 0, reciprocal_factor(int(summands.sum())))
 
 
 def norm_rows(rng, config, count):
-    """Return the rows of a NORM, some of whose means are large."""
+    """Return the rows of a NORM, perhaps deferred, or of as many MEASURED; some of their means are
+    large."""
     lanes, length = config.vector.lanes, int(rng.integers(1, 9))
     scale = round(2**16 / (length * lanes) * 2 ** ((length * lanes - 1).bit_length() - 1))
     inverse = Factor(min(scale, 0xFFFF), 15 + (length * lanes - 1).bit_length())
     constants: dict[str, Any] = {
         "inverse": {"scale": inverse.scale, "shift": inverse.shift},
-        "base": int(rng.integers(0, 8)), "epsilon": int(rng.integers(1, 1 << 16)),
-        "centre": int(rng.integers(2)),
+        "epsilon": int(rng.integers(1, 1 << 16)), "centre": int(rng.integers(2)),
     }  # fmt: skip
+    base, record = int(rng.integers(0, 8)), int(rng.integers(2))
+    drained = int(rng.integers(2)) & ~record
     rows = []
     for _ in range(count):
         spread = int(rng.choice([1, 20, 127]))
@@ -77,14 +79,15 @@ def norm_rows(rng, config, count):
         )
         exponents = rng.integers(0, 17, length)
         mean, factor = normal_factor(
-            row_sums([mantissas], [exponents])[0], inverse, base=constants["base"],
-            epsilon=constants["epsilon"], centre=bool(constants["centre"]),
+            row_sums([mantissas], [exponents])[0], inverse, base=base,
+            epsilon=constants["epsilon"], centre=bool(constants["centre"] and not drained),
         )  # fmt: skip
         beats = with_ends([
             {"mantissas": beat, "exponent": int(exponent)}
             for beat, exponent in zip(mantissas.tolist(), exponents, strict=True)
         ])  # fmt: skip
-        task = {"normal": 1, "row": int(rng.integers(ROWS)), "post_inner": semaphore(rng),
+        task = {"normal": 1, "record": record, "drained": drained, "base": base,
+                "row": int(rng.integers(ROWS)), "post_inner": semaphore(rng),
                 "post_outer": semaphore(rng)}  # fmt: skip
         rows.append(Row(task, beats, mean, factor, constants))
     return rows
@@ -144,7 +147,7 @@ class Bench:
         self.paths: dict[int, deque] = {0: deque(), 1: deque()}
         self.pending: deque[Row] = deque()  # rows whose factors are not made
         self.records: deque[Row] = deque()  # those of NORM that are made, and not yet read
-        self.measured = 0  # rows of NORM that have a record, or will have
+        self.measured = 0  # rows of NORM without a factor, or with a record
         self.posts: deque[Row] = deque()
         self.references: dict[int, tuple[int, int]] = {}  # from when on, and what
         self.factors: dict[int, Factor] = {}
@@ -247,11 +250,14 @@ class Bench:
         if given:
             assert self.posts, "a semaphore is given before its row has a factor"
             assert given == posts_of(self.posts.popleft())
-        if ctx.get(dut.made):
+        made, measured = ctx.get(dut.made), ctx.get(dut.measured)
+        if made or measured:
             row = self.pending.popleft()
-            if row.task["normal"]:
+            assert measured == row.task["drained"] and made != measured
+            if row.task["record"]:
                 self.records.append(row)
             else:
+                self.measured -= row.task["normal"]
                 self.factors[row.task["row"]] = row.factor
                 self.posts += [row] * bool(posts_of(row))
 

@@ -14,7 +14,7 @@ from systolith_sim.vector.normalizer import normalize
 from .test_normalizer import FIXED_MAX, some_words
 
 LATENCY = 9
-WORD, KEYS, VALUES, MEASURE = "word", "keys", "values", "measure"
+WORD, KEYS, VALUES, MEASURE, BOTH = "word", "keys", "values", "measure", "both"
 
 
 def make(rows, columns, lanes, mantissa_bits=8, window=24):
@@ -60,7 +60,7 @@ class Bench:
             apart = array.columns if block.what == VALUES else array.rows
             kind = {
                 "operand": block.what in (KEYS, VALUES), "values": block.what == VALUES,
-                "measure": block.what == MEASURE,
+                "measure": block.what in (MEASURE, BOTH), "unwritten": block.what == MEASURE,
             }  # fmt: skip
             for index, values in enumerate(beats):
                 end = index == len(beats) - 1
@@ -73,7 +73,8 @@ class Bench:
                 # Only the last beat's base and kind count, and whether any begins a row.
                 begin = {"row_begin": block.row_begin and index == 0}
                 ends = {"row_end": block.row_end} if end else {
-                    "values": not kind["values"], "measure": not kind["measure"]}  # fmt: skip
+                    name: not kind[name] for name in ("values", "measure", "unwritten")
+                }  # fmt: skip
                 ctx.set(dut.i.payload, {
                     "data": values.tolist(), "base": block.base if end else 31 - block.base,
                     "end": end or not (index + 1) * len(values) % apart, "block_end": end,
@@ -126,7 +127,7 @@ def check(config, blocks, *, heads=True, stalls=None):
         )  # fmt: skip
         beats = mantissas.reshape(-1, lanes)
         e, last = int(exponent), len(beats) - 1
-        if block.what in (WORD, KEYS):
+        if block.what in (WORD, KEYS, BOTH):
             padded = np.pad(mantissas, (0, -len(mantissas) % array.rows)).reshape(-1, array.rows)
             each = array.rows // lanes
             words += [
@@ -139,7 +140,7 @@ def check(config, blocks, *, heads=True, stalls=None):
             if block.what == VALUES:
                 ends = (index + 1) % per_tile == 0
                 rows.append((when, beat.tolist(), e, index % per_tile, ends))
-            if block.what == MEASURE:
+            if block.what in (MEASURE, BOTH):
                 begin, end = block.row_begin and index == 0, block.row_end and index == last
                 measured.append((when, beat.tolist(), e, begin, end))
         if block.what != MEASURE:
@@ -158,7 +159,7 @@ def some_blocks(rng, config, count, kinds):
     words = some_words(rng, count, 128, array.mantissa_bits)
     shorter = some_words(rng, count, 128, WEIGHT_BITS)
     for index, what in enumerate(whats):
-        if what in (WORD, MEASURE):
+        if what in (WORD, MEASURE, BOTH):
             length = lanes * int(rng.integers(1, array.rows // lanes + 1))
         else:
             length = array.columns * int(rng.integers(1, 128 // array.columns + 1))
@@ -181,7 +182,7 @@ SHAPES = [
 def test_every_kind(shape, stalls):
     config = make(*shape)
     rng = np.random.default_rng(sum(shape))
-    blocks = some_blocks(rng, config, 60, [WORD, KEYS, VALUES, MEASURE])
+    blocks = some_blocks(rng, config, 60, [WORD, KEYS, VALUES, MEASURE, BOTH])
     check(config, blocks, stalls=rng if stalls else None)
 
 
