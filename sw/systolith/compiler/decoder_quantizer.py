@@ -110,8 +110,8 @@ def quantize_decoder(
     config: Config, model: FloatDecoder, rounded: Rounded, *,
     output_chunk: int | None = None, down_chunk: int | None = None,
 ) -> DecoderModel:  # fmt: skip
-    """Return a model in integers, whose chunks are by default all inputs, or half of them if norms
-    are deferred: then the core is there for one token, and the half that is ready need not wait.
+    """Return a model in integers, whose chunks are by default all inputs, or parts of them if norms
+    are deferred: then the core is there for one token, and what is ready need not wait.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ def _layer(
         down=_linear(coded["down"], hidden_fraction, residual, base),
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
         base=base,
-        output_chunk=output_chunk or _chunk(head * model.heads, share * head, norm.deferred),
-        down_chunk=down_chunk or _chunk(_padded(len(layer.down), rows), rows, norm.deferred),
+        output_chunk=output_chunk or _chunk(head * model.heads, share * head, 2, norm),
+        down_chunk=down_chunk or _chunk(_padded(len(layer.down), rows), rows, 3, norm),
     )
 
 
@@ -229,9 +229,9 @@ def _sharpness(model: FloatDecoder, layer: FloatDecoderLayer) -> float:
     return math.log2(math.e) / math.sqrt(layer.query.shape[1] / model.heads)
 
 
-def _chunk(inputs: int, unit: int, halves: bool) -> int:
-    """Return how many of so many inputs are multiplied at once: units of a size, all or half."""
-    return -(-inputs // (2 * unit)) * unit if halves else inputs
+def _chunk(inputs: int, unit: int, parts: int, norm: RowNorm) -> int:
+    """Return how many of so many inputs are multiplied at once: all, or units for some parts."""
+    return -(-inputs // (parts * unit)) * unit if norm.deferred else inputs
 
 
 def _padded(inputs: int, rows: int) -> int:
