@@ -9,9 +9,9 @@ from systolith_hw.memory.wide_store import wide_parts
 __all__ = ["PLACER", "Grid", "floorplan"]
 
 PLACER = "static"
-"""The placer of nextpnr that does well, above all around a floorplan. The usual one packs all that is
-free into one part of the chip, where there are not wires enough: of `small` it makes 310,000 tiles
-of wire that cannot be routed, this one 270,000, and 230,000 with a floorplan."""
+"""The placer of nextpnr that does well, above all around a floorplan. The usual one packs all that
+is free into one part of the chip, where there are not wires enough: of `small` it makes 310,000
+tiles of wire, which cannot be routed, this one 270,000, and 230,000 with a floorplan."""
 
 SMALL = 4
 """An array with less than this part of the multipliers is placed well without a floorplan."""

@@ -28,7 +28,7 @@ class Part:
     grid : Grid, optional
         What a floorplan needs to know.
     most_sinks : int, optional
-        Registers and LUTs that drive more cells are copied (:mod:`.duplicate`), where there is room.
+        Registers and LUTs that drive more cells are copied (:mod:`.duplicate`).
     clock_pin : str, optional
         Where the clock comes in. From a pin of nextpnr's own choice there may be no way to the
         clock network.

@@ -135,24 +135,7 @@ def measure(
     (folder / "wrapper.v").write_text(verilog.convert(wrapper, name=WRAPPER, emit_src=False))
 
     on_stage("synthesis")
-    script = "; ".join([
-        "read_verilog core.v wrapper.v",
-        # The core stays one module of its own, so that it is counted without the wrapper.
-        f"setattr -mod -set keep_hierarchy 1 {CORE}",
-        f"{part.synthesis} -top {WRAPPER}",
-        # Copies of registers have been kept apart for as long as anything is merged.
-        f"setattr -mod -set keep_hierarchy 0 *.{COPY}_*; flatten",
-        "script floorplan.ys",
-        "write_json netlist.json",
-    ])
-    yosys = ["-q", "-L", "yosys.log", "-p", script]
-    run_tool("yosys", yosys, folder=folder, log="yosys.out", own_log="yosys.log")
-    commands = [shlex.join(["yosys", *yosys])]
-    if part.most_sinks is not None:
-        duplicate_file(folder / "netlist.json", CORE, part.most_sinks)
-        commands.append(
-            f"python -m systolith_fpga.duplicate netlist.json {CORE} {part.most_sinks}"
-        )
+    commands = _synthesise(part, folder)
 
     on_stage("place and route")
     target_mhz = target_mhz or part.target_mhz
@@ -177,9 +160,33 @@ def measure(
         device=device_name, part=part.part, speed_grade=part.speed_grade, seed=seed,
         router=router, target_mhz=target_mhz, **core, sites=_sites(placed, wrapped),
         fmax_mhz=round(1000 / max(map(_delay, _paths(placed))), 2),
-        slowest_path=_slowest_path(placed), warnings=_warnings(placed), units=count_units(modules[CORE]),
+        slowest_path=_slowest_path(placed), warnings=_warnings(placed),
+        units=count_units(modules[CORE]),
         command=[*commands, shlex.join([part.tool, *nextpnr])],
     )  # fmt: skip
+
+
+def _synthesise(part: Part, folder: Path) -> list[str]:
+    """Make the netlist; return the commands."""
+    script = "; ".join([
+        "read_verilog core.v wrapper.v",
+        # The core stays one module of its own, so that it is counted without the wrapper.
+        f"setattr -mod -set keep_hierarchy 1 {CORE}",
+        f"{part.synthesis} -top {WRAPPER}",
+        # Copies of registers have been kept apart for as long as anything is merged.
+        f"setattr -mod -set keep_hierarchy 0 *.{COPY}_*; flatten",
+        "script floorplan.ys",
+        "write_json netlist.json",
+    ])
+    yosys = ["-q", "-L", "yosys.log", "-p", script]
+    run_tool("yosys", yosys, folder=folder, log="yosys.out", own_log="yosys.log")
+    commands = [shlex.join(["yosys", *yosys])]
+    if part.most_sinks is not None:
+        duplicate_file(folder / "netlist.json", CORE, part.most_sinks)
+        commands.append(
+            f"python -m systolith_fpga.duplicate netlist.json {CORE} {part.most_sinks}"
+        )
+    return commands
 
 
 def _sites(placed: dict[str, typing.Any], wrapped: dict[str, int]) -> int:
