@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from systolith_hw.budget import ecp5_blocks, memory_budget
 from systolith_hw.config import Config
+from systolith_hw.memory.deep_bank import BLOCK_WORDS
 from systolith_hw.memory.wide_store import wide_parts
 
 __all__ = ["PLACER", "Grid", "floorplan"]
@@ -86,21 +87,36 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
             places[cell] = (groups[column // 2] + x, y, name)
     free = grid.memories()
     blocks_of = {use.memory: use.blocks for use in memory_budget(config, config.device)}
-    for bank, memory in (("operands", "operand"), ("activations", "activation")):
+    for bank, use in (("operands", "operand"), ("activations", "activation")):
         for row in range(rows):
             groups, y = blocks[row // 2]
-            for index in range(blocks_of[memory] // rows):
+            for index in range(blocks_of[use] // rows):
                 # Those of a block that feed it all belong in its middle.
                 group = len(groups) // 2 if bank == "activations" else index % len(groups)
                 site = _nearest(free, groups[group] + row % 2, y)
                 free.remove(site)
                 places[f"row_{row}.{bank}.memory.0.{index}"] = site
     places = {f"array.{cell}": site for cell, site in places.items()}
-    middle = grid.columns[len(grid.columns) // 2]
+    places |= _around_the_middle(config, grid, free, blocks_of)
+    return [
+        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
+        for cell, (x, y, name) in places.items()
+    ]
+
+
+def _around_the_middle(
+    config: Config, grid: Grid, free: set[Site], blocks_of: dict[str, int]
+) -> dict[str, Site]:
+    """Return the places of scale memory and wide memory, of those that are free."""
+    memory, middle = config.memory, grid.columns[len(grid.columns) // 2]
     scales = f"vector.{'pipeline.path' if config.vector.rows else 'datapath'}.scales"
+    bias_words = memory.bias_words or memory.scale_words
+    biases = _deep(f"{scales}.bias_memory", bias_words, blocks_of["bias"])
+    factors = _deep(f"{scales}.factor_memory", memory.scale_words, blocks_of["scale"])
+    places = {}
     for cells, y in (
-        (_numbered(f"{scales}.bias_memory", blocks_of["bias"]), grid.memory_rows[1]),
-        (_numbered(f"{scales}.factor_memory", blocks_of["scale"]), grid.memory_rows[1]),
+        (biases, grid.memory_rows[1]),
+        (factors, grid.memory_rows[1]),
         (_wide_blocks(config), grid.memory_rows[-1]),
     ):
         sites = []
@@ -109,15 +125,22 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
             free.remove(sites[-1])
         # From left to right, so that what is one part stays together.
         places |= dict(zip(cells, sorted(sites), strict=True))
-    return [
-        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
-        for cell, (x, y, name) in places.items()
-    ]
+    return places
 
 
 def _numbered(memory: str, blocks: int) -> list[str]:
     """Return the names that yosys gives to the blocks of a memory."""
     return [f"{memory}.0.{index}" for index in range(blocks)]
+
+
+def _deep(name: str, words: int, blocks: int) -> list[str]:
+    """Return the names of a :class:`~systolith_hw.memory.deep_bank.DeepBank`'s blocks."""
+    banks = -(-words // BLOCK_WORDS)
+    return [
+        block
+        for bank in range(banks)
+        for block in _numbered(f"{name}.bank_{bank}.memory", blocks // banks)
+    ]
 
 
 def _wide_blocks(config: Config) -> list[str]:
