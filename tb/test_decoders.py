@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from systolith.bench_decode import bench_decode
 from systolith.device_language import DeviceDecoder
 from systolith.language import CompiledDecoder, MachineDecoder
 from systolith.progress import Progress
@@ -17,16 +18,21 @@ SMALL = {
     "memory.wide_words": 300, "memory.scale_words": 400, "memory.bias_words": 8,
     "memory.program_instructions": 128, "device": "",
 }  # fmt: skip
+CYCLES = 0
+"""Of a token of a small model, two layers, on the chip."""
+
 CONFIGS = {
     "small": preset("small").replace(SMALL),
     "ulx3s": preset("ulx3s").replace(SMALL),
     "wide": preset("wide").replace(SMALL),
+    "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["ulx3s", *(pytest.param(name, marks=pytest.mark.slow) for name in ("small", "wide"))]
-)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ulx3s", "small", "wide")]
+
+
+@pytest.mark.parametrize("name", ["deferred", *SLOW])
 def test_texts(name, seed):
     """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples."""
     config = CONFIGS[name]
@@ -46,6 +52,15 @@ def test_texts(name, seed):
             counted = {name: runner.counters.get(name, count)
                        for name, count in machine.counters.items()}  # fmt: skip
             assert counted == machine.counters
+
+
+def test_cycles():
+    """A token takes as many cycles as ever, which are counted from its program and nothing else."""
+    sizes = {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 96, "vocab": 64}
+    model = random_model(CONFIGS["deferred"], context=40, **sizes)
+    measured = bench_decode(model, CONFIGS["deferred"], 20)
+    assert measured.bit_exact
+    assert measured.cycles == CYCLES
 
 
 @pytest.mark.slow
