@@ -10,11 +10,11 @@ __all__ = ["add_calc_states"]
 
 
 def add_calc_states(m: Module, micro: Micro) -> None:
-    """Execute CALC, from CALC_START: 9 cycles, 11 or 12 for MINIMUM; 1 per shift right and 4 per
-    shift left more.
+    """Execute CALC, from CALC_START: 9 cycles, 11 or 12 for MINIMUM; 1 more for each bit of a
+    shift, and 2 if any is to the left.
 
     Word 1 holds target, a, b and the right shift; word 2 the constant, the left shift and the
-    operation. A shift left adds the target to itself.
+    operation.
     """
     with micro.states.state("CALC_START"):
         micro.take()
@@ -66,24 +66,22 @@ def _add_shift_states(m: Module, micro: Micro) -> None:
         with m.If(micro.count != 0):
             micro.do(micro.datapath.low_shift)
             micro.set_count(Count.DOWN)
-        with m.Else():
+        with m.Elif(micro.high[: len(micro.count)] != 0):
             micro.set_count(Count.LOWER)
+            micro.states.go("CALC_LEFT")
+        with m.Else():
+            micro.add(Operand.ZERO, Source.LOW)
+            micro.states.go("CALC_MOVE")
+    with micro.states.state("CALC_LEFT"):
+        with m.If(micro.count != 0):
+            micro.do(micro.datapath.low_left)
+            micro.set_count(Count.DOWN)
+        with m.Else():
             micro.add(Operand.ZERO, Source.LOW)
             micro.states.go("CALC_MOVE")
     with micro.states.state("CALC_MOVE"):
         micro.states.go("CALC_WRITE")
     with micro.states.state("CALC_WRITE"):
         micro.write_target()
-        micro.states.go("CALC_AGAIN")
-        with m.If(micro.count == 0):
-            micro.flush()
-            micro.states.go("NEXT")
-    with micro.states.state("CALC_AGAIN"):
-        micro.read(Read.TARGET)
-        micro.states.go("CALC_DOUBLE")
-    with micro.states.state("CALC_DOUBLE"):
-        micro.add(Operand.VALUE, Source.HIGH)
-        micro.states.go("CALC_LEFT")
-    with micro.states.state("CALC_LEFT"):
-        micro.set_count(Count.DOWN)
-        micro.states.go("CALC_WRITE")
+        micro.flush()
+        micro.states.go("NEXT")

@@ -61,8 +61,8 @@ class Datapath(wiring.Component):
         The sum in this cycle.
     low_sum, high_sum : In(1)
         This half becomes the sum.
-    low_shift : In(1)
-        ``low`` is shifted one bit to the right.
+    low_shift, low_left : In(1)
+        ``low`` is shifted one bit to the right, or to the left.
     setting_low, setting_high : In(1)
         This half of ``high`` becomes the sum, or what comes from outside.
     high_trim : In(1)
@@ -88,6 +88,7 @@ class Datapath(wiring.Component):
     low_sum: Signal
     high_sum: Signal
     low_shift: Signal
+    low_left: Signal
     setting_low: Signal
     setting_high: Signal
     high_trim: Signal
@@ -110,6 +111,7 @@ class Datapath(wiring.Component):
             "low_sum": In(1),
             "high_sum": In(1),
             "low_shift": In(1),
+            "low_left": In(1),
             "setting_low": In(1),
             "setting_high": In(1),
             "high_trim": In(1),
@@ -154,10 +156,10 @@ class Datapath(wiring.Component):
             self.high.eq(high),
         ]
 
-        with m.If(self.load | self.low_sum | self.low_shift):
-            m.d.sync += low.eq(
-                Mux(self.load, self.word[:32], Mux(self.low_shift, low >> 1, total))
-            )
+        shifted = Mux(self.low_left, low << 1, low >> 1)
+        moves = self.low_shift | self.low_left
+        with m.If(self.load | self.low_sum | moves):
+            m.d.sync += low.eq(Mux(self.load, self.word[:32], Mux(moves, shifted, total)))
         new = Mux(self.load, self.word[32:], total[:32] | outside)
         with m.If(self.load | self.high_sum | self.setting_low):
             m.d.sync += high[:16].eq(new[:16])

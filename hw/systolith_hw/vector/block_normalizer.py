@@ -68,6 +68,8 @@ class BlockNormalizer(wiring.Component):
         ``words`` or ``rows`` will be valid in the next cycle.
     ending : Out(1)
         That is a word, or the last beat of a tile's row.
+    early : Out(1)
+        ``ending`` will be set in :attr:`lead` cycles.
     saturated : Out(lanes)
         Mantissas that were clipped, of the beat that is played back; of no unwritten block.
     flushed : Out(1)
@@ -79,12 +81,15 @@ class BlockNormalizer(wiring.Component):
     """Cycles from a block's ``ready``, when its first beat is read, to that one's mantissas."""
     latency = ExactExponent.latency - 1 + steps + 1
 
+    lead = Mantissa.latency
+
     i: stream.Interface
     words: stream.Interface
     rows: stream.Interface
     measured: stream.Interface
     coming: Signal
     ending: Signal
+    early: Signal
     saturated: Signal
     flushed: Signal
 
@@ -103,6 +108,7 @@ class BlockNormalizer(wiring.Component):
             "measured": Out(stream.Signature(mantissa_beat(config), always_ready=True)),
             "coming": Out(1),
             "ending": Out(1),
+            "early": Out(1),
             "saturated": Out(config.vector.lanes),
             "flushed": Out(1),
         })
@@ -122,7 +128,8 @@ class BlockNormalizer(wiring.Component):
         values = data.View(self.i.payload.data.shape(), ring.o[1:])
 
         # What is known of a beat goes with it; of its block it is known a cycle after `reading`.
-        valid = _later(m, "valid", reading, self.steps, reset_less=False)
+        read = _later(m, "read", reading, self.steps - self.lead, reset_less=False)
+        valid = _later(m, "valid", read, self.lead, reset_less=False)
         block_end = _later(m, "block_end", last, self.steps)
         end = _later(m, "end", ring.o[0], Mantissa.latency)
         about = [_later(m, "about", Value.cast(exponent.kind), self.steps - 1)]
@@ -135,6 +142,7 @@ class BlockNormalizer(wiring.Component):
         mantissas = self._elaborate_mantissas(m, values, exponent.distance, kind, valid)
         self._elaborate_word(m, mantissas, valid, place)
         m.d.comb += [
+            self.early.eq(read & ring.o[0] & ~Value.cast(exponent.kind.unwritten)),
             self.ending.eq(valid & end & ~kind.unwritten),
             self.coming.eq(self.ending | (valid & kind.values)),
         ]

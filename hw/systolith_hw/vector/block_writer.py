@@ -23,18 +23,20 @@ from .exact_exponent import block_beat
 from .moments import mantissa_beat
 from .operand_writer import OperandWriter, mantissa_write
 
-__all__ = ["BlockWriter"]
+__all__ = ["EARLY", "BlockWriter"]
+
+EARLY = BlockNormalizer.lead
+"""Cycles from a semaphore to the word that it tells of: fewer than it takes any unit to have it."""
 
 
 def block_write(config: Config) -> data.StructLayout:
-    """Return the shape of what waits for a word under way: where it goes, and what is given."""
-    return data.StructLayout({
-        **dict(mantissa_write(config).members),
-        "stream": 1,
-        "row_unit": 1,
-        "post_inner": semaphore(),
-        "post_outer": semaphore(),
-    })
+    """Return the shape of what waits for a word under way: where it goes."""
+    return data.StructLayout({**dict(mantissa_write(config).members), "stream": 1})
+
+
+def block_posts() -> data.StructLayout:
+    """Return the shape of what is given with it, and for which unit."""
+    return data.StructLayout({"row_unit": 1, **dict.fromkeys(POSTS, semaphore())})
 
 
 class BlockWriter(wiring.Component):
@@ -81,8 +83,8 @@ class BlockWriter(wiring.Component):
     measured : Out(stream of mantissa_beat(config), always ready)
         For NORM's moments.
     post_inner, post_outer, row_post_inner, row_post_outer : Out(SemaphorePost)
-        Of VECTOR and of ROW, in the cycle in which the word that they tell of is written. SOFTMAX
-        gives its own elsewhere, as deferred NORM its outer one.
+        Of VECTOR and of ROW, :data:`EARLY` cycles before the word that they tell of is written.
+        SOFTMAX gives its own elsewhere, as deferred NORM its outer one.
     saturated : Out(lanes), flushed : Out(1)
         As in the normaliser.
     empty : Out(1)
@@ -139,32 +141,33 @@ class BlockWriter(wiring.Component):
         for ours, its in (("words", "words"), ("lanes", "rows"), ("entries", "exponents")):
             connect(m, getattr(writer, its), flipped(getattr(self, ours)))
 
-        writes = self._elaborate_writes(m)
+        writes, told = self._elaborate_writes(m)
         write: Any = Signal(block_write(config), reset_less=True)
         with m.If(normalizer.coming):
             m.d.sync += write.eq(writes.o.payload)
         m.d.comb += [
             writes.o.ready.eq(normalizer.ending),
+            told.o.ready.eq(normalizer.early),
             *(writer.write[name].eq(write[name]) for name, _ in mantissa_write(config)),
             self.saturated.eq(normalizer.saturated),
             self.flushed.eq(normalizer.flushed),
             self.empty.eq(writes.empty),
         ]
-        self._elaborate_posts(m, normalizer.ending, writes.o.payload)
+        self._elaborate_posts(m, normalizer.early, told.o.payload)
         self._elaborate_stream(m, normalizer.words, write.stream)
         return m
 
-    def _elaborate_writes(self, m: Module) -> Fifo:
-        """Add the queue of what is known of words under way."""
+    def _elaborate_writes(self, m: Module) -> tuple[Fifo, Fifo]:
+        """Add the queues of what is known of words under way, and of whom to tell."""
         config = self.config
         flight = self.flight + BlockNormalizer.latency
         smallest = min(config.array.rows, config.array.columns)
         # A word may be a single beat, and all those of a head come before its mantissas do.
         waiting = flight + HEAD_CHANNELS // smallest + 3
         # A power of two keeps comparisons off the pointers.
-        m.submodules.writes = writes = Fifo(
-            block_write(config), 1 << (waiting - 1).bit_length(), style="distributed"
-        )
+        depth = 1 << (waiting - 1).bit_length()
+        m.submodules.writes = writes = Fifo(block_write(config), depth, style="distributed")
+        m.submodules.told = told = Fifo(block_posts(), depth, style="distributed")
         beat: Any = self.beat
         entry: Any = writes.i.payload
         written = beat.to_words | beat.to_stream | beat.to_keys | beat.to_values
@@ -172,17 +175,18 @@ class BlockWriter(wiring.Component):
             writes.i.valid.eq(self.take & beat.end & written),
             *(entry[name].eq(beat[name]) for name, _ in mantissa_write(config)),
             entry.stream.eq(beat.to_stream),
-            entry.row_unit.eq(beat.row_unit),
+            told.i.valid.eq(writes.i.valid),
+            told.i.payload.row_unit.eq(beat.row_unit),
         ]
         for name, elsewhere in zip(POSTS, (beat.sum, beat.sum | beat.measure), strict=True):
             m.d.comb += [
-                entry[name].id.eq(beat[name].id),
-                entry[name].present.eq(beat[name].present & ~elsewhere),
+                told.i.payload[name].id.eq(beat[name].id),
+                told.i.payload[name].present.eq(beat[name].present & ~elsewhere),
             ]
-        return writes
+        return writes, told
 
     def _elaborate_posts(self, m: Module, ending: Value, write: Any) -> None:
-        """Give semaphores with the last mantissas of a word."""
+        """Give semaphores, when a word's last mantissas are about to come."""
         for name in POSTS:
             port, row_port = getattr(self, name), getattr(self, f"row_{name}")
             given = Signal.like(write[name].id, name=f"{name}_id", reset_less=True)

@@ -30,6 +30,9 @@ __all__ = ["RowPipeline"]
 WIDE_WRITE = 3
 """Cycles from a wide word's leaving the unit until it may be read (:class:`.WideMemory`)."""
 
+LOOP_CYCLES = 4
+"""Cycles from ``wide_written`` until a beat is taken for which a loop has waited, at least."""
+
 ABOUT = (
     "to_wide", "to_best", "to_words", "to_keys", "to_values", "measure", "maximum", "sum", "end",
     "block_end", "row_begin", "row_end", "base", "counted", "row", "wide",
@@ -135,7 +138,8 @@ class RowPipeline(Datapath):
         m.submodules.turnstile = turnstile = Turnstile(
             config, credits=credits, addition=ValuePath.add - config.wide_latency,
             flight=flight + 6,
-            wide_flight=ValuePath.long + WIDE_WRITE - (ValuePath.add - config.wide_latency),
+            wide_flight=ValuePath.long + WIDE_WRITE - LOOP_CYCLES
+            - (ValuePath.add - config.wide_latency),
         )  # fmt: skip
         m.submodules.path = path = ValuePath(config, self.target)
         m.submodules.gate = gate = Gate(

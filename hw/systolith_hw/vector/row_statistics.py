@@ -247,6 +247,7 @@ class RowStatistics(wiring.Component):
         """Give the semaphores of rows, not before SOFTMAX's words are out; return "some wait"."""
         config = self.config
         words = BlockNormalizer.latency + config.array.rows // config.vector.lanes + 2
+        words -= BlockNormalizer.lead
         wait = max(1, words - (config.vector.lanes - 1).bit_length() - FEWEST_CYCLES)
         valid, task = factor_made, Value.cast(made)
         waiting = [factor_made]

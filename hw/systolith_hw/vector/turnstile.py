@@ -51,8 +51,8 @@ class Turnstile(wiring.Component):
     flight : int
         Cycles from taking a beat until all that it writes may be read.
     wide_flight : int
-        Cycles from taking a beat until what it writes to wide memory may be added, by a beat that
-        is taken then.
+        The same for wide memory, and a beat of ``add`` which the loop makes that waits for
+        ``wide_written``: so many cycles fewer as that takes.
 
     Members
     -------
@@ -75,8 +75,8 @@ class Turnstile(wiring.Component):
     vector_written, row_written : Out(1)
         All that taken beats of VECTOR write may be read; what those of ROW write to wide memory.
     wide_written : Out(1)
-        A beat of ``add`` that is taken now finds what taken beats of VECTOR write to wide memory,
-        but for numbers of BEST.
+        A beat of ``add`` that a loop makes from now on finds what taken beats of VECTOR write to
+        wide memory, but for numbers of BEST.
     exponents_written : Out(1)
         The same of the exponents of keys and values, and any beat.
     events : Out(TURNSTILE_EVENTS)

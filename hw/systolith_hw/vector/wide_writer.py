@@ -15,7 +15,7 @@ from .best_channel import BestChannel, best_begin
 
 __all__ = ["WideWriter", "wide_beat"]
 
-LAG = 2
+LAG = 1
 """Cycles from a wide word's being written to its semaphores. Whoever takes them reads the word, or
 its row's reference, which is written 5 cycles later, some cycles after that."""
 
@@ -47,7 +47,7 @@ class WideWriter(wiring.Component):
     Numbers wait for a cycle without values to write, of which there is one with each beat of BEST.
 
     =========== ====================================================
-    Latency     none; semaphores are given 2 cycles later
+    Latency     none; semaphores are given a cycle later
     Throughput  1 beat per cycle; never stalls
     Golden      WIDE and BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ====================================================
