@@ -31,10 +31,12 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
     f = {name: int(fields.get(name, 0)) for name in names}
     kind, function = DrainKind(fields["kind"]), DrainFunction(fields.get("function", 0))
     rotate, product = f["rotate"], function == DrainFunction.PRODUCT
-    for name, kinds in OPTION_KINDS.items():
+    for name, allowed in OPTION_KINDS.items():
         used = product if name == "PRODUCT" else f[name]
-        if used and kind not in kinds:
-            return f"{name} is for {' and '.join(one.name for one in kinds)}, not for {kind.name}"
+        if used and kind not in allowed:
+            *others, last = (one.name for one in allowed)
+            listed = f"{', '.join(others)} and {last}" if others else last
+            return f"{name} is for {listed}, not for {kind.name}"
     for wrong, what in (
         (rotate and function, f"rotate with {function.name}"),
         (rotate and f["factor"], "rotate with factor: both use `row`"),
