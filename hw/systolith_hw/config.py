@@ -174,10 +174,6 @@ class VectorConfig:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
-        _require(
-            self.rows > 0 or not self.deferred_norms,
-            "vector.deferred_norms must be false with a vector.rows of 0, not true",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,7 @@ def test_hash_sees_every_setting_but_the_device():
            "bus.burst_beats": 16, "sequencer.semaphores": 8,
            "sequencer.semaphore_bits": 9, "sequencer.count_bits": 12,
            "control.stall_counters": False, "vector.rows": 64, "vector.distributed": True,
+           "vector.deferred_norms": True,
            "short_pipelines": True}  # fmt: skip
     seen = {base.hash}
     for path in base.field_names():

@@ -78,7 +78,7 @@ class Compute(Instructions):
             "columns_last": columns if columns_last is None else columns_last,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
-        for name in ("function", "accumulate", "factor", "maximum", "rotate"):
+        for name in ("function", "accumulate", "factor", "maximum", "rotate", "scaled"):
             require(
                 not fields[name] or self.config.vector.rows > 0,
                 f"there is no DRAIN.{name} with a vector.rows of 0",

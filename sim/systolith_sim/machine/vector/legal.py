@@ -27,7 +27,7 @@ def require_legal(run: Run, job: Job) -> None:
         f"DRAIN has no kind {f['kind']}" + NO_MEASURED * (f["kind"] == DrainKind.MEASURED),
     )  # fmt: skip
     kind = DrainKind(f["kind"])
-    for name in ("function", "accumulate", "factor", "maximum", "rotate"):
+    for name in ("function", "accumulate", "factor", "maximum", "rotate", "scaled"):
         require(
             not f[name] or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
             f"vector.rows is 0, so DRAIN has no {name}",
