@@ -1,4 +1,4 @@
-"""Prompts that go through a model in blocks, on the machine, against tokens that come one by one."""
+"""Prompts that go through a model in blocks, on the machine, against single tokens."""
 
 import numpy as np
 import pytest
@@ -71,20 +71,17 @@ def test_goes_on_from_any_position():
 
 def test_room():
     """As many tokens as the memories hold, fewer than the text has; of two heads' scores."""
-    config = ROOMY["ulx3s"]
-    plan = plan_decoder(config, random_model(config, context=CONTEXT))
+    config, model = ROOMY["ulx3s"], random_model(ROOMY["ulx3s"], context=CONTEXT)
+    plan = plan_decoder(config, model)
     assert plan_prompt(plan) == PromptPlan(plan, 16)
-    needs = {
-        size: (PromptPlan(plan, size).activation_need, PromptPlan(plan, size).wide_need)
-        for size in (2, 4, 8)
-    }
-    for size, (activation, wide) in needs.items():
-        for memory, need in (("activation_words", activation), ("wide_words", wide)):
-            room = {f"memory.{memory}": need}
-            tight = plan_decoder(config.replace(room), random_model(config, context=CONTEXT))
-            assert plan_prompt(tight).size == size
-    alone = plan_decoder(config.replace({"vector.rows": 4}), random_model(config, context=CONTEXT))
-    assert plan_prompt(alone).size == 2
+    changes = [({"vector.rows": 4}, 2)]
+    for size in (2, 4, 8):
+        prompts = PromptPlan(plan, size)
+        changes += [({"memory.activation_words": prompts.activation_need}, size),
+                    ({"memory.wide_words": prompts.wide_need}, size)]  # fmt: skip
+    for change, size in changes:
+        found = plan_prompt(plan_decoder(config.replace(change), model))
+        assert found is not None and found.size == size
 
 
 def test_programs_without_room_for_a_block():
