@@ -117,7 +117,7 @@ def _around_the_middle(
         f"{_path(config)}.pointwise_{lane}.functions.table_0.0.0"
         for lane in range(blocks_of.get("functions", 0))
     ]
-    places = {}
+    places: dict[str, Site] = {}
     for cells, y in (
         (tables, grid.memory_rows[1]),
         (biases, grid.memory_rows[1]),

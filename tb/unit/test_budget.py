@@ -125,7 +125,7 @@ def test_just_at_the_limit():
     while blocks(config.replace({"memory.wide_words": words})) - blocks(config) <= spare:
         check_budget(config.replace({"memory.wide_words": words}))
         words += 64
-    with pytest.raises(ConfigError, match="may give 191"):
+    with pytest.raises(ConfigError, match="may give 195"):
         check_budget(config.replace({"memory.wide_words": words}))
 
 
