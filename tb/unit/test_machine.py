@@ -403,7 +403,7 @@ E = ErrorCode
          "operand_stride 101 is beyond the ring of 100"),
         *((Opcode.DRAIN, DRAIN | {name: 1, "kind": kind}, E.ILLEGAL_INSTRUCTION,
            f"{name} is for {kinds}, not for {DrainKind(kind).name}")
-          for name, kinds in (("accumulate", "WIDE and BEST"), ("maximum", "WIDE"))
+          for name, kinds in (("accumulate", "WIDE, BEST and CANDIDATES"), ("maximum", "WIDE"))
           for kind in (0, 2, 3, 4)),
         (Opcode.DRAIN, DRAIN | {"maximum": 1, "groups": 2}, E.ILLEGAL_INSTRUCTION,
          "maximum is for one group, not for 2"),
