@@ -164,7 +164,7 @@ class VectorConfig:
         cells in place of block RAM.
     candidates : int
         Largest values that are kept at most, so that SAMPLE can choose one of them by chance. Power
-        of two, 2 to 64, or 0 for a core without SAMPLE and DRAIN's CANDIDATES.
+        of two, 4 to 64, or 0 for a core without SAMPLE and DRAIN's CANDIDATES.
     """
 
     lanes: int = 4
@@ -177,7 +177,7 @@ class VectorConfig:
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
         if self.candidates:
-            _require_power_of_two("vector.candidates", self.candidates, 2, MOST_CANDIDATES)
+            _require_power_of_two("vector.candidates", self.candidates, 4, MOST_CANDIDATES)
             _require(
                 self.rows > 0,
                 f"vector.candidates must be 0 with a vector.rows of 0, not {self.candidates}",
