@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
-from systolith.generation import FloatGenerator
+from systolith.generation import ModelGenerator
 from systolith.models import own_texts
 from systolith.models.library import load_language_model
 from systolith.models.shape_only import shape_only_decoder
@@ -20,7 +20,7 @@ def test_together_as_alone(architecture):
     decoder = shape_only_decoder(architecture, SHAPE, seed=4)
     texts = own_texts.write_together(decoder, [5, 9, 5], 20, Progress())
     for seed, text in enumerate(texts):
-        alone = FloatGenerator(decoder, Sampling(temperature=1.0, seed=seed))
+        alone = ModelGenerator(decoder, Sampling(temperature=1.0, seed=seed))
         assert text[1:] == list(alone.generate(text[:1], 19))
     assert texts[0][1:] != texts[2][1:], "seeds make texts"
 
