@@ -46,11 +46,11 @@ RING_WORDS = 4
 RING_LOGIC = 16
 """A ring of more beats is made of blocks."""
 
-WAITING_BEATS = 12
-"""Beats that wait for the largest values to be found."""
-
 BIAS_LOGIC = 16
 """So are more biases."""
+
+WAITING_BEATS = 12
+"""Beats that wait for the largest values to be found."""
 
 LINE_BITS = 29
 """Width of the line of a function's segment."""

@@ -78,12 +78,14 @@ class SerialLine(wiring.Component):
         lower = Signal(DIGITS * DIGIT_BITS, reset_less=True)
         upper = Signal(signed(len(found.rise) + 1), reset_less=True)
         more = Signal(signed(len(upper) + DIGIT_BITS))
+        # Not as a product, which synthesis would give a multiplier.
+        times = sum((Mux(lower[bit], found.rise, 0) << bit for bit in range(DIGIT_BITS)), C(0))
         busy = Signal(self.latency)  # bit n: started n + 1 cycles ago
         product = Cat(lower, upper).as_signed()
         m.d.comb += [
             read.en.eq(1),
             read.addr.eq(Cat(self.place[REST_BITS:], self.rare)),
-            more.eq(upper + found.rise * lower[:DIGIT_BITS]),
+            more.eq(upper + times),
             self.done.eq(busy[-1]),
         ]
         m.d.sync += busy.eq(Cat(self.start, busy))
