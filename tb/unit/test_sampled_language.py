@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from systolith.device_language import DeviceDecoder
-from systolith.generation import ModelGenerator
 from systolith.language import CompiledDecoder, MachineDecoder
 from systolith.model_image import ModelImage
+from systolith.program import Program
 from systolith.sampling import Sampling
 from systolith_hw.config import ConfigError
+from systolith_hw.isa import DrainKind, ErrorCode, Opcode, encode
 from systolith_hw.presets import preset
+from systolith_sim.errors import MachineError, ProgramError
+from systolith_sim.machine import Machine
+from systolith_sim.vector.row import Factor
 
 from .language_bench import golden_tokens, random_model
 from .machine_device import MachineDevice
@@ -26,7 +30,7 @@ def ways(temperature=1.5, top_k=16, seed=7):
 
 
 def golden(sampling, count):
-    return list(ModelGenerator(MODEL, sampling).generate(PROMPT, count))
+    return golden_tokens(MODEL, PROMPT, count, sampling=sampling)
 
 
 @pytest.mark.parametrize("sampling", [ways(), ways(seed=2**32 - 1), ways(0.7, 5, 3)])
@@ -93,6 +97,41 @@ def test_images_keep_what_the_program_stores(tmp_path):
     STORING.image("one").save(path)
     again = CompiledDecoder.from_image(ModelImage.load(path, CONFIG), CONFIG, "one")
     assert np.array_equal(MachineDecoder(again).logits(PROMPT), MODEL.logits(PROMPT))
+
+
+KEEP = {"row": 3, "columns_last": 8}
+
+
+def test_what_only_the_machine_refuses():
+    """Programs whose outcome depends on what another one left, or means nothing."""
+    def run(build):
+        program = Program(CONFIG)
+        build(program)
+        program.end()
+        Machine(CONFIG, 1 << 16).run(program.assemble())
+
+    def keep(program, **options):
+        program.matmul(steps=1)
+        program.drain(DrainKind.CANDIDATES, **KEEP, **options)
+
+    with pytest.raises(ProgramError, match="goes on keeping values, but none in this program"):
+        run(lambda program: keep(program, accumulate=True))
+    with pytest.raises(ProgramError, match="nothing is kept that could be chosen"):
+        run(lambda program: program.sample(destination=1, sharpness=Factor(1 << 15, 15)))
+    with pytest.raises(ProgramError, match="sharpness must be zero or have bit 15 set, not be 0x7"):
+        run(lambda program: (keep(program), program.sample(
+            destination=1, sharpness=Factor(7, 0))))  # fmt: skip
+    with pytest.raises(ValueError, match=r"DRAIN.row must be in 1..16, vector.candidates, .* 17"):
+        run(lambda program: program.drain(DrainKind.CANDIDATES, row=17))
+    bare = CONFIG.replace({"vector.candidates": 0})
+    with pytest.raises(ValueError, match="no SAMPLE with a vector.candidates of 0"):
+        Program(bare).sample(destination=1)
+    with pytest.raises(ValueError, match="no DRAIN.CANDIDATES with a vector.candidates of 0"):
+        Program(bare).drain(DrainKind.CANDIDATES, row=1)
+    program = encode(Opcode.SAMPLE) + encode(Opcode.END)
+    with pytest.raises(MachineError, match="opcode 0x21 is illegal") as caught:
+        Machine(bare, 1 << 16).run(program)
+    assert caught.value.code == ErrorCode.ILLEGAL_INSTRUCTION
 
 
 def test_refusals():
