@@ -1,11 +1,13 @@
 """The programs of a language model that lies on the chip whole.
 
 One brings it there; the other computes tokens. That one goes through positions from POSITION on,
-as many as the header says. Of each it reads the token, and computes keys, values and residual; from
-the prompt's last token on also the likeliest next token, which it adds to the list and reads for
-the next position. It stops by itself behind a token that ends texts.
+as many as the header says: those of the prompt but for its last in blocks, if there is room for
+some. Of each other it reads the token, and computes keys, values and residual; from the prompt's
+last token on also the likeliest next token, which it adds to the list and reads for the next
+position. It stops by itself behind a token that ends texts.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from systolith_hw.config import ConfigError
@@ -16,13 +18,17 @@ from ..program import Program
 from .decoder_attention import AttentionPart
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
+from .decoder_logits import LogitsPart
+from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
+from .prompt_plan import PromptPlan, plan_prompt
 from .token_list import Header
 
-__all__ = ["write_decoder", "write_setup"]
+__all__ = ["choose_prompt", "write_decoder", "write_setup"]
 
-WORD = 4
+MOST_INSTRUCTIONS = 4096
+"""The largest program memory."""
 
 
 def write_setup(layout: DecoderLayout) -> bytes:
@@ -55,7 +61,27 @@ def _load_matrix(
     )  # fmt: skip
 
 
-def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> bytes:
+def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
+    """Return how a prompt goes through the model, or None if its tokens go one by one.
+
+    They do where logits of each are wanted, where norms are deferred, where the memories have no
+    room for two, and where the program's has none for a block.
+    """
+    prompt, config = plan_prompt(layout.plan), layout.config
+    if prompt is None or layout.logits is not None or model.norm.deferred:
+        return None
+    roomy = config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
+    program = TokenProgram(
+        DecoderLayout(dataclasses.replace(layout.plan, config=roomy)), model, (), prompt
+    )
+    program.assemble()
+    longest = program.program.longest_loop
+    return prompt if longest <= config.memory.program_instructions else None
+
+
+def write_decoder(
+    layout: DecoderLayout, model: DecoderModel, ends: Sequence[int], prompt: PromptPlan | None
+) -> bytes:
     """Return the program that computes tokens; behind one of ``ends`` it computes no more.
 
     Raises
@@ -64,7 +90,7 @@ def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int
         If it takes more registers or instructions of a loop than there are.
     """
     try:
-        return TokenProgram(layout, model, ends).assemble()
+        return TokenProgram(layout, model, ends, prompt).assemble()
     except ConfigError:
         raise
     except ValueError as error:
@@ -79,13 +105,18 @@ class TokenProgram:
     layout : DecoderLayout
     model : DecoderModel
     ends : sequence of int
+    prompt : PromptPlan or None
     """
 
-    def __init__(self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> None:
+    def __init__(
+        self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int],
+        prompt: PromptPlan | None,
+    ) -> None:  # fmt: skip
         self.layout = layout
         self.plan = layout.plan
         self.model = model
         self.ends = ends
+        self.prompt = prompt
         self.writer = DecoderWriter(layout.plan, model.norm)
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
@@ -94,12 +125,20 @@ class TokenProgram:
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
+        self.logits = None
+        if layout.logits:
+            self.logits = LogitsPart(
+                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
+                stored=self.chosen,
+            )  # fmt: skip
 
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
-            program.read(target, immediate=tokens.address + WORD * word)
+        self._read_header(self.prompted, Header.PROMPT)
+        if self.prompt:
+            self._take_prompt(self.prompt)
+        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -118,6 +157,19 @@ class TokenProgram:
                 self._compute()
         program.end()
         return program.assemble()
+
+    def _read_header(self, target: int, word: Header) -> None:
+        self.program.read(target, immediate=self.layout.list.header(word))
+
+    def _take_prompt(self, prompt: PromptPlan) -> None:
+        """Go through the prompt, but for its last token."""
+        program, remaining = self.program, self.prompted
+        program.calc(remaining, remaining, immediate=-1)
+        PromptPart(
+            self.writer, self.layout, prompt, self.model.layers[0], remaining,
+            scratch=(self.place, self.alive, self.token),
+        ).append()  # fmt: skip
+        program.calc(self.prompted, immediate=1)
 
     def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
         """Bring the angles of a position so many ahead to wide memory."""
@@ -150,7 +202,10 @@ class TokenProgram:
             program.minimum(flag, scratch, flag)
 
     def _compute(self) -> None:
-        """Go through the layers, and from the prompt's last token on make the next token."""
+        """Go through the layers, and from the prompt's last token on make the next token.
+
+        Logits, where they are stored, are those of all positions.
+        """
         program, plan, writer = self.program, self.plan, self.writer
         layer, flag = self.model.layers[0], self.token
         writer.first_norm()
@@ -161,36 +216,66 @@ class TokenProgram:
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
-        with program.loop(count_register=flag):
-            writer.skip_norm(self.turned)
+        if self.logits:
+            writer.norm(self.turned)
+            self.logits.append(self.turned)
+        elif not self.prompt:  # else this is no token of a prompt but its last
+            with program.loop(count_register=flag):
+                writer.skip_norm(self.turned)
         program.minimum(flag, flag, self.alive, -1)
         with program.loop(count_register=flag):
-            writer.norm()
+            if not self.logits:
+                writer.norm(self.turned)
             self._choose()
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
 
+    def _drain_first(self) -> int:
+        """Drain the first tile of the head, which tells that all before is done, so that angles
+        come beside the others; return how many tiles it was."""
+        plan = self.plan
+        self.program.drain(
+            DrainKind.BEST, scale=plan.head_table, destination=plan.best, post_outer=self.turned,
+            **self.writer.behind_norm(first=True),
+        )  # fmt: skip
+        return 1
+
     def _choose(self) -> None:
-        """Store the token that is likeliest by these words, behind the position's."""
+        """Store the token that is chosen by these words, behind the position's."""
         program, plan, writer = self.program, self.plan, self.writer
+        sampled = plan.config.vector.candidates > 0
         program.matmul(
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
-            wait_outer=writer.normed,
+            wait_outer=None if self.logits else writer.normed,
         )  # fmt: skip
-        # The first tile's results tell that all before is done: angles come beside the others.
-        first, columns = min(1, plan.vocabulary_tiles - 1), plan.config.array.columns
-        if first:
-            program.drain(
-                DrainKind.BEST, tiles=first, scale=plan.head_table, destination=plan.best,
-                post_outer=self.turned, **writer.behind_norm(first=True),
-            )  # fmt: skip
+        waits = writer.deferred and not self.logits  # for the norm's factor
+        first = self._drain_first() if waits and plan.vocabulary_tiles > 1 else 0
+        if sampled:
+            program.read(writer.tile, immediate=self.layout.list.header(Header.CANDIDATES))
         program.drain(
-            DrainKind.BEST, accumulate=first > 0, tiles=plan.vocabulary_tiles - first,
-            columns_last=plan.vocabulary_last, scale=plan.head_table + plan.beats(first),
-            destination=plan.best, entries=first * columns, post_outer=self.chosen,
-            post_inner=None if first else self.turned, **writer.behind_norm(first=not first),
+            DrainKind.CANDIDATES if sampled else DrainKind.BEST, accumulate=first > 0,
+            tiles=plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
+            scale=plan.head_table + plan.beats(first), destination=plan.best,
+            entries=first * plan.config.array.columns,
+            patches={"row": writer.tile} if sampled else {},
+            post_inner=self.turned if waits and not first else None,
+            post_outer=None if sampled else self.chosen,
+            **writer.behind_norm(first=waits and not first),
         )  # fmt: skip
+        if sampled:
+            self._sample()
         program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
             patches={"address": self.place}, wait_outer=self.chosen,
+        )  # fmt: skip
+
+    def _sample(self) -> None:
+        """Choose one of the largest logits, as the header says."""
+        program, tokens = self.program, self.layout.list
+        seed, sharpness = self.writer.tile, self.token  # both are free by now
+        program.read(seed, immediate=tokens.header(Header.SEED))
+        program.read(sharpness, immediate=tokens.header(Header.SHARPNESS))
+        program.sample(
+            destination=self.plan.best, position=1, post_outer=self.chosen,
+            patches={"seed": seed, "sharpness": sharpness, "position": Register.POSITION},
         )  # fmt: skip
