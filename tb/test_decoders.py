@@ -19,7 +19,7 @@ SMALL = {
     "memory.wide_words": 300, "memory.scale_words": 400, "memory.bias_words": 8,
     "memory.program_instructions": 128, "device": "",
 }  # fmt: skip
-CYCLES = 1910
+CYCLES = 1855
 """Of a token of a small model, two layers, on the chip."""
 
 CONFIGS = {
@@ -55,8 +55,9 @@ def test_texts(name, seed):
             runner = DeviceDecoder(compiled, device, sampling)
             machine = MachineDecoder(compiled, sampling)
             block = compiled.block
-            assert block > 1
-            lengths = (1, 4), (2, 38), (block - 1, 2), (block, 1), (block + 1, 3), (39, 1)
+            assert (block > 1) != model.norm.deferred  # where tokens go one by one
+            several = max(block, 5)
+            lengths = (1, 4), (2, 38), (several - 1, 2), (several, 1), (several + 1, 3), (39, 1)
             for length, count in lengths:
                 prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
                 made = list(runner.generate(prompt, count))
