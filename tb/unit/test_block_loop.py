@@ -35,6 +35,7 @@ DRAIN = {
 WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries": 7}
 KEYS = DRAIN | {"kind": int(DrainKind.KEYS), "entries": 380, "tiles_last": 4}
 VALUES = KEYS | {"kind": int(DrainKind.VALUES)}
+HEADS = DRAIN | {"kind": int(DrainKind.HEADS)}
 BEST = DRAIN | {"kind": int(DrainKind.BEST), "tokens": 1, "entries": 65530, "destination": 412}
 PRODUCT = DRAIN | {"function": 3, "entries": 365}
 TURNED = DRAIN | {"rotate": 1, "shift": 3, "row": 48}
@@ -124,7 +125,7 @@ def test_errors(config, p_ready):
 CORNERS = {
     "two counts are zero": (DRAIN | {"tokens": 0, "tiles_last": 0}, ErrorCode.ZERO_COUNT),
     "no such kind, and a count is zero": (
-        DRAIN | {"kind": 6, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+        DRAIN | {"kind": max(DrainKind) + 1, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
     "the stream's product": (
         PRODUCT | {"kind": int(DrainKind.STREAM)}, ErrorCode.ILLEGAL_INSTRUCTION),
     "a product and a sum": (
@@ -150,6 +151,13 @@ CORNERS = {
     "far too many angles": (TURNED | {"shift": 31}, ErrorCode.ADDRESS_RANGE),
     "angles of whole memory": (TURNED | {"shift": 8, "row": 0, "tokens": 1}, None),
     "keys turned": (KEYS | {"rotate": 1, "shift": 2}, None),
+    "heads turned, wherever": (
+        HEADS | {"rotate": 1, "shift": 2, "destination": 60000, "tiles_last": 0,
+                 "columns_last": 0x8000, "entries": 60000}, None),
+    "heads as large as may be": (HEADS | {"tiles": 16, "scale": 0, "groups": 3}, None),
+    "larger heads": (HEADS | {"tiles": 17}, ErrorCode.ADDRESS_RANGE),
+    "scales of heads beyond": (HEADS | {"scale": 93}, ErrorCode.ADDRESS_RANGE),
+    "accumulated heads": (HEADS | {"accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "addition to words": (DRAIN | {"accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "maximum of words": (DRAIN | {"maximum": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "maximum of two groups": (
@@ -205,7 +213,7 @@ def test_corners(name):
     check(SHAPES[1], instructions[: 1 if code else 2], log)
 
 
-@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES, PRODUCT, TURNED, BEST])
+@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES, HEADS, PRODUCT, TURNED, BEST])
 @pytest.mark.parametrize("config", [SHAPES[1], SHAPES[4]])
 def test_rate(config, fields):
     """A beat per cycle with a semaphore for each token, the first of them after 3 cycles."""
@@ -225,7 +233,7 @@ def test_rate(config, fields):
 @pytest.mark.parametrize("before, fields, waits", [
     (WIDE, WIDE, False), (WIDE, WIDE | {"accumulate": 1}, True), (KEYS, DRAIN, True),
     (WIDE, PRODUCT, True), (WIDE, TURNED, True), (WIDE, BEST, False), (BEST, BEST, True),
-    (VALUES, KEYS, True), (DRAIN, VALUES, False),
+    (VALUES, KEYS, True), (DRAIN, VALUES, False), (HEADS, HEADS, False),
 ])  # fmt: skip
 def test_written(before, fields, waits, p_ready, flight):
     """What reads what DRAIN writes begins when all is written, anything else at once."""

@@ -217,7 +217,7 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "maximum", "base",
+            "to_wide", "to_values", "to_best", "shared", "add", "factor", "maximum", "base",
             "offset",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
@@ -226,7 +226,9 @@ class BlockLoop(wiring.Component):
             *(made[name].eq(order[name]) for name in ordered),
             *(made[name].eq(token[name]) for name in ("scale", "entry", "row", "lane")),
             made.results.eq(1),
-            *(made[name].eq(order[name] & ~sweep.straight) for name in ("to_words", "to_keys")),
+            *(made[name].eq(order[name] & ~sweep.straight)
+              for name in ("to_words", "to_stream", "to_keys")),
+            made.room.eq(order.to_stream),
             made.operation.eq(Mux(order.rotate, turn, order.function)),
             made.shift.eq(Mux(order.rotate, FRACTION, order.shift)),
             made.source.eq(sweep.source),

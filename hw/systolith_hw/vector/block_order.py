@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
-from ..drain_rules import OPTION_KINDS
+from ..drain_rules import OPTION_KINDS, SHARED
 from ..interfaces import PC_BITS
 from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
 from ..sequencer.permit import semaphore
@@ -46,8 +46,8 @@ def block_order(config: Config) -> data.StructLayout:
     """Return the shape of an instruction, its strides folded (:func:`~.order.fold`).
 
     ``most_*`` is a count less one, and what KEYS and VALUES have in place of counts and columns is
-    told apart: for them the last group has as many tiles as the others, and ``columns_last`` is the
-    first lane or row. ``scale_stride`` and ``entry_stride`` lead from group to group, and the
+    told apart: ``columns_last`` is the first lane or row. ``shared``: all channels of a token of a
+    group share an exponent, and the last group has as many tiles as the others. ``scale_stride`` and ``entry_stride`` lead from group to group, and the
     latter for ``product`` from token to token. ``add``: wide memory is read. ``limited``:
     ``entries`` limits the maximum. ``rows``: how many there are, of row memory or of angles.
     ``angles``: the address bits in which the words of a row of angles differ, without ``rotate``
@@ -56,7 +56,8 @@ def block_order(config: Config) -> data.StructLayout:
     array, bits = config.array, place_bits(config)
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
-        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
+        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "shared", "add",
+        "accumulate",
         "factor", "maximum", "limited", "product", "rotate", *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
@@ -86,11 +87,12 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
         "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES, "to_best": DrainKind.BEST,
     }  # fmt: skip
     to = {name: fields.kind == kind for name, kind in kinds.items()}
-    operands = to["to_keys"] | to["to_values"]
+    shared = Cat(fields.kind == kind for kind in SHARED).any()
+    to["to_stream"] |= fields.kind == DrainKind.HEADS
     product = fields.function == DrainFunction.PRODUCT
     wide_words = config.memory.wide_words
     tile_beats = fields.tiles.shift_left((config.beats_per_result - 1).bit_length())
-    tiles_last = Mux(operands, fields.tiles, fields.tiles_last)
+    tiles_last = Mux(shared, fields.tiles, fields.tiles_last)
     shape = block_order(config)
     sources = {
         "columns_last": fields.columns_last,
@@ -101,7 +103,8 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
     }
     own = {
         **to,
-        **_objections(config, fields, to, operands),
+        "shared": shared,
+        **_objections(config, fields, to, shared),
         "add": (fields.accumulate & ~to["to_best"]) | product | fields.rotate,
         "limited": fields.maximum & fields.entries.any(),
         "product": product,
@@ -119,20 +122,21 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
 
 
 def _objections(
-    config: Config, fields: Any, to: dict[str, Value], operands: Value
+    config: Config, fields: Any, to: dict[str, Value], shared: Value
 ) -> dict[str, Value]:
     """Return the members of an order that say what is wrong with it."""
     array = config.array
     column_bits, row_bits = ((size - 1).bit_length() for size in (array.columns, array.rows))
     no_lane = Mux(
-        to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
-    )
+        to["to_keys"], fields.columns_last[column_bits:].any(),
+        to["to_values"] & fields.columns_last[row_bits:].any(),
+    )  # fmt: skip
     return {
         "illegal": (fields.kind > max(DrainKind)) | _mismatch(config, fields),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
-        "zero_last": ~operands & ~fields.tiles_last.any(),
-        "beyond": operands & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)),
+        "zero_last": ~shared & ~fields.tiles_last.any(),
+        "beyond": shared & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)),
     }
 
 
