@@ -75,10 +75,10 @@ or whose outcome depends on timing.
 ### What a core may lack
 
 With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN none of the kinds from KEYS
-on, nor `function`, `accumulate`, `factor`, `maximum` and `rotate`. A core with a `sequencer.queue_depth` of 1 has no
-READ, CREDIT and MINIMUM, and with `short_pipelines` besides no `operand_stride`. What is lacking is
-error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
-`sequencer.queue_depth` of 1 does not keep.
+on, nor `function`, `accumulate`, `factor`, `maximum` and `rotate`. A core with a
+`sequencer.queue_depth` of 1 has no READ, CREDIT and MINIMUM, and with `short_pipelines` besides no
+`operand_stride`. What is lacking is error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field
+that a core with a `sequencer.queue_depth` of 1 does not keep.
 """
 
 ERROR_TEXT = """\

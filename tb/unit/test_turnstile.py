@@ -29,7 +29,7 @@ def some_blocks(rng, row_unit, count):
             "add": 1 - centre if row_unit else int(rng.integers(2)),
             "to_wide": int(rng.integers(2)),
         }
-        shared, room = 0 if row_unit else int(rng.integers(2)), 0 if row_unit else int(rng.integers(2))
+        shared, room = (0 if row_unit else int(rng.integers(2)) for _ in range(2))
         words = int(rng.integers(1, min(size, SHARED_WORDS) + 1)) if shared else 1
         block: list[dict] = []
         passes = (Operation.STRAIGHT, Operation.ACROSS) if rng.random() < 0.3 else (0,)

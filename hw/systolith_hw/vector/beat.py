@@ -103,9 +103,8 @@ def beat(config: Config) -> data.StructLayout:
     array, memory, lanes = config.array, config.memory, config.vector.lanes
     flags = (
         "row_unit", "results", "centre", "factor", "add", "record", "to_wide", "to_best",
-        "to_words", "to_stream", "to_keys", "to_values", "shared", "room", "measure", "maximum", "sum",
-        "end",
-        "block_end", "row_begin", "row_end",
+        "to_words", "to_stream", "to_keys", "to_values", "shared", "room", "measure", "maximum",
+        "sum", "end", "block_end", "row_begin", "row_end",
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(flags, 1),

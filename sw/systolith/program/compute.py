@@ -145,7 +145,7 @@ class Compute(Instructions):
         )
 
     def _check_kinds(self, fields: dict[str, typing.Any]) -> None:
-        """Refuse kinds that are not there, and options that are for others or not for one another."""
+        """Refuse kinds that are not there, and options that do not go together."""
         kind = DrainKind(fields["kind"])
         require(
             kind < DrainKind.KEYS or self.config.vector.rows > 0,
