@@ -29,7 +29,9 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
     for name, kinds in OPTION_KINDS.items():
         used = product if name == "PRODUCT" else f[name]
         if used and kind not in kinds:
-            return f"{name} is for {' and '.join(one.name for one in kinds)}, not for {kind.name}"
+            *others, last = (one.name for one in kinds)
+            listed = f"{', '.join(others)} and {last}" if others else last
+            return f"{name} is for {listed}, not for {kind.name}"
     for wrong, what in (
         (rotate and function, f"rotate with {function.name}"),
         (rotate and f["factor"], "rotate with factor: both use `row`"),

@@ -47,11 +47,11 @@ def block_order(config: Config) -> data.StructLayout:
 
     ``most_*`` is a count less one, and what KEYS and VALUES have in place of counts and columns is
     told apart: ``columns_last`` is the first lane or row. ``shared``: all channels of a token of a
-    group share an exponent, and the last group has as many tiles as the others. ``scale_stride`` and ``entry_stride`` lead from group to group, and the
-    latter for ``product`` from token to token. ``add``: wide memory is read. ``limited``:
-    ``entries`` limits the maximum. ``rows``: how many there are, of row memory or of angles.
-    ``angles``: the address bits in which the words of a row of angles differ, without ``rotate``
-    all.
+    group share an exponent, and the last group has as many tiles as the others. ``scale_stride``
+    and ``entry_stride`` lead from group to group, and the latter for ``product`` from token to
+    token. ``add``: wide memory is read. ``limited``: ``entries`` limits the maximum. ``rows``: how
+    many there are, of row memory or of angles. ``angles``: the address bits in which the words of a
+    row of angles differ, without ``rotate`` all.
     """
     array, bits = config.array, place_bits(config)
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")

@@ -31,8 +31,9 @@ class Turnstile(wiring.Component):
 
     A block of VECTOR begins when all its sums have arrived, and if it goes into the stream, when
     there are credits for its words: one, or as many as may share an exponent. So the datapath is
-    never kept by a block that waits for the array or for STORE. When both have a block, that one goes which was not there last, VECTOR first; but VECTOR
-    whenever the array's FIFO is half full, since a block of ROW can be longer.
+    never kept by a block that waits for the array or for STORE. When both have a block, that one
+    goes which was not there last, VECTOR first; but VECTOR whenever the array's FIFO is half full,
+    since a block of ROW can be longer.
 
     Wide memory has one port for reading. A beat of ``centre`` reads when it is taken, one of
     ``add`` so many cycles later; the first waits where both would read.
