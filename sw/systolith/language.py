@@ -14,6 +14,11 @@ from .compiler.decoder_layout import DecoderLayout
 from .compiler.decoder_plan import DecoderPlan
 from .compiler.decoder_program import write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
+from .compiler.decoder_streamed_fit import plan_streamed
+from .compiler.decoder_streamed_image import StreamedImage
+from .compiler.decoder_streamed_layout import StreamedLayout
+from .compiler.decoder_streamed_plan import StreamedPlan
+from .compiler.decoder_streamed_program import write_streamed, write_streamed_setup
 from .model_image import ModelImage
 
 __all__ = ["CompiledDecoder", "MachineDecoder"]
@@ -25,7 +30,7 @@ class CompiledDecoder(CompiledModel):
 
     Parameters
     ----------
-    layout : DecoderLayout
+    layout : DecoderLayout or StreamedLayout
     setup, program : int
         Byte addresses of the program that brings the model to the chip, and of the one that
         computes tokens.
@@ -36,7 +41,7 @@ class CompiledDecoder(CompiledModel):
     """
 
     made_by = ("systolith.language", "systolith.models.quantized_language")
-    layout: DecoderLayout
+    layout: DecoderLayout | StreamedLayout
     setup: int
     program: int
     ends: tuple[int, ...]
@@ -45,20 +50,27 @@ class CompiledDecoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
-        tokens: int | None = None,
+        tokens: int | None = None, streamed: bool = False,
     ) -> "CompiledDecoder":  # fmt: skip
         """Compile a model for texts of at most ``tokens``; by default as many as fit.
 
-        Behind one of ``ends`` there is no more text.
+        Behind one of ``ends`` there is no more text. If ``streamed``, weights, keys and values are
+        in external memory; otherwise all of it on the chip.
 
         Raises
         ------
         ConfigError
             If it does not fit.
         """
-        layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
-        parts = DecoderImage(layout, model).parts()
-        setup, program = write_setup(layout), write_decoder(layout, model, ends)
+        layout: DecoderLayout | StreamedLayout
+        if streamed:
+            layout = StreamedLayout(plan_streamed(config, model, tokens=tokens))
+            parts = StreamedImage(layout, model).parts()
+            setup, program = write_streamed_setup(layout), write_streamed(layout, model, ends)
+        else:
+            layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
+            parts = DecoderImage(layout, model).parts()
+            setup, program = write_setup(layout), write_decoder(layout, model, ends)
         places = [
             layout.map.add(name, len(content)).address
             for name, content in (("setup", setup), ("program", program))
@@ -86,9 +98,12 @@ class CompiledDecoder(CompiledModel):
         ImageError
             If it is of another model, or another compiler's.
         """
-        plan, manifest = cls._plan_of(image, config, model, DecoderShape, DecoderPlan)
+        streamed = "slots" in image.manifest["plan"]
+        kind = StreamedPlan if streamed else DecoderPlan
+        plan, manifest = cls._plan_of(image, config, model, DecoderShape, kind)
+        layout = StreamedLayout(plan) if streamed else DecoderLayout(plan)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        return cls(DecoderLayout(plan), *places, ends, dict(image.parts))
+        return cls(layout, *places, ends, dict(image.parts))
 
 
 class MachineDecoder:

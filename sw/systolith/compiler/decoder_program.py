@@ -86,7 +86,7 @@ class TokenProgram:
         self.plan = layout.plan
         self.model = model
         self.ends = ends
-        self.writer = DecoderWriter(layout.plan)
+        self.writer = self._new_writer()
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
         self.prompted = program.register("positions to come whose token is the prompt's")
@@ -94,6 +94,9 @@ class TokenProgram:
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
+
+    def _new_writer(self) -> DecoderWriter:
+        return DecoderWriter(self.layout.plan)
 
     def assemble(self) -> bytes:
         """Return it."""
@@ -133,7 +136,7 @@ class TokenProgram:
         """Bring the token's embedding to wide memory."""
         program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
         program.read(self.token, self.place, layout.list.entries)
-        program.calc(scratch, self.token, left=log2(layout.row_bytes))
+        self.writer.multiply(scratch, self.token, layout.row_bytes)
         program.load(
             LoadKind.WIDE, address=layout.address("embedding"), local=plan.residual,
             elements=plan.beats(plan.tiles), patches={"address": scratch},
@@ -151,12 +154,8 @@ class TokenProgram:
 
     def _compute(self) -> None:
         """Go through the layers, and from the prompt's last token on make the next token."""
-        program, plan, writer = self.program, self.plan, self.writer
-        layer, flag = self.model.layers[0], self.token
-        with program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
-            AttentionPart(writer, layer).append()
-            HiddenPart(writer, layer).append()
-            writer.next_layer()
+        program, writer, flag = self.program, self.writer, self.token
+        self._layers()
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
@@ -169,6 +168,14 @@ class TokenProgram:
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
 
+    def _layers(self) -> None:
+        """Go through the layers."""
+        plan, writer, layer = self.plan, self.writer, self.model.layers[0]
+        with self.program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
+            AttentionPart(writer, layer).append()
+            HiddenPart(writer, layer).append()
+            writer.next_layer()
+
     def _norm(self, post_outer: int | None = None) -> None:
         """Make words of the residual behind all layers."""
         plan, norm = self.plan, self.model.norm
@@ -179,6 +186,14 @@ class TokenProgram:
 
     def _choose(self) -> None:
         """Store the token that is likeliest by these words, behind the position's."""
+        self._find_best()
+        self.program.store(
+            StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=self.plan.best,
+            patches={"address": self.place}, wait_outer=self.chosen,
+        )  # fmt: skip
+
+    def _find_best(self) -> None:
+        """Find the token that is likeliest by the words of the last norm."""
         program, plan, writer = self.program, self.plan, self.writer
         program.matmul(
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
@@ -187,8 +202,4 @@ class TokenProgram:
         program.drain(
             DrainKind.BEST, tiles=plan.vocabulary_tiles, columns_last=plan.vocabulary_last,
             scale=plan.head_table, destination=plan.best, post_outer=self.chosen,
-        )  # fmt: skip
-        program.store(
-            StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
-            patches={"address": self.place}, wait_outer=self.chosen,
         )  # fmt: skip
