@@ -162,9 +162,7 @@ class TokenProgram:
         with program.loop(count_register=flag):
             self._norm()
         program.minimum(flag, flag, self.alive, -1)
-        with program.loop(count_register=flag):
-            self._norm(post_outer=writer.normed)
-            self._choose()
+        self._choose(flag)
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
 
@@ -184,9 +182,15 @@ class TokenProgram:
             post_inner=self.turned,
         )  # fmt: skip
 
-    def _choose(self) -> None:
-        """Store the token that is likeliest by these words, behind the position's."""
-        self._find_best()
+    def _choose(self, flag: int) -> None:
+        """If the register ``flag`` is one and not zero, find the likeliest token, and store it."""
+        with self.program.loop(count_register=flag):
+            self._norm(post_outer=self.writer.normed)
+            self._find_best()
+            self._store_best()
+
+    def _store_best(self) -> None:
+        """Store the token that is likeliest, behind the position's."""
         self.program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=self.plan.best,
             patches={"address": self.place}, wait_outer=self.chosen,

@@ -1,7 +1,7 @@
 """The part of a streamed language model's program that finds the likeliest token.
 
 The head's panels come in chunks, whose scale entries take turns in two halves. All chunks between
-the first two and the last ones are a loop over pairs.
+the first two and the last ones are a loop over pairs, no deeper in other loops than the layers are.
 """
 
 from systolith_hw.isa import DrainKind, LoadKind
@@ -22,42 +22,54 @@ class StreamedHead:
         Semaphore, for LOAD: a half for entries is free; two counts of it have been given.
     chosen : int
         Semaphore: the result is there.
-    channel : int
-        Register that may be used: first channel of a pair of chunks.
     """
 
-    def __init__(self, writer: StreamedWriter, drained: int, chosen: int, channel: int) -> None:
+    def __init__(self, writer: StreamedWriter, drained: int, chosen: int) -> None:
         self.writer = writer
         self.layout = writer.layout
         self.plan = writer.plan
         self.program = writer.program
         self.drained = drained
         self.chosen = chosen
-        self.channel = channel
-
-    def append(self) -> None:
-        """Append the instructions; the first chunk waits for the words of the last norm."""
-        writer, chunks = self.writer, self.layout.chunks
+        # Registers that are found anew for each position.
+        self.channel, self.scratch = writer.words, writer.key_tiles
+        chunks = self.layout.chunks
         whole = sum(chunk.panels == chunks[0].panels for chunk in chunks)
-        pairs = max(0, whole - 2) // 2
-        self.program.calc(writer.layer)
+        self.pairs = max(0, whole - 2) // 2
+
+    def begin(self) -> None:
+        """Append the first two chunks, which wait for the words of the last norm."""
+        self._clear()
+        for number in range(min(2, len(self.layout.chunks))):
+            self._chunk(number)
+
+    def go_on(self, flag: int) -> None:
+        """Append all pairs behind them, if the register ``flag`` is one and not zero."""
+        if not self.pairs:
+            return
+        writer, program, chunk = self.writer, self.program, self.layout.chunks[0]
+        program.calc(self.scratch, immediate=self.pairs)
+        program.calc(writer.tile, flag, left=15)  # more than there are pairs, or zero
+        program.minimum(self.scratch, self.scratch, writer.tile)
+        with program.loop(
+            count_register=self.scratch, counter=writer.layer,
+            step=2 * self.layout.chunk_bytes(chunk),
+        ):  # fmt: skip
+            self._chunk(2)
+            self._chunk(3)
+            channels = 2 * chunk.panels * self.plan.config.array.columns
+            program.calc(self.channel, self.channel, immediate=channels)
+
+    def end(self) -> None:
+        """Append the chunks behind all pairs."""
+        self._clear()
+        for number in range(2 + 2 * self.pairs, len(self.layout.chunks)):
+            self._chunk(number)
+
+    def _clear(self) -> None:
+        """Say that addresses and channels are those of the program."""
+        self.program.calc(self.writer.layer)
         self.program.calc(self.channel)
-        for number in range(min(2, len(chunks))):
-            self._chunk(number)
-        if pairs:
-            columns = self.plan.config.array.columns
-            with self.program.loop(
-                pairs, counter=writer.layer, step=2 * self.layout.chunk_bytes(chunks[0])
-            ):
-                self._chunk(2)
-                self._chunk(3)
-                self.program.calc(
-                    self.channel, self.channel, immediate=2 * chunks[0].panels * columns
-                )
-            self.program.calc(writer.layer)
-            self.program.calc(self.channel)
-        for number in range(2 + 2 * pairs, len(chunks)):
-            self._chunk(number)
 
     def _chunk(self, number: int) -> None:
         """Compare the channels of a chunk, or of those that follow it by what registers say."""

@@ -113,6 +113,13 @@ class StreamedProgram(TokenProgram):
             post_inner=self.turned,
         )  # fmt: skip
 
-    def _find_best(self) -> None:
-        """Find the token that is likeliest by the words of the last norm."""
-        StreamedHead(self.writer, self.drained, self.chosen, self.writer.words).append()
+    def _choose(self, flag: int) -> None:
+        """If the register ``flag`` is one and not zero, find the likeliest token, and store it."""
+        head = StreamedHead(self.writer, self.drained, self.chosen)
+        with self.program.loop(count_register=flag):
+            self._norm(post_outer=self.writer.normed)
+            head.begin()
+        head.go_on(flag)
+        with self.program.loop(count_register=flag):
+            head.end()
+            self._store_best()
