@@ -20,16 +20,16 @@ def test_texts(name, seed):
     Keys and values in memory are the golden model's, too.
     """
     config = CONFIGS[name]
-    sizes = {"dim": 40, "heads": 4, "kv_heads": 2, "hidden": 50, "vocab": 2000}
+    sizes = {"dim": 40, "heads": 4, "kv_heads": 2, "hidden": 50, "vocab": 7000}
     model = random_model(config, seed=seed, context=40, **sizes)
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     assert len(compiled.layout.chunks) > 3
     rng = np.random.default_rng(seed)
     pauses = Pauses(probability=0.2, seed=seed)
-    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+    with VerilatedDevice(config, memory_bytes=1 << 22, pauses=pauses) as device:
         runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
         for length, count in ((1, 2), (2, 21), (15, 3)):
-            prompt = rng.integers(0, 2000, length).tolist()
+            prompt = rng.integers(0, 7000, length).tolist()
             made = list(runner.generate(prompt, count))
             assert made == golden_tokens(model, prompt, count)
             assert made == machine.run(prompt, count)

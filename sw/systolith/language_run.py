@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from systolith_hw.config import Config, ConfigError
+from systolith_sim.transformer.decoder_model import DecoderModel
 
 from .device_language import DeviceDecoder
 from .generation import Continuation, Stop, continue_prompt
@@ -50,6 +51,10 @@ class LanguageRun:
     model : LanguageModel
     config : Config
     progress : Progress
+    streamed : bool
+        Weights, keys and values are in external memory; otherwise all of it on the chip.
+    reach : function, or None
+        Given config and model, returns a config whose addresses reach far enough.
 
     Raises
     ------
@@ -57,12 +62,17 @@ class LanguageRun:
         If it does not fit the chip.
     """
 
-    def __init__(self, model: LanguageModel, config: Config, progress: Progress) -> None:
+    def __init__(
+        self, model: LanguageModel, config: Config, progress: Progress, *, streamed: bool = False,
+        reach: Callable[[Config, DecoderModel], Config] | None = None,
+    ) -> None:  # fmt: skip
         self.model = model
-        self.config = config
         integers = quantize_language(model, config, progress=progress)
+        self.config = reach(config, integers) if reach else config
         progress(f"compiling {model.name}")
-        self.decoder = CompiledDecoder.compile(config, integers, ends=model.ends)
+        self.decoder = CompiledDecoder.compile(
+            self.config, integers, ends=model.ends, streamed=streamed
+        )
 
     @property
     def context(self) -> int:

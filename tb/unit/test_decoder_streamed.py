@@ -103,7 +103,7 @@ def test_as_many_tokens_as_fit():
     ({"memory.scale_words": 40}, {}, "memory.scale_words must be at least"),
     ({"array.columns": 32}, {}, "array.columns must be at most array.rows, 16"),
     ({}, {"down_chunk": 16}, "its output_chunk and down_chunk must be all inputs, not 64 and 16"),
-    ({"bus.address_bits": 16}, {}, "raise bus.address_bits to 17"),
+    ({"bus.address_bits": 16}, {"vocab": 1000}, "raise bus.address_bits to 17"),
 ])  # fmt: skip
 def test_what_does_not_fit(changes, sizes, sentence):
     config = CONFIGS["ulx3s"].replace(changes)
@@ -115,7 +115,7 @@ def test_what_does_not_fit(changes, sizes, sentence):
 def test_reach():
     """The core reaches as far as it must, and no less than it did."""
     narrow = CONFIGS["ulx3s"].replace({"bus.address_bits": 16})
-    model = random_model(narrow, context=24)
+    model = random_model(narrow, context=24, vocab=1000)
     wider = with_reach(narrow, model)
     compiled = CompiledDecoder.compile(wider, model, streamed=True)
     assert compiled.size <= 1 << wider.bus.address_bits < 4 * compiled.size

@@ -150,12 +150,6 @@ class KeyValueCache:
             self.length = len(key)
         return key, value
 
-    def layer(self, number: int) -> tuple[Numbers, Numbers]:
-        """Return a layer's (T, G, D); there must be tokens."""
-        both = self._layers[number]
-        assert both is not None
-        return both
-
 
 def rotary_rows(
     positions: NDArray[np.integer], features: int, base: float

@@ -9,8 +9,10 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
+from .operands import reach
 from .options import (
     Json,
+    Operands,
     PortBytes,
     PresetName,
     Settings,
@@ -22,13 +24,6 @@ from .options import (
 __all__ = ["bench"]
 
 bench = typer.Typer(help="Measure the generated Verilog in simulation.", no_args_is_help=True)
-
-
-class Operands(enum.StrEnum):
-    """Where the operands are when the clock starts to count."""
-
-    ONCHIP = "onchip"
-    STREAM = "stream"
 
 
 class Backend(enum.StrEnum):
@@ -156,7 +151,9 @@ def decode(
     preset: PresetName = "ulx3s-resident",
     settings: Settings = None,
     operands: typing.Annotated[
-        Operands, typer.Option(help="onchip: weights, keys and values are loaded before.")
+        Operands,
+        typer.Option(help="onchip: weights, keys and values are loaded before; stream: all of them "
+                     "are in external memory."),
     ] = Operands.ONCHIP,
     port_bytes: PortBytes = None,
     backend: BackendName = Backend.RTL,
@@ -166,11 +163,10 @@ def decode(
 ) -> None:
     """Compute one token of a language model in a text that the core makes by itself."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    if operands != Operands.ONCHIP:
-        raise ConfigError("--operands stream: weights of language models are not streamed yet")
     if (arch is None) != (dims is None):
         raise ConfigError("--arch and --dims go together")
     from ..bench_decode import bench_decode
+    from ..bench_decode_streamed import bench_decode_streamed
     from ..models.quantized_shape import quantize_shape
 
     with needs("models"), stages("reading the model", plain=json) as progress:
@@ -183,7 +179,11 @@ def decode(
             name = model
             floats = load_language_model(name, progress)
             integers = quantize_language(floats, config, progress=progress)
-        result = bench_decode(
+        streamed = operands == Operands.STREAM
+        if streamed:
+            config = reach(config, integers, settings)
+        measure = bench_decode_streamed if streamed else bench_decode
+        result = measure(
             integers, config, position, backend=str(backend), simulator=str(sim), seed=seed,
             progress=progress,
         )  # fmt: skip

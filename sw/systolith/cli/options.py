@@ -15,6 +15,7 @@ __all__ = [
     "ComputerName",
     "DeviceName",
     "Json",
+    "Operands",
     "PortBytes",
     "PresetName",
     "Settings",
@@ -24,11 +25,22 @@ __all__ = [
 ]
 
 
+BURST_BYTES = 4096
+"""Of AXI's longest burst."""
+
+
 class Simulator(enum.StrEnum):
     """Which simulator runs the emitted Verilog."""
 
     VERILATOR = "verilator"
     ICARUS = "icarus"
+
+
+class Operands(enum.StrEnum):
+    """Where the operands are when the clock starts to count."""
+
+    ONCHIP = "onchip"
+    STREAM = "stream"
 
 
 class Computer(enum.StrEnum):
@@ -50,7 +62,7 @@ Json = typing.Annotated[bool, typer.Option("--json", help="Print JSON, and nothi
 PortBytes = typing.Annotated[
     int | None,
     typer.Option(help="Bytes per cycle of the memory port, bus.data_bytes; the preset's if not "
-                 "given."),
+                 "given. Bursts are as long as the preset's, but of at most 4096 bytes."),
 ]  # fmt: skip
 SimulatorName = typing.Annotated[Simulator, typer.Option("--sim", help="Simulator.")]
 ComputerName = typing.Annotated[
@@ -83,9 +95,13 @@ def choose_config(
         if not equals:
             raise ConfigError(f"--set takes PART.FIELD=VALUE, not {setting}")
         changes[path.strip()] = value.strip()
+    chosen = preset(name)
     if port_bytes is not None:
         changes["bus.data_bytes"] = port_bytes
-    config = preset(name).replace(changes)
+        if port_bytes > 0:
+            longest = max(1, BURST_BYTES // port_bytes)
+            changes.setdefault("bus.burst_beats", min(chosen.bus.burst_beats, longest))
+    config = chosen.replace(changes)
     if config.device:
         device(config.device)  # whatever the command is, an unknown name is refused at once
     return config

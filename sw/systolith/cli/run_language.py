@@ -4,21 +4,24 @@ import dataclasses
 import sys
 import time
 import typing
+from functools import partial
 
 import typer
 
 from systolith_hw.config import ConfigError
+from systolith_hw.presets import PRESETS
 
 from ..progress import Progress
 from .console import needs, print_json, say, stages
 from .model_command import model_name
+from .operands import RESIDENT, STREAMED, choose_core, reach
 from .options import (
     ClockMhz,
     Computer,
     ComputerName,
     Json,
+    Operands,
     PortBytes,
-    PresetName,
     Settings,
     Simulator,
     SimulatorName,
@@ -45,7 +48,16 @@ def run_language(
         int, typer.Option(help="With a temperature: another seed, another text.")
     ] = 0,
     backend: ComputerName = Computer.FLOAT,
-    preset: PresetName = "ulx3s-resident",
+    operands: typing.Annotated[
+        Operands | None,
+        typer.Option(help="onchip: all of the model is on the chip; stream: weights, keys and "
+                     "values are in external memory. By default as the model's size wants it."),
+    ] = None,
+    preset: typing.Annotated[
+        str | None,
+        typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}; by default {RESIDENT} "
+                     f"for a model on the chip, and {STREAMED} for one that is streamed."),
+    ] = None,
     settings: Settings = None,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
@@ -59,7 +71,7 @@ def run_language(
     The text is written as it comes, and ends with the model's token for that, or where the context
     is full.
     """
-    config = choose_config(preset, settings, port_bytes=port_bytes)
+    choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses wrong ones at once
     if backend != Computer.FLOAT and temperature:
         raise ConfigError(
             f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
@@ -80,7 +92,14 @@ def run_language(
             numbers = model.prompt(prompt)
             hardware = None
             if backend != Computer.FLOAT:
-                hardware = LanguageRun(model, config, progress)
+                operands, preset, config = choose_core(
+                    model, operands, preset, settings, port_bytes
+                )
+                streamed = operands == Operands.STREAM
+                hardware = LanguageRun(
+                    model, config, progress, streamed=streamed,
+                    reach=partial(reach, settings=settings) if streamed else None,
+                )  # fmt: skip
                 hardware.require_room(numbers)
     show = (lambda piece: None) if json else _write
     show(prompt)
@@ -109,7 +128,8 @@ def run_language(
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
             **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
             "tokens_per_second": rate,
-            **({"preset": preset, **dataclasses.asdict(simulated)} if simulated else {}),
+            **({"operands": str(operands), "preset": preset, **dataclasses.asdict(simulated)}
+               if simulated else {}),
         })  # fmt: skip
     elif simulated:
         say(f"{len(result.tokens)} tokens, {simulated.cycles:,} cycles: "

@@ -30,16 +30,17 @@ def cache_pages(
     """
     array = layout.config.array
     windows = {"keys": array.window, "values": min(array.window, VALUE_WINDOW)}
-    first = layout.address("layers")
-    for number in range(layout.plan.shape.layers):
-        fixed = dict(zip(windows, cache.layer(number), strict=True))
+    first, shape = layout.address("layers"), layout.plan.shape
+    none = np.zeros((0, shape.key_heads, shape.head), np.int64)
+    for number in range(shape.layers):
+        fixed = dict(zip(windows, cache.append(number, none, none), strict=True))
         for name, window in windows.items():
             mantissas, exponents, _, _ = normalize(
                 fixed[name][positions], base if name == "keys" else VALUE_BASE,
                 mantissa_bits=WEIGHT_BITS, window=window,
             )  # fmt: skip
             place = first + number * layout.layer_bytes + layout.places[name]
-            for head in range(layout.plan.shape.key_heads):
+            for head in range(shape.key_heads):
                 pages = _pages(layout, mantissas[:, head], exponents[:, head])
                 for position, page in zip(positions, pages, strict=True):
                     yield (
