@@ -10,7 +10,7 @@ from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 from test_decoders import CONFIGS
-from unit.language_bench import golden_tokens, random_model
+from unit.language_bench import golden_tokens, random_model, streamed_layout
 
 
 @pytest.mark.parametrize("name", ["ulx3s", pytest.param("small", marks=pytest.mark.slow)])
@@ -23,7 +23,7 @@ def test_texts(name, seed):
     sizes = {"dim": 40, "heads": 4, "kv_heads": 2, "hidden": 50, "vocab": 7000}
     model = random_model(config, seed=seed, context=40, **sizes)
     compiled = CompiledDecoder.compile(config, model, streamed=True)
-    assert len(compiled.layout.chunks) > 3
+    assert len(streamed_layout(compiled).chunks) > 3
     rng = np.random.default_rng(seed)
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 22, pauses=pauses) as device:
@@ -38,5 +38,5 @@ def test_texts(name, seed):
             assert counted == machine.counters
         cache = KeyValueCache(len(model.layers))
         model.advance([*prompt, *made[:-1]], cache)
-        for address, page in cache_pages(compiled.layout, model.base, cache, range(17)):
+        for address, page in cache_pages(streamed_layout(compiled), model.base, cache, range(17)):
             assert device.read_memory(address, len(page)) == page

@@ -1,6 +1,7 @@
 """Compute a token of a streamed language model on the simulated hardware, and measure it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -152,9 +153,9 @@ class _Test:
         model.advance(self.text[:-1], cache)
         self.token = int(model.advance(self.text[-1:], cache)[-1].argmax())
         assert isinstance(compiled.layout, StreamedLayout)
-        pages = [compiled.layout, model.base, cache]
-        self.before = dict(cache_pages(*pages, range(position)))
-        self.made = dict(cache_pages(*pages, range(position, position + 1)))
+        pages = partial(cache_pages, compiled.layout, model.base, cache)
+        self.before = dict(pages(range(position)))
+        self.made = dict(pages(range(position, position + 1)))
 
     def run(self, runner: MachineDecoder | DeviceDecoder, memory: Memory) -> bool:
         """Compute the position; return whether all is as it must be."""

@@ -41,7 +41,7 @@ class CompiledDecoder(CompiledModel):
     """
 
     made_by = ("systolith.language", "systolith.models.quantized_language")
-    layout: DecoderLayout | StreamedLayout
+    layout: DecoderLayout
     setup: int
     program: int
     ends: tuple[int, ...]
@@ -62,20 +62,27 @@ class CompiledDecoder(CompiledModel):
         ConfigError
             If it does not fit.
         """
-        layout: DecoderLayout | StreamedLayout
         if streamed:
-            layout = StreamedLayout(plan_streamed(config, model, tokens=tokens))
-            parts = StreamedImage(layout, model).parts()
-            setup, program = write_streamed_setup(layout), write_streamed(layout, model, ends)
-        else:
-            layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
-            parts = DecoderImage(layout, model).parts()
-            setup, program = write_setup(layout), write_decoder(layout, model, ends)
+            places = StreamedLayout(plan_streamed(config, model, tokens=tokens))
+            parts = StreamedImage(places, model).parts()
+            programs = write_streamed_setup(places), write_streamed(places, model, ends)
+            return cls._join(places, parts, programs, ends)
+        layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
+        parts = DecoderImage(layout, model).parts()
+        programs = write_setup(layout), write_decoder(layout, model, ends)
+        return cls._join(layout, parts, programs, ends)
+
+    @classmethod
+    def _join(
+        cls, layout: DecoderLayout, parts: dict[int, bytes], programs: tuple[bytes, bytes],
+        ends: Sequence[int],
+    ) -> "CompiledDecoder":  # fmt: skip
+        """Return a model whose two programs lie behind all else."""
         places = [
             layout.map.add(name, len(content)).address
-            for name, content in (("setup", setup), ("program", program))
+            for name, content in zip(("setup", "program"), programs, strict=True)
         ]
-        parts |= dict(zip(places, (setup, program), strict=True))
+        parts |= dict(zip(places, programs, strict=True))
         return cls(layout, places[0], places[1], tuple(ends), parts)
 
     @property

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from systolith.compiler.decoder_streamed_layout import StreamedLayout
+from systolith.language import CompiledDecoder
 from systolith.models.quantized_shape import quantize_shape
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
@@ -19,6 +21,12 @@ def random_model(config: Config, *, seed: int = 0, context: int = 64, output_chu
         "llama", text, config, seed=seed, output_chunk=output_chunk or None,
         down_chunk=down_chunk or None,
     )  # fmt: skip
+
+
+def streamed_layout(compiled: CompiledDecoder) -> StreamedLayout:
+    """Return the layout of a model that is streamed."""
+    assert isinstance(compiled.layout, StreamedLayout)
+    return compiled.layout
 
 
 def golden_tokens(

@@ -12,7 +12,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
-from .language_bench import golden_tokens, random_model
+from .language_bench import golden_tokens, random_model, streamed_layout
 
 SMALL = {
     "vector.rows": 64, "memory.operand_tiles": 160, "memory.activation_words": 400,
@@ -49,7 +49,7 @@ def test_texts(name, sizes):
     for prompt, count in (([1], 5), ([1, 2, 3], most - 3)):
         assert machine.run(prompt, count) == golden_tokens(model, prompt, count)
     if "many" in sizes:
-        assert len(compiled.layout.chunks) > 4  # the first two, a loop of pairs, the rest
+        assert len(streamed_layout(compiled).chunks) > 4  # the first two, a loop of pairs, the rest
 
 
 def test_keys_and_values_in_memory():
@@ -62,11 +62,11 @@ def test_keys_and_values_in_memory():
     model.advance(text[:-1], cache)
     runner = MachineDecoder(compiled)
     memory = runner.machine.memory
-    for address, page in cache_pages(compiled.layout, model.base, cache, range(17)):
+    for address, page in cache_pages(streamed_layout(compiled), model.base, cache, range(17)):
         memory.write(address, page)
     made = runner.run(text, 1, 17)
     assert made == [int(model.advance(text[-1:], cache)[-1].argmax())]
-    for address, page in cache_pages(compiled.layout, model.base, cache, range(18)):
+    for address, page in cache_pages(streamed_layout(compiled), model.base, cache, range(18)):
         assert memory.read(address, len(page)) == page
 
 
@@ -85,7 +85,8 @@ def test_image():
         config, random_model(config, layers=1, context=24), streamed=True
     )
     again = CompiledDecoder.from_image(compiled.image("a model"), config, "a model")
-    assert again.plan == compiled.plan and again.layout.places == compiled.layout.places
+    assert again.plan == compiled.plan
+    assert streamed_layout(again).places == streamed_layout(compiled).places
     assert MachineDecoder(again).run([1], 2) == MachineDecoder(compiled).run([1], 2)
 
 

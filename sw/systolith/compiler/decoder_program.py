@@ -7,6 +7,7 @@ the next position. It stops by itself behind a token that ends texts.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from systolith_hw.config import ConfigError
 from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
@@ -86,7 +87,7 @@ class TokenProgram:
         self.plan = layout.plan
         self.model = model
         self.ends = ends
-        self.writer = self._new_writer()
+        self.writer: Any = self._new_writer()
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
         self.prompted = program.register("positions to come whose token is the prompt's")
@@ -95,7 +96,8 @@ class TokenProgram:
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
 
-    def _new_writer(self) -> DecoderWriter:
+    def _new_writer(self) -> Any:
+        """Return what the parts of the program share; a model that is streamed has another one."""
         return DecoderWriter(self.layout.plan)
 
     def assemble(self) -> bytes:

@@ -69,7 +69,7 @@ class StreamedAttention:
         """Compute keys, values and queries, and store the first two."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
         groups, shift = plan.shape.key_heads, log2(plan.angle_words)
-        writer.multiply_by(self.layout.matrices["projection"], 0, writer.normed)
+        writer.multiply_by(self.layout.ring_matrices["projection"], 0, writer.normed)
         program.drain(
             DrainKind.HEADS, groups=groups, tiles=plan.head_tiles, scale=plan.tables["key"],
             exponent_base=layer.base, rotate=True, shift=shift,
@@ -188,4 +188,4 @@ class StreamedAttention:
 
     def _add(self) -> None:
         """Add the output matrix."""
-        self.writer.add(self.layout.matrices["output"], self.plan.context, "output")
+        self.writer.add(self.layout.ring_matrices["output"], self.plan.context, "output")

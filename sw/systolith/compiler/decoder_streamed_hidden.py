@@ -31,7 +31,7 @@ class StreamedHidden:
         writer.norm(
             layer.hidden_norm, plan.tables["hidden_norm"], layer.base, post_outer=writer.normed
         )
-        writer.multiply_by(layout.matrices["expansion"], 0, writer.normed)
+        writer.multiply_by(layout.ring_matrices["expansion"], 0, writer.normed)
         program.drain(
             DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
             columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
@@ -43,5 +43,5 @@ class StreamedHidden:
             post_outer=writer.written,
         )  # fmt: skip
         place = layout.address("layers") + layout.places["down"]
-        writer.load(layout.matrices["down"], place, writer.layer)
-        writer.add(layout.matrices["down"], plan.hidden, "down")
+        writer.load(layout.ring_matrices["down"], place, writer.layer)
+        writer.add(layout.ring_matrices["down"], plan.hidden, "down")

@@ -50,10 +50,10 @@ class StreamedImage(DecoderImage):
     def _record(self, layer: DecoderLayer) -> bytes:
         """Return a layer's record, up to its keys."""
         layout, plan = self.streamed, self.plan
-        tables, matrices = self._tables(layer), layout.matrices
+        tables, matrices = self._tables(layer), layout.ring_matrices
         size = layout.config.scale_word_bytes
         record = b""
-        for first, words, place in layout.tables:
+        for first, words, place in layout.table_parts:
             record = record.ljust(place, b"\0") + tables[first * size : (first + words) * size]
         projection, output, expansion, down = self._weights(layer)
         # Keys and values come first, so that they are stored while queries are computed.

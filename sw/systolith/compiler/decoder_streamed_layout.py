@@ -12,15 +12,16 @@ from functools import cached_property
 
 from systolith_sim.dma.pages import page_bytes
 
+from .decoder_layout import DecoderLayout
 from .decoder_ring import RingMatrix
 from .decoder_streamed_plan import StreamedPlan
-from .layout import MemoryMap, Region, pad, power_of_two, two_powers
+from .layout import MemoryMap, pad, two_powers
 from .token_list import TokenList
 
 __all__ = ["StreamedLayout"]
 
 
-class StreamedLayout:
+class StreamedLayout(DecoderLayout):
     """External memory of a language model that is streamed.
 
     Parameters
@@ -34,6 +35,8 @@ class StreamedLayout:
     map : MemoryMap
         "list", "embedding", "angles", "layers", "last norm", "head", "identity" and "units".
     """
+
+    plan: StreamedPlan
 
     def __init__(self, plan: StreamedPlan) -> None:
         self.plan = plan
@@ -51,15 +54,6 @@ class StreamedLayout:
         self.map.add("identity", pad(plan.config.array.rows**2, plan.config.bus.data_bytes))
         self.map.add("units", self._scales(plan.beats(plan.page_tiles)))
 
-    def address(self, region: str) -> int:
-        """Return where a region begins."""
-        return self.regions[region].address
-
-    @property
-    def regions(self) -> dict[str, Region]:
-        """Every region by name."""
-        return self.map.regions
-
     # -- rows that tokens take ---------------------------------------------------------------
 
     @property
@@ -68,23 +62,17 @@ class StreamedLayout:
         plan, port = self.plan, self.config.bus.data_bytes
         return two_powers(plan.beats(plan.tiles) * self.config.wide_word_bytes, port)
 
-    @property
-    def angle_bytes(self) -> int:
-        """Bytes from one position's angles to the next one's, a power of two."""
-        port = self.config.bus.data_bytes
-        return power_of_two(pad(self.plan.angle_words * self.config.wide_word_bytes, port))
-
     # -- a layer's record --------------------------------------------------------------------
 
     @cached_property
-    def tables(self) -> tuple[tuple[int, int, int], ...]:
+    def table_parts(self) -> tuple[tuple[int, int, int], ...]:
         """The two parts of a layer's entries: first scale word, words, and place in the record."""
         ends = self.plan.tables
         border, end = ends["hidden_norm"], ends["end"]
         return (0, border, 0), (border, end - border, self._scales(border))
 
     @cached_property
-    def matrices(self) -> dict[str, RingMatrix]:
+    def ring_matrices(self) -> dict[str, RingMatrix]:
         """The matrices of a layer."""
         found, first = {}, 0
         for name, (steps, panels) in self.plan.matrices.items():
@@ -95,9 +83,9 @@ class StreamedLayout:
     @cached_property
     def places(self) -> dict[str, int]:
         """Where matrices, "keys" and "values" begin in a layer's record; "end" behind them."""
-        sizes = {name: matrix.size for name, matrix in self.matrices.items()}
+        sizes = {name: matrix.size for name, matrix in self.ring_matrices.items()}
         sizes |= {"keys": self.cache_bytes, "values": self.cache_bytes}
-        starts, place = {}, sum(self._scales(words) for _, words, _ in self.tables)
+        starts, place = {}, sum(self._scales(words) for _, words, _ in self.table_parts)
         for name, size in sizes.items():
             starts[name] = place
             place += size

@@ -61,7 +61,6 @@ class StreamedProgram(TokenProgram):
     """
 
     layout: StreamedLayout
-    writer: StreamedWriter
 
     def __init__(self, layout: StreamedLayout, model: DecoderModel, ends: Sequence[int]) -> None:
         super().__init__(layout, model, ends)
@@ -90,7 +89,7 @@ class StreamedProgram(TokenProgram):
     def _load_tables(self, part: int) -> None:
         """Load a part of the layer's scale entries, a norm's among them."""
         layout, writer = self.layout, self.writer
-        first, words, place = layout.tables[part]
+        first, words, place = layout.table_parts[part]
         self.program.load(
             LoadKind.SCALE, address=layout.address("layers") + place, local=first, elements=words,
             patches={"address": writer.layer}, post_outer=writer.tabled,
@@ -98,7 +97,7 @@ class StreamedProgram(TokenProgram):
 
     def _load_matrix(self, name: str) -> None:
         place = self.layout.address("layers") + self.layout.places[name]
-        self.writer.load(self.layout.matrices[name], place, self.writer.layer)
+        self.writer.load(self.layout.ring_matrices[name], place, self.writer.layer)
 
     def _load_behind_heads(self) -> None:
         """Load what the layer needs behind its heads, as far ahead as LOAD's queue allows."""
