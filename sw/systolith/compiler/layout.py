@@ -29,7 +29,7 @@ def log2(number: int) -> int:
 def two_powers(size: int, step: int) -> int:
     """Return the smallest multiple of ``step`` that is not below ``size`` and a power of two or a
     sum of two: a register is soon multiplied by it."""
-    powers = [1 << bit for bit in range(size.bit_length() + 1)]
+    powers = [1 << bit for bit in range(max(size, step).bit_length() + 1)]
     sums = (high + low for high in powers for low in (0, *powers))
     return min(number for number in sums if number >= size and number % step == 0)
 
