@@ -25,7 +25,7 @@ from .tables import SEGMENTS, Function
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
            "ecp5_blocks", "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
 
-LIMIT_PERCENT = 92
+LIMIT_PERCENT = 94
 """Most of a device's blocks that a core may take; a full device does not route."""
 
 LOGIC_SHAPE = (16, 4)
@@ -43,7 +43,7 @@ LATENCY_WORDS = 32
 RING_WORDS = 4
 """Beats of the next block that come in while one waits for its exponent."""
 
-RING_LOGIC = 16
+RING_LOGIC = 32
 """A ring of more beats is made of blocks."""
 
 BIAS_LOGIC = 16
