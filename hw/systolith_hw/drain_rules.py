@@ -10,7 +10,7 @@ SHARED = (DrainKind.KEYS, DrainKind.VALUES, DrainKind.HEADS)
 """The kinds whose channels share an exponent: their groups are equal, and all columns exist."""
 
 OPTION_KINDS = {
-    "accumulate": (DrainKind.WIDE, DrainKind.BEST),
+    "accumulate": (DrainKind.WIDE, DrainKind.BEST, DrainKind.CANDIDATES),
     "maximum": (DrainKind.WIDE,),
     "rotate": (DrainKind.ACTIVATION, DrainKind.KEYS, DrainKind.HEADS),
     "PRODUCT": (DrainKind.ACTIVATION, DrainKind.WIDE),
@@ -29,9 +29,8 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
     for name, kinds in OPTION_KINDS.items():
         used = product if name == "PRODUCT" else f[name]
         if used and kind not in kinds:
-            *others, last = (one.name for one in kinds)
-            listed = f"{', '.join(others)} and {last}" if others else last
-            return f"{name} is for {listed}, not for {kind.name}"
+            names = " and ".join(", ".join(one.name for one in kinds).rsplit(", ", 1))
+            return f"{name} is for {names}, not for {kind.name}"
     for wrong, what in (
         (rotate and function, f"rotate with {function.name}"),
         (rotate and f["factor"], "rotate with factor: both use `row`"),
@@ -39,7 +38,10 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
         (rotate and lanes == 1, "rotate with a vector.lanes of 1"),
         (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),
         (product and f["maximum"], "PRODUCT with maximum: both use `entries`"),
-        (kind == DrainKind.BEST and fields["tokens"] > 1, f"BEST for {fields['tokens']} tokens"),
+        (
+            kind in (DrainKind.BEST, DrainKind.CANDIDATES) and fields["tokens"] > 1,
+            f"{kind.name} for {fields['tokens']} tokens",
+        ),
     ):
         if wrong:
             return f"DRAIN has no {what}"

@@ -75,10 +75,11 @@ or whose outcome depends on timing.
 ### What a core may lack
 
 With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN none of the kinds from KEYS
-on, nor `function`, `accumulate`, `factor`, `maximum` and `rotate`. A core with a
-`sequencer.queue_depth` of 1 has no READ, CREDIT and MINIMUM, and with `short_pipelines` besides no
-`operand_stride`. What is lacking is error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field
-that a core with a `sequencer.queue_depth` of 1 does not keep.
+on, nor `function`, `accumulate`, `factor`, `maximum` and `rotate`. With a `vector.candidates` of 0
+there are neither SAMPLE nor DRAIN's CANDIDATES. A core with a `sequencer.queue_depth` of 1 has no
+READ, CREDIT and MINIMUM, and with `short_pipelines` besides no `operand_stride`. What is lacking is
+error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
+`sequencer.queue_depth` of 1 does not keep.
 """
 
 ERROR_TEXT = """\
@@ -97,7 +98,8 @@ KIND_TEXTS = {
     "KEYS": "operand tiles, column by column",
     "VALUES": "operand tiles, row by row",
     "BEST": "a wide word, for all that came so far",
-    "HEADS": "the same, with one exponent for all words of a token of a group",
+    "CANDIDATES": "the values that SAMPLE chooses among",
+    "HEADS": "the same stream, with one exponent for all words of a token of a group",
     "STREAM": "the stream of activation words from DRAIN to STORE",
 }
 

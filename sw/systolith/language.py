@@ -1,9 +1,12 @@
 """Language models on the hardware: compile, and compute tokens on the functional machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from systolith_hw.config import Config
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config, ConfigError
 from systolith_hw.isa import Register
 from systolith_sim.transformer.decoder_model import DecoderModel
 
@@ -11,6 +14,7 @@ from .compiled_model import CompiledModel
 from .compiler.decoder_fit import plan_decoder
 from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
+from .compiler.decoder_logits import in_nats
 from .compiler.decoder_plan import DecoderPlan
 from .compiler.decoder_program import write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
@@ -20,8 +24,11 @@ from .compiler.decoder_streamed_layout import StreamedLayout
 from .compiler.decoder_streamed_plan import StreamedPlan
 from .compiler.decoder_streamed_program import write_streamed, write_streamed_setup
 from .model_image import ModelImage
+from .sampling import GREEDY, Sampling
 
-__all__ = ["CompiledDecoder", "MachineDecoder"]
+__all__ = ["CompiledDecoder", "Logits", "MachineDecoder"]
+
+Logits = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,24 +57,32 @@ class CompiledDecoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
-        tokens: int | None = None, streamed: bool = False,
+        tokens: int | None = None, logits: bool = False, streamed: bool = False,
     ) -> "CompiledDecoder":  # fmt: skip
         """Compile a model for texts of at most ``tokens``; by default as many as fit.
 
-        Behind one of ``ends`` there is no more text. If ``streamed``, weights, keys and values are
-        in external memory; otherwise all of it on the chip.
+        Behind one of ``ends`` there is no more text. With ``logits`` the program also stores those
+        of each position, which takes it longer. If ``streamed``, weights, keys and values are in
+        external memory; otherwise all of it on the chip.
 
         Raises
         ------
         ConfigError
             If it does not fit.
         """
+        if streamed and logits:
+            raise ConfigError(
+                "the logits of a streamed model stay on the chip; without them, or with "
+                "--backend golden, it can be run"
+            )
         if streamed:
             places = StreamedLayout(plan_streamed(config, model, tokens=tokens))
             parts = StreamedImage(places, model).parts()
             programs = write_streamed_setup(places), write_streamed(places, model, ends)
             return cls._join(places, parts, programs, ends)
-        layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
+        layout = DecoderLayout(
+            plan_decoder(config, model, tokens=tokens), with_logits=logits
+        )
         parts = DecoderImage(layout, model).parts()
         programs = write_setup(layout), write_decoder(layout, model, ends)
         return cls._join(layout, parts, programs, ends)
@@ -90,11 +105,33 @@ class CompiledDecoder(CompiledModel):
         """Where everything is on the chip."""
         return self.layout.plan
 
+    def unpack_logits(self, read: Callable[[int, int], bytes], count: int) -> Logits:
+        """Return logits (count, V) in nats of the first positions.
+
+        Parameters
+        ----------
+        read : callable
+            Takes address and bytes of external memory.
+        count : int
+
+        Raises
+        ------
+        ConfigError
+            If the program stores none.
+        """
+        rows = self.layout.logits
+        if rows is None:
+            raise ConfigError("this program stores no logits; compile it with logits=True")
+        return in_nats(rows.unpack(read(rows.address, count * rows.stride)))
+
     # -- files -------------------------------------------------------------------------------
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        return self._image(model, setup=self.setup, program=self.program, ends=self.ends)
+        return self._image(
+            model, setup=self.setup, program=self.program, ends=self.ends,
+            logits=self.layout.logits is not None,
+        )  # fmt: skip
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledDecoder":
@@ -108,8 +145,11 @@ class CompiledDecoder(CompiledModel):
         streamed = "slots" in image.manifest["plan"]
         kind = StreamedPlan if streamed else DecoderPlan
         plan, manifest = cls._plan_of(image, config, model, DecoderShape, kind)
-        layout = StreamedLayout(plan) if streamed else DecoderLayout(plan)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
+        layout = (
+            StreamedLayout(plan) if streamed
+            else DecoderLayout(plan, with_logits=manifest["logits"])
+        )  # fmt: skip
         return cls(layout, *places, ends, dict(image.parts))
 
 
@@ -119,6 +159,8 @@ class MachineDecoder:
     Parameters
     ----------
     decoder : CompiledDecoder
+    sampling : Sampling
+        How tokens are chosen.
 
     Attributes
     ----------
@@ -127,8 +169,10 @@ class MachineDecoder:
         Of the last run.
     """
 
-    def __init__(self, decoder: CompiledDecoder) -> None:
+    def __init__(self, decoder: CompiledDecoder, sampling: Sampling = GREEDY) -> None:
+        sampling.require(decoder.plan.config)
         self._decoder = decoder
+        self._sampling = sampling
         self.counters: dict[str, int] = {}
         self.machine = decoder.machine()
         self.machine.run(decoder.parts[decoder.setup])
@@ -151,9 +195,26 @@ class MachineDecoder:
     def run(self, prompt: Sequence[int], count: int, first: int = 0) -> list[int]:
         """Return the tokens of one run; positions before ``first`` are on the chip already."""
         tokens, machine = self._decoder.layout.list, self.machine
-        machine.memory.write(tokens.address, tokens.pack(prompt, count, first))
+        machine.memory.write(
+            tokens.address, tokens.pack(prompt, count, first, self._sampling)
+        )
         program = self._decoder.parts[self._decoder.program]
         self.counters = machine.run(program, {Register.POSITION: first}).counts
         entries = (tokens.entry(len(prompt) + number) for number in range(count))
         made = (tokens.token(machine.memory.read(entry, 4)) for entry in entries)
         return [token for token in made if token is not None]
+
+    def logits(self, tokens: Sequence[int]) -> Logits:
+        """Return logits (S, V) in nats behind each token of a text from position 0.
+
+        Raises
+        ------
+        ConfigError
+            If the program stores none, or the text is too long, or has a token that is none.
+        """
+        self.run(tokens, 1)
+        return self.read_logits(len(tokens))
+
+    def read_logits(self, count: int) -> Logits:
+        """Return those of so many positions of the last text."""
+        return self._decoder.unpack_logits(self.machine.memory.read, count)

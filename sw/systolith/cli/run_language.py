@@ -1,10 +1,12 @@
 """``systolith run MODEL``: a language model goes on with a prompt."""
 
 import dataclasses
+import enum
 import sys
 import time
 import typing
 from functools import partial
+from pathlib import Path
 
 import typer
 
@@ -17,8 +19,6 @@ from .model_command import model_name
 from .operands import RESIDENT, STREAMED, choose_core, reach
 from .options import (
     ClockMhz,
-    Computer,
-    ComputerName,
     Json,
     Operands,
     PortBytes,
@@ -29,6 +29,20 @@ from .options import (
 )
 
 __all__ = ["run_language"]
+
+
+class Computer(enum.StrEnum):
+    """Who runs a language model."""
+
+    RTL = "rtl"
+    MACHINE = "machine"
+    GOLDEN = "golden"
+    FLOAT = "float"
+
+
+HARDWARE = (Computer.RTL, Computer.MACHINE)
+"""Those who are given a compiled model."""
+
 
 def run_language(
     ctx: typer.Context,
@@ -47,11 +61,21 @@ def run_language(
     seed: typing.Annotated[
         int, typer.Option(help="With a temperature: another seed, another text.")
     ] = 0,
-    backend: ComputerName = Computer.FLOAT,
+    backend: typing.Annotated[
+        Computer,
+        typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
+                     "machine: that alone; golden: the integer model, of which both have every "
+                     "bit; float: float32."),
+    ] = Computer.FLOAT,
     operands: typing.Annotated[
         Operands | None,
         typer.Option(help="onchip: all of the model is on the chip; stream: weights, keys and "
                      "values are in external memory. By default as the model's size wants it."),
+    ] = None,
+    logits: typing.Annotated[
+        Path | None,
+        typer.Option(help="Write the logits of all positions, in nats, to an .npz file.",
+                     dir_okay=False),
     ] = None,
     preset: typing.Annotated[
         str | None,
@@ -71,16 +95,16 @@ def run_language(
     The text is written as it comes, and ends with the model's token for that, or where the context
     is full.
     """
-    choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses wrong ones at once
-    if backend != Computer.FLOAT and temperature:
-        raise ConfigError(
-            f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
-            "give --backend float"
-        )
+    config = choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)
+    if logits is not None and not logits.parent.is_dir():
+        raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
-        from ..generation import FloatGenerator, Stop, continue_prompt
+        import numpy as np
+
+        from ..generation import ModelGenerator, Stop, continue_prompt
         from ..language_run import LanguageRun
         from ..models.library import load_language_model
+        from ..models.quantized_language import quantize_language
         from ..sampling import Sampling
         from ..workload import CLOCK_MHZ
 
@@ -91,22 +115,28 @@ def run_language(
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
             hardware = None
-            if backend != Computer.FLOAT:
+            if backend in HARDWARE:
                 operands, preset, config = choose_core(
                     model, operands, preset, settings, port_bytes
                 )
                 streamed = operands == Operands.STREAM
                 hardware = LanguageRun(
-                    model, config, progress, streamed=streamed,
+                    model, config, progress, sampling, logits=logits is not None,
+                    streamed=streamed,
                     reach=partial(reach, settings=settings) if streamed else None,
                 )  # fmt: skip
                 hardware.require_room(numbers)
+            else:
+                generator = ModelGenerator(
+                    model.decoder if backend == Computer.FLOAT
+                    else quantize_language(model, config, progress=progress),
+                    sampling, keep_logits=logits is not None,
+                )  # fmt: skip
     show = (lambda piece: None) if json else _write
     show(prompt)
     begin = time.perf_counter()
     context, simulated = model.decoder.context, None
     if hardware is None:
-        generator = FloatGenerator(model.decoder, sampling)
         result = continue_prompt(model, generator, numbers, tokens, show)
     else:
         context = hardware.context
@@ -121,6 +151,11 @@ def run_language(
     show("\n")
     if result.stopped == Stop.CONTEXT:
         say(f"the context of {context} tokens is full")
+    if logits is not None:
+        found = [hardware.logits] if hardware else generator.logits
+        np.savez_compressed(
+            logits, logits=np.concatenate(found), tokens=[*numbers, *result.tokens]
+        )
     rate = len(result.tokens) / seconds
     if json:
         print_json({

@@ -17,13 +17,12 @@ from ..program import Program
 from .decoder_attention import AttentionPart
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
+from .decoder_logits import LogitsPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
 from .token_list import Header
 
 __all__ = ["write_decoder", "write_setup"]
-
-WORD = 4
 
 
 def write_setup(layout: DecoderLayout) -> bytes:
@@ -95,6 +94,12 @@ class TokenProgram:
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
+        self.logits = None
+        if layout.logits:
+            self.logits = LogitsPart(
+                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
+                stored=self.chosen,
+            )  # fmt: skip
 
     def _new_writer(self) -> Any:
         """Return what the parts of the program share; a model that is streamed has another one."""
@@ -104,7 +109,7 @@ class TokenProgram:
         """Return it."""
         program, tokens = self.program, self.layout.list
         for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
-            program.read(target, immediate=tokens.address + WORD * word)
+            program.read(target, immediate=tokens.header(word))
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -155,14 +160,21 @@ class TokenProgram:
             program.minimum(flag, scratch, flag)
 
     def _compute(self) -> None:
-        """Go through the layers, and from the prompt's last token on make the next token."""
+        """Go through the layers, and from the prompt's last token on make the next token.
+
+        Logits, where they are stored, are those of all positions.
+        """
         program, writer, flag = self.program, self.writer, self.token
         self._layers()
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
-        with program.loop(count_register=flag):
-            self._norm()
+        if self.logits:
+            self._norm(post_outer=writer.normed)
+            self.logits.append()
+        else:
+            with program.loop(count_register=flag):
+                self._norm()
         program.minimum(flag, flag, self.alive, -1)
         self._choose(flag)
         self._load_angles(1, wait_outer=self.turned)
@@ -185,27 +197,46 @@ class TokenProgram:
         )  # fmt: skip
 
     def _choose(self, flag: int) -> None:
-        """If the register ``flag`` is one and not zero, find the likeliest token, and store it."""
+        """If the register ``flag`` is one and not zero, choose the next token, and store it."""
         with self.program.loop(count_register=flag):
-            self._norm(post_outer=self.writer.normed)
+            if not self.logits:
+                self._norm(post_outer=self.writer.normed)
             self._find_best()
             self._store_best()
 
     def _store_best(self) -> None:
-        """Store the token that is likeliest, behind the position's."""
+        """Store the token that was chosen, behind the position's."""
         self.program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=self.plan.best,
             patches={"address": self.place}, wait_outer=self.chosen,
         )  # fmt: skip
 
     def _find_best(self) -> None:
-        """Find the token that is likeliest by the words of the last norm."""
+        """Choose the next token by the words of the last norm."""
         program, plan, writer = self.program, self.plan, self.writer
+        sampled = plan.config.vector.candidates > 0
         program.matmul(
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
-            wait_outer=writer.normed,
+            wait_outer=None if self.logits else writer.normed,
         )  # fmt: skip
+        if sampled:
+            program.read(writer.tile, immediate=self.layout.list.header(Header.CANDIDATES))
         program.drain(
-            DrainKind.BEST, tiles=plan.vocabulary_tiles, columns_last=plan.vocabulary_last,
-            scale=plan.head_table, destination=plan.best, post_outer=self.chosen,
+            DrainKind.CANDIDATES if sampled else DrainKind.BEST, tiles=plan.vocabulary_tiles,
+            columns_last=plan.vocabulary_last, scale=plan.head_table, destination=plan.best,
+            patches={"row": writer.tile} if sampled else {},
+            post_outer=None if sampled else self.chosen,
+        )  # fmt: skip
+        if sampled:
+            self._sample()
+
+    def _sample(self) -> None:
+        """Choose one of the largest logits, as the header says."""
+        program, tokens = self.program, self.layout.list
+        seed, sharpness = self.writer.tile, self.token  # both are free by now
+        program.read(seed, immediate=tokens.header(Header.SEED))
+        program.read(sharpness, immediate=tokens.header(Header.SHARPNESS))
+        program.sample(
+            destination=self.plan.best, position=1, post_outer=self.chosen,
+            patches={"seed": seed, "sharpness": sharpness, "position": Register.POSITION},
         )  # fmt: skip

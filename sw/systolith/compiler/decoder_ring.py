@@ -63,12 +63,6 @@ class RingMatrix:
         """Bytes of all, the last slot as long as the others."""
         return self.slots * self.stride
 
-    @property
-    def bytes_needed(self) -> int:
-        """Bytes that must come to the chip."""
-        array = self.plan.config.array
-        return self.panels * self.steps * array.rows * array.columns
-
     def pack(self, weights: NDArray[np.int64]) -> bytes:
         """Return weights (K, N) as they lie in external memory, zeros behind rows and columns."""
         array = self.plan.config.array

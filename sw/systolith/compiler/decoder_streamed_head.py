@@ -1,4 +1,4 @@
-"""The part of a streamed language model's program that finds the likeliest token.
+"""The part of a streamed language model's program that finds the likeliest tokens.
 
 The head's panels come in chunks, whose scale entries take turns in two halves. All chunks between
 the first two and the last ones are a loop over pairs, no deeper in other loops than the layers are.
@@ -8,23 +8,24 @@ from systolith_hw.isa import DrainKind, LoadKind
 
 from .decoder_ring import RingMatrix
 from .decoder_streamed_writer import StreamedWriter
+from .token_list import Header
 
 __all__ = ["StreamedHead"]
 
 
 class StreamedHead:
-    """Append the head, whose result is a wide word.
+    """Append the head: BEST, or CANDIDATES where there are any.
 
     Parameters
     ----------
     writer : StreamedWriter
     drained : int
         Semaphore, for LOAD: a half for entries is free; two counts of it have been given.
-    chosen : int
-        Semaphore: the result is there.
+    chosen : int or None
+        Semaphore: the likeliest token is in wide memory. None: there are candidates for SAMPLE.
     """
 
-    def __init__(self, writer: StreamedWriter, drained: int, chosen: int) -> None:
+    def __init__(self, writer: StreamedWriter, *, drained: int, chosen: int | None) -> None:
         self.writer = writer
         self.layout = writer.layout
         self.plan = writer.plan
@@ -33,6 +34,7 @@ class StreamedHead:
         self.chosen = chosen
         # Registers that are found anew for each position.
         self.channel, self.scratch = writer.words, writer.key_tiles
+        self.candidates = 0 if chosen is not None else writer.value_tiles
         chunks = self.layout.chunks
         whole = sum(chunk.panels == chunks[0].panels for chunk in chunks)
         self.pairs = max(0, whole - 2) // 2
@@ -40,6 +42,10 @@ class StreamedHead:
     def begin(self) -> None:
         """Append the first two chunks, which wait for the words of the last norm."""
         self._clear()
+        if self.candidates:
+            self.program.read(
+                self.candidates, immediate=self.layout.list.header(Header.CANDIDATES)
+            )
         for number in range(min(2, len(self.layout.chunks))):
             self._chunk(number)
 
@@ -84,11 +90,13 @@ class StreamedHead:
         )  # fmt: skip
         writer.load(chunk, address + layout.chunk_tables(chunk), writer.layer)
         writer.multiply_by(chunk, 0, None if number else writer.normed)
+        kept = {"row": self.candidates} if self.candidates else {}
         program.drain(
-            DrainKind.BEST, tiles=chunk.panels, scale=half, destination=plan.best,
+            DrainKind.CANDIDATES if kept else DrainKind.BEST, tiles=chunk.panels,
+            scale=half, destination=plan.best,
             columns_last=plan.vocabulary_last if last else plan.config.array.columns,
             accumulate=number > 0, entries=_panels(before) * plan.config.array.columns,
-            patches={"entries": self.channel}, post_outer=self.drained,
+            patches={"entries": self.channel, **kept}, post_outer=self.drained,
             post_inner=self.chosen if last else None,
         )  # fmt: skip
 

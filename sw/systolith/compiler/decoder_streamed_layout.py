@@ -40,6 +40,7 @@ class StreamedLayout(DecoderLayout):
 
     def __init__(self, plan: StreamedPlan) -> None:
         self.plan = plan
+        self.logits = None  # no part of memory is for them
         self.config = plan.config
         self.map = MemoryMap(plan.config, f"a streamed language model for {plan.tokens} tokens")
         shape = plan.shape

@@ -113,12 +113,17 @@ class StreamedProgram(TokenProgram):
         )  # fmt: skip
 
     def _choose(self, flag: int) -> None:
-        """If the register ``flag`` is one and not zero, find the likeliest token, and store it."""
-        head = StreamedHead(self.writer, self.drained, self.chosen)
+        """If the register ``flag`` is one and not zero, choose the next token, and store it."""
+        sampled = self.plan.config.vector.candidates > 0
+        head = StreamedHead(
+            self.writer, drained=self.drained, chosen=None if sampled else self.chosen
+        )
         with self.program.loop(count_register=flag):
             self._norm(post_outer=self.writer.normed)
             head.begin()
         head.go_on(flag)
         with self.program.loop(count_register=flag):
             head.end()
+            if sampled:
+                self._sample()
             self._store_best()
