@@ -16,7 +16,7 @@ from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
 from .compiler.decoder_logits import in_nats
 from .compiler.decoder_plan import DecoderPlan
-from .compiler.decoder_program import write_decoder, write_setup
+from .compiler.decoder_program import choose_prompt, write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
 from .compiler.decoder_streamed_fit import plan_streamed
 from .compiler.decoder_streamed_image import StreamedImage
@@ -43,6 +43,8 @@ class CompiledDecoder(CompiledModel):
         computes tokens.
     ends : tuple of int
         Tokens behind which the program makes no more.
+    block : int
+        Most tokens of a prompt that go through the model together.
     parts : dict of bytes
         All that texts have in common, by address.
     """
@@ -52,6 +54,7 @@ class CompiledDecoder(CompiledModel):
     setup: int
     program: int
     ends: tuple[int, ...]
+    block: int
     parts: dict[int, bytes]
 
     @classmethod
@@ -84,13 +87,14 @@ class CompiledDecoder(CompiledModel):
             plan_decoder(config, model, tokens=tokens), with_logits=logits
         )
         parts = DecoderImage(layout, model).parts()
-        programs = write_setup(layout), write_decoder(layout, model, ends)
-        return cls._join(layout, parts, programs, ends)
+        prompt = choose_prompt(layout, model)
+        programs = write_setup(layout), write_decoder(layout, model, ends, prompt)
+        return cls._join(layout, parts, programs, ends, block=prompt.size if prompt else 1)
 
     @classmethod
     def _join(
         cls, layout: DecoderLayout, parts: dict[int, bytes], programs: tuple[bytes, bytes],
-        ends: Sequence[int],
+        ends: Sequence[int], *, block: int = 1,
     ) -> "CompiledDecoder":  # fmt: skip
         """Return a model whose two programs lie behind all else."""
         places = [
@@ -98,7 +102,7 @@ class CompiledDecoder(CompiledModel):
             for name, content in zip(("setup", "program"), programs, strict=True)
         ]
         parts |= dict(zip(places, programs, strict=True))
-        return cls(layout, places[0], places[1], tuple(ends), parts)
+        return cls(layout, places[0], places[1], tuple(ends), block, parts)
 
     @property
     def plan(self) -> DecoderPlan:
@@ -129,7 +133,7 @@ class CompiledDecoder(CompiledModel):
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
         return self._image(
-            model, setup=self.setup, program=self.program, ends=self.ends,
+            model, setup=self.setup, program=self.program, ends=self.ends, block=self.block,
             logits=self.layout.logits is not None,
         )  # fmt: skip
 
@@ -150,7 +154,7 @@ class CompiledDecoder(CompiledModel):
             StreamedLayout(plan) if streamed
             else DecoderLayout(plan, with_logits=manifest["logits"])
         )  # fmt: skip
-        return cls(layout, *places, ends, dict(image.parts))
+        return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 
 class MachineDecoder:
