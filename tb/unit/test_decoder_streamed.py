@@ -8,6 +8,7 @@ from systolith.compiler.decoder_reach import with_reach
 from systolith.compiler.decoder_streamed_fit import plan_streamed
 from systolith.compiler.layout import two_powers
 from systolith.language import CompiledDecoder, MachineDecoder
+from systolith.sampling import GREEDY, Sampling
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 from systolith_sim.transformer.decoder_reference import KeyValueCache
@@ -70,6 +71,19 @@ def test_keys_and_values_in_memory():
         assert memory.read(address, len(page)) == page
 
 
+@pytest.mark.parametrize("name, sizes", [
+    ("ulx3s", "shared"), ("square", "many chunks of the head")
+])  # fmt: skip
+def test_tokens_by_chance(name, sizes):
+    """Candidates are kept over all chunks of the head."""
+    config = CONFIGS[name].replace({"vector.candidates": 8})
+    model = random_model(config, seed=1, context=24, **SIZES[sizes])
+    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    for sampling in (GREEDY, Sampling(temperature=2.0, top_k=8, seed=3)):
+        made = MachineDecoder(compiled, sampling).run([1, 2, 3], 6)
+        assert made == golden_tokens(model, [1, 2, 3], 6, sampling=sampling)
+
+
 def test_end_of_text():
     config = CONFIGS["ulx3s"]
     model = random_model(config, seed=3, context=24)
@@ -97,6 +111,14 @@ def test_as_many_tokens_as_fit():
         plan = plan_streamed(config, model)
         assert plan.operand_need <= tiles
         assert plan.tokens == tokens and plan.slots >= 2
+
+
+def test_logits_stay():
+    config = CONFIGS["ulx3s"]
+    with pytest.raises(ConfigError, match="logits of a streamed model stay on the chip"):
+        CompiledDecoder.compile(
+            config, random_model(config, layers=1), streamed=True, logits=True
+        )
 
 
 @pytest.mark.parametrize("changes, sizes, sentence", [
