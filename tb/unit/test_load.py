@@ -8,10 +8,12 @@ from amaranth import Const
 from amaranth.back import verilog
 
 from systolith_hw.config import Config
+from systolith_hw.code_pages import code_pages
 from systolith_hw.dma.elements import element_bytes, memory_depth
 from systolith_hw.dma.load import LoadUnit
 from systolith_hw.isa import ErrorCode, LoadKind, Opcode
 from systolith_hw.presets import PRESETS
+from systolith_sim.dma.codec import expand_run
 from systolith_sim.dma.pages import page_bytes, unpack_pages
 
 from .dma_bench import (
@@ -32,6 +34,8 @@ PORT_WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128]
 def run_bytes(config: Config, kind: LoadKind, elements: int) -> int:
     if kind == LoadKind.ACTIVATION:
         return page_bytes(config, elements)
+    if kind in code_pages(config):
+        return code_pages(config)[kind].run_bytes(elements)
     return element_bytes(config)[kind] * elements
 
 
@@ -63,7 +67,9 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
     kind = LoadKind(fields["kind"])
     base, end, stride = fields["ring_base"], fields["ring_end"], fields["local_stride"]
     size = element_bytes(config)[kind]
-    groups = config.array.rows // config.write_rows if kind == LoadKind.OPERAND_ROWS else 1
+    page = code_pages(config).get(kind)
+    in_rows = kind == LoadKind.OPERAND_ROWS or page is not None
+    groups = config.array.rows // config.write_rows if in_rows else 1
     start, lane = fields["local"], fields.get("lane", 0)
     runs = []
     for row in range(fields["rows"]):
@@ -73,6 +79,9 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
         if kind == LoadKind.ACTIVATION:
             mantissas, exponents = unpack_pages(config, raw, fields["elements"])
             mask = (1 << config.array.exponent_bits) - 1
+        if page is not None:
+            shape = (-1, config.write_rows, config.array.columns)
+            weights = expand_run(page, raw, fields["elements"]).reshape(shape)
         for index in range(fields["elements"]):
             if kind == LoadKind.ACTIVATION:
                 write = {
@@ -81,12 +90,14 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
                                   for m in mantissas[index]],
                     "exponent": int(exponents[index]) & mask,
                 }  # fmt: skip
+            elif page is not None:
+                write = {"data": weights[index].tolist()}
             else:
                 write = element(config, kind, raw[index * size : (index + 1) * size])
             write["address"] = start + index // groups
             while write["address"] >= end:
                 write["address"] -= end - base
-            if kind == LoadKind.OPERAND_ROWS:
+            if in_rows:
                 write["group"] = index % groups
             if kind == LoadKind.OPERAND_COLUMNS:
                 write["lane"] = lane
@@ -229,18 +240,18 @@ def run(
 
 
 def port_of(kind: LoadKind) -> str:
-    return {0: "rows", 1: "words", 2: "words", 3: "wide", 4: "scale"}[kind]
+    return ("rows", "words", "words", "wide", "scale", "rows", "rows")[kind]
 
 
 def random_load(rng, config, kind=None, *, beats_left=250):
     """Return the fields of a legal LOAD."""
-    kind = rng.choice(list(LoadKind)) if kind is None else kind
+    kind = rng.choice(list(memory_depth(config))) if kind is None else kind
     size, depth = config.bus.data_bytes, memory_depth(config)[kind]
     base = rng.randrange(depth)
     end = rng.randrange(base + 1, depth + 1)
-    most = max(1, beats_left * size // element_bytes(config)[kind] - 1)
     elements = rng.choice([1, 2, rng.randrange(1, 3 * config.array.rows)])
-    elements = min(elements, most)
+    while elements > 1 and run_beats(config, kind, elements) > beats_left - 1:
+        elements //= 2
     beats = run_beats(config, kind, elements) + rng.choice([0, 0, 1, 5])
     rows = rng.randrange(1, max(2, min(6, beats_left // beats)))
     stride = (beats + rng.choice([0, 0, 3])) * size
@@ -287,12 +298,15 @@ def check(config, loads, result, memory):
 
 @pytest.mark.parametrize("stalls", ["none", "memory", "destinations", "all"])
 @pytest.mark.parametrize("data_bytes", PORT_WIDTHS)
-def test_random(data_bytes, stalls):
+@pytest.mark.parametrize("codecs", [False, True])
+def test_random(data_bytes, stalls, codecs):
     seed = data_bytes * 10 + len(stalls)
     rng = random.Random(seed)
-    config = random_config(rng, data_bytes)
+    config = random_config(rng, data_bytes, codecs=codecs)
     memory = external_memory(config, seed)
-    loads = [random_load(rng, config, kind, beats_left=50) for kind in LoadKind]
+    loads = [random_load(rng, config, kind, beats_left=50) for kind in memory_depth(config)]
+    if codecs:  # every order of rows, codes and others
+        loads += [random_load(rng, config, beats_left=50) for _ in range(12)]
     rng.shuffle(loads)
     often = {"none": (), "memory": ("p_memory",), "destinations": ("p_ready",),
              "all": ("p_memory", "p_ready", "p_wait", "p_issue")}[stalls]  # fmt: skip
@@ -311,7 +325,7 @@ def test_presets(name, short):
     )
     rng = random.Random(name)
     memory = external_memory(config, 1)
-    loads = [random_load(rng, config, kind, beats_left=60) for kind in LoadKind]
+    loads = [random_load(rng, config, kind, beats_left=60) for kind in memory_depth(config)]
     programs = [instruction(Opcode.LOAD, **fields) for fields in loads]
     check(config, loads, run(config, programs, memory=memory, p_memory=0.7), memory)
 

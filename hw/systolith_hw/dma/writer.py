@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..code_pages import code_pages
 from ..config import Config
 from ..interfaces import (
     PC_BITS,
@@ -19,6 +20,7 @@ from ..interfaces import (
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
 from ..stream.spare import Spare
+from .codec import Codec
 from .elements import element_bytes, pieces
 from .landing import Landing
 from .marks import beat_mark
@@ -74,6 +76,8 @@ class Writer(wiring.Component):
         beats ──►[ splitter ]──► piece ──►[ register ]──►[ landing: element ]──► rows, words,
                  if an element    [ run counter ][ ring: address ]               wide, scale
                  is less than a beat
+
+    With ``bus.codecs`` rows pass the :class:`.codec.Codec` behind the landing, 3 cycles later.
 
     All counting happens when a piece (a beat, or an element if that is smaller) enters the
     element register; what leaves needs no further thought.
@@ -157,10 +161,9 @@ class Writer(wiring.Component):
         m.submodules.counter = counter = RunCounter(self.config)
         m.submodules.ring = ring = Ring(self.config)
         m.submodules.landing = landing = Landing(self.config, address_bits(self.config))
-        for name in ("rows", "words", "wide", "scale"):
+        for name in ("words", "wide", "scale"):
             connect(m, getattr(landing, name), flipped(getattr(self, name)))
-        connect(m, landing.posted_inner, flipped(self.post_inner))
-        connect(m, landing.posted_outer, flipped(self.post_outer))
+        rows_busy = self._elaborate_rows(m, landing)
 
         piece: Any = Signal(_piece())
         landed: Any = Signal(_landed(self.config))
@@ -184,7 +187,7 @@ class Writer(wiring.Component):
         full = self._elaborate_landing(
             m, landing, landed, counter.accept, illegal, ring.address, free
         )
-        m.d.comb += self.busy.eq(self.i.valid | full)
+        m.d.comb += self.busy.eq(self.i.valid | full | rows_busy)
         if not self.config.sequencer.instructions_stand:
             m.d.comb += self.i.ready.eq(finish)
         else:
@@ -200,6 +203,30 @@ class Writer(wiring.Component):
             self.failed_pc.eq(self.i.p.pc),
         ]
         return m
+
+    def _elaborate_rows(self, m: Module, landing: Landing) -> Value:
+        """Wire rows and posts, past the codec if there is one; return "it has a row"."""
+        if not self.config.bus.codecs:
+            connect(m, landing.rows, flipped(self.rows))
+            connect(m, landing.posted_inner, flipped(self.post_inner))
+            connect(m, landing.posted_outer, flipped(self.post_outer))
+            return Const(0)
+        m.submodules.codec = codec = Codec(self.config)
+        connect(m, codec.o, flipped(self.rows))
+        m.d.comb += [
+            codec.i.p.row.eq(landing.rows.payload),
+            codec.i.p.mark.eq(landing.row_mark),
+            codec.i.valid.eq(landing.rows.valid),
+            landing.rows.ready.eq(codec.i.ready),
+            landing.rows_busy.eq(codec.busy),
+        ]
+        for name in ("inner", "outer"):
+            post = getattr(self, f"post_{name}")
+            row, other = getattr(codec, f"posted_{name}"), getattr(landing, f"posted_{name}")
+            m.d.comb += [
+                post.valid.eq(row.valid | other.valid), post.id.eq(Mux(row.valid, row.id, other.id))
+            ]  # fmt: skip
+        return codec.busy
 
     def _elaborate_pieces(
         self, m: Module, ready: Value, counter: RunCounter, landed, piece
@@ -256,6 +283,8 @@ class Writer(wiring.Component):
         with m.If(landed.offer):
             m.d.sync += group.eq(landed.group)
         rows, columns = kind == LoadKind.OPERAND_ROWS, kind == LoadKind.OPERAND_COLUMNS
+        for coded in code_pages(self.config):
+            rows |= kind == coded
         m.d.comb += [
             counter.fields.eq(fields.runs),
             ring.fields.eq(fields.ring),
