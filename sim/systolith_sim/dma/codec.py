@@ -1,5 +1,7 @@
 """Golden models of weight codecs: what 4-bit codes become on their way into operand memory."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,7 +18,7 @@ __all__ = [
     "expand_affine",
     "expand_exponent",
     "expand_run",
-    "pack_run",
+    "pack_runs",
 ]
 
 CODES = 1 << CODE_BITS
@@ -62,56 +64,48 @@ def expand_run(page: CodePage, raw: bytes, elements: int) -> NDArray[np.int64]:
     """Return the weights (rows, C) of a run of so many row writes."""
     config = page.config
     columns, rows = config.array.columns, elements * config.write_rows
-    weights = np.zeros((rows, columns), np.int64)
-    header = page.header * page.element_bytes
-    offset = 0
-    for first in range(0, rows, page.rows):
-        count = min(page.rows, rows - first)
-        parameters = np.frombuffer(raw, np.uint8, header, offset)
-        codes = _nibbles(np.frombuffer(raw, np.uint8, count * columns // 2, offset + header))
-        offset += header + len(codes) // 2
-        grouped = np.repeat(_parameters(page, parameters), GROUP, axis=0)[:count]
-        expand = EXPAND[page.kind]
-        weights[first : first + count] = expand(
-            codes.reshape(count, columns), *grouped.transpose(1, 0, 2)
-        )
-    return weights
+    size, header = page.run_bytes(page.elements), page.header * page.element_bytes
+    used = np.frombuffer(raw, np.uint8, page.run_bytes(elements))
+    pages = np.pad(used, (0, -len(used) % size)).reshape(-1, size)
+    codes = _nibbles(pages[:, header:]).reshape(-1, columns)
+    parameters = _parameters(page, pages[:, :header])
+    wide = (np.repeat(parameter, GROUP, axis=0) for parameter in parameters)
+    return EXPAND[page.kind](codes, *wide)[:rows]
 
 
-def pack_run(
-    page: CodePage, codes: NDArray[np.integer], parameters: tuple[NDArray[np.integer], ...]
-) -> bytes:
-    """Return a run, what :func:`expand_run` expands.
+def pack_runs(
+    page: CodePage, codes: NDArray[np.integer], parameters: Sequence[NDArray[np.integer]]
+) -> NDArray[np.uint8]:
+    """Return runs (N, bytes), each of which :func:`expand_run` expands.
 
     Parameters
     ----------
-    codes : (rows, C) integers
+    codes : (N, rows, C) integers
         Rows of whole row writes.
-    parameters : tuple of (groups, C) integers
+    parameters : sequence of (N, groups, C) integers
         Slopes and offsets, or exponents, of every group that has a row.
     """
-    out = bytearray()
-    stacked = np.stack(parameters, axis=1)  # (groups, parameters, C)
-    for first in range(0, len(codes), page.rows):
-        group = first // GROUP
-        part = stacked[group : group + page.groups]
-        part = np.pad(part, ((0, page.groups - len(part)), (0, 0), (0, 0)))
-        if page.kind == LoadKind.OPERAND_AFFINE:
-            header = part.astype(np.int8).tobytes()
-        else:
-            header = _bytes(part.reshape(-1))
-        out += header + _bytes(codes[first : first + page.rows].reshape(-1))
-    return bytes(out)
+    runs, rows, columns = codes.shape
+    pages = -(-rows // page.rows)
+    fill = ((0, 0), (0, pages * page.rows - rows), (0, 0))
+    lines = _bytes(np.pad(codes, fill).reshape(runs, pages, -1))
+    missing = pages * page.groups - parameters[0].shape[1]
+    stacked = np.stack(
+        [np.pad(part, ((0, 0), (0, missing), (0, 0))) for part in parameters], axis=2
+    ).reshape(runs, pages, -1)  # group, parameter, column
+    affine = page.kind == LoadKind.OPERAND_AFFINE
+    headers = stacked.astype(np.uint8) if affine else _bytes(stacked)
+    whole = np.concatenate([headers, lines], axis=2).reshape(runs, -1)
+    return whole[:, : page.run_bytes(rows // page.config.write_rows)]
 
 
-def _parameters(page: CodePage, header: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return (groups, parameters, C) of a page."""
+def _parameters(page: CodePage, headers: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
+    """Return each parameter (groups, C) of pages."""
     columns = page.config.array.columns
     if page.kind == LoadKind.OPERAND_EXPONENT:
-        return _nibbles(header).reshape(page.groups, 1, columns)
-    found = header.astype(np.int64).reshape(page.groups, 2, columns)
-    found[:, 1] = found[:, 1].astype(np.int8)
-    return found
+        return [_nibbles(headers).reshape(-1, columns)]
+    slopes, offsets = headers.reshape(-1, 2, columns).transpose(1, 0, 2)
+    return [slopes.astype(np.int64), offsets.astype(np.int8).astype(np.int64)]
 
 
 def _nibbles(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -119,10 +113,10 @@ def _nibbles(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([raw & CODES - 1, raw >> CODE_BITS], axis=-1).reshape(-1).astype(np.int64)
 
 
-def _bytes(nibbles: NDArray[np.integer]) -> bytes:
-    """Return the bytes of an even number of codes."""
-    pairs = nibbles.astype(np.uint8).reshape(-1, 2)
-    return (pairs[:, 0] | pairs[:, 1] << CODE_BITS).astype(np.uint8).tobytes()
+def _bytes(nibbles: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Return the bytes of an even number of codes in the last axis."""
+    pairs = nibbles.astype(np.uint8)
+    return pairs[..., 0::2] | pairs[..., 1::2] << CODE_BITS
 
 
 EXPAND = {

@@ -16,6 +16,8 @@ from .options import (
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
@@ -63,6 +65,7 @@ def matmul(
                      "them (JSON says so), or else leave through the port; stream: from external "
                      "memory, and back to it."),
     ] = Operands.ONCHIP,
+    weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
     seed: Seed = 0,
@@ -73,8 +76,8 @@ def matmul(
 
     config = choose_config(preset, settings, port_bytes=port_bytes)
     with stages("preparing", plain=json) as progress:
-        result = bench_matmul(config, m, k, n, operands=str(operands), simulator=str(sim),
-                              seed=seed, progress=progress)  # fmt: skip
+        result = bench_matmul(config, m, k, n, weights=str(weights), operands=str(operands),
+                              simulator=str(sim), seed=seed, progress=progress)  # fmt: skip
     values = {"preset": preset, "simulator": str(sim), **dataclasses.asdict(result)}
     _show(values, json)
 

@@ -9,7 +9,7 @@ import typer
 
 from .console import needs, print_json, print_table, stages
 from .model_command import model_name
-from .options import Json, PresetName, Settings, choose_config
+from .options import Json, PresetName, Settings, Weights, WeightsName, choose_config
 
 __all__ = ["eval_language"]
 
@@ -26,13 +26,6 @@ class Backend(enum.StrEnum):
 
     FLOAT = "float"
     GOLDEN = "golden"
-
-
-class Weights(enum.StrEnum):
-    """Which integers weights become."""
-
-    INT8 = "int8"
-    INT4 = "int4"
 
 
 def eval_language(
@@ -52,9 +45,7 @@ def eval_language(
         typer.Option(help="float: float32; golden: the golden models, which have every bit of the "
                      "hardware."),
     ] = Backend.GOLDEN,
-    weights: typing.Annotated[
-        Weights, typer.Option(help="Of the golden models.")
-    ] = Weights.INT8,
+    weights: WeightsName = Weights.INT8,
     preset: PresetName = "ulx3s",
     settings: Settings = None,
     json: Json = False,

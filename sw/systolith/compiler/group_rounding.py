@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from systolith_sim.dma.codec import GROUP
 
+from .recipes import recipes
 from .rounding import DAMPING
 from .weight_codecs import Codec, Parameters
 
@@ -46,6 +47,10 @@ class CodedWeights:
     def values(self) -> NDArray[np.float32]:
         """Return the real weights (K, N) that these stand for."""
         return (self.integers * self.step).astype(np.float32)
+
+    def recipes(self) -> NDArray[np.int32]:
+        """Return code and parameters of each weight (K, N)."""
+        return recipes(self.codes[: len(self.integers)], self.parameters)
 
 
 def round_groups(
