@@ -494,6 +494,27 @@ def test_no_element_of_a_bad_ring(change):
     assert result.beat_cycles[40] == result.beat_cycles[39] + 1
 
 
+@pytest.mark.parametrize("stride, fault", [(2, None), (3, (ErrorCode.ADDRESS_RANGE, 7))])
+def test_transfer_of_one_piece(stride, fault):
+    """Its ring is looked at with its own fields, although the next one begins right behind it."""
+    config = make_config(lanes=1, data_bytes=4, outstanding=16)
+    memory = external_memory(config, 3)
+    rest = {"address": 0, "ring_base": 0, "wait_outer": 0, "wait_inner": 0, "post_outer": 0,
+            "post_inner": 0, "kind": LoadKind.WIDE, "row_stride": 16, "local": 0}  # fmt: skip
+    loads = [
+        {**rest, "rows": 1, "beats": 40, "elements": 40, "ring_end": 9, "local_stride": 1},
+        {**rest, "rows": 1, "beats": 1, "elements": 1, "ring_end": 2, "local_stride": stride},
+        {**rest, "rows": 2, "beats": 4, "elements": 4, "ring_end": 9, "local_stride": 8},
+    ]
+    programs = [instruction(Opcode.LOAD, pc=6 + number, **fields)
+                for number, fields in enumerate(loads)]  # fmt: skip
+    for ready in (1, 0.5):
+        result = run(config, programs, memory=memory, latency=20, p_ready=ready)
+        assert result.fault == fault
+        if fault is None:
+            check(config, loads, result, memory)
+
+
 GOOD = {
     "kind": LoadKind.WIDE, "address": 0, "rows": 2, "beats": 2, "elements": 1, "row_stride": 8,
     "local": 2, "local_stride": 1, "ring_base": 1, "ring_end": 5,

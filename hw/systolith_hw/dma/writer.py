@@ -86,7 +86,7 @@ class Writer(wiring.Component):
     Latency     2 cycles from beat to write, 1 with short pipelines; 1 more
                 with a splitter
     Throughput  1 piece per cycle, also from transfer to transfer; runs of
-                a single element take 2 cycles
+                a single element, and transfers of a single piece, take 2 cycles
     Stall       ``beats.ready`` depends combinationally on ``ready`` of the
                 destinations
     Golden      :mod:`systolith_sim.dma.pages`
@@ -101,8 +101,8 @@ class Writer(wiring.Component):
     -------
     i : In(stream of :func:`placement`)
         LOADs, in the order of their beats. Looked at while they wait; taken with their last
-        beat, so that the next may begin in the cycle after, or without a queue in front of LOAD
-        when everything is written.
+        piece, so that the next may begin in the cycle after, a cycle later if that is the only
+        one, or without a queue in front of LOAD when everything is written.
     beats : In(stream of read_beat), mark : In(beat_mark())
         From memory, and what that beat is. Ready when there is nothing to do, too, as some ports
         need all their clients to be.
@@ -174,14 +174,22 @@ class Writer(wiring.Component):
         # A run of a single piece waits until the ring knows where the next one starts.
         single = counter.first & piece.mark.run_end & ~self.i.p.runs.last_slot.any()
         settling = Signal()
-        m.d.sync += settling.eq(counter.accept & single & ~piece.mark.last_run)
+        # The first cycle of a transfer is the one after the last of another. One that would end in
+        # it stays for another one, so that the ring has seen its own fields twice.
+        started = Signal()
+        late = Signal()
+        m.d.sync += [
+            settling.eq(counter.accept & single & ~piece.mark.last_run),
+            started.eq(self.i.valid & ~self.i.ready),
+        ]
         m.d.comb += [
-            ready.eq(self.i.valid & free & ~self.stop & ~settling),
+            ready.eq(self.i.valid & free & ~self.stop & ~settling & ~late),
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
             self.starving.eq(self.i.valid & ~valid),
         ]
+        m.d.comb += ring.fresh.eq(self.i.valid & ~started)
         self._elaborate_element(m, counter, ring, landing, landed, piece)
         illegal = counter.keep & ring.illegal
         full = self._elaborate_landing(
@@ -189,7 +197,8 @@ class Writer(wiring.Component):
         )
         m.d.comb += self.busy.eq(self.i.valid | full | rows_busy)
         if not self.config.sequencer.instructions_stand:
-            m.d.comb += self.i.ready.eq(finish)
+            m.d.comb += self.i.ready.eq((finish & started) | late)
+            m.d.sync += late.eq(finish & ~started)
         else:
             # The instruction stays while something of it may fail or post.
             finished = Signal()
@@ -267,10 +276,6 @@ class Writer(wiring.Component):
         fields = self.i.payload
         kind = fields.runs.kind
 
-        # The first cycle of a transfer is the one after the last of another.
-        started = Signal()
-        m.d.sync += started.eq(self.i.valid & ~self.i.ready)
-
         turn = Signal.like(landed.lane)
         lane = Signal.like(landed.lane)
         m.d.comb += lane.eq(fields.lane + turn)
@@ -288,7 +293,6 @@ class Writer(wiring.Component):
         m.d.comb += [
             counter.fields.eq(fields.runs),
             ring.fields.eq(fields.ring),
-            ring.fresh.eq(self.i.valid & ~started),
             ring.step.eq(counter.keep),
             ring.first.eq(counter.first),
             ring.advance.eq(~columns | (lane == self.config.array.columns - 1)),
