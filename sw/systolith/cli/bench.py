@@ -194,6 +194,51 @@ def decode(
     _show(values | dataclasses.asdict(result), json)
 
 
+@bench.command()
+def prefill(
+    tokens: typing.Annotated[int, typer.Option(help="Of the prompt.", min=1)],
+    model: typing.Annotated[
+        str, typer.Option(help="Whose layers, by their sizes: smollm2; weights are random.")
+    ] = "smollm2",
+    arch: typing.Annotated[
+        str | None, typer.Option(help="Others in place of a model's: llama, with --dims.")
+    ] = None,
+    dims: typing.Annotated[
+        str | None, typer.Option(help="Their sizes, as for bench decode.")
+    ] = None,
+    layers: typing.Annotated[
+        int, typer.Option(help="Layers of the model that are computed.", min=1)
+    ] = 1,
+    preset: PresetName = "ulx3s",
+    settings: Settings = None,
+    port_bytes: PortBytes = None,
+    backend: BackendName = Backend.RTL,
+    sim: SimulatorName = Simulator.VERILATOR,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Compute layers of a language model for a whole prompt, weights streamed, without the head."""
+    config = choose_config(preset, settings, port_bytes=port_bytes)
+    if (arch is None) != (dims is None):
+        raise ConfigError("--arch and --dims go together")
+    from ..bench_prefill import bench_prefill
+    from ..models.quantized_shape import quantize_shape
+    from ..models.shape_only import layer_dimensions
+
+    architecture, model_layers = arch or "llama", None
+    if dims is None:
+        model_layers, dims = layer_dimensions(model, layers, tokens)
+    with stages("choosing weights", plain=json) as progress:
+        integers = quantize_shape(architecture, dims, config, seed=seed)
+        result = bench_prefill(
+            integers, config, tokens, model_layers=model_layers, backend=str(backend),
+            simulator=str(sim), seed=seed, progress=progress,
+        )  # fmt: skip
+    name = model if arch is None else f"{arch} {dims}"
+    values = {"model": name, "weights": "random", "preset": preset, **_who(backend, sim)}
+    _show(values | dataclasses.asdict(result), json)
+
+
 def _who(backend: Backend, sim: Simulator) -> dict[str, str]:
     """Return who computed."""
     simulator = {"simulator": str(sim)} if backend == Backend.RTL else {}

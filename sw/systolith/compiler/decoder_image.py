@@ -11,7 +11,7 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.encoder import Linear, Norm
 
 from .decoder_layout import DecoderLayout, Matrix
-from .matrix_image import pack_norm, pack_panels, pack_scale_table
+from .matrix_image import pack_angles, pack_norm, pack_panels, pack_scale_table
 
 __all__ = ["DecoderImage"]
 
@@ -64,13 +64,11 @@ class DecoderImage:
         return rows.tobytes()
 
     def _angles(self, rotary: RotaryRows) -> bytes:
-        """Return each position's cosines and sines, a wide word of each in turn."""
-        plan, tokens = self.plan, self.plan.tokens
+        """Return each position's cosines and sines, with zeros behind a head's."""
+        plan = self.plan
         width = plan.head_tiles * self.array.columns
-        tables = [self._widen(table[:tokens], width).reshape(tokens, -1, plan.config.vector.lanes)
-                  for table in rotary]  # fmt: skip
-        words = np.stack(tables, axis=2).reshape(tokens, -1)
-        return self._widen(words, self.layout.angle_bytes // WORD).astype("<i4").tobytes()
+        cosine, sine = (self._widen(table[: plan.tokens], width) for table in rotary)
+        return pack_angles((cosine, sine), plan.config.vector.lanes, self.layout.angle_bytes)
 
     # -- matrices ----------------------------------------------------------------------------
 

@@ -143,10 +143,9 @@ class BlocksPart(OutputPart):
     def _expand(self, table: int, offset: int, *, wait_inner: int | None = None) -> None:
         """Compute hidden words; ``offset`` is a register added to their scales."""
         writer, plan, program = self.writer, self.plan, self.program
-        program.matmul(
-            steps=plan.steps, tiles=plan.head_tiles, tokens=0, ring=(0, plan.ring),
-            patches={"tokens": self.tokens, "operand": writer.slot, "activation": self.words},
-            wait_outer=writer.arrived, post_outer=writer.free, wait_inner=wait_inner,
+        writer.ring.multiply(
+            steps=plan.steps, tiles=plan.head_tiles, tokens=0,
+            patches={"tokens": self.tokens, "activation": self.words}, wait_inner=wait_inner,
         )  # fmt: skip
         program.drain(
             DrainKind.ACTIVATION, function=DrainFunction.GELU, tiles=plan.head_tiles, tokens=0,
@@ -154,7 +153,7 @@ class BlocksPart(OutputPart):
             exponent_base=self.base, patches=patches(tokens=self.tokens, scale=offset),
             post_inner=writer.hidden,
         )  # fmt: skip
-        writer.next_slot()
+        writer.ring.next()
 
     def _norm(
         self, norm: Norm, tables: int, *, post_inner: int | None, post_outer: int | None = None

@@ -54,7 +54,7 @@ class HeadsPart:
             LoadKind.SCALE, address=writer.address("layers"), elements=plan.head_tables,
             patches={"address": writer.layer},
         )  # fmt: skip
-        writer.load_slots(0, self.layout.head_slots, writer.slot)
+        writer.load_slots(0, self.layout.head_slots, writer.ring.slot)
         self._look_ahead()
         program.calc(self.table)
         if writer.stored is not None:
@@ -86,9 +86,9 @@ class HeadsPart:
             patches={"address": writer.layer}, wait_outer=writer.tables_free,
         )  # fmt: skip
         if plan.streamed:  # everything before has been asked for
-            program.calc(local, writer.slot)
+            program.calc(local, writer.ring.slot)
         else:
-            writer.skip_slots(local, layout.head_slots)
+            writer.ring.skip(local, layout.head_slots)
         writer.load_slots(
             layout.head_slots, layout.block_slots if plan.at_once else layout.early_slots, local,
             silent=plan.spill,
@@ -130,13 +130,11 @@ class HeadsPart:
 
     def _multiply(self) -> None:
         """Multiply all tokens by the panel in the next slot."""
-        writer, plan = self.writer, self.plan
-        self.program.matmul(
-            steps=plan.steps, tiles=plan.head_tiles, tokens=0, ring=(0, plan.ring),
-            patches={"tokens": Register.LENGTH, "operand": writer.slot},
-            wait_outer=writer.arrived, post_outer=writer.free,
-        )  # fmt: skip
-        writer.next_slot()
+        plan, ring = self.plan, self.writer.ring
+        ring.multiply(
+            steps=plan.steps, tiles=plan.head_tiles, tokens=0, patches={"tokens": Register.LENGTH}
+        )
+        ring.next()
 
     def _operands(self, kind: DrainKind, half: int, scratch: list[int]) -> None:
         """Compute K or V of one head, and write it segment by segment."""

@@ -48,7 +48,7 @@ class OutputPart:
         if not plan.at_once:  # else all slots are loaded with the heads'
             self._load_early()
             early = layout.early_slots
-            writer.skip_slots(self.place, early)
+            writer.ring.skip(self.place, early)
             writer.load_slots(layout.head_slots + early, layout.block_slots - early, self.place)
         heads, step = plan.shape.heads, plan.head_queries
         program.calc(self.bias)
@@ -92,8 +92,8 @@ class OutputPart:
             self._load_next(None, 0)
         if heads > 1:
             self._multiply_output(post_inner=writer.summed)
-        writer.next_slot()
-        writer.load_slots(layout.head_slots + heads, 2 * plan.shape.chunks, writer.slot)
+        writer.ring.next()
+        writer.load_slots(layout.head_slots + heads, 2 * plan.shape.chunks, writer.ring.slot)
 
     def _load_next(self, number: int | None, layer: int) -> None:
         """Go on to the next head, loading its context, and maybe a slot of a later one.
@@ -103,16 +103,16 @@ class OutputPart:
         writer, plan, layout = self.writer, self.plan, self.layout
         end = plan.slots * plan.chunk_context
         self.program.calc(self.bias, immediate=plan.wide_stride)
-        writer.advance(self.place, plan.chunk_context, end)
+        writer.ring.advance(self.place, plan.chunk_context, end)
         # In a ring of one slot that of the next head must be there before its context is.
         if plan.slots > 1:
             self._load_context()
         if number is not None:
-            writer.load_slots(layout.head_slots + number, 1, writer.slot, layer=layer,
+            writer.load_slots(layout.head_slots + number, 1, writer.ring.slot, layer=layer,
                               silent=True)  # fmt: skip
         if plan.slots == 1:
             self._load_context()
-        writer.next_slot()
+        writer.ring.next()
 
     def _load_context(self) -> None:
         """Load the context of a head to ``place``."""
@@ -122,7 +122,7 @@ class OutputPart:
             row_stride=layout.token_bytes, elements=plan.head_steps, local=plan.context,
             local_stride=plan.head_steps,
             patches={"address": self.source, "rows": self.tokens, "local": self.place},
-            post_outer=writer.arrived,
+            post_outer=writer.ring.arrived,
         )  # fmt: skip
         program.calc(self.source, self.source, immediate=layout.run_bytes)
 
@@ -140,7 +140,7 @@ class OutputPart:
         """
         writer, layout, plan = self.writer, self.layout, self.plan
         with self.program.loop(count_register=self.later):
-            writer.load_slots(layout.head_slots, layout.early_slots, writer.slot,
+            writer.load_slots(layout.head_slots, layout.early_slots, writer.ring.slot,
                               silent=plan.spill)  # fmt: skip
             if not plan.resident:
                 writer.load_residual(self.tokens, offset=self.residual)
@@ -155,7 +155,7 @@ class OutputPart:
                        post_inner=post_inner)  # fmt: skip
         if post_inner is None:
             self.program.calc(self.bias, immediate=self.plan.wide_stride)
-        self.writer.next_slot()
+        self.writer.ring.next()
 
     def _multiply(
         self, table: int, activation: int, offset: int, *, wait_inner: int | None = None,
@@ -168,11 +168,9 @@ class OutputPart:
         The first one of a matrix brings the bias; ``bias`` is what the scales of others are behind.
         """
         writer, plan, program = self.writer, self.plan, self.program
-        program.matmul(
-            steps=plan.head_steps, tiles=plan.tiles, tokens=0, ring=(0, plan.ring),
-            activation=activation,
-            patches=patches(tokens=self.tokens, operand=writer.slot, activation=offset),
-            wait_outer=writer.arrived, post_outer=writer.free, wait_inner=wait_inner,
+        writer.ring.multiply(
+            steps=plan.head_steps, tiles=plan.tiles, tokens=0, activation=activation,
+            patches=patches(tokens=self.tokens, activation=offset), wait_inner=wait_inner,
         )  # fmt: skip
         program.drain(
             DrainKind.WIDE, accumulate=True, tiles=plan.tiles, tokens=0, scale=table,

@@ -118,7 +118,7 @@ def _sentences() -> Iterator[None]:
 def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
     """Append the loop over layers, whose input is where the embedding leaves it."""
     plan, program = writer.plan, writer.program
-    program.credit(writer.free, plan.slots)
+    program.credit(writer.ring.free, plan.slots)
     if writer.tables_free is not None:
         program.credit(writer.tables_free)
     if writer.stored is not None and writer.vacated is not None:
@@ -139,7 +139,7 @@ def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
         program.credit(writer.written, 0, patches={"count": count})
         program.minimum(count, 0, Register.LENGTH, plan.input_block)
         program.credit(writer.vacant, 0, patches={"count": count})
-    program.calc(writer.slot)
+    program.calc(writer.ring.slot)
     heads = StreamedHeadsPart if plan.streamed else HeadsPart
     with program.loop(plan.shape.layers, counter=writer.layer, step=writer.layout.layer_bytes):
         heads(writer, model.base, model.layers[0].score_shift).append()

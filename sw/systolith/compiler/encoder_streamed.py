@@ -111,21 +111,20 @@ class StreamedHeadsPart(HeadsPart):
         writer, plan = self.writer, self.plan
         place = self.place
         early = min(max(1, plan.slots - 1), PANELS - 1)
-        writer.load_slots(0, early, writer.slot, layer=self.panels)
+        writer.load_slots(0, early, writer.ring.slot, layer=self.panels)
         self._read_block(place, InputBlock.ADDRESS)
         writer.load_input(self.tokens, place)
-        writer.skip_slots(place, early)
+        writer.ring.skip(place, early)
         writer.load_slots(early, PANELS - early, place, layer=self.panels)
 
     def _multiply_block(self, *, wait_inner: int | None = None) -> None:
         """Multiply the block by the panel in the next slot."""
-        writer, plan = self.writer, self.plan
-        self.program.matmul(
-            steps=plan.steps, tiles=plan.head_tiles, tokens=0, ring=(0, plan.ring),
-            patches={"tokens": self.tokens, "operand": writer.slot},
-            wait_outer=writer.arrived, post_outer=writer.free, wait_inner=wait_inner,
+        plan, ring = self.plan, self.writer.ring
+        ring.multiply(
+            steps=plan.steps, tiles=plan.head_tiles, tokens=0, patches={"tokens": self.tokens},
+            wait_inner=wait_inner,
         )  # fmt: skip
-        writer.next_slot()
+        ring.next()
 
     def _drain_pieces(self, kind: DrainKind, half: int) -> None:
         """Write K or V of one head, segment by segment."""

@@ -10,6 +10,7 @@ from ..program import Program
 from ..program.instructions import Semaphores
 from .encoder_layout import EncoderLayout
 from .encoder_tables import Header
+from .slot_ring import SlotRing
 
 __all__ = ["EncoderWriter"]
 
@@ -26,8 +27,8 @@ class EncoderWriter:
     program : Program
     layer : int
         Register: bytes from the first layer to the present one, in external memory.
-    slot : int
-        Register: the ring's tile where the slot that is consumed next begins.
+    ring : SlotRing
+        Through which weights pass.
     stores : int
         Register: STOREs of residuals that the array has not waited for; that of the position, which
         means nothing to an encoder.
@@ -40,13 +41,14 @@ class EncoderWriter:
         self.plan = layout.plan
         self.program = program = Program(layout.config)
         self.layer = program.register("layer")
-        self.slot = program.register("slot")
+        self.ring = SlotRing(
+            program, size=self.plan.slot, slots=self.plan.slots, stride=layout.slot_bytes,
+            address=self.address("layers") + layout.slots,
+        )  # fmt: skip
         self.stores = int(Register.POSITION)
         self.scratch = tuple(program.register(f"scratch {number}") for number in range(11))
 
         semaphore = program.semaphore
-        self.arrived = semaphore("a slot's weights are there")
-        self.free = semaphore("a slot of the ring is free")
         self.tables_free = self.blended = self.attended = None
         if not self.plan.streamed:
             self.tables_free = semaphore("scales of a layer may be replaced")
@@ -172,31 +174,8 @@ class EncoderWriter:
         That is where the slots before them end. ``layer`` is the register that says where the layer
         is, if not the usual one. If ``silent``, nobody is told of each slot.
         """
-        layout, plan, array = self.layout, self.plan, self.plan.config.array
-        self.program.load(
-            LoadKind.OPERAND_ROWS, rows=count,
-            elements=plan.slot * (array.rows // plan.config.write_rows),
-            address=self.address("layers") + layout.slots + first * layout.slot_bytes,
-            row_stride=layout.slot_bytes, local_stride=plan.slot, ring=(0, plan.ring),
-            patches={"address": self.layer if layer is None else layer, "local": local},
-            wait_inner=self.free, post_inner=None if silent else self.arrived,
-        )  # fmt: skip
-
-    def next_slot(self) -> None:
-        """Let ``slot`` point to the next slot of the ring."""
-        self.advance(self.slot, self.plan.slot, self.plan.ring)
-
-    def skip_slots(self, target: int, count: int) -> None:
-        """Let a register point ``count`` slots behind ``slot``, in the ring."""
-        plan = self.plan
-        self.program.calc(target, self.slot)
-        self.advance(target, count % plan.slots * plan.slot, plan.ring)
-
-    def advance(self, register: int, step: int, end: int) -> None:
-        """Add ``step`` to a register that begins at 0 again when it reaches ``end``."""
-        self.program.calc(register, register, immediate=step)
-        # Where the subtraction wraps around, the number as it was is the smaller one.
-        self.program.minimum(register, register, register, -end)
+        offset = self.layer if layer is None else layer
+        self.ring.load(first, count, local, offset=offset, silent=silent)
 
     def hold_loads(self, semaphore: int | None, *, register: int = 0,
                    wait_inner: int | None = None) -> None:  # fmt: skip

@@ -1,13 +1,14 @@
-"""How matrices and norms lie in external memory: panels of weights, and scale entries."""
+"""How matrices, norms and angles lie in external memory."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import NEGATIVE_SHIFT
 from systolith_sim.dma.pages import pack_scales
+from systolith_sim.transformer.decoder import RotaryRows
 from systolith_sim.transformer.encoder import Linear, Norm
 
-__all__ = ["pack_norm", "pack_panels", "pack_scale_table"]
+__all__ = ["pack_angles", "pack_norm", "pack_panels", "pack_scale_table"]
 
 ENTRY_BYTES = 8
 
@@ -31,3 +32,11 @@ def pack_norm(norm: Norm) -> bytes:
     """Return gammas and betas as scale entries."""
     shift = np.where(norm.negative, norm.shift | NEGATIVE_SHIFT, norm.shift)
     return pack_scales(norm.scale, shift, norm.bias)
+
+
+def pack_angles(rotary: RotaryRows, lanes: int, size: int) -> bytes:
+    """Return cosines and sines (S, D), a wide word of each in turn, ``size`` bytes for a token."""
+    count = len(rotary[0])
+    words = np.stack([table.reshape(count, -1, lanes) for table in rotary], axis=2)
+    rows = words.reshape(count, -1).astype("<i4")
+    return np.pad(rows, ((0, 0), (0, size // rows.itemsize - rows.shape[1]))).tobytes()

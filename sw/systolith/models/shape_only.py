@@ -8,14 +8,20 @@ from numpy.typing import NDArray
 from systolith_hw.config import ConfigError
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
 
-__all__ = ["ARCHITECTURES", "shape_only_decoder"]
+__all__ = ["ARCHITECTURES", "layer_dimensions", "shape_only_decoder"]
 
 ARCHITECTURES = ("llama", "microgpt")
 """``microgpt`` has learned positions, ReLU between two matrices, and a head of its own."""
 
+LAYERS = {"smollm2": (30, "dim=576,heads=9,kv_heads=3,hidden=1536")}
+"""How many there are, and their sizes, by the name of a model of llama's architecture."""
+
 NEEDED = ("layers", "dim", "heads", "hidden", "vocab")
 DEFAULTS = {"llama": 2048, "microgpt": 16}
 """Of ``context``."""
+
+VOCABULARY = 64
+"""Of models whose layers alone are of interest."""
 
 ROTARY_BASE = 10000.0
 EPSILON = 1e-5
@@ -76,6 +82,24 @@ def shape_only_decoder(architecture: str, dimensions: str, seed: int = 0) -> Flo
         positions=None if llama else matrix(features, context).T, layers=layers, norm=gamma,
         head=embedding if llama else matrix(features, sizes["vocab"]).T,
     )  # fmt: skip
+
+
+def layer_dimensions(model: str, layers: int, context: int) -> tuple[int, str]:
+    """Return how many layers a model has, and the dimensions of a model of some of them.
+
+    Their vocabulary is a small one.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such model, or it has fewer layers.
+    """
+    if model not in LAYERS:
+        raise ConfigError(f"there are no sizes of {model}; known are {', '.join(LAYERS)}")
+    count, sizes = LAYERS[model]
+    if layers > count:
+        raise ConfigError(f"the layers of {model} must be at most {count}, not {layers}")
+    return count, f"layers={layers},{sizes},vocab={VOCABULARY},context={context}"
 
 
 def _parse(text: str) -> dict[str, int]:

@@ -1,0 +1,192 @@
+"""The part of a program that computes the context of heads, of many tokens of one text.
+
+Rows of scores come in blocks. Two are on the chip, so that the softmax of one runs while the array
+is busy with the other::
+
+    array    scores 0 | scores 1 | context 0 | scores 2 | context 1 | ...
+    vector     scores 0 | scores 1 | context 0 | scores 2 | context 1 ...
+    row                  softmax 0  softmax 1              softmax 2 ...
+
+Nothing is written over too early: whoever writes what block n + 2 has in the place of block n's has
+taken results of its scores, by which time the array has read all of block n, and knows it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from systolith_hw.isa import DrainKind
+from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
+
+from ..program import Program
+
+__all__ = ["AttentionLinks", "AttentionPlaces", "CausalAttention", "RowBlock", "row_blocks"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionPlaces:
+    """Where heads that share keys and values lie on the chip.
+
+    Parameters
+    ----------
+    keys, key_stride : int
+        First tile, and tiles from the keys of C tokens to the next ones'.
+    values, value_stride : int
+        First tile, and tiles from the values of C features to the next ones'.
+    key_entries, value_entries : int
+        Scale words where their exponents begin.
+    queries, token_words, head_words : int
+        Activation word of the first token's first head, words from token to token, and from head to
+        head; the context takes the place of the queries.
+    head_tiles : int
+        Output tiles of a head.
+    scores, scores_stride, block_scores : int
+        Wide word where scores begin, words from row to row, and from one block to the other.
+    powers, powers_stride, block_powers : int
+        The same in activation words, for probabilities.
+    row_block : int
+        Rows of each of the two blocks.
+    """
+
+    keys: int
+    key_stride: int
+    values: int
+    value_stride: int
+    key_entries: int
+    value_entries: int
+    queries: int
+    token_words: int
+    head_words: int
+    head_tiles: int
+    scores: int
+    scores_stride: int
+    block_scores: int
+    powers: int
+    powers_stride: int
+    block_powers: int
+    row_block: int
+
+
+@dataclass(frozen=True)
+class AttentionLinks:
+    """The semaphores of attention.
+
+    Parameters
+    ----------
+    summed : int
+        A row's scores are there.
+    normed : int
+        The words of a row's probabilities are there.
+    written : int
+        One count: all queries are there. Then one for each row of context.
+    """
+
+    summed: int
+    normed: int
+    written: int
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Rows of scores of one head.
+
+    Parameters
+    ----------
+    head : int
+        Of the heads that share keys.
+    first, rows : int
+        The first row's token, which attends to itself and to all before it; and how many rows.
+    """
+
+    head: int
+    first: int
+    rows: int
+
+    @property
+    def keys(self) -> int:
+        """Keys that the last row attends to."""
+        return self.first + self.rows
+
+
+def row_blocks(heads: int, tokens: int, most: int) -> list[RowBlock]:
+    """Return the blocks of all heads, one head after the other, of at most so many rows."""
+    return [
+        RowBlock(head, first, min(most, tokens - first))
+        for head in range(heads)
+        for first in range(0, tokens, most)
+    ]
+
+
+class CausalAttention:
+    """Append blocks of rows.
+
+    Parameters
+    ----------
+    program : Program
+    places : AttentionPlaces
+    links : AttentionLinks
+    base : int
+        Fixed-point bits below exponent 0 of the context's words.
+    """
+
+    def __init__(
+        self, program: Program, places: AttentionPlaces, links: AttentionLinks, base: int
+    ) -> None:
+        self.program = program
+        self.places = places
+        self.links = links
+        self.base = base
+        self.array = program.config.array
+        self.powers_base = probability_base(self.array)
+
+    def append(self, blocks: Sequence[RowBlock]) -> None:
+        """Append some blocks; the context of each comes behind the next one's scores."""
+        for number, block in enumerate(blocks):
+            self._score(block, number)
+            if number:
+                self._blend(blocks[number - 1], number - 1)
+        self._blend(blocks[-1], len(blocks) - 1)
+
+    def _score(self, block: RowBlock, number: int) -> None:
+        """Compute probabilities, not yet divided by their sum; ``number`` is the block's."""
+        places, program, links, columns = self.places, self.program, self.links, self.array.columns
+        half, tiles = number % 2, -(-block.keys // columns)
+        program.matmul(
+            steps=places.head_words, tokens=block.rows, tiles=tiles, operand=places.keys,
+            operand_stride=places.key_stride, activation=self._queries(block),
+            activation_stride=places.token_words, wait_outer=None if number else links.written,
+        )  # fmt: skip
+        row, scores = half * places.row_block, places.scores + half * places.block_scores
+        program.drain(
+            DrainKind.WIDE, tokens=block.rows, tiles=tiles, maximum=True, row=row,
+            columns_last=block.keys - (tiles - 1) * columns, entries=block.first + 1,
+            scale=places.key_entries, destination=scores, token_stride=places.scores_stride,
+            post_inner=links.summed,
+        )  # fmt: skip
+        program.softmax(
+            elements=block.keys, tokens=block.rows, causal=block.first + 1, row=row,
+            source=scores, source_stride=places.scores_stride, scale=places.value_entries,
+            destination=places.powers + half * places.block_powers,
+            token_stride=places.powers_stride, exponent_base=self.powers_base,
+            wait_inner=links.summed, post_inner=links.normed,
+        )  # fmt: skip
+
+    def _blend(self, block: RowBlock, number: int) -> None:
+        """Compute the context of a block."""
+        places, program, half = self.places, self.program, number % 2
+        program.matmul(
+            steps=-(-block.keys // self.array.rows), tokens=block.rows, tiles=places.head_tiles,
+            operand=places.values, operand_stride=places.value_stride,
+            activation=places.powers + half * places.block_powers,
+            activation_stride=places.powers_stride, wait_inner=self.links.normed,
+        )  # fmt: skip
+        program.drain(
+            DrainKind.ACTIVATION, tokens=block.rows, tiles=places.head_tiles, factor=True,
+            row=half * places.row_block, offset=VALUE_BASE + self.powers_base,
+            exponent_base=self.base, destination=self._queries(block),
+            token_stride=places.token_words, post_inner=self.links.written,
+        )  # fmt: skip
+
+    def _queries(self, block: RowBlock) -> int:
+        """Return where the queries of a block begin, and its context."""
+        places = self.places
+        return places.queries + block.first * places.token_words + block.head * places.head_words
