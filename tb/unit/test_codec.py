@@ -13,7 +13,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.dma.codec import LATENCY, Codec
 from systolith_hw.isa import LoadKind
 from systolith_hw.presets import PRESETS
-from systolith_sim.dma.codec import GROUP, expand_affine, expand_exponent, expand_run, pack_runs
+from systolith_sim.dma.codec import EXPAND, GROUP, expand_run, pack_runs
 
 from .dma_bench import Held, make_config
 
@@ -38,16 +38,13 @@ def random_codes(page: CodePage, rows: int, rng):
     columns, groups = page.config.array.columns, -(-rows // GROUP)
     codes = rng.choice([0, 15, *range(16)], (rows, columns))
     size = groups, columns
-    parameters: tuple
     if page.kind == LoadKind.OPERAND_EXPONENT:
-        parameters = (rng.integers(0, 16, size),)
-        expand = expand_exponent
+        parameters = [rng.integers(0, 16, size)]
     else:
-        parameters = (rng.choice([0, 255, *range(256)], size),
-                      rng.choice([-128, 127, *range(-128, 128)], size))  # fmt: skip
-        expand = expand_affine
+        parameters = [rng.choice([0, 255, *range(256)], size),
+                      rng.choice([-128, 127, *range(-128, 128)], size)]  # fmt: skip
     wide = (np.repeat(parameter, GROUP, axis=0)[:rows] for parameter in parameters)
-    return codes, parameters, expand(codes, *wide)
+    return codes, parameters, EXPAND[page.kind](codes, *wide)
 
 
 def packed(page, codes, parameters) -> bytes:
@@ -214,7 +211,7 @@ def test_every_product(kind):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sizes_of_pages(shape):
-    """Parameters fill whole elements, and cost what the kind's bits say wherever that is possible."""
+    """Parameters fill whole elements, and no bit is lost."""
     config = config_of(shape)
     for page in code_pages(config).values():
         assert page.rows % GROUP == 0

@@ -7,8 +7,8 @@ import pytest
 from amaranth import Const
 from amaranth.back import verilog
 
-from systolith_hw.config import Config
 from systolith_hw.code_pages import code_pages
+from systolith_hw.config import Config
 from systolith_hw.dma.elements import element_bytes, memory_depth
 from systolith_hw.dma.load import LoadUnit
 from systolith_hw.isa import ErrorCode, LoadKind, Opcode

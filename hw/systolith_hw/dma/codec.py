@@ -167,7 +167,8 @@ class Codec(wiring.Component):
             offset = Signal(WEIGHT_BITS, name=f"offset_{column}")
             m.d.comb += [
                 slope.eq(Mux(
-                    mark.affine, slopes.word_select(column, 8), Cat(Const(0, SLOPE_FRACTION), powers)
+                    mark.affine, slopes.word_select(column, 8),
+                    Cat(Const(0, SLOPE_FRACTION), powers),
                 )),
                 offset.eq(Mux(
                     mark.affine, offsets.word_select(column, 8), Cat(Const(0, 3), reached)

@@ -1,6 +1,6 @@
 """Golden models of weight codecs: what 4-bit codes become on their way into operand memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from systolith_hw.isa import LoadKind
 __all__ = [
     "CODES",
     "CODE_BITS",
+    "EXPAND",
     "GROUP",
     "LARGEST_EXPONENT",
     "SLOPE_FRACTION",
@@ -116,10 +117,11 @@ def _nibbles(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
 def _bytes(nibbles: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Return the bytes of an even number of codes in the last axis."""
     pairs = nibbles.astype(np.uint8)
-    return pairs[..., 0::2] | pairs[..., 1::2] << CODE_BITS
+    return (pairs[..., 0::2] | pairs[..., 1::2] << CODE_BITS).astype(np.uint8)
 
 
-EXPAND = {
+EXPAND: dict[LoadKind, Callable[..., NDArray[np.int64]]] = {
     LoadKind.OPERAND_AFFINE: expand_affine,
     LoadKind.OPERAND_EXPONENT: expand_exponent,
 }
+"""What codes and their parameters, which are broadcast, become."""
