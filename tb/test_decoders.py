@@ -14,8 +14,8 @@ from unit.language_bench import golden_tokens, random_model
 
 SMALL = {
     "vector.rows": 64, "memory.operand_tiles": 600, "memory.activation_words": 200,
-    "memory.wide_words": 300, "memory.scale_words": 400, "memory.program_instructions": 128,
-    "device": "",
+    "memory.wide_words": 300, "memory.scale_words": 400, "memory.bias_words": 8,
+    "memory.program_instructions": 128, "device": "",
 }  # fmt: skip
 CONFIGS = {
     "small": preset("small").replace(SMALL),
@@ -55,7 +55,7 @@ def test_stories():
     from systolith.models.quantized_language import quantize_language
 
     language = library.load_language_model("stories-260k")
-    config = preset("ulx3s-resident").replace({"memory.scale_words": 1024})
+    config = preset("ulx3s-resident")
     model = quantize_language(language, config)
     compiled = CompiledDecoder.compile(config, model, ends=language.ends)
     machine = MachineDecoder(compiled)

@@ -46,6 +46,9 @@ RING_WORDS = 4
 RING_LOGIC = 16
 """A ring of more beats is made of blocks."""
 
+BIAS_LOGIC = 16
+"""So are more biases."""
+
 LINE_BITS = 29
 """Width of the line of a function's segment."""
 
@@ -267,8 +270,10 @@ def _memories(config: Config) -> list[_Memory]:
                 setting="memory.wide_words"),
         _Memory(memory="scale", words=memory.scale_words, width=factor_bits * lanes,
                 granule=granules[0], setting="memory.scale_words"),
-        _Memory(memory="bias", words=memory.scale_words, width=bias_bits * lanes,
-                granule=granules[1], setting="memory.scale_words"),
+        _Memory(memory="bias", words=memory.bias_words or memory.scale_words,
+                width=bias_bits * lanes, granule=granules[1],
+                setting="memory.bias_words" if memory.bias_words else "memory.scale_words",
+                logic=0 < memory.bias_words <= BIAS_LOGIC),
         *_sequencer(config),
         _Memory(memory="results",
                 words=array.output_depth * config.beats_per_result + (not config.short_pipelines),

@@ -191,6 +191,9 @@ class MemoryConfig:
         Words of ``lanes`` 32-bit fixed-point values.
     scale_words : int
         Words of ``lanes`` channels' scale, shift and bias.
+    bias_words : int
+        Depth of the memory of biases, a power of two below ``scale_words``: scale words from the
+        last of these on have bias 0. 0: each scale word has its bias.
     program_instructions : int
         Instructions kept on chip: the longest loop body. Power of two.
     operand_single_port : bool
@@ -205,6 +208,7 @@ class MemoryConfig:
     activation_words: int = 2048
     wide_words: int = 512
     scale_words: int = 512
+    bias_words: int = 0
     program_instructions: int = 128
     operand_single_port: bool = False
     activation_distributed: bool = False
@@ -213,7 +217,14 @@ class MemoryConfig:
     def __post_init__(self) -> None:
         for name in ("operand_tiles", "activation_words", "wide_words", "scale_words"):
             _require_range(f"memory.{name}", getattr(self, name), 2, 65535)
+        if self.bias_words:
+            _require_power_of_two("memory.bias_words", self.bias_words, 2, self.scale_words - 1)
         _require_power_of_two("memory.program_instructions", self.program_instructions, 4, 4096)
+
+    @property
+    def biased_words(self) -> int:
+        """Scale words that have a bias; those behind have bias 0."""
+        return self.bias_words - 1 if self.bias_words else self.scale_words
 
 
 @dataclass(frozen=True, kw_only=True)

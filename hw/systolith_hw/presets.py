@@ -65,6 +65,8 @@ PRESETS = {
             activation_words=256,
             activation_distributed=True,
             wide_words=512,
+            scale_words=1024,
+            bias_words=16,
             results_distributed=True,
         ),
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128, codecs=True),

@@ -99,6 +99,8 @@ def test_every_memory_counts():
                         ("memory.wide_words", 4096), ("memory.scale_words", 2048),
                         ("memory.program_instructions", 1024)):  # fmt: skip
         assert blocks(base.replace({path: value})) > blocks(base), path
+    assert blocks(base) - blocks(base.replace({"memory.bias_words": 512})) == 8
+    assert blocks(base) - blocks(base.replace({"memory.bias_words": 16})) == 12
     distributed = base.replace({"memory.activation_distributed": True})
     assert blocks(distributed) == blocks(base) - 18  # mantissas and exponents
 

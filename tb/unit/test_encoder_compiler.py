@@ -24,7 +24,7 @@ def sentences(*lengths: int, seed: int = 0) -> list[list[int]]:
 
 def rows(name, changes=()):
     """Return a preset with a row unit, and changed."""
-    return preset(name).replace({"vector.rows": 64} | dict(changes))
+    return preset(name).replace({"vector.rows": 64, "memory.bias_words": 0} | dict(changes))
 
 
 def check(name, changes, tokens, segments, runs, **sizes):
@@ -186,6 +186,7 @@ def test_minilm_in_blocks(name, tokens, blocks):
         ({"memory.program_instructions": 128}, 128, "at least 256, not 128; .* tokens to 74$"),
         ({"sequencer.semaphores": 12}, 128, "sequencer.semaphores is 12, and must be at least 13"),
         ({"sequencer.queue_depth": 2}, 32, "a sequencer.queue_depth of at least 4"),
+        ({"memory.bias_words": 16}, 32, "memory.bias_words must be 0, not 16"),
         ({"vector.rows": 0}, 32, "an encoder needs a vector.rows of at least 2, not 0"),
         ({"array.rows": 64, "array.output_depth": 80}, 32, "a head of 32 features is no multiple"),
         ({"array.max_k": 256}, 32, "array.max_k must be at least 384"),

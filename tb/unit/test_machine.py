@@ -145,6 +145,25 @@ def test_load_wide_and_scale(name):
         np.testing.assert_array_equal(getattr(machine.chip, table)[1:5].ravel(), expected)
 
 
+def test_few_words_have_biases():
+    """Others take a bias of zero, and nothing else."""
+    machine = random_machine(SMALL.replace({"memory.bias_words": 16}))
+    lanes = SMALL.vector.lanes
+    machine.memory.write(0, pack_scales(*np.ones((3, 2 * lanes), np.int64)))
+    machine.memory.write(1024, pack_scales(*np.array([[1], [1], [0]]).repeat(lanes, 1)))
+
+    def load(address, local, elements):
+        run(machine, lambda p: p.load(
+            LoadKind.SCALE, address=address, local=local, elements=elements
+        ))  # fmt: skip
+
+    load(0, 13, 2)
+    load(1024, 15, 1)
+    assert machine.chip.bias[13:16, 0].tolist() == [1, 1, 0]
+    with pytest.raises(ProgramError, match=r"bias to scale word 15; .* of 16 only words below 15"):
+        load(0, 14, 2)
+
+
 # -- MATMUL and DRAIN ----------------------------------------------------------------------------
 
 

@@ -16,9 +16,11 @@ def some_entry(rng):
             "bias": int(rng.integers(-(2**31), 2**31))}  # fmt: skip
 
 
+@pytest.mark.parametrize("few", [0, 2, 8])
 @pytest.mark.parametrize("short, latency", [(False, 2), (True, 1)])
-def test_against_model(short, latency):
-    config = Config(memory=MemoryConfig(scale_words=WORDS), short_pipelines=short)
+def test_against_model(short, latency, few):
+    memories = MemoryConfig(scale_words=WORDS, bias_words=few)
+    config = Config(memory=memories, short_pipelines=short)
     dut = ScaleMemory(config)
     rng = np.random.default_rng(2)
     memory: dict[int, list[dict[str, int]]] = {}
@@ -50,6 +52,8 @@ def test_against_model(short, latency):
             asked = [*asked[1:], wanted]
             if write:
                 memory[address] = word
+                if few and address >= few - 1:
+                    memory[address] = [{**entry, "bias": 0} for entry in word]
             await ctx.tick()
 
     sim = Simulator(dut)

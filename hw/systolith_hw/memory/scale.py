@@ -1,15 +1,28 @@
 """Scale memory: multiplier, shift and bias of output channels, ``lanes`` of them in a word."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from ..config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, Config
 from ..interfaces import entry_write, scale_stream
 
 __all__ = ["ScaleMemory", "scale_factor"]
+
+
+LOGIC_DEPTH = 16
+"""A memory of biases of so many words is made of logic cells."""
+
+
+class _Ports(NamedTuple):
+    """Of a memory: what to write it with, where it is read, and what was there."""
+
+    enable: Value
+    address: Value
+    data: Value
 
 
 def scale_factor() -> data.StructLayout:
@@ -24,7 +37,9 @@ class ScaleMemory(wiring.Component):
     registers on its way and LOAD's word has one, so that a register tells LOAD to wait.
 
     Factors and biases are read at two addresses, since a pipeline wants its bias some cycles
-    after its factor: delaying an address is cheaper than delaying a word. ::
+    after its factor: delaying an address is cheaper than delaying a word. With
+    ``memory.bias_words``, words without a bias of their own share the last one, which nothing
+    writes and which is 0 from the beginning. ::
 
                     ┌──► factors ──► register ──► factors
         write ──────┤
@@ -45,7 +60,7 @@ class ScaleMemory(wiring.Component):
     Parameters
     ----------
     config : Config
-        Uses ``memory.scale_words`` and ``vector.lanes``.
+        Uses ``memory.scale_words``, ``memory.bias_words`` and ``vector.lanes``.
 
     Members
     -------
@@ -84,35 +99,46 @@ class ScaleMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        lanes = self.config.vector.lanes
+        depths = self.config.memory
         written, enable = self._written(m)
-        entries = [written.data[lane] for lane in range(lanes)]
-        parts = {
-            "factor_memory": (self.factors, self.factor_address, ("scale", "shift")),
-            "bias_memory": (self.biases, self.bias_address, ("bias",)),
-        }
-        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
-        for name, (output, address, fields) in parts.items():
-            store: memory.Memory = memory.Memory(
-                shape=output.shape(), depth=self.config.memory.scale_words, init=[], attrs=attrs
-            )
-            m.submodules[name] = store
-            granularity = 1 if len(enable) > 1 else None  # of lanes
-            write, read = store.write_port(granularity=granularity), store.read_port()
-            m.d.comb += [
-                write.en.eq(enable),
-                write.addr.eq(written.address),
-                write.data.eq(Cat(entry[field] for entry in entries for field in fields)),
-                read.addr.eq(address),
-            ]
-            if self.config.short_pipelines:
-                m.d.comb += output.eq(read.data)
-            else:
-                # Block RAM is slow to show its output: nothing but this register follows it.
-                shown = Signal(output.shape(), name=f"{name}_data", reset_less=True)
-                m.d.comb += output.eq(shown)
-                m.d.sync += shown.eq(read.data)
+        factors = self._store(m, "factor_memory", depths.scale_words, written, ("scale", "shift"))
+        m.d.comb += [factors.enable.eq(enable), factors.address.eq(self.factor_address)]
+        m.d.comb += self.factors.eq(factors.data)
+
+        depth, place = depths.bias_words or depths.scale_words, self.bias_address
+        biases = self._store(m, "bias_memory", depth, written, ("bias",))
+        m.d.comb += [biases.enable.eq(enable), biases.address.eq(place)]
+        m.d.comb += self.biases.eq(biases.data)
+        if depths.bias_words:
+            # All words that have no bias take the last one, which nothing writes.
+            low, high = place[: exact_log2(depth)], place[exact_log2(depth) :]
+            m.d.comb += biases.address.eq(low | high.any().replicate(len(low)))
+            with m.If(written.address >= depths.biased_words):
+                m.d.comb += biases.enable.eq(0)
         return m
+
+    def _store(
+        self, m: Module, name: str, depth: int, written: Any, fields: tuple[str, ...]
+    ) -> "_Ports":
+        """Add a memory for some fields of each lane's entry; return its ports."""
+        lanes = self.config.vector.lanes
+        values = Cat(written.data[lane][field] for lane in range(lanes) for field in fields)
+        few = depth <= LOGIC_DEPTH and depth < self.config.memory.scale_words
+        attrs: dict[str, Any] = {
+            "no_rw_check": 1, "ram_style": "distributed" if few else "block"
+        }  # fmt: skip
+        shape = data.ArrayLayout(unsigned(len(values) // lanes), lanes)
+        store: memory.Memory = memory.Memory(shape=shape, depth=depth, init=[], attrs=attrs)
+        m.submodules[name] = store
+        granularity = 1 if self.config.vector.rows and lanes > 1 else None  # of lanes
+        write, read = store.write_port(granularity=granularity), store.read_port()
+        m.d.comb += [write.addr.eq(written.address), write.data.eq(values)]
+        shown: Value = read.data.as_value()
+        if not self.config.short_pipelines:
+            # Block RAM is slow to show its output: nothing but this register follows it.
+            shown = Signal(len(values), name=f"{name}_data", reset_less=True)
+            m.d.sync += shown.eq(read.data)
+        return _Ports(write.en, read.addr, shown)
 
     def _written(self, m: Module) -> tuple[Any, Value]:
         """Return the word that is written, and whether: with ``vector.rows``, for each lane."""

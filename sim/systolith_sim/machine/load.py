@@ -11,6 +11,7 @@ from systolith_hw.isa import ErrorCode, LoadKind, Unit
 
 from ..dma.codec import expand_run
 from ..dma.pages import unpack_pages
+from ..errors import ProgramError
 from .memory import ring_addresses, ring_step
 from .run import Run, require, require_counts, require_ring
 from .scheduler import Job
@@ -141,6 +142,13 @@ def _scale(run: Run, job: Job, raw: bytes, local: int, lane: int) -> None:
     entries = np.frombuffer(raw, "<u2, u1, u1, <i4", count * lanes).reshape(count, lanes)
     run.chip.scale[words] = entries["f0"]
     run.chip.shift[words] = entries["f1"] & (1 << SHIFT_BITS) - 1
+    biased = run.config.memory.biased_words
+    lost = words[entries["f3"].any(axis=1) & (words >= biased)]
+    if len(lost):
+        raise ProgramError(
+            f"LOAD brings a bias to scale word {lost[0]}; with a memory.bias_words of "
+            f"{run.config.memory.bias_words} only words below {biased} have one"
+        )
     run.chip.bias[words] = entries["f3"]
 
 

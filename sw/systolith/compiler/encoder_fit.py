@@ -48,6 +48,11 @@ def plan_encoder(
         raise ConfigError(
             f"an encoder needs a vector.rows of at least 2, not {config.vector.rows}"
         )
+    if config.memory.bias_words:
+        raise ConfigError(
+            "an encoder has biases anywhere in scale memory: memory.bias_words must be 0, not "
+            f"{config.memory.bias_words}"
+        )
     for name, value in (("tokens", tokens), ("segments", segments)):
         if value < 1:
             raise ConfigError(f"an encoder's {name} must be at least 1, not {value}")

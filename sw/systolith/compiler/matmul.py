@@ -81,6 +81,11 @@ class MatmulPlan(Layout):
         scales : Scales
             Of the N channels.
         """
+        if self.config.memory.bias_words and np.any(scales.bias):
+            raise ConfigError(
+                "a product with biases needs a memory.bias_words of 0, not "
+                f"{self.config.memory.bias_words}"
+            )
         parts = {self.regions[name].address: program for name, program in self.programs.items()}
         parts[self.regions["weights"].address] = self.tiling.pack_weights(weights)
         inputs = self.regions["inputs"].address
