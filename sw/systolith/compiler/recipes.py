@@ -51,9 +51,10 @@ def pack_recipes(page: CodePage, panels: NDArray[np.int32]) -> NDArray[np.uint8]
     shared = groups.max(axis=2) >> CODE_BITS
     if not ((groups == NOTHING) | (groups >> CODE_BITS == shared[:, :, None])).all():
         raise ConfigError(
-            f"a matrix cannot be packed as {page.kind.name}: {CODE_GROUP} rows that follow one "
-            "another on the chip have parameters of two groups of inputs; cut it behind a multiple "
-            f"of {CODE_GROUP} inputs, or take --weights int8"
+            f"4-bit weights of this model cannot be packed: {CODE_GROUP} rows that follow one "
+            "another on the chip have parameters of two groups of inputs, as where heads have a "
+            "number of features that is no power of two, or inputs are cut elsewhere than behind "
+            f"a multiple of {CODE_GROUP}; take weights int8"
         )
     codes = np.where(panels == NOTHING, 0, panels & (1 << CODE_BITS) - 1)
     shared = np.where(shared < 0, 0, shared)  # a group of nothing
