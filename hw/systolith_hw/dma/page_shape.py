@@ -35,8 +35,9 @@ class PageShape:
         self.pieces = tuple(max(1, size // beat) for size in self.word_bytes)
         # Pages look at the room of the cycle before, and begin with the place of the exponents.
         # A wide word is asked for while as many beats of the one before may be on their way as
-        # reading it takes cycles.
-        wide = self.pieces[StoreKind.WIDE] + config.store_latency + 1
+        # reading it and passing it on take cycles.
+        passing = 0 if config.short_pipelines else 1
+        wide = self.pieces[StoreKind.WIDE] + config.store_latency + passing + 1
         slack = max(self.pieces[StoreKind.STREAM] + 1, wide)
         page = -(-(config.array.rows + 1) * config.array.word_bytes // beat)
         self.slack = _power_of_two(slack)

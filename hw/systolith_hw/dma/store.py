@@ -12,11 +12,12 @@ from ..isa import ErrorCode, Opcode, StoreKind
 from ..memory.wide import WideRead
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
+from ..stream.skid import Skid
 from .answers import Answers
 from .burst_buffer import BurstBuffer
 from .check import transfer_error
 from .fork import Fork
-from .pages import PageWriter
+from .pages import PageWriter, store_word
 from .requester import Requester, extent, extent_of
 from .source import StoreSource
 
@@ -42,11 +43,12 @@ class StoreUnit(wiring.Component):
                                                                   [ answers ]◄───── bus.response
 
     The source runs ahead of the requester by ``sequencer.queue_depth - 1`` transfers. A burst is
-    requested when all its data are here.
+    requested when all its data are here. Words have a register between source and pages (not with
+    short pipelines), so that neither waits for what the other one decides.
 
     =========== ==========================================================
     Latency     of a burst of n beats, from its first wide word read to its
-                request: n + 6 cycles where a word is two beats (n + 5 with
+                request: n + 7 cycles where a word is two beats (n + 5 with
                 short pipelines); its data 2 cycles after the request is
                 accepted
     Throughput  1 beat per cycle; 1 cycle is lost between runs, and with
@@ -118,7 +120,7 @@ class StoreUnit(wiring.Component):
         for name in ("wait", "post_inner", "wide"):
             connect(m, getattr(source, name), flipped(getattr(self, name)))
         connect(m, flipped(self.stream), source.stream)
-        connect(m, source.words, pages.i)
+        self._connect_words(m, source, pages)
         connect(m, requester.o, buffer.bursts)
         connect(m, buffer.request, flipped(self.bus.request))
         connect(m, buffer.data, flipped(self.bus.data))
@@ -164,6 +166,29 @@ class StoreUnit(wiring.Component):
         m.d.comb += self.idle.eq(~self.instruction.valid & idle)
         self._elaborate_events(m, source)
         return m
+
+    def _connect_words(self, m: Module, source: StoreSource, pages: PageWriter) -> None:
+        """Give words to the pages, by way of registers."""
+        if self.config.short_pipelines:
+            connect(m, source.words, pages.i)
+            return
+        # Wide words come no faster than they are written, so one register holds them.
+        shape = store_word(self.config)
+        held = {name: field.shape for name, field in shape if name != "wide"}
+        m.submodules.between = between = Skid(data.StructLayout(held))
+        wide = Signal(shape["wide"].shape, reset_less=True)
+        m.d.comb += [
+            between.i.valid.eq(source.words.valid),
+            source.words.ready.eq(between.i.ready),
+            pages.i.valid.eq(between.o.valid),
+            between.o.ready.eq(pages.i.ready),
+            *(between.i.payload[name].eq(source.words.payload[name]) for name in held),
+            *(pages.i.payload[name].eq(between.o.payload[name]) for name in held),
+            pages.i.payload.wide.eq(wide),
+        ]
+        taken = source.words.valid & source.words.ready
+        with m.If(taken & (source.words.payload.kind == StoreKind.WIDE)):
+            m.d.sync += wide.eq(source.words.payload.wide)
 
     def _elaborate_check(self, m: Module, fork: Fork, none: Value) -> tuple[Value, Value]:
         """Let a descriptor pass when it is legal; return "it is not" and why.

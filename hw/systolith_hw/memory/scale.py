@@ -1,28 +1,22 @@
 """Scale memory: multiplier, shift and bias of output channels, ``lanes`` of them in a word."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from ..config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, Config
 from ..interfaces import entry_write, scale_stream
+from .bank import Bank
+from .deep_bank import DeepBank
 
 __all__ = ["ScaleMemory", "scale_factor"]
 
 
 LOGIC_DEPTH = 16
 """A memory of biases of so many words is made of logic cells."""
-
-
-class _Ports(NamedTuple):
-    """Of a memory: what to write it with, where it is read, and what was there."""
-
-    enable: Value
-    address: Value
-    data: Value
 
 
 def scale_factor() -> data.StructLayout:
@@ -102,43 +96,39 @@ class ScaleMemory(wiring.Component):
         depths = self.config.memory
         written, enable = self._written(m)
         factors = self._store(m, "factor_memory", depths.scale_words, written, ("scale", "shift"))
-        m.d.comb += [factors.enable.eq(enable), factors.address.eq(self.factor_address)]
-        m.d.comb += self.factors.eq(factors.data)
-
+        m.d.comb += [
+            factors.write_lanes.eq(enable),
+            factors.read_address.eq(self.factor_address),
+            self.factors.as_value().eq(factors.read_data),
+        ]
         depth, place = depths.bias_words or depths.scale_words, self.bias_address
         biases = self._store(m, "bias_memory", depth, written, ("bias",))
-        m.d.comb += [biases.enable.eq(enable), biases.address.eq(place)]
-        m.d.comb += self.biases.eq(biases.data)
+        m.d.comb += [
+            biases.write_lanes.eq(enable),
+            biases.read_address.eq(place),
+            self.biases.as_value().eq(biases.read_data),
+        ]
         if depths.bias_words:
             # All words that have no bias take the last one, which nothing writes.
             low, high = place[: exact_log2(depth)], place[exact_log2(depth) :]
-            m.d.comb += biases.address.eq(low | high.any().replicate(len(low)))
+            m.d.comb += biases.read_address.eq(low | high.any().replicate(len(low)))
             with m.If(written.address >= depths.biased_words):
-                m.d.comb += biases.enable.eq(0)
+                m.d.comb += biases.write_lanes.eq(0)
         return m
 
     def _store(
         self, m: Module, name: str, depth: int, written: Any, fields: tuple[str, ...]
-    ) -> "_Ports":
-        """Add a memory for some fields of each lane's entry; return its ports."""
+    ) -> Bank | DeepBank:
+        """Add a memory for some fields of each lane's entry; return it."""
         lanes = self.config.vector.lanes
         values = Cat(written.data[lane][field] for lane in range(lanes) for field in fields)
+        parts = lanes if self.config.vector.rows else 1  # that are written alone
         few = depth <= LOGIC_DEPTH and depth < self.config.memory.scale_words
-        attrs: dict[str, Any] = {
-            "no_rw_check": 1, "ram_style": "distributed" if few else "block"
-        }  # fmt: skip
-        shape = data.ArrayLayout(unsigned(len(values) // lanes), lanes)
-        store: memory.Memory = memory.Memory(shape=shape, depth=depth, init=[], attrs=attrs)
+        kind = Bank if self.config.short_pipelines else DeepBank
+        store = kind(len(values), depth, parts, style="distributed" if few else "block")
         m.submodules[name] = store
-        granularity = 1 if self.config.vector.rows and lanes > 1 else None  # of lanes
-        write, read = store.write_port(granularity=granularity), store.read_port()
-        m.d.comb += [write.addr.eq(written.address), write.data.eq(values)]
-        shown: Value = read.data.as_value()
-        if not self.config.short_pipelines:
-            # Block RAM is slow to show its output: nothing but this register follows it.
-            shown = Signal(len(values), name=f"{name}_data", reset_less=True)
-            m.d.sync += shown.eq(read.data)
-        return _Ports(write.en, read.addr, shown)
+        m.d.comb += [store.write_address.eq(written.address), store.write_data.eq(values)]
+        return store
 
     def _written(self, m: Module) -> tuple[Any, Value]:
         """Return the word that is written, and whether: with ``vector.rows``, for each lane."""

@@ -42,11 +42,12 @@ class BestChannel(wiring.Component):
     """Compute the number of the first channel whose value is the largest, and say so after a group.
 
     Pairs of lanes are compared side by side and then each other, with a register behind each
-    comparison, and the best of a beat with the best so far. A number that is not taken is not kept:
-    what is offered is that of the best, as many times as groups have ended.
+    comparison and one behind each choice, and the best of a beat with the best so far. A number
+    that is not taken is not kept: what is offered is that of the best, as many times as groups
+    have ended.
 
     =========== ==================================================================
-    Latency     log2(lanes) + 1 cycles (:attr:`latency`) from a group's last beat
+    Latency     2 * log2(lanes) + 1 cycles (:attr:`latency`) from a group's last beat
     Throughput  1 beat per cycle; never stalls
     Golden      BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ==================================================================
@@ -85,7 +86,7 @@ class BestChannel(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to the number of its best channel."""
-        return (self.lanes - 1).bit_length() + 1
+        return 2 * (self.lanes - 1).bit_length() + 1
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -124,11 +125,12 @@ class BestChannel(wiring.Component):
                 self._elaborate_node(m, f"{count}_{n}", *level[2 * n : 2 * n + 2])
                 for n in range(count)
             ]
-            before = valid, last
-            valid = Signal(name=f"valid_{count}")
-            last = Signal(name=f"last_{count}", reset_less=True)
-            m.d.sync += [valid.eq(before[0]), last.eq(before[1])]
-            under_way.append(valid)
+            for step in ("compared", "chosen"):
+                before = valid, last
+                valid = Signal(name=f"valid_{step}_{count}")
+                last = Signal(name=f"last_{step}_{count}", reset_less=True)
+                m.d.sync += [valid.eq(before[0]), last.eq(before[1])]
+                under_way.append(valid)
         return valid, last, level[0], Cat(under_way).any()
 
     @staticmethod
@@ -139,11 +141,22 @@ class BestChannel(wiring.Component):
             Signal(signed(FIXED_BITS), name=f"value_{name}", reset_less=True),
             Signal(len(a.lane) + 1, name=f"lane_{name}", reset_less=True),
         )
-        second = Signal(name=f"second_{name}")
-        m.d.comb += second.eq(b.keep & (b.value > a.value))
+        second = Signal(name=f"second_{name}", reset_less=True)
+        m.d.sync += second.eq(b.keep & (b.value > a.value))
+        a, b = (_later(m, f"{side}_{name}", one) for side, one in (("first", a), ("second", b)))
         m.d.sync += [
             node.keep.eq(a.keep),
             node.value.eq(Mux(second, b.value, a.value)),
             node.lane.eq(Cat(Mux(second, b.lane, a.lane), second)),
         ]
         return node
+
+
+def _later(m: Module, name: str, node: _Node) -> _Node:
+    """Return ``node``, one cycle later."""
+    later = _Node(*(
+        Signal(value.shape(), name=f"{part}_{name}", reset_less=True)
+        for part, value in node._asdict().items()
+    ))
+    m.d.sync += [to.eq(value) for to, value in zip(later, node, strict=True)]
+    return later
