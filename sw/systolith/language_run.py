@@ -50,6 +50,8 @@ class LanguageRun:
     model : LanguageModel
     config : Config
     progress : Progress
+    weights : str
+        Key of ``CODECS``.
 
     Raises
     ------
@@ -57,10 +59,12 @@ class LanguageRun:
         If it does not fit the chip.
     """
 
-    def __init__(self, model: LanguageModel, config: Config, progress: Progress) -> None:
+    def __init__(
+        self, model: LanguageModel, config: Config, progress: Progress, weights: str = "int8"
+    ) -> None:
         self.model = model
         self.config = config
-        integers = quantize_language(model, config, progress=progress)
+        integers = quantize_language(model, config, weights, progress)
         progress(f"compiling {model.name}")
         self.decoder = CompiledDecoder.compile(config, integers, ends=model.ends)
 

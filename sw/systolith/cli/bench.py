@@ -161,6 +161,7 @@ def decode(
     operands: typing.Annotated[
         Operands, typer.Option(help="onchip: weights, keys and values are loaded before.")
     ] = Operands.ONCHIP,
+    weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     backend: BackendName = Backend.RTL,
     sim: SimulatorName = Simulator.VERILATOR,
@@ -178,19 +179,21 @@ def decode(
 
     with needs("models"), stages("reading the model", plain=json) as progress:
         if arch is not None and dims is not None:
-            name, integers = f"{arch} {dims}", quantize_shape(arch, dims, config, seed=seed)
+            name = f"{arch} {dims}"
+            integers = quantize_shape(arch, dims, config, weights=str(weights), seed=seed)
         else:
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
             name = model
             floats = load_language_model(name, progress)
-            integers = quantize_language(floats, config, progress=progress)
+            integers = quantize_language(floats, config, str(weights), progress)
         result = bench_decode(
             integers, config, position, backend=str(backend), simulator=str(sim), seed=seed,
             progress=progress,
         )  # fmt: skip
-    values = {"model": name, "preset": preset, "operands": str(operands), **_who(backend, sim)}
+    values = {"model": name, "preset": preset, "weights": str(weights),
+              "operands": str(operands), **_who(backend, sim)}  # fmt: skip
     _show(values | dataclasses.asdict(result), json)
 
 

@@ -22,6 +22,8 @@ from .options import (
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
@@ -45,6 +47,7 @@ def run_language(
         int, typer.Option(help="With a temperature: another seed, another text.")
     ] = 0,
     backend: ComputerName = Computer.FLOAT,
+    weights: WeightsName = Weights.INT8,
     preset: PresetName = "ulx3s-resident",
     settings: Settings = None,
     port_bytes: PortBytes = None,
@@ -65,6 +68,10 @@ def run_language(
             f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
             "give --backend float"
         )
+    if backend == Computer.FLOAT and weights != Weights.INT8:
+        raise ConfigError(
+            f"--weights {weights} takes --backend rtl or machine, since float computes in float32"
+        )
     with needs("models"):
         from ..generation import FloatGenerator, Stop, continue_prompt
         from ..language_run import LanguageRun
@@ -80,7 +87,7 @@ def run_language(
             numbers = model.prompt(prompt)
             hardware = None
             if backend != Computer.FLOAT:
-                hardware = LanguageRun(model, config, progress)
+                hardware = LanguageRun(model, config, progress, str(weights))
                 hardware.require_room(numbers)
     show = (lambda piece: None) if json else _write
     show(prompt)
@@ -105,7 +112,8 @@ def run_language(
     rate = len(result.tokens) / seconds
     if json:
         print_json({
-            "model": model.name, "backend": str(backend), "prompt": prompt,
+            "model": model.name, "backend": str(backend), "weights": str(weights),
+            "prompt": prompt,
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
             **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
             "tokens_per_second": rate,
