@@ -51,7 +51,7 @@ def test_texts(name, seed):
 def test_codes(seed):
     """A model of 4-bit weights, expanded on their way to the chip."""
     config = CONFIGS["ulx3s"]
-    model = random_model(config, seed=seed, context=40, weights="int4", vocab=27)
+    model = random_model(config, "int4", seed=seed, context=40, vocab=27)
     compiled = CompiledDecoder.compile(config, model)
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:

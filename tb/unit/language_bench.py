@@ -11,8 +11,8 @@ DIMENSIONS = {"layers": 2, "dim": 32, "heads": 4, "kv_heads": 2, "hidden": 48, "
 
 
 def random_model(
-    config: Config, *, seed: int = 0, context: int = 64, output_chunk: int = 0,
-    down_chunk: int = 0, weights: str = "int8", **dimensions: int,
+    config: Config, weights: str = "int8", /, *, seed: int = 0, context: int = 64,
+    output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
 ) -> DecoderModel:  # fmt: skip
     """Return a model of random weights, rounded with the help of random tokens."""
     sizes = DIMENSIONS | dimensions | {"context": context}

@@ -82,7 +82,7 @@ def test_codes(weights, port):
     """Heads and hidden values with rows behind, chunks, and panels that end inside a page."""
     config = ROOMY["ulx3s"].replace({"bus.data_bytes": port})
     sizes = {"dim": 48, "heads": 6, "kv_heads": 3, "hidden": 75, "vocab": 27}
-    model = random_model(config, weights=weights, context=CONTEXT, down_chunk=64, **sizes)
+    model = random_model(config, weights, context=CONTEXT, down_chunk=64, **sizes)
     machine = MachineDecoder(CompiledDecoder.compile(config, model))
     text = prompt(3, 27)
     assert machine.run(text, 5) == golden_tokens(model, text, 5)
@@ -92,12 +92,12 @@ def test_codes(weights, port):
 
 def test_codes_that_cannot_be_packed():
     config = ROOMY["ulx3s"]
-    model = random_model(config, weights="int4", dim=40, heads=2, kv_heads=1)
+    model = random_model(config, "int4", dim=40, heads=2, kv_heads=1)
     with pytest.raises(ConfigError, match="two groups of inputs, as where heads have a number"):
         CompiledDecoder.compile(config, model)
     plain = config.replace({"bus.codecs": False})
     with pytest.raises(ConfigError, match="set bus.codecs to true, or take weights int8"):
-        CompiledDecoder.compile(plain, random_model(plain, weights="int4"))
+        CompiledDecoder.compile(plain, random_model(plain, "int4"))
 
 
 def test_logits_that_are_all_negative():

@@ -17,7 +17,7 @@ from .recipes import NOTHING, pack_recipes
 
 __all__ = ["DecoderImage"]
 
-Integers = NDArray[np.int64]
+Integers = NDArray[np.integer]
 
 WORD = 4
 

@@ -36,7 +36,7 @@ def recipes(
     return found
 
 
-def pack_recipes(page: CodePage, panels: NDArray[np.int32]) -> NDArray[np.uint8]:
+def pack_recipes(page: CodePage, panels: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Return runs (panels, bytes) of panels (panels, rows, C), rows of whole row writes.
 
     Raises
