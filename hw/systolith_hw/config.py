@@ -47,11 +47,16 @@ VALUE_WINDOW = 15
 HEAD_CHANNELS = 128
 """Most channels that share one block exponent in operand memory."""
 
+<<<<<<< HEAD
 CODE_BITS = 4
 """Width of the code of one weight, where LOAD expands codes."""
 
 CODE_GROUP = 32
 """Inputs of an output channel whose codes share parameters."""
+=======
+MOST_CANDIDATES = 64
+"""Most tokens among which one is chosen by chance."""
+>>>>>>> main
 
 INSTRUCTION_BYTES = 32
 """Size of every instruction."""
@@ -165,16 +170,26 @@ class VectorConfig:
     distributed : bool
         With ``rows``: build the tables of functions, and the memory of blocks under way, from logic
         cells in place of block RAM.
+    candidates : int
+        Largest values that are kept at most, so that SAMPLE can choose one of them by chance. Power
+        of two, 4 to 64, or 0 for a core without SAMPLE and DRAIN's CANDIDATES.
     """
 
     lanes: int = 4
     rows: int = 0
     distributed: bool = False
+    candidates: int = 0
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
+        if self.candidates:
+            _require_power_of_two("vector.candidates", self.candidates, 4, MOST_CANDIDATES)
+            _require(
+                self.rows > 0,
+                f"vector.candidates must be 0 with a vector.rows of 0, not {self.candidates}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

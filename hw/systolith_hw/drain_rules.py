@@ -7,7 +7,7 @@ from .isa import DrainFunction, DrainKind
 __all__ = ["OPTION_KINDS", "mismatch"]
 
 OPTION_KINDS = {
-    "accumulate": (DrainKind.WIDE, DrainKind.BEST),
+    "accumulate": (DrainKind.WIDE, DrainKind.BEST, DrainKind.CANDIDATES),
     "maximum": (DrainKind.WIDE,),
     "rotate": (DrainKind.ACTIVATION, DrainKind.KEYS),
     "PRODUCT": (DrainKind.ACTIVATION, DrainKind.WIDE),
@@ -26,7 +26,8 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
     for name, kinds in OPTION_KINDS.items():
         used = product if name == "PRODUCT" else f[name]
         if used and kind not in kinds:
-            return f"{name} is for {' and '.join(one.name for one in kinds)}, not for {kind.name}"
+            names = " and ".join(", ".join(one.name for one in kinds).rsplit(", ", 1))
+            return f"{name} is for {names}, not for {kind.name}"
     for wrong, what in (
         (rotate and function, f"rotate with {function.name}"),
         (rotate and f["factor"], "rotate with factor: both use `row`"),
@@ -34,7 +35,10 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
         (rotate and lanes == 1, "rotate with a vector.lanes of 1"),
         (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),
         (product and f["maximum"], "PRODUCT with maximum: both use `entries`"),
-        (kind == DrainKind.BEST and fields["tokens"] > 1, f"BEST for {fields['tokens']} tokens"),
+        (
+            kind in (DrainKind.BEST, DrainKind.CANDIDATES) and fields["tokens"] > 1,
+            f"{kind.name} for {fields['tokens']} tokens",
+        ),
     ):
         if wrong:
             return f"DRAIN has no {what}"

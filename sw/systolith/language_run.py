@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from systolith_hw.config import Config, ConfigError
 
 from .device_language import DeviceDecoder
 from .generation import Continuation, Stop, continue_prompt
-from .language import CompiledDecoder, MachineDecoder
+from .language import CompiledDecoder, Logits, MachineDecoder
 from .models.language_model import LanguageModel
 from .models.quantized_language import quantize_language
 from .progress import Progress
+from .sampling import GREEDY, Sampling
 from .workload import open_device
 
 __all__ = ["LanguageRun", "Simulated"]
@@ -50,23 +53,49 @@ class LanguageRun:
     model : LanguageModel
     config : Config
     progress : Progress
+<<<<<<< HEAD
     weights : str
         Key of ``CODECS``.
+=======
+    sampling : Sampling
+        How tokens are chosen.
+    logits : bool
+        Keep logits, too.
+
+    Attributes
+    ----------
+    logits : array (positions, V)
+        In nats, of all positions of the last text, if they are kept.
+>>>>>>> main
 
     Raises
     ------
     ConfigError
-        If it does not fit the chip.
+        If it does not fit the chip, or the core cannot choose tokens so.
     """
 
     def __init__(
+<<<<<<< HEAD
         self, model: LanguageModel, config: Config, progress: Progress, weights: str = "int8"
     ) -> None:
         self.model = model
         self.config = config
         integers = quantize_language(model, config, weights, progress)
+=======
+        self, model: LanguageModel, config: Config, progress: Progress,
+        sampling: Sampling = GREEDY, *, logits: bool = False,
+    ) -> None:  # fmt: skip
+        sampling.require(config)
+        self.model = model
+        self.config = config
+        self.sampling = sampling
+        self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
+        integers = quantize_language(model, config, progress=progress)
+>>>>>>> main
         progress(f"compiling {model.name}")
-        self.decoder = CompiledDecoder.compile(config, integers, ends=model.ends)
+        self.decoder = CompiledDecoder.compile(
+            config, integers, ends=model.ends, logits=logits
+        )
 
     @property
     def context(self) -> int:
@@ -91,8 +120,17 @@ class LanguageRun:
         self, prompt: Sequence[int], count: int, show: Callable[[str], None]
     ) -> Continuation:
         """Go on with a prompt on the functional machine."""
-        machine = MachineDecoder(self.decoder)
-        return continue_prompt(self.model, machine, prompt, count, show, context=self.context)
+        machine = MachineDecoder(self.decoder, self.sampling)
+        text = continue_prompt(self.model, machine, prompt, count, show, context=self.context)
+        self._keep_logits(machine, prompt, text)
+        return text
+
+    def _keep_logits(
+        self, runner: MachineDecoder | DeviceDecoder, prompt: Sequence[int], text: Continuation
+    ) -> None:
+        """Read the logits of all positions that were computed, if they were stored."""
+        if self.decoder.layout.logits:
+            self.logits = runner.read_logits(len(prompt) + text.made - 1)
 
     def simulate(
         self, prompt: Sequence[int], count: int, show: Callable[[str], None], *, simulator: str,
@@ -101,11 +139,12 @@ class LanguageRun:
         """Go on with a prompt on the simulated core, and compare with the machine."""
         with open_device(self.config, self.decoder.size, simulator, progress) as device:
             progress("loading the model")
-            runner = DeviceDecoder(self.decoder, device)
+            runner = DeviceDecoder(self.decoder, device, self.sampling)
             text = continue_prompt(self.model, runner, prompt, count, show, context=self.context)
+            self._keep_logits(runner, prompt, text)
         cycles = runner.counters["CYCLES"]
-        made = len(text.tokens) + (text.stopped == Stop.END)
-        machine = MachineDecoder(self.decoder).run(prompt, made)
+        made = text.made
+        machine = MachineDecoder(self.decoder, self.sampling).run(prompt, made)
         ended = text.stopped != Stop.END or machine[-1] in self.model.ends
         return text, Simulated(
             simulator=simulator, bit_exact=ended and machine[: len(text.tokens)] == text.tokens,

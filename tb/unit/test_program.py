@@ -229,7 +229,7 @@ NORM = ROW | {"inverse": Factor(1 << 15, 18), "epsilon": 1}
         (lambda p: p.drain(DrainKind.KEYS), "DRAIN.KEYS is what drain_operands appends"),
         (lambda p: p.drain(DrainKind.STREAM, maximum=True), "maximum is for WIDE, not for STREAM"),
         (lambda p: p.drain(DrainKind.ACTIVATION, accumulate=True),
-         "for WIDE and BEST, not for ACTIVATION"),
+         "for WIDE, BEST and CANDIDATES, not for ACTIVATION"),
         (lambda p: p.drain(DrainKind.WIDE, maximum=True, groups=2), "for one group, not for 2"),
         (lambda p: p.drain(DrainKind.WIDE, maximum=True, row=60, tokens=5),
          "DRAIN: rows 60 to 64 do not fit vector.rows, 64"),

@@ -197,23 +197,26 @@ class StoreUnit(wiring.Component):
         """
         fields = self.instruction.payload
         wide = fields.kind == StoreKind.WIDE
+        found = Signal(4)
         error = Signal(4)
+        fine = Signal()
         checked = Signal()
         m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready)
+        m.d.comb += found.eq(transfer_error(
+            self.config, fields,
+            illegal=~wide & (fields.kind != StoreKind.STREAM),
+            empty=none,
+            outside=wide & (fields.local >= self.config.memory.wide_words),
+        ))  # fmt: skip
         with m.If(~checked):
-            m.d.sync += error.eq(transfer_error(
-                self.config, fields,
-                illegal=~wide & (fields.kind != StoreKind.STREAM),
-                empty=none,
-                outside=wide & (fields.local >= self.config.memory.wide_words),
-            ))  # fmt: skip
-        passed = checked & ~error.any()
+            m.d.sync += [error.eq(found), fine.eq(~found.any())]
+        passed = checked & fine
         m.d.comb += [
             fork.i.payload.eq(fields),
             fork.i.valid.eq(self.instruction.valid & passed),
             self.instruction.ready.eq(fork.i.ready & passed),
         ]
-        return checked & error.any(), error
+        return checked & ~fine, error
 
     def _elaborate_destination(
         self, m: Module, i, requester: Requester, answers: Answers

@@ -47,7 +47,7 @@ class BestChannel(wiring.Component):
     have ended.
 
     =========== ==================================================================
-    Latency     2 * log2(lanes) + 1 cycles (:attr:`latency`) from a group's last beat
+    Latency     2 * log2(lanes) + 2 cycles (:attr:`latency`) from a group's last beat
     Throughput  1 beat per cycle; never stalls
     Golden      BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ==================================================================
@@ -86,7 +86,7 @@ class BestChannel(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to the number of its best channel."""
-        return 2 * (self.lanes - 1).bit_length() + 1
+        return 2 * (self.lanes - 1).bit_length() + 2
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -114,11 +114,13 @@ class BestChannel(wiring.Component):
 
     def _elaborate_tree(self, m: Module) -> tuple[Value, Value, _Node, Value]:
         """Add all comparisons in a beat; return when it is there, and whether one is under way."""
-        beat: Any = self.i.payload
-        valid: Value = self.i.valid
+        # From a register, since all who want values are far from where they are made.
+        beat: Any = Signal.like(self.i.payload, reset_less=True)
+        valid: Value = Signal()
+        m.d.sync += [beat.eq(self.i.payload), valid.eq(self.i.valid)]
         last: Value = beat.last
         level = [_Node(beat.keep[n], beat.values[n], C(0, 0)) for n in range(self.lanes)]
-        under_way = [valid]
+        under_way = [self.i.valid, valid]
         while len(level) > 1:
             count = len(level) // 2
             level = [

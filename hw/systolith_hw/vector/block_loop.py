@@ -7,14 +7,15 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
-from ..interfaces import Fault, SemaphoreWait, descriptor
-from ..isa import ErrorCode, Opcode
+from ..interfaces import Fault, SemaphoreWait
+from ..isa import ErrorCode
+from ..sampling.candidate import task
 from ..sequencer.permit import Permit
 from ..stream.skid import Skid
 from ..tables import FRACTION
 from .beat import beat
 from .best_channel import best_begin
-from .block_order import block_order, block_order_of, objection
+from .block_order import as_drain, block_order, block_order_of, drain_descriptor, objection
 from .block_sweep import BlockSweep
 from .block_tokens import BlockTokens
 from .operation import Operation
@@ -49,8 +50,8 @@ class BlockLoop(wiring.Component):
     word, scale entry or row outside a memory gets no beat: once those before it are taken it
     becomes a fault, and so does an instruction that is refused whole, which takes no semaphore.
 
-    An instruction that reads wide memory, or is behind one of KEYS, VALUES or BEST, begins when
-    everything before it is written.
+    An instruction that reads wide memory, or is behind one of KEYS, VALUES, BEST, CANDIDATES or
+    SAMPLE, begins when everything before it is written. SAMPLE is a token of a beat without sums.
 
     =========== ===================================================================
     Latency     3 cycles from accepting an instruction to its first beat; for VALUES
@@ -68,7 +69,7 @@ class BlockLoop(wiring.Component):
 
     Members
     -------
-    instruction : In(stream of descriptor(Opcode.DRAIN))
+    instruction : In(stream of drain_descriptor(config))
         What to do.
     o : Out(stream of beat(config))
         Beats. Those of a block come on consecutive cycles, but for ``o.ready``.
@@ -76,6 +77,8 @@ class BlockLoop(wiring.Component):
         Everything that taken beats write may be read; falls in the cycle after a beat is taken.
     best : Out(best_begin())
         An instruction of BEST begins.
+    sampling : Out(task())
+        One of CANDIDATES, or SAMPLE.
     wait : Out(SemaphoreWait)
         Semaphores to take.
     fault : Out(Fault)
@@ -92,6 +95,7 @@ class BlockLoop(wiring.Component):
     o: stream.Interface
     written: Signal
     best: data.View
+    sampling: data.View
     wait: Any
     fault: Any
     halt: Signal
@@ -101,10 +105,11 @@ class BlockLoop(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.DRAIN))),
+            "instruction": In(stream.Signature(drain_descriptor(config))),
             "o": Out(stream.Signature(beat(config))),
             "written": In(1),
             "best": Out(best_begin()),
+            "sampling": Out(task()),
             "wait": Out(SemaphoreWait()),
             "fault": Out(Fault()),
             "halt": In(1),
@@ -133,7 +138,7 @@ class BlockLoop(wiring.Component):
             self.idle.eq((state == State.IDLE) & ~self.o.valid),
             self.waiting.eq((state == State.RUN) & ~permitted & ~self.o.valid),
             tokens.load.eq(state == State.IDLE),
-            tokens.first.eq(self.instruction.payload),
+            tokens.first.eq(as_drain(self.config, self.instruction.payload)),
             tokens.order.eq(order),
             tokens.step.eq(begin),
             sweep.order.eq(order),
@@ -143,6 +148,8 @@ class BlockLoop(wiring.Component):
             skid.i.payload.eq(self._beat(m, order, sweep)),
         ]
         self._elaborate_first(m, state, order, tokens.settled, first)
+        if self.config.vector.candidates:
+            self._elaborate_sampling(m, state, order, first)
         self._elaborate_permit(m, begin, permitted, order, tokens)
         self._elaborate_state(m, state, order, first, made & outside, advance & done)
         return m
@@ -171,9 +178,29 @@ class BlockLoop(wiring.Component):
         with m.If(first):
             m.d.sync += wrote_late.eq(order.to_keys | order.to_values | order.to_best)
         m.d.comb += [
-            self.best.valid.eq(first & order.to_best),
+            self.best.valid.eq(first & order.to_best & ~order.gather & ~order.sample),
             self.best.anew.eq(~order.accumulate),
             self.best.channel.eq(order.entries),
+        ]
+
+    def _elaborate_sampling(self, m: Module, state: Value, order: Any, first: Value) -> None:
+        """Tell the sampler of an instruction."""
+        fields: Any = self.instruction.payload
+        given: Any = Signal(task(), reset_less=True)
+        with m.If(state == State.IDLE):
+            m.d.sync += [
+                given.most.eq(fields.row),
+                given.seed.eq(fields.seed),
+                given.position.eq(fields.position),
+                given.sharpness.scale.eq(fields.sharpness),
+                given.sharpness.shift.eq(fields.sharpness_shift),
+            ]
+        m.d.comb += [
+            self.sampling.eq(given),
+            self.sampling.gathers.eq(first & order.gather),
+            self.sampling.anew.eq(~order.accumulate),
+            self.sampling.channel.eq(order.entries),
+            self.sampling.samples.eq(first & order.sample),
         ]
 
     def _elaborate_permit(
@@ -217,15 +244,17 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "maximum", "base",
-            "offset",
+            "to_wide", "to_stream", "to_values", "add", "factor", "maximum", "base", "offset",
+            "sample",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [
             *(made[name].eq(getattr(sweep, name)) for name in swept),
             *(made[name].eq(order[name]) for name in ordered),
             *(made[name].eq(token[name]) for name in ("scale", "entry", "row", "lane")),
-            made.results.eq(1),
+            made.results.eq(~order.sample),
+            made.to_best.eq(order.to_best & ~order.gather & ~order.sample),
+            made.to_sampler.eq(order.gather | order.sample),
             *(made[name].eq(order[name] & ~sweep.straight) for name in ("to_words", "to_keys")),
             made.operation.eq(Mux(order.rotate, turn, order.function)),
             made.shift.eq(Mux(order.rotate, FRACTION, order.shift)),

@@ -1,6 +1,7 @@
 """The contents of external memory that a language model's programs read."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from .recipes import NOTHING, pack_recipes
 
 __all__ = ["DecoderImage"]
 
-Integers = NDArray[np.integer]
+Integers = NDArray[Any]
 
 WORD = 4
 

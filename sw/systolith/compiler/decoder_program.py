@@ -17,13 +17,12 @@ from .decoder_attention import AttentionPart
 from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
+from .decoder_logits import LogitsPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
 from .token_list import Header
 
 __all__ = ["write_decoder", "write_setup"]
-
-WORD = 4
 
 
 def write_setup(layout: DecoderLayout) -> bytes:
@@ -98,12 +97,18 @@ class TokenProgram:
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
+        self.logits = None
+        if layout.logits:
+            self.logits = LogitsPart(
+                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
+                stored=self.chosen,
+            )  # fmt: skip
 
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
         for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
-            program.read(target, immediate=tokens.address + WORD * word)
+            program.read(target, immediate=tokens.header(word))
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -154,7 +159,10 @@ class TokenProgram:
             program.minimum(flag, scratch, flag)
 
     def _compute(self) -> None:
-        """Go through the layers, and from the prompt's last token on make the next token."""
+        """Go through the layers, and from the prompt's last token on make the next token.
+
+        Logits, where they are stored, are those of all positions.
+        """
         program, plan, writer = self.program, self.plan, self.writer
         layer, flag = self.model.layers[0], self.token
         with program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
@@ -164,11 +172,16 @@ class TokenProgram:
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
-        with program.loop(count_register=flag):
-            self._norm()
+        if self.logits:
+            self._norm(post_outer=writer.normed)
+            self.logits.append()
+        else:
+            with program.loop(count_register=flag):
+                self._norm()
         program.minimum(flag, flag, self.alive, -1)
         with program.loop(count_register=flag):
-            self._norm(post_outer=writer.normed)
+            if not self.logits:
+                self._norm(post_outer=writer.normed)
             self._choose()
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
@@ -182,17 +195,35 @@ class TokenProgram:
         )  # fmt: skip
 
     def _choose(self) -> None:
-        """Store the token that is likeliest by these words, behind the position's."""
+        """Store the token that is chosen by these words, behind the position's."""
         program, plan, writer = self.program, self.plan, self.writer
+        sampled = plan.config.vector.candidates > 0
         program.matmul(
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
-            wait_outer=writer.normed,
+            wait_outer=None if self.logits else writer.normed,
         )  # fmt: skip
+        if sampled:
+            program.read(writer.tile, immediate=self.layout.list.header(Header.CANDIDATES))
         program.drain(
-            DrainKind.BEST, tiles=plan.vocabulary_tiles, columns_last=plan.vocabulary_last,
-            scale=plan.head_table, destination=plan.best, post_outer=self.chosen,
+            DrainKind.CANDIDATES if sampled else DrainKind.BEST, tiles=plan.vocabulary_tiles,
+            columns_last=plan.vocabulary_last, scale=plan.head_table, destination=plan.best,
+            patches={"row": writer.tile} if sampled else {},
+            post_outer=None if sampled else self.chosen,
         )  # fmt: skip
+        if sampled:
+            self._sample()
         program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
             patches={"address": self.place}, wait_outer=self.chosen,
+        )  # fmt: skip
+
+    def _sample(self) -> None:
+        """Choose one of the largest logits, as the header says."""
+        program, tokens = self.program, self.layout.list
+        seed, sharpness = self.writer.tile, self.token  # both are free by now
+        program.read(seed, immediate=tokens.header(Header.SEED))
+        program.read(sharpness, immediate=tokens.header(Header.SHARPNESS))
+        program.sample(
+            destination=self.plan.best, position=1, post_outer=self.chosen,
+            patches={"seed": seed, "sharpness": sharpness, "position": Register.POSITION},
         )  # fmt: skip

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,16 +171,18 @@ def _linear(
 ) -> Linear:
     """Return ``factor`` times a matrix, from words of fraction ``inputs`` to that of the result."""
     scales = scale_entries(coded.step * factor, ActivationFormat(inputs, base), fraction)
-    parts = coded.integers.astype(np.int8), scales.scale, scales.shift, scales.bias
+    weights: NDArray[Any] = coded.integers.astype(np.int8)
     if coded.kind == LoadKind.OPERAND_ROWS:
-        return Linear(*parts)
-    return CodedLinear(*parts, coded.kind, coded.recipes())
+        return Linear(weights, scales.scale, scales.shift, scales.bias)
+    return CodedLinear(
+        weights, scales.scale, scales.shift, scales.bias, coded.kind, coded.recipes()
+    )
 
 
 def _by_head(output: Linear, heads: int, rows: int) -> Linear:
     """Return the output matrix with zeros behind each head's rows, up to whole words."""
 
-    def widen(table: NDArray[np.integer], filler: int) -> NDArray[np.integer]:
+    def widen(table: NDArray[Any], filler: int) -> NDArray[Any]:
         parts = table.reshape(heads, -1, table.shape[1])
         fill = _padded(parts.shape[1], rows) - parts.shape[1]
         wide = np.pad(parts, ((0, 0), (0, fill), (0, 0)), constant_values=filler)

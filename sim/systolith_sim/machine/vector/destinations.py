@@ -6,10 +6,11 @@ from numpy.typing import NDArray
 from systolith_hw.config import SCALE_BITS, SHIFT_BITS, VALUE_WINDOW, WEIGHT_BITS
 from systolith_hw.isa import DrainKind, Unit
 
+from ...errors import ProgramError
 from ...vector.normalizer import normalize
 from ...vector.requantizer import FIXED_MIN
 from ..races import Shadow
-from ..run import Run, require_inside
+from ..run import Candidates, Run, require_inside
 from .part import Part
 
 __all__ = ["to_words", "write_values"]
@@ -60,6 +61,20 @@ def _best(run: Run, part: Part, z: Integers) -> None:
             best[:] = row.max(), f["entries"] + channel & 0xFFFF
     _claim(run, part, np.repeat(place, len(z), axis=0), run.shadows.wide)
     run.chip.wide[f["destination"]] = [best[1], *[0] * (run.config.vector.lanes - 1)]
+
+
+def _candidates(run: Run, part: Part, z: Integers) -> None:
+    """Keep the largest valid values, and their channels' numbers; turns are groups."""
+    f, valid = part.fields, part.valid(run.config)
+    for group, row in zip(part.group, z[:, :valid], strict=True):
+        if group == 0 and not f["accumulate"]:
+            run.candidates = Candidates(f["row"])
+        if run.candidates is None:
+            raise ProgramError(
+                f"{run.lines[Unit.VECTOR]} goes on keeping values, but none in this program began"
+            )
+        first = f["entries"] + group * f["tiles"] * run.config.array.columns
+        run.candidates.add(row, first + np.arange(valid) & 0xFFFF)
 
 
 def _keys(run: Run, part: Part, z: Integers) -> None:
@@ -124,4 +139,5 @@ WRITERS = {
     DrainKind.KEYS: _keys,
     DrainKind.VALUES: _values,
     DrainKind.BEST: _best,
+    DrainKind.CANDIDATES: _candidates,
 }

@@ -34,6 +34,10 @@ def require_legal(run: Run, job: Job) -> None:
         kind < DrainKind.KEYS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"vector.rows is 0, so DRAIN has no kind {kind.name}",
     )  # fmt: skip
+    require(
+        kind != DrainKind.CANDIDATES or run.config.vector.candidates > 0, line,
+        ErrorCode.ILLEGAL_INSTRUCTION, "vector.candidates is 0, so DRAIN has no kind CANDIDATES",
+    )  # fmt: skip
     wrong = mismatch(f, run.config.vector.lanes)
     require(not wrong, line, ErrorCode.ILLEGAL_INSTRUCTION, wrong)
     require_counts(line, f, "tokens", "groups", "tiles")
@@ -43,6 +47,13 @@ def require_legal(run: Run, job: Job) -> None:
     )  # fmt: skip
     if kind not in OPERANDS:
         require_counts(line, f, "tiles_last")
+        if kind == DrainKind.CANDIDATES:
+            require_counts(line, f, "row")
+            most = run.config.vector.candidates
+            require(
+                f["row"] <= most, line, ErrorCode.ADDRESS_RANGE,
+                f"{f['row']} values cannot be kept, only vector.candidates, {most}",
+            )  # fmt: skip
         if f["accumulate"] and kind == DrainKind.WIDE:
             _require_separate(run.config, job)
         if f["function"] == DrainFunction.PRODUCT and kind == DrainKind.WIDE:
