@@ -47,16 +47,14 @@ VALUE_WINDOW = 15
 HEAD_CHANNELS = 128
 """Most channels that share one block exponent in operand memory."""
 
-<<<<<<< HEAD
 CODE_BITS = 4
 """Width of the code of one weight, where LOAD expands codes."""
 
 CODE_GROUP = 32
 """Inputs of an output channel whose codes share parameters."""
-=======
+
 MOST_CANDIDATES = 64
 """Most tokens among which one is chosen by chance."""
->>>>>>> main
 
 INSTRUCTION_BYTES = 32
 """Size of every instruction."""

@@ -75,17 +75,11 @@ or whose outcome depends on timing.
 ### What a core may lack
 
 With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN neither KEYS and VALUES nor
-<<<<<<< HEAD
-`function`, `accumulate`, `factor` and `maximum`. A core with a `sequencer.queue_depth` of 1 has no
+`function`, `accumulate`, `factor` and `maximum`. With a `vector.candidates` of 0 there are neither
+SAMPLE nor DRAIN's CANDIDATES. A core with a `sequencer.queue_depth` of 1 has no
 READ, CREDIT and MINIMUM, and with `short_pipelines` besides no `operand_stride`. Without
 `bus.codecs` LOAD has neither OPERAND_AFFINE nor OPERAND_EXPONENT. What is lacking is error
 ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
-=======
-`function`, `accumulate`, `factor` and `maximum`. With a `vector.candidates` of 0 there are neither
-SAMPLE nor DRAIN's CANDIDATES. A core with a `sequencer.queue_depth` of 1 has no
-READ, CREDIT and MINIMUM, and with `short_pipelines` besides no `operand_stride`. What is lacking is
-error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
->>>>>>> main
 `sequencer.queue_depth` of 1 does not keep.
 """
 

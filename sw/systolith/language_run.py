@@ -53,12 +53,10 @@ class LanguageRun:
     model : LanguageModel
     config : Config
     progress : Progress
-<<<<<<< HEAD
-    weights : str
-        Key of ``CODECS``.
-=======
     sampling : Sampling
         How tokens are chosen.
+    weights : str
+        Key of ``CODECS``.
     logits : bool
         Keep logits, too.
 
@@ -66,7 +64,6 @@ class LanguageRun:
     ----------
     logits : array (positions, V)
         In nats, of all positions of the last text, if they are kept.
->>>>>>> main
 
     Raises
     ------
@@ -75,23 +72,16 @@ class LanguageRun:
     """
 
     def __init__(
-<<<<<<< HEAD
-        self, model: LanguageModel, config: Config, progress: Progress, weights: str = "int8"
-    ) -> None:
-        self.model = model
-        self.config = config
-        integers = quantize_language(model, config, weights, progress)
-=======
         self, model: LanguageModel, config: Config, progress: Progress,
-        sampling: Sampling = GREEDY, *, logits: bool = False,
+        sampling: Sampling = GREEDY, *, weights: str = "int8",
+        logits: bool = False,
     ) -> None:  # fmt: skip
         sampling.require(config)
         self.model = model
         self.config = config
         self.sampling = sampling
         self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
-        integers = quantize_language(model, config, progress=progress)
->>>>>>> main
+        integers = quantize_language(model, config, weights, progress)
         progress(f"compiling {model.name}")
         self.decoder = CompiledDecoder.compile(
             config, integers, ends=model.ends, logits=logits

@@ -54,13 +54,7 @@ def eval_language(
         typer.Option(help="float: float32; golden: the golden models, which have every bit of the "
                      "hardware; machine: programs on the functional machine, slow."),
     ] = Backend.GOLDEN,
-<<<<<<< HEAD
     weights: WeightsName = Weights.INT8,
-=======
-    weights: typing.Annotated[
-        Weights, typer.Option(help="Of the golden models, and on the machine.")
-    ] = Weights.INT8,
->>>>>>> main
     preset: PresetName = "ulx3s",
     settings: Settings = None,
     json: Json = False,

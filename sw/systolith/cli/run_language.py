@@ -60,22 +60,18 @@ def run_language(
     seed: typing.Annotated[
         int, typer.Option(help="With a temperature: another seed, another text.")
     ] = 0,
-<<<<<<< HEAD
-    backend: ComputerName = Computer.FLOAT,
-    weights: WeightsName = Weights.INT8,
-=======
     backend: typing.Annotated[
         Computer,
         typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
                      "machine: that alone; golden: the integer model, of which both have every "
                      "bit; float: float32."),
     ] = Computer.FLOAT,
+    weights: WeightsName = Weights.INT8,
     logits: typing.Annotated[
         Path | None,
         typer.Option(help="Write the logits of all positions, in nats, to an .npz file.",
                      dir_okay=False),
     ] = None,
->>>>>>> main
     preset: PresetName = "ulx3s-resident",
     settings: Settings = None,
     port_bytes: PortBytes = None,
@@ -91,20 +87,13 @@ def run_language(
     is full.
     """
     config = choose_config(preset, settings, port_bytes=port_bytes)
-<<<<<<< HEAD
-    if backend != Computer.FLOAT and temperature:
-        raise ConfigError(
-            f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
-            "give --backend float"
-        )
     if backend == Computer.FLOAT and weights != Weights.INT8:
         raise ConfigError(
-            f"--weights {weights} takes --backend rtl or machine, since float computes in float32"
+            f"--weights {weights} takes --backend rtl, machine or golden, since float computes in "
+            "float32"
         )
-=======
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
->>>>>>> main
     with needs("models"):
         import numpy as np
 
@@ -122,20 +111,16 @@ def run_language(
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
             hardware = None
-<<<<<<< HEAD
-            if backend != Computer.FLOAT:
-                hardware = LanguageRun(model, config, progress, str(weights))
-=======
             if backend in HARDWARE:
                 hardware = LanguageRun(
-                    model, config, progress, sampling, logits=logits is not None
-                )
->>>>>>> main
+                    model, config, progress, sampling, weights=str(weights),
+                    logits=logits is not None,
+                )  # fmt: skip
                 hardware.require_room(numbers)
             else:
                 generator = ModelGenerator(
                     model.decoder if backend == Computer.FLOAT
-                    else quantize_language(model, config, progress=progress),
+                    else quantize_language(model, config, str(weights), progress),
                     sampling, keep_logits=logits is not None,
                 )  # fmt: skip
     show = (lambda piece: None) if json else _write

@@ -6,13 +6,10 @@ row, and the list of tokens (``token_list.py``).
 
 from functools import cached_property
 
-<<<<<<< HEAD
 from systolith_hw.code_pages import PARAMETER_BITS
 from systolith_sim.machine.transfer import load_bytes
 
-=======
 from .decoder_logits import LogitsRows
->>>>>>> main
 from .decoder_plan import DecoderPlan
 from .layout import MemoryMap, Region, pad, power_of_two
 from .token_list import TokenList
