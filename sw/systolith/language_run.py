@@ -35,6 +35,8 @@ class Simulated:
         At that clock, those of the prompt among them.
     counters : dict
         All of the hardware's.
+    prompt_block : int
+        Most tokens of the prompt that went through the model together.
     """
 
     simulator: str
@@ -43,6 +45,7 @@ class Simulated:
     clock_mhz: float
     tokens_per_second: float
     counters: dict[str, int]
+    prompt_block: int
 
 
 class LanguageRun:
@@ -137,5 +140,5 @@ class LanguageRun:
             simulator=simulator, bit_exact=ended and machine[: len(text.tokens)] == text.tokens,
             cycles=cycles, clock_mhz=clock_mhz,
             tokens_per_second=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
-            counters=runner.counters,
+            counters=runner.counters, prompt_block=self.decoder.block,
         )  # fmt: skip

@@ -128,14 +128,18 @@ class StoreUnit(wiring.Component):
         connect(m, answers.post_outer, flipped(self.post_outer))
 
         # Halt comes from afar, so it is registered, and not for others, too; a fault of our own
-        # stops us at once.
+        # stops bursts at once, and the source, which then takes no word that counts, a cycle later.
         halted = Signal(attrs={"keep": 1})
         stop = Signal()
+        stopped = Signal()
         beyond = Signal()
-        m.d.sync += [halted.eq(self.halt), beyond.eq(requester.beyond)]
+        m.d.sync += [
+            halted.eq(self.halt), stopped.eq(self.halt | self.fault.valid),
+            beyond.eq(requester.beyond),
+        ]  # fmt: skip
         m.d.comb += [
             stop.eq(halted | self.fault.valid),
-            source.stop.eq(stop),
+            source.stop.eq(stopped),
             source.room.eq(pages.room),
             source.end_taken.eq(buffer.end_taken),
             pages.end_taken.eq(buffer.end_taken),
