@@ -59,6 +59,8 @@ class LanguageRun:
     progress : Progress
     sampling : Sampling
         How tokens are chosen.
+    weights : str
+        Key of ``CODECS``.
     logits : bool
         Keep logits, too.
     streamed : bool
@@ -79,14 +81,15 @@ class LanguageRun:
 
     def __init__(
         self, model: LanguageModel, config: Config, progress: Progress,
-        sampling: Sampling = GREEDY, *, logits: bool = False, streamed: bool = False,
+        sampling: Sampling = GREEDY, *, weights: str = "int8",
+        logits: bool = False, streamed: bool = False,
         reach: Callable[[Config, DecoderModel], Config] | None = None,
     ) -> None:  # fmt: skip
         sampling.require(config)
         self.model = model
         self.sampling = sampling
         self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
-        integers = quantize_language(model, config, progress=progress)
+        integers = quantize_language(model, config, weights, progress)
         self.config = reach(config, integers) if reach else config
         progress(f"compiling {model.name}")
         self.decoder = CompiledDecoder.compile(

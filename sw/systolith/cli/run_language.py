@@ -25,6 +25,8 @@ from .options import (
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
@@ -67,6 +69,7 @@ def run_language(
                      "machine: that alone; golden: the integer model, of which both have every "
                      "bit; float: float32."),
     ] = Computer.FLOAT,
+    weights: WeightsName = Weights.INT8,
     operands: typing.Annotated[
         Operands | None,
         typer.Option(help="onchip: all of the model is on the chip; stream: weights, keys and "
@@ -96,6 +99,11 @@ def run_language(
     is full.
     """
     config = choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)
+    if backend == Computer.FLOAT and weights != Weights.INT8:
+        raise ConfigError(
+            f"--weights {weights} takes --backend rtl, machine or golden, since float computes in "
+            "float32"
+        )
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
@@ -121,15 +129,15 @@ def run_language(
                 )
                 streamed = operands == Operands.STREAM
                 hardware = LanguageRun(
-                    model, config, progress, sampling, logits=logits is not None,
-                    streamed=streamed,
+                    model, config, progress, sampling, weights=str(weights),
+                    logits=logits is not None, streamed=streamed,
                     reach=partial(reach, settings=settings) if streamed else None,
                 )  # fmt: skip
                 hardware.require_room(numbers)
             else:
                 generator = ModelGenerator(
                     model.decoder if backend == Computer.FLOAT
-                    else quantize_language(model, config, progress=progress),
+                    else quantize_language(model, config, str(weights), progress),
                     sampling, keep_logits=logits is not None,
                 )  # fmt: skip
     show = (lambda piece: None) if json else _write
@@ -159,7 +167,8 @@ def run_language(
     rate = len(result.tokens) / seconds
     if json:
         print_json({
-            "model": model.name, "backend": str(backend), "prompt": prompt,
+            "model": model.name, "backend": str(backend), "weights": str(weights),
+            "prompt": prompt,
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
             **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
             "tokens_per_second": rate,

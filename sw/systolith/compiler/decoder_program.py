@@ -17,6 +17,7 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import Program
 from .decoder_attention import AttentionPart
+from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
 from .decoder_logits import LogitsPart
@@ -36,11 +37,14 @@ def write_setup(layout: DecoderLayout) -> bytes:
     """Return the program that brings all matrices and their entries to the chip."""
     plan, program = layout.plan, Program(layout.config)
     layers = plan.shape.layers
-    address = layout.address("matrices")
-    for matrix in layout.matrices:
-        _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
-        address += matrix.size
-    _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    if plan.shape.kind == LoadKind.OPERAND_ROWS:
+        address = layout.address("matrices")
+        for matrix in layout.matrices:
+            _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
+            address += matrix.size
+        _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    else:
+        load_codes(program, layout)
     program.load(
         LoadKind.SCALE, address=layout.address("tables"), elements=plan.tables["end"], rows=layers,
         row_stride=layout.table_bytes, local_stride=plan.block_entries,
