@@ -31,7 +31,8 @@ CONFIGS = {
 def test_texts(name, seed):
     """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples.
 
-    Where a core can, tokens are also chosen by chance, and logits are stored.
+    Prompts are shorter than a block, as long, longer, and several blocks. Where a core can, tokens
+    are also chosen by chance, and logits are stored.
     """
     config = CONFIGS[name]
     sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
@@ -47,7 +48,10 @@ def test_texts(name, seed):
         for sampling in ways:
             runner = DeviceDecoder(compiled, device, sampling)
             machine = MachineDecoder(compiled, sampling)
-            for length, count in ((1, 4), (2, 38), (17, 3), (39, 1)):
+            block = compiled.block
+            assert block > 1
+            lengths = (1, 4), (2, 38), (block - 1, 2), (block, 1), (block + 1, 3), (39, 1)
+            for length, count in lengths:
                 prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
                 made = list(runner.generate(prompt, count))
                 assert made == golden_tokens(model, prompt, count, (end,), sampling)
@@ -60,6 +64,17 @@ def test_texts(name, seed):
         made = runner.run([1, 2], 5)
         assert made == golden_tokens(model, [1, 2], 5, sampling=ways[-1])
         assert np.array_equal(runner.read_logits(6), model.logits([1, 2, *made[:-1]]))
+
+
+def test_codes(seed):
+    """A model of 4-bit weights, expanded on their way to the chip."""
+    config = CONFIGS["ulx3s"]
+    model = random_model(config, "int4", seed=seed, context=40, vocab=27)
+    compiled = CompiledDecoder.compile(config, model)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+        made = list(DeviceDecoder(compiled, device).generate([1, 2, 3], 4))
+    assert made == golden_tokens(model, [1, 2, 3], 4) == MachineDecoder(compiled).run([1, 2, 3], 4)
 
 
 @pytest.mark.slow

@@ -90,6 +90,8 @@ class LoadKind(enum.IntEnum):
     ACTIVATION = 2
     WIDE = 3
     SCALE = 4
+    OPERAND_AFFINE = 5
+    OPERAND_EXPONENT = 6
 
 
 class DrainKind(enum.IntEnum):
@@ -431,7 +433,9 @@ LOAD = Instruction(
     "wrapping from ring_end to ring_base. An element is a row write (OPERAND_ROWS), an activation "
     "word without exponent, written to column `lane`, then the next lane for the next run "
     "(OPERAND_COLUMNS: `local_stride` applies each time the lane wraps), an activation word in "
-    "pages (ACTIVATION), `lanes` 32-bit values (WIDE) or `lanes` scale entries (SCALE).",
+    "pages (ACTIVATION), `lanes` 32-bit values (WIDE) or `lanes` scale entries (SCALE). The row "
+    "writes of OPERAND_AFFINE and OPERAND_EXPONENT are expanded from 4-bit codes, in pages of "
+    "their own.",
     (
         _slot("address", 4, "byte address, a multiple of the port", width=32),
         _slot("row_stride", 6, "bytes from run to run, a multiple of the port", width=32),

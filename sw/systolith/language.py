@@ -16,7 +16,7 @@ from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
 from .compiler.decoder_logits import in_nats
 from .compiler.decoder_plan import DecoderPlan
-from .compiler.decoder_program import write_decoder, write_setup
+from .compiler.decoder_program import choose_prompt, write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
 from .model_image import ModelImage
 from .sampling import GREEDY, Sampling
@@ -38,6 +38,8 @@ class CompiledDecoder(CompiledModel):
         computes tokens.
     ends : tuple of int
         Tokens behind which the program makes no more.
+    block : int
+        Most tokens of a prompt that go through the model together.
     parts : dict of bytes
         All that texts have in common, by address.
     """
@@ -47,6 +49,7 @@ class CompiledDecoder(CompiledModel):
     setup: int
     program: int
     ends: tuple[int, ...]
+    block: int
     parts: dict[int, bytes]
 
     @classmethod
@@ -67,13 +70,16 @@ class CompiledDecoder(CompiledModel):
         plan = plan_decoder(config, model, tokens=tokens)
         layout = DecoderLayout(plan, with_logits=logits)
         parts = DecoderImage(layout, model).parts()
-        setup, program = write_setup(layout), write_decoder(layout, model, ends)
+        prompt = choose_prompt(layout, model)
+        setup, program = write_setup(layout), write_decoder(layout, model, ends, prompt)
         places = [
             layout.map.add(name, len(content)).address
             for name, content in (("setup", setup), ("program", program))
         ]
         parts |= dict(zip(places, (setup, program), strict=True))
-        return cls(layout, places[0], places[1], tuple(ends), parts)
+        return cls(
+            layout, places[0], places[1], tuple(ends), prompt.size if prompt else 1, parts
+        )
 
     @property
     def plan(self) -> DecoderPlan:
@@ -104,7 +110,7 @@ class CompiledDecoder(CompiledModel):
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
         return self._image(
-            model, setup=self.setup, program=self.program, ends=self.ends,
+            model, setup=self.setup, program=self.program, ends=self.ends, block=self.block,
             logits=self.layout.logits is not None,
         )  # fmt: skip
 
@@ -120,7 +126,7 @@ class CompiledDecoder(CompiledModel):
         plan, manifest = cls._plan_of(image, config, model, DecoderShape, DecoderPlan)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
         layout = DecoderLayout(plan, with_logits=manifest["logits"])
-        return cls(layout, *places, ends, dict(image.parts))
+        return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 
 class MachineDecoder:

@@ -35,6 +35,8 @@ class Simulated:
         At that clock, those of the prompt among them.
     counters : dict
         All of the hardware's.
+    prompt_block : int
+        Most tokens of the prompt that went through the model together.
     """
 
     simulator: str
@@ -43,6 +45,7 @@ class Simulated:
     clock_mhz: float
     tokens_per_second: float
     counters: dict[str, int]
+    prompt_block: int
 
 
 class LanguageRun:
@@ -55,6 +58,8 @@ class LanguageRun:
     progress : Progress
     sampling : Sampling
         How tokens are chosen.
+    weights : str
+        Key of ``CODECS``.
     logits : bool
         Keep logits, too.
 
@@ -71,14 +76,15 @@ class LanguageRun:
 
     def __init__(
         self, model: LanguageModel, config: Config, progress: Progress,
-        sampling: Sampling = GREEDY, *, logits: bool = False,
+        sampling: Sampling = GREEDY, *, weights: str = "int8",
+        logits: bool = False,
     ) -> None:  # fmt: skip
         sampling.require(config)
         self.model = model
         self.config = config
         self.sampling = sampling
         self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
-        integers = quantize_language(model, config, progress=progress)
+        integers = quantize_language(model, config, weights, progress)
         progress(f"compiling {model.name}")
         self.decoder = CompiledDecoder.compile(
             config, integers, ends=model.ends, logits=logits
@@ -137,5 +143,5 @@ class LanguageRun:
             simulator=simulator, bit_exact=ended and machine[: len(text.tokens)] == text.tokens,
             cycles=cycles, clock_mhz=clock_mhz,
             tokens_per_second=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
-            counters=runner.counters,
+            counters=runner.counters, prompt_block=self.decoder.block,
         )  # fmt: skip

@@ -16,6 +16,8 @@ from .options import (
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
@@ -63,6 +65,7 @@ def matmul(
                      "them (JSON says so), or else leave through the port; stream: from external "
                      "memory, and back to it."),
     ] = Operands.ONCHIP,
+    weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
     seed: Seed = 0,
@@ -73,8 +76,8 @@ def matmul(
 
     config = choose_config(preset, settings, port_bytes=port_bytes)
     with stages("preparing", plain=json) as progress:
-        result = bench_matmul(config, m, k, n, operands=str(operands), simulator=str(sim),
-                              seed=seed, progress=progress)  # fmt: skip
+        result = bench_matmul(config, m, k, n, weights=str(weights), operands=str(operands),
+                              simulator=str(sim), seed=seed, progress=progress)  # fmt: skip
     values = {"preset": preset, "simulator": str(sim), **dataclasses.asdict(result)}
     _show(values, json)
 
@@ -158,6 +161,7 @@ def decode(
     operands: typing.Annotated[
         Operands, typer.Option(help="onchip: weights, keys and values are loaded before.")
     ] = Operands.ONCHIP,
+    weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     backend: BackendName = Backend.RTL,
     sim: SimulatorName = Simulator.VERILATOR,
@@ -175,19 +179,21 @@ def decode(
 
     with needs("models"), stages("reading the model", plain=json) as progress:
         if arch is not None and dims is not None:
-            name, integers = f"{arch} {dims}", quantize_shape(arch, dims, config, seed=seed)
+            name = f"{arch} {dims}"
+            integers = quantize_shape(arch, dims, config, weights=str(weights), seed=seed)
         else:
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
             name = model
             floats = load_language_model(name, progress)
-            integers = quantize_language(floats, config, progress=progress)
+            integers = quantize_language(floats, config, str(weights), progress)
         result = bench_decode(
             integers, config, position, backend=str(backend), simulator=str(sim), seed=seed,
             progress=progress,
         )  # fmt: skip
-    values = {"model": name, "preset": preset, "operands": str(operands), **_who(backend, sim)}
+    values = {"model": name, "preset": preset, "weights": str(weights),
+              "operands": str(operands), **_who(backend, sim)}  # fmt: skip
     _show(values | dataclasses.asdict(result), json)
 
 

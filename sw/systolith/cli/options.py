@@ -20,6 +20,8 @@ __all__ = [
     "Settings",
     "Simulator",
     "SimulatorName",
+    "Weights",
+    "WeightsName",
     "choose_config",
 ]
 
@@ -29,6 +31,14 @@ class Simulator(enum.StrEnum):
 
     VERILATOR = "verilator"
     ICARUS = "icarus"
+
+
+class Weights(enum.StrEnum):
+    """Which integers weights are, a key of ``CODECS``."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+    INT4_EXPONENT = "int4-exponent"
 
 
 class Computer(enum.StrEnum):
@@ -57,6 +67,12 @@ ComputerName = typing.Annotated[
     Computer,
     typer.Option("--backend", help="rtl: the generated Verilog, compared with the functional "
                  "machine; machine: that alone; float: float32 without any hardware."),
+]  # fmt: skip
+WeightsName = typing.Annotated[
+    Weights,
+    typer.Option("--weights", help="Of 8 bits, or 4-bit codes with parameters for 32 inputs each: "
+                 "slope and offset (int4, 4.5 bits a weight) or a power of two (int4-exponent). "
+                 "The hardware needs bus.codecs for those."),
 ]  # fmt: skip
 ClockMhz = typing.Annotated[
     float | None,

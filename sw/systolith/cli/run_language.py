@@ -22,6 +22,8 @@ from .options import (
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
@@ -64,6 +66,7 @@ def run_language(
                      "machine: that alone; golden: the integer model, of which both have every "
                      "bit; float: float32."),
     ] = Computer.FLOAT,
+    weights: WeightsName = Weights.INT8,
     logits: typing.Annotated[
         Path | None,
         typer.Option(help="Write the logits of all positions, in nats, to an .npz file.",
@@ -84,6 +87,11 @@ def run_language(
     is full.
     """
     config = choose_config(preset, settings, port_bytes=port_bytes)
+    if backend == Computer.FLOAT and weights != Weights.INT8:
+        raise ConfigError(
+            f"--weights {weights} takes --backend rtl, machine or golden, since float computes in "
+            "float32"
+        )
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
@@ -105,13 +113,14 @@ def run_language(
             hardware = None
             if backend in HARDWARE:
                 hardware = LanguageRun(
-                    model, config, progress, sampling, logits=logits is not None
-                )
+                    model, config, progress, sampling, weights=str(weights),
+                    logits=logits is not None,
+                )  # fmt: skip
                 hardware.require_room(numbers)
             else:
                 generator = ModelGenerator(
                     model.decoder if backend == Computer.FLOAT
-                    else quantize_language(model, config, progress=progress),
+                    else quantize_language(model, config, str(weights), progress),
                     sampling, keep_logits=logits is not None,
                 )  # fmt: skip
     show = (lambda piece: None) if json else _write
@@ -141,7 +150,8 @@ def run_language(
     rate = len(result.tokens) / seconds
     if json:
         print_json({
-            "model": model.name, "backend": str(backend), "prompt": prompt,
+            "model": model.name, "backend": str(backend), "weights": str(weights),
+            "prompt": prompt,
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
             **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
             "tokens_per_second": rate,

@@ -1,11 +1,13 @@
 """The programs of a language model that lies on the chip whole.
 
 One brings it there; the other computes tokens. That one goes through positions from POSITION on,
-as many as the header says. Of each it reads the token, and computes keys, values and residual; from
-the prompt's last token on also the likeliest next token, which it adds to the list and reads for
-the next position. It stops by itself behind a token that ends texts.
+as many as the header says: those of the prompt but for its last in blocks, if there is room for
+some. Of each other it reads the token, and computes keys, values and residual; from the prompt's
+last token on also the likeliest next token, which it adds to the list and reads for the next
+position. It stops by itself behind a token that ends texts.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from systolith_hw.config import ConfigError
@@ -14,25 +16,34 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import Program
 from .decoder_attention import AttentionPart
+from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
 from .decoder_logits import LogitsPart
+from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
+from .prompt_plan import PromptPlan, plan_prompt
 from .token_list import Header
 
-__all__ = ["write_decoder", "write_setup"]
+__all__ = ["choose_prompt", "write_decoder", "write_setup"]
+
+MOST_INSTRUCTIONS = 4096
+"""The largest program memory."""
 
 
 def write_setup(layout: DecoderLayout) -> bytes:
     """Return the program that brings all matrices and their entries to the chip."""
     plan, program = layout.plan, Program(layout.config)
     layers = plan.shape.layers
-    address = layout.address("matrices")
-    for matrix in layout.matrices:
-        _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
-        address += matrix.size
-    _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    if plan.shape.kind == LoadKind.OPERAND_ROWS:
+        address = layout.address("matrices")
+        for matrix in layout.matrices:
+            _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
+            address += matrix.size
+        _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    else:
+        load_codes(program, layout)
     program.load(
         LoadKind.SCALE, address=layout.address("tables"), elements=plan.tables["end"], rows=layers,
         row_stride=layout.table_bytes, local_stride=plan.block_entries,
@@ -54,7 +65,27 @@ def _load_matrix(
     )  # fmt: skip
 
 
-def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> bytes:
+def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
+    """Return how a prompt goes through the model, or None if its tokens go one by one.
+
+    They do where logits of each are wanted, where the memories have no room for two, and where the
+    program's has none for a block.
+    """
+    prompt, config = plan_prompt(layout.plan), layout.config
+    if prompt is None or layout.logits is not None:
+        return None
+    roomy = config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
+    program = TokenProgram(
+        DecoderLayout(dataclasses.replace(layout.plan, config=roomy)), model, (), prompt
+    )
+    program.assemble()
+    longest = program.program.longest_loop
+    return prompt if longest <= config.memory.program_instructions else None
+
+
+def write_decoder(
+    layout: DecoderLayout, model: DecoderModel, ends: Sequence[int], prompt: PromptPlan | None
+) -> bytes:
     """Return the program that computes tokens; behind one of ``ends`` it computes no more.
 
     Raises
@@ -63,7 +94,7 @@ def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int
         If it takes more registers or instructions of a loop than there are.
     """
     try:
-        return TokenProgram(layout, model, ends).assemble()
+        return TokenProgram(layout, model, ends, prompt).assemble()
     except ConfigError:
         raise
     except ValueError as error:
@@ -78,13 +109,18 @@ class TokenProgram:
     layout : DecoderLayout
     model : DecoderModel
     ends : sequence of int
+    prompt : PromptPlan or None
     """
 
-    def __init__(self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> None:
+    def __init__(
+        self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int],
+        prompt: PromptPlan | None,
+    ) -> None:  # fmt: skip
         self.layout = layout
         self.plan = layout.plan
         self.model = model
         self.ends = ends
+        self.prompt = prompt
         self.writer = DecoderWriter(layout.plan)
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
@@ -103,8 +139,10 @@ class TokenProgram:
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
-            program.read(target, immediate=tokens.header(word))
+        self._read_header(self.prompted, Header.PROMPT)
+        if self.prompt:
+            self._take_prompt(self.prompt)
+        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -123,6 +161,19 @@ class TokenProgram:
                 self._compute()
         program.end()
         return program.assemble()
+
+    def _read_header(self, target: int, word: Header) -> None:
+        self.program.read(target, immediate=self.layout.list.header(word))
+
+    def _take_prompt(self, prompt: PromptPlan) -> None:
+        """Go through the prompt, but for its last token."""
+        program, remaining = self.program, self.prompted
+        program.calc(remaining, remaining, immediate=-1)
+        PromptPart(
+            self.writer, self.layout, prompt, self.model.layers[0], remaining,
+            scratch=(self.place, self.alive, self.token),
+        ).append()  # fmt: skip
+        program.calc(self.prompted, immediate=1)
 
     def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
         """Bring the angles of a position so many ahead to wide memory."""
@@ -171,7 +222,7 @@ class TokenProgram:
         if self.logits:
             self._norm(post_outer=writer.normed)
             self.logits.append()
-        else:
+        elif not self.prompt:  # else this is no token of a prompt but its last
             with program.loop(count_register=flag):
                 self._norm()
         program.minimum(flag, flag, self.alive, -1)

@@ -32,11 +32,13 @@ class Header(enum.IntEnum):
     """Positions to go through."""
     PROMPT = 1
     """Positions of them whose token is the prompt's."""
-    CANDIDATES = 2
+    TOKENS = 2
+    """Tokens to be made: positions from the prompt's last token on."""
+    CANDIDATES = 3
     """Tokens among which each is chosen; 1: the likeliest always."""
-    SHARPNESS = 3
+    SHARPNESS = 4
     """Scale, and behind it shift, of log2(e) / temperature."""
-    SEED = 4
+    SEED = 5
     """Of the noise."""
 
 
@@ -95,6 +97,7 @@ class TokenList:
         words = np.full(self.size // WORD, PENDING, "<u4")
         words[Header.POSITIONS] = len(prompt) + count - 1 - first
         words[Header.PROMPT] = len(prompt) - first
+        words[Header.TOKENS] = count
         words[Header.CANDIDATES] = sampling.candidates
         words[Header.SHARPNESS] = sampling.sharpness.scale | sampling.sharpness.shift << SCALE_BITS
         words[Header.SEED] = sampling.seed
