@@ -210,7 +210,8 @@ class RowPipeline(Datapath):
             # There are some: the turnstile has counted them.
             self.results.ready.eq(popping),
             path.sums.eq(sums),
-            self.wide_read.enable.eq(turnstile.adding | (gate.take & beat.centre)),
+            # Whether the beat is taken now is known late; if it is not, it is read again.
+            self.wide_read.enable.eq(turnstile.adding | (turnstile.o.valid & beat.centre)),
             self.wide_read.address.eq(
                 Mux(turnstile.adding, ages.at("source", turnstile.addition), beat.source)
             ),
