@@ -66,6 +66,17 @@ def test_texts(name, seed):
         assert np.array_equal(runner.read_logits(6), model.logits([1, 2, *made[:-1]]))
 
 
+def test_codes(seed):
+    """A model of 4-bit weights, expanded on their way to the chip."""
+    config = CONFIGS["ulx3s"]
+    model = random_model(config, "int4", seed=seed, context=40, vocab=27)
+    compiled = CompiledDecoder.compile(config, model)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+        made = list(DeviceDecoder(compiled, device).generate([1, 2, 3], 4))
+    assert made == golden_tokens(model, [1, 2, 3], 4) == MachineDecoder(compiled).run([1, 2, 3], 4)
+
+
 @pytest.mark.slow
 def test_stories():
     """stories-260k on ``ulx3s-resident``, all of it on the chip; one story ends by itself."""
