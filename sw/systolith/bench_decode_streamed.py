@@ -6,7 +6,15 @@ from typing import Protocol
 
 import numpy as np
 
-from systolith_hw.config import SCALE_ENTRY_BYTES, Config, ConfigError
+from systolith_hw.code_pages import PARAMETER_BITS
+from systolith_hw.config import (
+    CODE_BITS,
+    CODE_GROUP,
+    SCALE_ENTRY_BYTES,
+    WEIGHT_BITS,
+    Config,
+    ConfigError,
+)
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
@@ -132,6 +140,10 @@ def compulsory_bytes(compiled: CompiledDecoder, position: int) -> int:
     plan = compiled.plan
     shape = plan.shape
     weights = shape.layers * shape.layer_weights + shape.features * shape.vocabulary
+    if shape.kind in PARAMETER_BITS:
+        weights = weights * (CODE_BITS * CODE_GROUP + PARAMETER_BITS[shape.kind]) // (
+            WEIGHT_BITS * CODE_GROUP
+        )
     channels = shape.layers * (
         4 * shape.features + (shape.heads + 2 * shape.key_heads) * shape.head + 2 * shape.hidden
     )  # fmt: skip

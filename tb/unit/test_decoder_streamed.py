@@ -71,6 +71,21 @@ def test_keys_and_values_in_memory():
         assert memory.read(address, len(page)) == page
 
 
+@pytest.mark.parametrize("weights", ["int4", "int4-exponent"])
+@pytest.mark.parametrize("hidden", [64, 96])
+def test_codes(weights, hidden):
+    """Weights of 4 bits cross the port as codes, a slot as one run."""
+    config = CONFIGS["ulx3s"].replace({"bus.codecs": True})
+    sizes = {"dim": 32, "heads": 4, "kv_heads": 2, "hidden": hidden, "vocab": 100}
+    model = random_model(config, weights, seed=1, context=24, **sizes)
+    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    assert MachineDecoder(compiled).run([1, 2], 12) == golden_tokens(model, [1, 2], 12)
+    whole = CompiledDecoder.compile(config, random_model(config, context=24, **sizes),
+                                    streamed=True)  # fmt: skip
+    matrix, of_bytes = (streamed_layout(one).ring_matrices["down"] for one in (compiled, whole))
+    assert matrix.size < 0.7 * of_bytes.size
+
+
 @pytest.mark.parametrize("name, sizes", [
     ("ulx3s", "shared"), ("square", "many chunks of the head")
 ])  # fmt: skip

@@ -3,7 +3,6 @@
 import dataclasses
 
 from systolith_hw.config import Config, ConfigError
-from systolith_hw.isa import LoadKind
 from systolith_sim.transformer.decoder_model import DecoderModel
 
 from .decoder_fit import FEWEST_TOKENS, NEEDS
@@ -70,8 +69,6 @@ def _check(plan: StreamedPlan) -> None:
             f"its output_chunk and down_chunk must be all inputs, not {plan.output_chunk} and "
             f"{plan.down_chunk}"
         )
-    elif shape.kind != LoadKind.OPERAND_ROWS:
-        sentence = "its weights are codes of 4 bits; take weights int8"
     elif shape.vocabulary > 1 << 16:
         sentence = f"its vocabulary must be at most 65536, not {shape.vocabulary}"
     if sentence:

@@ -10,6 +10,7 @@ from systolith_sim.dma.pages import pack_scales
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.decoder_model import DecoderModel
 
+from .coded_linear import loaded
 from .decoder_image import DecoderImage
 from .decoder_streamed_layout import StreamedLayout
 
@@ -70,7 +71,7 @@ class StreamedImage(DecoderImage):
     def _head(self) -> Iterator[bytes]:
         """Yield the chunks of the head."""
         layout, columns = self.streamed, self.array.columns
-        weights, table = self.model.head.weights, self._table(self.model.head, 0)
+        weights, table = loaded(self.model.head), self._table(self.model.head, 0)
         channel = 0
         for chunk in layout.chunks:
             end = channel + chunk.panels * columns
