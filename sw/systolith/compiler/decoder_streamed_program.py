@@ -83,7 +83,8 @@ class StreamedProgram(TokenProgram):
             StreamedHidden(writer, layer).append()
         self.program.load(
             LoadKind.SCALE, address=self.layout.address("last norm"),
-            local=self.layout.plan.last_norm, elements=self.plan.beats(self.plan.tiles), post_outer=writer.tabled,
+            local=self.layout.plan.last_norm, elements=self.plan.beats(self.plan.tiles),
+            post_outer=writer.tabled,
         )  # fmt: skip
 
     def _load_tables(self, part: int) -> None:
