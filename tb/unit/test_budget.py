@@ -113,7 +113,7 @@ def test_over_budget_names_what_to_lower():
     assert "lower memory.operand_tiles (operand memory: 256)" in text
     assert "191 of its 208" in text
     check_budget(dataclasses.replace(config, device=""))  # no device, no limit
-    with pytest.raises(ConfigError, match="ecp5-25k may give 52 of its 56"):
+    with pytest.raises(ConfigError, match="ecp5-25k may give 51 of its 56"):
         check_budget(preset("ulx3s"), "ecp5-25k")
 
 
