@@ -34,7 +34,10 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ulx3s", "small"
 
 @pytest.mark.parametrize("name", ["deferred", *SLOW])
 def test_texts(name, seed):
-    """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples."""
+    """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples.
+
+    Prompts are shorter than a block, as long, longer, and several blocks.
+    """
     config = CONFIGS[name]
     sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
     model = random_model(config, seed=seed, context=40, down_chunk=32, **sizes)
@@ -44,7 +47,10 @@ def test_texts(name, seed):
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
         runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
-        for length, count in ((1, 4), (2, 38), (17, 3), (39, 1)):
+        block = compiled.block
+        assert block > 1
+        lengths = (1, 4), (2, 38), (block - 1, 2), (block, 1), (block + 1, 3), (39, 1)
+        for length, count in lengths:
             prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
             made = list(runner.generate(prompt, count))
             assert made == golden_tokens(model, prompt, count, (end,))

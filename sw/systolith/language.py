@@ -12,7 +12,7 @@ from .compiler.decoder_fit import plan_decoder
 from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
 from .compiler.decoder_plan import DecoderPlan
-from .compiler.decoder_program import write_decoder, write_setup
+from .compiler.decoder_program import choose_prompt, write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
 from .model_image import ModelImage
 
@@ -31,6 +31,8 @@ class CompiledDecoder(CompiledModel):
         computes tokens.
     ends : tuple of int
         Tokens behind which the program makes no more.
+    block : int
+        Most tokens of a prompt that go through the model together.
     parts : dict of bytes
         All that texts have in common, by address.
     """
@@ -40,6 +42,7 @@ class CompiledDecoder(CompiledModel):
     setup: int
     program: int
     ends: tuple[int, ...]
+    block: int
     parts: dict[int, bytes]
 
     @classmethod
@@ -58,13 +61,16 @@ class CompiledDecoder(CompiledModel):
         """
         layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
         parts = DecoderImage(layout, model).parts()
-        setup, program = write_setup(layout), write_decoder(layout, model, ends)
+        prompt = choose_prompt(layout, model)
+        setup, program = write_setup(layout), write_decoder(layout, model, ends, prompt)
         places = [
             layout.map.add(name, len(content)).address
             for name, content in (("setup", setup), ("program", program))
         ]
         parts |= dict(zip(places, (setup, program), strict=True))
-        return cls(layout, places[0], places[1], tuple(ends), parts)
+        return cls(
+            layout, places[0], places[1], tuple(ends), prompt.size if prompt else 1, parts
+        )
 
     @property
     def plan(self) -> DecoderPlan:
@@ -75,7 +81,8 @@ class CompiledDecoder(CompiledModel):
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        return self._image(model, setup=self.setup, program=self.program, ends=self.ends)
+        return self._image(model, setup=self.setup, program=self.program, ends=self.ends,
+                           block=self.block)  # fmt: skip
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledDecoder":
@@ -88,7 +95,7 @@ class CompiledDecoder(CompiledModel):
         """
         plan, manifest = cls._plan_of(image, config, model, DecoderShape, DecoderPlan)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        return cls(DecoderLayout(plan), *places, ends, dict(image.parts))
+        return cls(DecoderLayout(plan), *places, ends, manifest["block"], dict(image.parts))
 
 
 class MachineDecoder:

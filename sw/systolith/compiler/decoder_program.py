@@ -1,11 +1,13 @@
 """The programs of a language model that lies on the chip whole.
 
 One brings it there; the other computes tokens. That one goes through positions from POSITION on,
-as many as the header says. Of each it reads the token, and computes keys, values and residual; from
-the prompt's last token on also the likeliest next token, which it adds to the list and reads for
-the next position. It stops by itself behind a token that ends texts.
+as many as the header says: those of the prompt but for its last in blocks, if there is room for
+some. Of each other it reads the token, and computes keys, values and residual; from the prompt's
+last token on also the likeliest next token, which it adds to the list and reads for the next
+position. It stops by itself behind a token that ends texts.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from systolith_hw.config import ConfigError
@@ -16,13 +18,18 @@ from ..program import Program
 from .decoder_attention import AttentionPart
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
+from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
+from .prompt_plan import PromptPlan, plan_prompt
 from .token_list import Header
 
-__all__ = ["write_decoder", "write_setup"]
+__all__ = ["choose_prompt", "write_decoder", "write_setup"]
 
 WORD = 4
+
+MOST_INSTRUCTIONS = 4096
+"""The largest program memory."""
 
 
 def write_setup(layout: DecoderLayout) -> bytes:
@@ -55,7 +62,26 @@ def _load_matrix(
     )  # fmt: skip
 
 
-def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> bytes:
+def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
+    """Return how a prompt goes through the model, or None if its tokens go one by one.
+
+    They do where the memories have no room for two, or the program's has none for a block.
+    """
+    prompt, config = plan_prompt(layout.plan), layout.config
+    if prompt is None:
+        return None
+    roomy = config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
+    program = TokenProgram(
+        DecoderLayout(dataclasses.replace(layout.plan, config=roomy)), model, (), prompt
+    )
+    program.assemble()
+    longest = program.program.longest_loop
+    return prompt if longest <= config.memory.program_instructions else None
+
+
+def write_decoder(
+    layout: DecoderLayout, model: DecoderModel, ends: Sequence[int], prompt: PromptPlan | None
+) -> bytes:
     """Return the program that computes tokens; behind one of ``ends`` it computes no more.
 
     Raises
@@ -64,7 +90,7 @@ def write_decoder(layout: DecoderLayout, model: DecoderModel, ends: Sequence[int
         If it takes more registers or instructions of a loop than there are.
     """
     try:
-        return TokenProgram(layout, model, ends).assemble()
+        return TokenProgram(layout, model, ends, prompt).assemble()
     except ConfigError:
         raise
     except ValueError as error:
@@ -79,13 +105,18 @@ class TokenProgram:
     layout : DecoderLayout
     model : DecoderModel
     ends : sequence of int
+    prompt : PromptPlan or None
     """
 
-    def __init__(self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> None:
+    def __init__(
+        self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int],
+        prompt: PromptPlan | None,
+    ) -> None:  # fmt: skip
         self.layout = layout
         self.plan = layout.plan
         self.model = model
         self.ends = ends
+        self.prompt = prompt
         self.writer = DecoderWriter(layout.plan, model.norm)
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
@@ -98,8 +129,10 @@ class TokenProgram:
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        for target, word in ((self.token, Header.POSITIONS), (self.prompted, Header.PROMPT)):
-            program.read(target, immediate=tokens.address + WORD * word)
+        self._read_header(self.prompted, Header.PROMPT)
+        if self.prompt:
+            self._take_prompt(self.prompt)
+        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -118,6 +151,19 @@ class TokenProgram:
                 self._compute()
         program.end()
         return program.assemble()
+
+    def _read_header(self, target: int, word: Header) -> None:
+        self.program.read(target, immediate=self.layout.list.address + WORD * word)
+
+    def _take_prompt(self, prompt: PromptPlan) -> None:
+        """Go through the prompt, but for its last token."""
+        program, remaining = self.program, self.prompted
+        program.calc(remaining, remaining, immediate=-1)
+        PromptPart(
+            self.writer, self.layout, prompt, self.model.layers[0], remaining,
+            scratch=(self.place, self.alive, self.token),
+        ).append()  # fmt: skip
+        program.calc(self.prompted, immediate=1)
 
     def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
         """Bring the angles of a position so many ahead to wide memory."""
@@ -161,8 +207,9 @@ class TokenProgram:
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
-        with program.loop(count_register=flag):
-            writer.skip_norm(self.turned)
+        if not self.prompt:  # else this is no token of a prompt but its last
+            with program.loop(count_register=flag):
+                writer.skip_norm(self.turned)
         program.minimum(flag, flag, self.alive, -1)
         with program.loop(count_register=flag):
             writer.norm()

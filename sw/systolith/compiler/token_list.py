@@ -31,6 +31,8 @@ class Header(enum.IntEnum):
     """Positions to go through."""
     PROMPT = 1
     """Positions of them whose token is the prompt's."""
+    TOKENS = 2
+    """Tokens to be made: positions from the prompt's last token on."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class TokenList:
         words = np.full(self.size // WORD, PENDING, "<u4")
         words[Header.POSITIONS] = len(prompt) + count - 1 - first
         words[Header.PROMPT] = len(prompt) - first
+        words[Header.TOKENS] = count
         entries = words[(self.entries - self.address) // WORD :].reshape(self.tokens, -1)
         entries[: len(prompt), 0] = prompt
         return words.tobytes()
