@@ -4,12 +4,14 @@ from systolith.compiler.encoder_quantizer import factor
 from systolith_hw.config import HEAD_CHANNELS
 from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_hw.presets import preset
+from systolith_sim.vector.row import Factor
 
 __all__ = ["CONFIGS", "INPUTS", "Fields", "products"]
 
 MEMORY = {
     "memory.operand_tiles": 96, "memory.activation_words": 300, "memory.wide_words": 600,
     "memory.scale_words": 200, "memory.program_instructions": 64, "vector.rows": 16,
+    "vector.candidates": 16,
 }  # fmt: skip
 CONFIGS = {
     "small": preset("small").replace(MEMORY),  # R = C = 8, two beats in a word and a result
@@ -108,6 +110,29 @@ class Fields:
             columns_last=self.draw(1, self.config.array.columns), **loops, **semaphores,
         )  # fmt: skip
         self.compared = True
+
+    def candidates(self, program, **semaphores):
+        """Append some instructions that keep the largest of their results, and one that chooses."""
+        most = self.config.vector.candidates
+        kept = (1, most, self.draw(1, most))[self.draw(0, 2)]
+        for number in range(self.draw(1, 3)):
+            loops = {"groups": self.draw(1, 3), "tiles": self.draw(1, 4)}
+            loops["tiles_last"] = self.draw(1, loops["tiles"])
+            program.matmul(
+                operand=self.draw(0, 20), ring=(0, 40), activation=self.draw(0, INPUTS - 16),
+                activation_stride=1, steps=self.draw(1, 3), **loops,
+            )  # fmt: skip
+            program.drain(
+                DrainKind.CANDIDATES, entries=self.draw(0, 0xFFFF), accumulate=number > 0,
+                row=kept, scale=self.draw(0, 40),
+                columns_last=self.draw(1, self.config.array.columns), **loops, **semaphores,
+            )  # fmt: skip
+        for _ in range(self.draw(1, 2)):
+            program.sample(
+                destination=self.draw(0, 299), seed=self.draw(0, (1 << 32) - 1),
+                position=self.draw(0, (1 << 32) - 1),
+                sharpness=Factor(self.draw(1 << 15, 0xFFFF), self.draw(0, 40)), **semaphores,
+            )  # fmt: skip
 
     def operands(self, program, kind, **semaphores):
         """Append a MATMUL, and a DRAIN of its results to operand memory."""

@@ -16,6 +16,7 @@ from streams import pack, unpack
 from systolith_hw.config import WEIGHT_BITS, Config
 from systolith_hw.interfaces import activation_word, lane_write, scale_write, word_write
 from systolith_hw.isa import Unit
+from systolith_hw.vector.block_writer import EARLY
 from systolith_sim.machine.memory import ChipMemory
 
 __all__ = ["Bench"]
@@ -58,6 +59,7 @@ class Bench:
         self.streamed: list[tuple[list[int], int]] = []
         self.semaphores: Counter[int] = Counter()
         self.ledger = Ledger()
+        self._posts: deque[tuple[int, Unit, str, int]] = deque()  # from when on they count
         self.results = Results(dut, config, pause)
         self.wide = WideModel(dut, config, chip.wide.copy())
         self.queues: dict[Unit, deque[int]] = {unit: deque() for unit in UNITS}
@@ -108,6 +110,7 @@ class Bench:
         end, busy = self.cycle + limit, True
         while busy:
             busy = any(self.queues.values())  # one that is taken now is at work from the next on
+            busy |= bool(self._posts)
             busy |= await self._step()
             assert self.cycle < end, f"not idle after {limit} cycles"
         self.ledger.end()
@@ -168,6 +171,11 @@ class Bench:
                 write(split(layout, int(port.payload.value)))
         for unit in UNITS:
             self._look_at(unit)
+        # Nobody outside has a semaphore sooner.
+        while self._posts and self._posts[0][0] == self.cycle:
+            _, unit, name, number = self._posts.popleft()
+            self.ledger.post(unit, name, number)
+            self.semaphores[number] += 1
         self.counts["SATURATIONS"] += self._get("saturations")
         self.counts["FLUSHES"] += self._get("flushes")
 
@@ -179,8 +187,7 @@ class Bench:
         for name in ("inner", "outer"):
             if self._is(f"{prefix}post_{name}__valid"):
                 number = self._get(f"{prefix}post_{name}__id")
-                self.ledger.post(unit, name, number)
-                self.semaphores[number] += 1
+                self._posts.append((self.cycle + EARLY, unit, name, number))
 
     def _write_word(self, write: dict[str, int]) -> None:
         mantissas, exponent = self._word(split(activation_word(self.config), write["word"]))

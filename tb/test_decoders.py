@@ -7,6 +7,7 @@ from systolith.bench_decode import bench_decode
 from systolith.device_language import DeviceDecoder
 from systolith.language import CompiledDecoder, MachineDecoder
 from systolith.progress import Progress
+from systolith.sampling import GREEDY, Sampling
 from systolith.workload import open_device
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
@@ -23,7 +24,7 @@ CYCLES = 1910
 
 CONFIGS = {
     "small": preset("small").replace(SMALL),
-    "ulx3s": preset("ulx3s").replace(SMALL),
+    "ulx3s": preset("ulx3s").replace(SMALL | {"vector.candidates": 16}),
     "wide": preset("wide").replace(SMALL),
     "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
 }
@@ -36,28 +37,39 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ulx3s", "small"
 def test_texts(name, seed):
     """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples.
 
-    Prompts are shorter than a block, as long, longer, and several blocks.
+    Prompts are shorter than a block, as long, longer, and several blocks. Where a core can, tokens
+    are also chosen by chance, and logits are stored.
     """
     config = CONFIGS[name]
     sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
     model = random_model(config, seed=seed, context=40, down_chunk=32, **sizes)
     end = golden_tokens(model, [1, 2], 6)[5]
     compiled = CompiledDecoder.compile(config, model, ends=(end,))
+    ways = [GREEDY]
+    if config.vector.candidates:
+        ways.append(Sampling(temperature=1.5, top_k=9, seed=seed))
     rng = np.random.default_rng(seed)
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
-        runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
-        block = compiled.block
-        assert block > 1
-        lengths = (1, 4), (2, 38), (block - 1, 2), (block, 1), (block + 1, 3), (39, 1)
-        for length, count in lengths:
-            prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
-            made = list(runner.generate(prompt, count))
-            assert made == golden_tokens(model, prompt, count, (end,))
-            assert made == machine.run(prompt, count)
-            counted = {name: runner.counters.get(name, count)
-                       for name, count in machine.counters.items()}  # fmt: skip
-            assert counted == machine.counters
+        for sampling in ways:
+            runner = DeviceDecoder(compiled, device, sampling)
+            machine = MachineDecoder(compiled, sampling)
+            block = compiled.block
+            assert block > 1
+            lengths = (1, 4), (2, 38), (block - 1, 2), (block, 1), (block + 1, 3), (39, 1)
+            for length, count in lengths:
+                prompt = [1, 2] if length == 2 else rng.integers(0, 27, length).tolist()
+                made = list(runner.generate(prompt, count))
+                assert made == golden_tokens(model, prompt, count, (end,), sampling)
+                assert made == machine.run(prompt, count)
+                counted = {name: runner.counters.get(name, count)
+                           for name, count in machine.counters.items()}  # fmt: skip
+                assert counted == machine.counters
+        storing = CompiledDecoder.compile(config, model, logits=True)
+        runner = DeviceDecoder(storing, device, ways[-1])
+        made = runner.run([1, 2], 5)
+        assert made == golden_tokens(model, [1, 2], 5, sampling=ways[-1])
+        assert np.array_equal(runner.read_logits(6), model.logits([1, 2, *made[:-1]]))
 
 
 def test_cycles():

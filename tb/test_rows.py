@@ -90,6 +90,17 @@ def test_best(mirror):
     run(mirror, 8, 30, append)
 
 
+def test_candidates(mirror):
+    """The largest values, and a choice among them, beside rows that are written back."""
+    def append(fields, program):
+        fields.norm(program)
+        fields.candidates(program)
+        fields.best(program)
+        products(fields, program)
+
+    run(mirror, 9, 20, append)
+
+
 def test_norm(mirror):
     counters = run(mirror, 3, 20, Fields.norm)
     assert counters["ROW_BUSY"] > 0

@@ -69,8 +69,8 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
         3  4  5
            w
 
-    Scale memory goes into the middle, since it belongs to what follows. The blocks of wide memory
-    go below it, close to one another.
+    Tables and scale memory go into the middle, since they belong to what follows. The blocks of
+    wide memory go below them, close to one another.
     """
     if grid is None or config.short_pipelines:
         return []
@@ -107,14 +107,19 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
 def _around_the_middle(
     config: Config, grid: Grid, free: set[Site], blocks_of: dict[str, int]
 ) -> dict[str, Site]:
-    """Return the places of scale memory and wide memory, of those that are free."""
+    """Return the places of tables, scale memory and wide memory, of those that are free."""
     memory, middle = config.memory, grid.columns[len(grid.columns) // 2]
-    scales = f"vector.{'pipeline.path' if config.vector.rows else 'datapath'}.scales"
+    scales = f"{_path(config)}.scales"
     bias_words = memory.bias_words or memory.scale_words
     biases = _deep(f"{scales}.bias_memory", bias_words, blocks_of["bias"])
     factors = _deep(f"{scales}.factor_memory", memory.scale_words, blocks_of["scale"])
-    places = {}
+    tables = [
+        f"{_path(config)}.pointwise_{lane}.functions.table_0.0.0"
+        for lane in range(blocks_of.get("functions", 0))
+    ]
+    places: dict[str, Site] = {}
     for cells, y in (
+        (tables, grid.memory_rows[1]),
         (biases, grid.memory_rows[1]),
         (factors, grid.memory_rows[1]),
         (_wide_blocks(config), grid.memory_rows[-1]),
@@ -126,6 +131,11 @@ def _around_the_middle(
         # From left to right, so that what is one part stays together.
         places |= dict(zip(cells, sorted(sites), strict=True))
     return places
+
+
+def _path(config: Config) -> str:
+    """Return where values are made."""
+    return f"vector.{'pipeline.path' if config.vector.rows else 'datapath'}"
 
 
 def _numbered(memory: str, blocks: int) -> list[str]:

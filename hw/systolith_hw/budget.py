@@ -25,7 +25,7 @@ from .tables import SEGMENTS, Function
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
            "ecp5_blocks", "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
 
-LIMIT_PERCENT = 92
+LIMIT_PERCENT = 94
 """Most of a device's blocks that a core may take; a full device does not route."""
 
 LOGIC_SHAPE = (16, 4)
@@ -43,11 +43,14 @@ LATENCY_WORDS = 32
 RING_WORDS = 4
 """Beats of the next block that come in while one waits for its exponent."""
 
-RING_LOGIC = 16
+RING_LOGIC = 32
 """A ring of more beats is made of blocks."""
 
 BIAS_LOGIC = 16
 """So are more biases."""
+
+WAITING_BEATS = 12
+"""Beats that wait for the largest values to be found."""
 
 LINE_BITS = 29
 """Width of the line of a function's segment."""
@@ -195,7 +198,7 @@ def multiplier_budget(config: Config, name: str | None = None) -> int:
 
     An ECP5 multiplier does one product of the array, or one lane's scaling; with a row unit each
     lane has one for functions, too, one for squares of mantissas wider than 8 bits, and one for
-    entries with ``vector.deferred_norms``. An SB_MAC16
+    entries with ``vector.deferred_norms``; and scores of candidates take one. An SB_MAC16
     does two products of the array while mantissas have 8 bits; scaling takes one for each lane, and
     there are :func:`sum_shifters`.
     """
@@ -203,7 +206,8 @@ def multiplier_budget(config: Config, name: str | None = None) -> int:
     products = config.array.rows * config.array.columns
     if part.family != "ice40":
         squares, entries = config.array.mantissa_bits > 8, config.vector.deferred_norms
-        return products + config.vector.lanes * (2 + squares + entries if config.vector.rows else 1)
+        lanes = config.vector.lanes * (2 + squares + entries if config.vector.rows else 1)
+        return products + lanes + bool(config.vector.candidates)
     return _ice40_products(config) + config.vector.lanes + sum_shifters(config)
 
 
@@ -298,7 +302,7 @@ def _pipelines(config: Config) -> list[_Memory]:
     writes = _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11,
                      logic=bool(config.vector.rows))  # fmt: skip
     if config.vector.rows:
-        return [*_row_pipelines(config, word_bits), writes]
+        return [*_row_pipelines(config, word_bits), writes, *_sampler(config)]
     return [
         _Memory(memory="beats", words=LATENCY_WORDS, width=FIXED_BITS * lanes),
         _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
@@ -320,6 +324,20 @@ def _row_pipelines(config: Config, word_bits: int) -> list[_Memory]:
                 block=not config.vector.distributed),
         _Memory(memory="references", words=rows, width=REFERENCE_BITS, logic=True),
         _Memory(memory="row factors", words=rows, width=FACTOR_BITS, logic=True),
+    ]  # fmt: skip
+
+
+def _sampler(config: Config) -> list[_Memory]:
+    """List the memories of what chooses by chance, of which only tables are a block."""
+    lanes, candidates = config.vector.lanes, config.vector.candidates
+    if not candidates:
+        return []
+    return [
+        _Memory(memory="beats that wait", words=WAITING_BEATS, width=(FIXED_BITS + 1) * lanes + 1,
+                logic=True),
+        _Memory(memory="candidates", words=candidates // 2, width=FIXED_BITS + SLOT_BITS + 1,
+                copies=2, logic=True),
+        _Memory(memory="logarithms", words=2 * SEGMENTS, width=LINE_BITS, block=True),
     ]  # fmt: skip
 
 

@@ -47,6 +47,9 @@ VALUE_WINDOW = 15
 HEAD_CHANNELS = 128
 """Most channels that share one block exponent in operand memory."""
 
+MOST_CANDIDATES = 64
+"""Most tokens among which one is chosen by chance."""
+
 INSTRUCTION_BYTES = 32
 """Size of every instruction."""
 
@@ -163,21 +166,27 @@ class VectorConfig:
         With ``rows``: NORM may leave 1 / deviation as a row's factor (``defer``), as DRAIN of
         MEASURED does, and DRAIN multiply its scale entries by that (``scaled``). Takes a multiplier
         for each lane.
+    candidates : int
+        Largest values that are kept at most, so that SAMPLE can choose one of them by chance. Power
+        of two, 4 to 64, or 0 for a core without SAMPLE and DRAIN's CANDIDATES.
     """
 
     lanes: int = 4
     rows: int = 0
     distributed: bool = False
     deferred_norms: bool = False
+    candidates: int = 0
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
-        _require(
-            self.rows > 0 or not self.deferred_norms,
-            "vector.deferred_norms must be false with a vector.rows of 0, not true",
-        )
+        if self.candidates:
+            _require_power_of_two("vector.candidates", self.candidates, 4, MOST_CANDIDATES)
+            _require(
+                self.rows > 0,
+                f"vector.candidates must be 0 with a vector.rows of 0, not {self.candidates}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -277,7 +277,9 @@ class Core(wiring.Component):
         """Tell of a unit's fault, or that it was not given an instruction beyond limits."""
         fault = getattr(self, f"fault_{unit.name.lower()}")
         stands = self.config.sequencer.instructions_stand
-        m.d.comb += [
+        # Told from all over the core, so it has a cycle to itself, unless `inspect` counts cycles.
+        tell = m.d.comb if stands else m.d.sync
+        tell += [
             fault.valid.eq(part.fault.valid | refused),
             fault.code.eq(Mux(refused, ErrorCode.ADDRESS_RANGE, part.fault.code)),
             fault.pc.eq((sequencer if stands else part).fault.pc),

@@ -8,7 +8,9 @@ from .isa import DrainFunction, DrainKind
 __all__ = ["OPTION_KINDS", "kinds", "mismatch"]
 
 OPTION_KINDS = {
-    "accumulate": (DrainKind.WIDE, DrainKind.BEST, DrainKind.MEASURED),
+    "accumulate": (
+        DrainKind.WIDE, DrainKind.BEST, DrainKind.CANDIDATES, DrainKind.MEASURED,
+    ),
     "maximum": (DrainKind.WIDE,),
     "rotate": (DrainKind.ACTIVATION, DrainKind.KEYS),
     "PRODUCT": (DrainKind.ACTIVATION, DrainKind.WIDE),
@@ -17,9 +19,12 @@ OPTION_KINDS = {
 
 
 def kinds(config: Config) -> list[DrainKind]:
-    """Return the kinds that a core has with ``vector.rows``: the first of all."""
-    measures = config.vector.deferred_norms
-    return [kind for kind in DrainKind if measures or kind != DrainKind.MEASURED]
+    """Return the kinds that a core has with ``vector.rows``."""
+    has = {
+        DrainKind.CANDIDATES: config.vector.candidates > 0,
+        DrainKind.MEASURED: config.vector.deferred_norms,
+    }
+    return [kind for kind in DrainKind if has.get(kind, True)]
 
 
 def mismatch(fields: Mapping[str, int], lanes: int) -> str:
@@ -31,10 +36,11 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
     f = {name: int(fields.get(name, 0)) for name in names}
     kind, function = DrainKind(fields["kind"]), DrainFunction(fields.get("function", 0))
     rotate, product = f["rotate"], function == DrainFunction.PRODUCT
-    for name, kinds in OPTION_KINDS.items():
+    for name, allowed in OPTION_KINDS.items():
         used = product if name == "PRODUCT" else f[name]
-        if used and kind not in kinds:
-            return f"{name} is for {' and '.join(one.name for one in kinds)}, not for {kind.name}"
+        if used and kind not in allowed:
+            listed = " and ".join(", ".join(one.name for one in allowed).rsplit(", ", 1))
+            return f"{name} is for {listed}, not for {kind.name}"
     for wrong, what in (
         (rotate and function, f"rotate with {function.name}"),
         (rotate and f["factor"], "rotate with factor: both use `row`"),
@@ -43,9 +49,18 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
         (rotate and lanes == 1, "rotate with a vector.lanes of 1"),
         (product and f["accumulate"], "PRODUCT with accumulate: both read wide memory"),
         (product and f["maximum"], "PRODUCT with maximum: both use `entries`"),
-        (kind == DrainKind.BEST and fields["tokens"] > 1, f"BEST for {fields['tokens']} tokens"),
-        (kind == DrainKind.MEASURED and (fields["tokens"] > 1 or fields["groups"] > 1),
-         f"MEASURED for {fields['tokens']} tokens in {fields['groups']} groups"),
+        (
+            kind in (DrainKind.BEST, DrainKind.CANDIDATES) and fields["tokens"] > 1,
+            f"{kind.name} for {fields['tokens']} tokens",
+        ),
+        (
+            kind == DrainKind.MEASURED and (fields["tokens"] > 1 or fields["groups"] > 1),
+            f"MEASURED for {fields['tokens']} tokens in {fields['groups']} groups",
+        ),
+        (
+            kind == DrainKind.CANDIDATES and f["scaled"],
+            "CANDIDATES with scaled: both use `row`",
+        ),
     ):
         if wrong:
             return f"DRAIN has no {what}"

@@ -22,6 +22,7 @@ __all__ = [
     "NORM",
     "PRODUCT_SHIFT",
     "READ",
+    "SAMPLE",
     "SOFTMAX",
     "STORE",
     "CalcOperation",
@@ -74,6 +75,7 @@ class Opcode(enum.IntEnum):
     CREDIT = 0x06
     MATMUL = 0x10
     DRAIN = 0x20
+    SAMPLE = 0x21
     NORM = 0x28
     SOFTMAX = 0x29
     LOAD = 0x30
@@ -99,7 +101,8 @@ class DrainKind(enum.IntEnum):
     KEYS = 3
     VALUES = 4
     BEST = 5
-    MEASURED = 6
+    CANDIDATES = 6
+    MEASURED = 7
 
 
 class DrainFunction(enum.IntEnum):
@@ -182,7 +185,7 @@ def _slot(name: str, slot: int, doc: str, *, width: int = SLOT_BITS, signed: boo
 HEADER = (
     Field("opcode", 0, 8, "which instruction"),
     Field("wait_outer", 8, 5, "semaphore taken before each group (MATMUL, DRAIN) or once at the "
-          "start (NORM, SOFTMAX, LOAD, STORE): 16 + number, or 0 for none"),
+          "start (SAMPLE, NORM, SOFTMAX, LOAD, STORE): 16 + number, or 0 for none"),
     Field("wait_inner", 13, 5, "semaphore taken before each token of each group (MATMUL, DRAIN), "
           "before each token (NORM, SOFTMAX) or before each row (LOAD, STORE)"),
     Field("post_outer", 18, 5, "semaphore given after each group (MATMUL, DRAIN) or once at the "
@@ -300,14 +303,16 @@ DRAIN = Instruction(
     "last tile of KEYS. BEST writes no values: lane 0 of wide word destination becomes the number "
     "of the channel with the largest value, the first of equals, channel 0 of the instruction "
     "being number `entries`; with `accumulate` the largest so far, which nothing but another BEST "
-    "clears, is held against them. The exponent goes to lane c mod `lanes` of scale word c div "
-    "`lanes`, c "
-    "being entries + group * entries_stride + t, as an entry of scale 2**15 and shift `offset` "
-    "less the exponent (KEYS), or shift the exponent (VALUES), and bias 0; the next DRAIN with "
-    "`maximum` finds it, others when another unit has told theirs that it is there. A shift keeps "
-    "its low 7 bits, here, with `factor` and with `scaled`. PRODUCT multiplies by what wide memory "
-    "holds at `entries` + (group * tokens + token) * words + n, `words` being those of `tiles` "
-    "tiles: a value is "
+    "clears, is held against them. CANDIDATES writes nothing, but keeps the `row` largest values "
+    "with their channels' numbers, of equals those with the smaller ones; with `accumulate` they "
+    "are held against those kept so far, of which as many stay as were kept. The exponent goes to "
+    "lane c mod `lanes` of scale word c div `lanes`, c being entries + group * entries_stride + t, "
+    "as an entry of scale 2**15 and shift `offset` less the exponent (KEYS), or shift the exponent "
+    "(VALUES), and bias 0; the next DRAIN with `maximum` finds it, others when another unit has "
+    "told theirs that it is there. A shift keeps its low 7 bits, here, with `factor` and with "
+    "`scaled`. PRODUCT "
+    "multiplies by what wide memory holds at `entries` + (group * tokens + token) * words + n, "
+    "`words` being those of `tiles` tiles: a value is "
     f"clipped to 18 bits, the other one divided by 2**{PRODUCT_SHIFT} and clipped, the product "
     "divided by 2**shift, all rounded half to even. `rotate` turns channels 2i and 2i + 1, clipped "
     "to 18 bits, by an angle: y[i] = z[i] * c[i] + z[i ^ 1] * s[i], the sum rounded; c and s "
@@ -327,7 +332,7 @@ DRAIN = Instruction(
         Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU, SILU or PRODUCT, that for ACTIVATION "
               "and WIDE only"),
         Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE, MEASURED: add what wide memory holds in "
-              "the place that is written; BEST: go on from the largest so far"),
+              "the place that is written; BEST, CANDIDATES: go on from what came so far"),
         Field("factor", 8 * SLOT_BITS + 8, 1, "in place of the scale memory's entry, the factor of "
               "row `row` + token, its shift lowered by `offset`, and bias 0"),
         Field("maximum", 8 * SLOT_BITS + 9, 1, "the largest valid value of each token becomes the "
@@ -335,10 +340,11 @@ DRAIN = Instruction(
         Field("rotate", 8 * SLOT_BITS + 10, 1, "turn pairs of channels, without `function`; "
               "ACTIVATION and KEYS only"),
         Field("shift", 8 * SLOT_BITS + 11, 5, "see PRODUCT and `rotate`"),
-        _slot("row", 9, "first row; of `rotate`, first row of angles, too", width=8),
+        _slot("row", 9, "first row; of `rotate`, first row of angles, too; CANDIDATES: how many "
+              "are kept, 1 to `vector.candidates`", width=8),
         Field("offset", 9 * SLOT_BITS + 8, 7, "see `factor` and KEYS"),
         Field("scaled", 9 * SLOT_BITS + 15, 1, "multiply the scale memory's entry by the factor of "
-              "row `row` + token and by 2**16"),
+              "row `row` + token and by 2**16; not for CANDIDATES"),
         _slot("tokens", 10, "M"),
         _slot("groups", 11, "groups of output tiles"),
         _slot("tiles", 12, "output tiles in a group"),
@@ -348,10 +354,30 @@ DRAIN = Instruction(
               "with `maximum` are left out; for KEYS and VALUES the first lane or row"),
         _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
               "`maximum`: channels that it takes in for token 0, one more for each further token, "
-              "or 0 for no such limit; PRODUCT: first wide word of the second factors; BEST: "
-              "number of the first channel; MEASURED: first activation word"),
+              "or 0 for no such limit; PRODUCT: first wide word of the second factors; BEST and "
+              "CANDIDATES: number of the first channel; MEASURED: first activation word"),
     ),
     DrainKind,
+)
+
+SAMPLE = Instruction(
+    Opcode.SAMPLE,
+    Unit.VECTOR,
+    "Choose one of the values that CANDIDATES keeps, by chance: that with the largest value * "
+    "sharpness * 2**-sharpness_shift, rounded to nearest even, plus noise, and of equals that with "
+    "the smallest number. The noise has LSB 2**-16 and depends on `seed`, `position` and the "
+    "value's number alone: -log2(-log2(w)) for a w of even distribution, so that the choice has "
+    "the probabilities of softmax, to base 2, of the scaled values. Lane 0 of wide word "
+    "destination becomes the number, the other lanes zero. CANDIDATES of the same program must "
+    "have begun to keep values.",
+    (
+        _slot("destination", 5, "wide word written"),
+        _slot("seed", 6, "of the noise", width=32),
+        _slot("position", 8, "of the noise", width=32),
+        _slot("sharpness", 10, "scale, as in scale memory: log2(e) / temperature for values in "
+              "nats with LSB 2**-16"),
+        _slot("sharpness_shift", 11, "its shift", width=7),
+    ),
 )
 
 NORM = Instruction(
@@ -454,7 +480,7 @@ STORE = Instruction(
 INSTRUCTIONS = {
     item.opcode: item
     for item in (
-        END, BARRIER, LOOP, CALC, READ, CREDIT, MATMUL, DRAIN, NORM, SOFTMAX, LOAD, STORE
+        END, BARRIER, LOOP, CALC, READ, CREDIT, MATMUL, DRAIN, SAMPLE, NORM, SOFTMAX, LOAD, STORE
     )  # fmt: skip
 }
 """Every instruction by its opcode."""

@@ -75,9 +75,10 @@ or whose outcome depends on timing.
 ### What a core may lack
 
 With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN neither KEYS and VALUES nor
-`function`, `accumulate`, `factor` and `maximum`. Without `vector.deferred_norms` there is no
-`defer`, `scaled` and MEASURED. A core with a `sequencer.queue_depth` of 1 has no READ, CREDIT and
-MINIMUM, and with `short_pipelines` besides no `operand_stride`. What is lacking is
+`function`, `accumulate`, `factor` and `maximum`. With a `vector.candidates` of 0 there are neither
+SAMPLE nor DRAIN's CANDIDATES, and without `vector.deferred_norms` no `defer`, `scaled` and
+MEASURED. A core with a `sequencer.queue_depth` of 1 has no READ, CREDIT and MINIMUM, and with
+`short_pipelines` besides no `operand_stride`. What is lacking is
 error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
 `sequencer.queue_depth` of 1 does not keep.
 """
@@ -99,6 +100,7 @@ KIND_TEXTS = {
     "VALUES": "operand tiles, row by row",
     "BEST": "a wide word, for all that came so far",
     "MEASURED": "wide words and activation words, and the factor of a row",
+    "CANDIDATES": "the values that SAMPLE chooses among",
     "STREAM": "the stream of activation words from DRAIN to STORE",
 }
 

@@ -26,6 +26,8 @@ ROWS = (
 def opcodes(config: Config) -> frozenset[Opcode]:
     """Return the instructions that the core has; others are error ILLEGAL_INSTRUCTION."""
     absent = set() if config.vector.rows else {Opcode.NORM, Opcode.SOFTMAX}
+    if not config.vector.candidates:
+        absent.add(Opcode.SAMPLE)
     if config.sequencer.instructions_stand:  # nor has such a core MINIMUM
         absent |= {Opcode.READ, Opcode.CREDIT}
     return frozenset(Opcode) - absent

@@ -6,7 +6,8 @@ from systolith_hw.registers import Status
 from systolith_sim.device.device import Device
 
 from .driver import Driver, DriverError
-from .language import CompiledDecoder
+from .language import CompiledDecoder, Logits
+from .sampling import GREEDY, Sampling
 
 __all__ = ["DeviceDecoder"]
 
@@ -21,6 +22,8 @@ class DeviceDecoder:
     ----------
     decoder : CompiledDecoder
     device : Device
+    sampling : Sampling
+        How tokens are chosen.
 
     Attributes
     ----------
@@ -28,8 +31,12 @@ class DeviceDecoder:
         The hardware's, of the last text that came to its end.
     """
 
-    def __init__(self, decoder: CompiledDecoder, device: Device) -> None:
+    def __init__(
+        self, decoder: CompiledDecoder, device: Device, sampling: Sampling = GREEDY
+    ) -> None:
+        sampling.require(decoder.plan.config)
         self._decoder = decoder
+        self._sampling = sampling
         self._device = device
         self.counters: dict[str, int] = {}
         for address, content in decoder.parts.items():
@@ -48,7 +55,9 @@ class DeviceDecoder:
         Whoever stops taking them stops the core.
         """
         tokens, device, driver = self._decoder.layout.list, self._device, self._driver
-        device.write_memory(tokens.address, tokens.pack(prompt, count))
+        device.write_memory(
+            tokens.address, tokens.pack(prompt, count, sampling=self._sampling)
+        )
         driver.start()
         last, ended = len(prompt) + count - 1, False
         try:
@@ -73,10 +82,22 @@ class DeviceDecoder:
     def run(self, prompt: Sequence[int], count: int, first: int = 0) -> list[int]:
         """Return the tokens of one run; positions before ``first`` are on the chip already."""
         tokens = self._decoder.layout.list
-        self._device.write_memory(tokens.address, tokens.pack(prompt, count, first))
+        self._device.write_memory(
+            tokens.address, tokens.pack(prompt, count, first, self._sampling)
+        )
         self.counters = self._driver.run(position=first)
         made = map(self._look, range(len(prompt), len(prompt) + count))
         return [token for token in made if token is not None]
+
+    def read_logits(self, count: int) -> Logits:
+        """Return logits (count, V) in nats of the first positions of the last text.
+
+        Raises
+        ------
+        ConfigError
+            If the program stores none.
+        """
+        return self._decoder.unpack_logits(self._device.read_memory, count)
 
     def _look(self, number: int) -> int | None:
         """Return a token of the list, if it is there."""

@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import FloatDecoder, KeyValueCache
 
 from .models.language_model import LanguageModel, require_tokens
 from .sampling import Sampling, choose
 
-__all__ = ["Continuation", "FloatGenerator", "Generator", "Stop", "continue_prompt"]
+__all__ = ["Continuation", "Generator", "ModelGenerator", "Stop", "continue_prompt"]
 
 
 class Generator(Protocol):
@@ -25,26 +29,40 @@ class Generator(Protocol):
         ...
 
 
-class FloatGenerator:
-    """Computes tokens in float, without any hardware.
+class ModelGenerator:
+    """Computes tokens without any hardware.
 
     Parameters
     ----------
-    decoder : FloatDecoder
+    decoder : FloatDecoder or DecoderModel
+        In float32, or in the integers of the hardware.
     sampling : Sampling
+    keep_logits : bool
+
+    Attributes
+    ----------
+    logits : list of arrays (S, V)
+        In nats, of all positions of the last text one after another, if they are kept.
     """
 
-    def __init__(self, decoder: FloatDecoder, sampling: Sampling) -> None:
+    def __init__(
+        self, decoder: FloatDecoder | DecoderModel, sampling: Sampling, *,
+        keep_logits: bool = False,
+    ) -> None:  # fmt: skip
         self._decoder = decoder
         self._sampling = sampling
+        self._keep_logits = keep_logits
+        self.logits: list[NDArray[np.floating]] = []
 
     def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
         """Yield ``count`` tokens, each as soon as it is known."""
         cache = KeyValueCache(len(self._decoder.layers))
-        tokens = list(prompt)
+        tokens, self.logits = list(prompt), []
         for _ in range(count):
-            logits = self._decoder.logits(tokens, cache)[-1]
-            token = choose(logits, self._sampling, cache.length)
+            logits = self._decoder.logits(tokens, cache)
+            if self._keep_logits:
+                self.logits.append(logits)
+            token = choose(logits[-1], self._sampling, cache.length)
             yield token
             tokens = [token]
 
@@ -72,6 +90,11 @@ class Continuation:
     text: str
     tokens: list[int]
     stopped: Stop
+
+    @property
+    def made(self) -> int:
+        """Tokens that were made, with one that ended the text."""
+        return len(self.tokens) + (self.stopped == Stop.END)
 
 
 def continue_prompt(

@@ -1,9 +1,12 @@
 """Language models on the hardware: compile, and compute tokens on the functional machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from systolith_hw.config import Config
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config, ConfigError
 from systolith_hw.isa import Register
 from systolith_sim.transformer.decoder_model import DecoderModel
 
@@ -11,12 +14,16 @@ from .compiled_model import CompiledModel
 from .compiler.decoder_fit import plan_decoder
 from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
+from .compiler.decoder_logits import in_nats
 from .compiler.decoder_plan import DecoderPlan
 from .compiler.decoder_program import choose_prompt, write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
 from .model_image import ModelImage
+from .sampling import GREEDY, Sampling
 
-__all__ = ["CompiledDecoder", "MachineDecoder"]
+__all__ = ["CompiledDecoder", "Logits", "MachineDecoder"]
+
+Logits = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,20 @@ class CompiledDecoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
-        tokens: int | None = None,
+        tokens: int | None = None, logits: bool = False,
     ) -> "CompiledDecoder":  # fmt: skip
         """Compile a model for texts of at most ``tokens``; by default as many as fit.
 
-        Behind one of ``ends`` there is no more text.
+        Behind one of ``ends`` there is no more text. With ``logits`` the program also stores those
+        of each position, which takes it longer.
 
         Raises
         ------
         ConfigError
             If it does not fit.
         """
-        layout = DecoderLayout(plan_decoder(config, model, tokens=tokens))
+        plan = plan_decoder(config, model, tokens=tokens)
+        layout = DecoderLayout(plan, with_logits=logits)
         parts = DecoderImage(layout, model).parts()
         prompt = choose_prompt(layout, model)
         setup, program = write_setup(layout), write_decoder(layout, model, ends, prompt)
@@ -77,12 +86,33 @@ class CompiledDecoder(CompiledModel):
         """Where everything is on the chip."""
         return self.layout.plan
 
+    def unpack_logits(self, read: Callable[[int, int], bytes], count: int) -> Logits:
+        """Return logits (count, V) in nats of the first positions.
+
+        Parameters
+        ----------
+        read : callable
+            Takes address and bytes of external memory.
+        count : int
+
+        Raises
+        ------
+        ConfigError
+            If the program stores none.
+        """
+        rows = self.layout.logits
+        if rows is None:
+            raise ConfigError("this program stores no logits; compile it with logits=True")
+        return in_nats(rows.unpack(read(rows.address, count * rows.stride)))
+
     # -- files -------------------------------------------------------------------------------
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        return self._image(model, setup=self.setup, program=self.program, ends=self.ends,
-                           block=self.block)  # fmt: skip
+        return self._image(
+            model, setup=self.setup, program=self.program, ends=self.ends, block=self.block,
+            logits=self.layout.logits is not None,
+        )  # fmt: skip
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledDecoder":
@@ -95,7 +125,8 @@ class CompiledDecoder(CompiledModel):
         """
         plan, manifest = cls._plan_of(image, config, model, DecoderShape, DecoderPlan)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        return cls(DecoderLayout(plan), *places, ends, manifest["block"], dict(image.parts))
+        layout = DecoderLayout(plan, with_logits=manifest["logits"])
+        return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 
 class MachineDecoder:
@@ -104,6 +135,8 @@ class MachineDecoder:
     Parameters
     ----------
     decoder : CompiledDecoder
+    sampling : Sampling
+        How tokens are chosen.
 
     Attributes
     ----------
@@ -112,8 +145,10 @@ class MachineDecoder:
         Of the last run.
     """
 
-    def __init__(self, decoder: CompiledDecoder) -> None:
+    def __init__(self, decoder: CompiledDecoder, sampling: Sampling = GREEDY) -> None:
+        sampling.require(decoder.plan.config)
         self._decoder = decoder
+        self._sampling = sampling
         self.counters: dict[str, int] = {}
         self.machine = decoder.machine()
         self.machine.run(decoder.parts[decoder.setup])
@@ -136,9 +171,26 @@ class MachineDecoder:
     def run(self, prompt: Sequence[int], count: int, first: int = 0) -> list[int]:
         """Return the tokens of one run; positions before ``first`` are on the chip already."""
         tokens, machine = self._decoder.layout.list, self.machine
-        machine.memory.write(tokens.address, tokens.pack(prompt, count, first))
+        machine.memory.write(
+            tokens.address, tokens.pack(prompt, count, first, self._sampling)
+        )
         program = self._decoder.parts[self._decoder.program]
         self.counters = machine.run(program, {Register.POSITION: first}).counts
         entries = (tokens.entry(len(prompt) + number) for number in range(count))
         made = (tokens.token(machine.memory.read(entry, 4)) for entry in entries)
         return [token for token in made if token is not None]
+
+    def logits(self, tokens: Sequence[int]) -> Logits:
+        """Return logits (S, V) in nats behind each token of a text from position 0.
+
+        Raises
+        ------
+        ConfigError
+            If the program stores none, or the text is too long, or has a token that is none.
+        """
+        self.run(tokens, 1)
+        return self.read_logits(len(tokens))
+
+    def read_logits(self, count: int) -> Logits:
+        """Return those of so many positions of the last text."""
+        return self._decoder.unpack_logits(self.machine.memory.read, count)

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from systolith_hw.config import Config, ConfigError
 
 from .device_language import DeviceDecoder
 from .generation import Continuation, Stop, continue_prompt
-from .language import CompiledDecoder, MachineDecoder
+from .language import CompiledDecoder, Logits, MachineDecoder
 from .models.language_model import LanguageModel
 from .models.quantized_language import quantize_language
 from .progress import Progress
+from .sampling import GREEDY, Sampling
 from .workload import open_device
 
 __all__ = ["LanguageRun", "Simulated"]
@@ -32,6 +35,8 @@ class Simulated:
         At that clock, those of the prompt among them.
     counters : dict
         All of the hardware's.
+    prompt_block : int
+        Most tokens of the prompt that went through the model together.
     """
 
     simulator: str
@@ -40,6 +45,7 @@ class Simulated:
     clock_mhz: float
     tokens_per_second: float
     counters: dict[str, int]
+    prompt_block: int
 
 
 class LanguageRun:
@@ -50,19 +56,36 @@ class LanguageRun:
     model : LanguageModel
     config : Config
     progress : Progress
+    sampling : Sampling
+        How tokens are chosen.
+    logits : bool
+        Keep logits, too.
+
+    Attributes
+    ----------
+    logits : array (positions, V)
+        In nats, of all positions of the last text, if they are kept.
 
     Raises
     ------
     ConfigError
-        If it does not fit the chip.
+        If it does not fit the chip, or the core cannot choose tokens so.
     """
 
-    def __init__(self, model: LanguageModel, config: Config, progress: Progress) -> None:
+    def __init__(
+        self, model: LanguageModel, config: Config, progress: Progress,
+        sampling: Sampling = GREEDY, *, logits: bool = False,
+    ) -> None:  # fmt: skip
+        sampling.require(config)
         self.model = model
         self.config = config
+        self.sampling = sampling
+        self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
         integers = quantize_language(model, config, progress=progress)
         progress(f"compiling {model.name}")
-        self.decoder = CompiledDecoder.compile(config, integers, ends=model.ends)
+        self.decoder = CompiledDecoder.compile(
+            config, integers, ends=model.ends, logits=logits
+        )
 
     @property
     def context(self) -> int:
@@ -87,8 +110,17 @@ class LanguageRun:
         self, prompt: Sequence[int], count: int, show: Callable[[str], None]
     ) -> Continuation:
         """Go on with a prompt on the functional machine."""
-        machine = MachineDecoder(self.decoder)
-        return continue_prompt(self.model, machine, prompt, count, show, context=self.context)
+        machine = MachineDecoder(self.decoder, self.sampling)
+        text = continue_prompt(self.model, machine, prompt, count, show, context=self.context)
+        self._keep_logits(machine, prompt, text)
+        return text
+
+    def _keep_logits(
+        self, runner: MachineDecoder | DeviceDecoder, prompt: Sequence[int], text: Continuation
+    ) -> None:
+        """Read the logits of all positions that were computed, if they were stored."""
+        if self.decoder.layout.logits:
+            self.logits = runner.read_logits(len(prompt) + text.made - 1)
 
     def simulate(
         self, prompt: Sequence[int], count: int, show: Callable[[str], None], *, simulator: str,
@@ -97,15 +129,16 @@ class LanguageRun:
         """Go on with a prompt on the simulated core, and compare with the machine."""
         with open_device(self.config, self.decoder.size, simulator, progress) as device:
             progress("loading the model")
-            runner = DeviceDecoder(self.decoder, device)
+            runner = DeviceDecoder(self.decoder, device, self.sampling)
             text = continue_prompt(self.model, runner, prompt, count, show, context=self.context)
+            self._keep_logits(runner, prompt, text)
         cycles = runner.counters["CYCLES"]
-        made = len(text.tokens) + (text.stopped == Stop.END)
-        machine = MachineDecoder(self.decoder).run(prompt, made)
+        made = text.made
+        machine = MachineDecoder(self.decoder, self.sampling).run(prompt, made)
         ended = text.stopped != Stop.END or machine[-1] in self.model.ends
         return text, Simulated(
             simulator=simulator, bit_exact=ended and machine[: len(text.tokens)] == text.tokens,
             cycles=cycles, clock_mhz=clock_mhz,
             tokens_per_second=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
-            counters=runner.counters,
+            counters=runner.counters, prompt_block=self.decoder.block,
         )  # fmt: skip

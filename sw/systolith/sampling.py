@@ -6,12 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import ConfigError
+from systolith_hw.config import MOST_CANDIDATES, Config, ConfigError
+from systolith_hw.tables import FRACTION
+from systolith_sim.vector import sampler
+from systolith_sim.vector.requantizer import FIXED_MAX, FIXED_MIN
+from systolith_sim.vector.row import Factor
 
-__all__ = ["MOST_CANDIDATES", "Sampling", "choose"]
+from .compiler.encoder_quantizer import factor
 
-MOST_CANDIDATES = 64
+__all__ = ["GREEDY", "Sampling", "choose", "choose_integers"]
+
 SEED_BITS = 32
+
+LEAST, MOST = 0.01, 100.0
+"""Temperatures other than 0. Scores of logits up to 200 nats have their 32 bits with any of these;
+lower ones take as good as always the likeliest token, and higher ones any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,33 +42,65 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse what makes no choice, with a sentence."""
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+        if not (self.temperature == 0 or LEAST <= self.temperature <= MOST):
             raise ConfigError(
-                f"temperature must be a number of at least 0, not {self.temperature}; 0 takes the "
-                "likeliest token always"
+                f"temperature must be in {LEAST}..{MOST:g}, or 0, which takes the likeliest token "
+                f"always, not {self.temperature}"
             )
         if not 1 <= self.top_k <= MOST_CANDIDATES:
             raise ConfigError(f"top_k must be in 1..{MOST_CANDIDATES}, not {self.top_k}")
         if not 0 <= self.seed < 1 << SEED_BITS:
             raise ConfigError(f"seed must be in 0..2**{SEED_BITS} - 1, not {self.seed}")
 
+    @property
+    def candidates(self) -> int:
+        """Tokens among which one is chosen; 1 for the likeliest."""
+        return self.top_k if self.temperature else 1
+
+    @property
+    def sharpness(self) -> Factor:
+        """What logits are multiplied with, as the hardware takes it."""
+        return factor(math.log2(math.e) / (self.temperature or 1))
+
+    def require(self, config: Config) -> None:
+        """Refuse what a core cannot do.
+
+        Raises
+        ------
+        ConfigError
+        """
+        most = config.vector.candidates
+        if self.temperature and not most:
+            raise ConfigError(
+                f"temperature must be 0 on this core, not {self.temperature}: its "
+                "vector.candidates is 0, so it takes the likeliest token always; set "
+                f"vector.candidates={MOST_CANDIDATES}"
+            )
+        if self.temperature and self.top_k > most:
+            raise ConfigError(
+                f"top_k must be at most vector.candidates, {most}, not {self.top_k}; lower it, or "
+                "raise vector.candidates"
+            )
+
+
+GREEDY = Sampling()
+"""The likeliest token always."""
+
 
 def choose(logits: NDArray[np.floating], sampling: Sampling, position: int) -> int:
-    """Return the token (of ``logits``, (V,)) that goes to a position of the context.
+    """Return the token (of ``logits``, (V,) in nats) that goes to a position of the context.
 
-    Of equal logits the first counts as the largest. With a temperature it is the Gumbel-max trick:
-    the largest of logit / temperature + noise has the probabilities of softmax. The noise depends
-    on seed, position and token alone.
+    With the same noise as on the hardware, so that a seed means the same text wherever the logits
+    are the same.
     """
-    if sampling.temperature == 0:
+    if sampling.candidates == 1:
         return int(np.argmax(logits))
-    candidates = np.argsort(-logits, kind="stable")[: sampling.top_k]
-    noise = _gumbel(sampling.seed, position, len(logits))[candidates]
-    return int(candidates[np.argmax(logits[candidates] / sampling.temperature + noise)])
+    scaled = np.rint(np.ldexp(np.asarray(logits, np.float64), FRACTION))
+    return choose_integers(np.clip(scaled, FIXED_MIN, FIXED_MAX), sampling, position)
 
 
-def _gumbel(seed: int, position: int, count: int) -> NDArray[np.float64]:
-    """Return noise for all tokens at a position, from a generator that only counts (Philox)."""
-    bits = np.random.Philox(key=seed, counter=[0, 0, position, 0]).random_raw(count)
-    uniform = ((bits >> np.uint64(11)) + 0.5) * 2.0**-53  # never 0, never 1
-    return -np.log(-np.log(uniform))
+def choose_integers(logits: NDArray, sampling: Sampling, position: int) -> int:
+    """Return the same of logits of LSB 2**-16."""
+    return sampler.choose(
+        logits, sampling.sharpness, sampling.candidates, seed=sampling.seed, position=position
+    )

@@ -10,7 +10,7 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from language_models import bytewise_tokenizer
-from systolith.generation import FloatGenerator, Stop, continue_prompt
+from systolith.generation import ModelGenerator, Stop, continue_prompt
 from systolith.models.library import load_language_model
 from systolith.sampling import Sampling
 
@@ -40,7 +40,7 @@ class Script:
 def test_the_story_of_the_card(model):
     shown: list[str] = []
     result = continue_prompt(
-        model, FloatGenerator(model.decoder, Sampling()), model.prompt("Once upon a time"), 60,
+        model, ModelGenerator(model.decoder, Sampling()), model.prompt("Once upon a time"), 60,
         shown.append,
     )  # fmt: skip
     assert result.text.startswith(STORY)
@@ -52,7 +52,7 @@ def test_seeds_tell_other_stories(model):
     prompt = model.prompt("Once upon a time")
 
     def tell(seed):
-        generator = FloatGenerator(model.decoder, Sampling(temperature=0.8, seed=seed))
+        generator = ModelGenerator(model.decoder, Sampling(temperature=0.8, seed=seed))
         return continue_prompt(model, generator, prompt, 250, lambda piece: None)
 
     assert tell(3) == tell(3) != tell(4)

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from unit.test_cli import refused, run
@@ -52,6 +53,21 @@ def test_a_seed_repeats_a_story():
     assert one == same != other
 
 
+def test_a_seed_means_the_same_text_in_integers_as_on_the_machine(tmp_path):
+    words = ["run", "stories-260k", PROMPT, "--tokens", "6", "--temperature", "0.9", "--seed", "4",
+             "--top-k", "16", *CHIP, "--set", "vector.candidates=16", "--json"]  # fmt: skip
+    texts, logits = [], []
+    for backend in ("golden", "machine"):
+        file = tmp_path / f"{backend}.npz"
+        result = run(*words, "--backend", backend, "--logits", str(file))
+        texts.append(json.loads(result.stdout)["tokens"])
+        with np.load(file) as kept:
+            assert kept["tokens"].tolist()[5:] == texts[-1]
+            logits.append(kept["logits"])
+    assert texts[0] == texts[1] and len(texts[0]) == 6
+    assert logits[0].shape == (10, 512) and np.array_equal(*logits)
+
+
 def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
     words = ("run", str(write_llama(tmp_path, eos_token_id=None)), PROMPT, "--tokens", "99")
     result = run(*words)
@@ -68,11 +84,16 @@ def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
         (["gpt5", "x"], "there is no model gpt5; known are stories-260k, smollm2, glassllm-en"),
         (["stories-260k", "\n" * 300], "the prompt has 301 tokens, and at most 255 are possible"),
         (["stories-260k", "ñ"], "the character 'ñ' of the text is not in the model's vocabulary"),
-        (["stories-260k", "x", "--temperature", "nan"], "temperature must be a number of at least"),
+        (["stories-260k", "x", "--temperature", "nan"], "temperature must be in 0.01..100, or 0"),
+        (["stories-260k", "x", "--temperature", "-1"], "takes the likeliest token always, not -1"),
+        (["stories-260k", "x", "--top-k", "0"], "top_k must be in 1..64, not 0"),
+        (["stories-260k", "x", "--logits", "nowhere/x.npz"], "there is no folder nowhere"),
         (["stories-260k", "x", "--top-k", "65"], "top_k must be in 1..64, not 65"),
         (["stories-260k", "x", "--seed", "-1"], "seed must be in 0..2**32 - 1, not -1"),
         (["stories-260k", "x", "--backend", "machine", "--temperature", "1"],
-         "--temperature must be 0 with --backend machine"),
+         "temperature must be 0 on this core, not 1.0: its vector.candidates is 0"),
+        (["stories-260k", "x", "--backend", "rtl", "--temperature", "1", "--set",
+          "vector.candidates=16"], "top_k must be at most vector.candidates, 16, not 64"),
         (["stories-260k", "x", "--backend", "machine", "--preset", "small"],
          "does not fit the chip: memory.operand_tiles must be at least"),
         (["stories-260k", "a " * 60, "--backend", "machine", *CHIP],
@@ -134,6 +155,19 @@ def test_eval_golden_loses_little(weights, most):
     assert 0 < abs(values["delta_nats"]) < most
     assert 0.8 < values["top1_agreement"] < 1
     assert values["standard_error"] > 0
+
+
+def test_eval_on_the_machine_has_every_number_of_the_golden_model():
+    """Of the same tokens: as many as the chip has room for."""
+    words = ("eval", "stories-260k", "--limit", "2", "--cut", "10", *CHIP, "--preset",
+             "ulx3s-resident", "--json", "--backend")  # fmt: skip
+    machine, golden = (run(*words, backend) for backend in ("machine", "golden"))
+    assert "passages were cut to 10 tokens: " in machine.stderr
+    values = json.loads(machine.stdout)
+    assert (values["tokens"], values["documents"], values["backend"]) == (18, 2, "machine")
+    differ = {"backend", "seconds"}
+    wanted = json.loads(golden.stdout)
+    assert all(values[name] == wanted[name] for name in wanted if name not in differ)
 
 
 @pytest.mark.parametrize(

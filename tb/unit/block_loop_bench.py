@@ -14,7 +14,7 @@ from systolith_hw.vector.operation import Operation
 from systolith_sim.errors import MachineError
 from systolith_sim.machine.memory import ChipMemory, ExternalMemory
 from systolith_sim.machine.races import CLOCKS
-from systolith_sim.machine.run import Run
+from systolith_sim.machine.run import Candidates, Run
 from systolith_sim.machine.scheduler import Job
 from systolith_sim.machine.vector import drain
 from systolith_sim.machine.vector.part import OPERANDS, Part, tiles_last
@@ -22,11 +22,11 @@ from systolith_sim.machine.vector.part import OPERANDS, Part, tiles_last
 from .loop_checks import PRESENT
 
 
-def make(rows, columns, lanes, vector_rows=16):
+def make(rows, columns, lanes, vector_rows=16, candidates=0):
     """Return a config whose memories are not powers of two."""
     return Config(
         array=ArrayConfig(rows=rows, columns=columns, max_k=256, output_depth=128),
-        vector=VectorConfig(lanes=lanes, rows=vector_rows),
+        vector=VectorConfig(lanes=lanes, rows=vector_rows, candidates=candidates),
         memory=MemoryConfig(
             activation_words=200, wide_words=413, scale_words=100, operand_tiles=150
         ),
@@ -52,7 +52,7 @@ class Results:
 def machine_turns(config, fields):
     """Run the functional machine; return turns done, the error then or None, and semaphores taken.
 
-    It has its results and semaphores; what may be wrong is DRAIN itself.
+    It has its results, semaphores and candidates; what may be wrong is DRAIN itself.
     """
     taken: list[int] = []
 
@@ -62,6 +62,7 @@ def machine_turns(config, fields):
 
     run: Any = Run(config, ChipMemory(config), ExternalMemory(64))
     run.results = Results(config)
+    run.candidates = Candidates(1)
     run.stream = SimpleNamespace(push=lambda *_: iter(()))
     run.take = take
     run.semaphores = SimpleNamespace(post=lambda *_: None)
@@ -98,7 +99,8 @@ def turn_beats(config, fields, turn):
     group, token = int(part.group[0]), int(part.token[0])
     valid, count = part.valid(config), tiles * per_result
     limit = min(valid, fields["entries"] + token) if fields["entries"] else valid
-    per_word = {DrainKind.WIDE: 1, DrainKind.BEST: 1, DrainKind.VALUES: per_result}.get(
+    single = (DrainKind.WIDE, DrainKind.BEST, DrainKind.CANDIDATES)
+    per_word = {**dict.fromkeys(single, 1), DrainKind.VALUES: per_result}.get(
         kind, array.rows // lanes
     )
     places = part.places(-(-count // per_word))[0]
@@ -117,6 +119,7 @@ def turn_beats(config, fields, turn):
             "to_words": kind == DrainKind.ACTIVATION, "to_wide": kind == DrainKind.WIDE,
             "to_stream": kind == DrainKind.STREAM, "to_keys": kind == DrainKind.KEYS,
             "to_values": kind == DrainKind.VALUES, "to_best": kind == DrainKind.BEST,
+            "to_sampler": kind == DrainKind.CANDIDATES, "sample": 0,
             "factor": fields["factor"], "maximum": fields["maximum"],
             "add": reads_wide(fields),
             "operation": fields["function"], "base": fields["exponent_base"],
@@ -141,8 +144,10 @@ def turn_beats(config, fields, turn):
             wanted["shift"] = fields["shift"]
         elif fields["accumulate"] and kind == DrainKind.WIDE:
             wanted["source"] = int(places[word])
+        if kind in (DrainKind.BEST, DrainKind.CANDIDATES):
+            wanted["counted"] = wanted["lanes"]
         if kind == DrainKind.BEST:
-            wanted["wide"], wanted["counted"] = fields["destination"], wanted["lanes"]
+            wanted["wide"] = fields["destination"]
         if fields["maximum"]:
             wanted["counted"] = min(max(limit - number * lanes, 0), lanes)
         if kind == DrainKind.WIDE:
@@ -192,12 +197,12 @@ def turn_waits(fields, turn):
 def some_fields(config, rng):
     """Return an instruction that is mostly legal."""
     array, rows, lanes = config.array, config.vector.rows, config.vector.lanes
-    kind = DrainKind(rng.integers(len(DrainKind)))
+    kind = DrainKind(rng.integers(len(DrainKind) - (not config.vector.candidates)))
     operand, wide = kind in OPERANDS, kind == DrainKind.WIDE
     tiles = int(rng.integers(1, 5))
     tokens = int(rng.choice([1, 2, 3, rng.integers(1, 20)]))
     maximum = int(wide and rng.random() < 0.5)
-    best = kind == DrainKind.BEST
+    best = kind in (DrainKind.BEST, DrainKind.CANDIDATES)
     product = not maximum and kind in (DrainKind.ACTIVATION, DrainKind.WIDE) and rng.random() < 0.3
     turned = (
         not product and kind in (DrainKind.ACTIVATION, DrainKind.KEYS) and lanes > 1
@@ -216,7 +221,8 @@ def some_fields(config, rng):
         "function": 3 if product else 0 if turned else int(rng.integers(3)),
         "accumulate": int((wide and not product or best) and rng.random() < 0.4),
         "factor": 0 if turned else int(rng.integers(2)), "rotate": int(turned), "shift": shift,
-        "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256))),
+        "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256)))
+        if kind != DrainKind.CANDIDATES else int(rng.integers(1, config.vector.candidates + 1)),
         "offset": int(rng.integers(128)), "tokens": tokens, "scaled": 0,
         "groups": 1 if maximum else int(rng.integers(1, 4)), "tiles": tiles,
         "tiles_last": int(rng.integers(30)) if operand else int(rng.integers(1, tiles + 2)),
@@ -238,7 +244,7 @@ def run_loop(
     rng = np.random.default_rng(seed)
     log = SimpleNamespace(
         beats=[], cycles=[], taken=[], written=[], wide_written=[], exponents_written=[], waits=[],
-        accepted=[], best=[], fault=None, waiting=0,
+        accepted=[], best=[], sampling=[], fault=None, waiting=0,
     )  # fmt: skip
 
     async def bench(ctx):
@@ -282,6 +288,9 @@ def run_loop(
             if ctx.get(dut.best.valid):
                 begin = ctx.get(dut.best)
                 log.best.append((begin.channel, begin.anew))
+            begin = ctx.get(dut.sampling)
+            if begin.gathers or begin.samples:
+                log.sampling.append(begin)
             if ctx.get(dut.fault.valid):
                 log.fault = ctx.get(dut.fault.code), ctx.get(dut.fault.pc)
                 assert not ctx.get(dut.instruction.ready) and not ctx.get(dut.o.valid)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from systolith.generation import ModelGenerator
 from systolith.models.quantized_shape import quantize_shape
+from systolith.sampling import GREEDY, Sampling
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
-from systolith_sim.transformer.decoder_reference import KeyValueCache
 
 DIMENSIONS = {"layers": 2, "dim": 32, "heads": 4, "kv_heads": 2, "hidden": 48, "vocab": 40}
 
@@ -22,12 +23,13 @@ def random_model(config: Config, *, seed: int = 0, context: int = 64, output_chu
 
 
 def golden_tokens(
-    model: DecoderModel, prompt: Sequence[int], count: int, ends: Sequence[int] = ()
-) -> list[int]:
-    """Return the likeliest tokens behind a prompt, the first of equals; an end is the last."""
-    cache, tokens = KeyValueCache(len(model.layers)), list(prompt)
+    model: DecoderModel, prompt: Sequence[int], count: int, ends: Sequence[int] = (),
+    sampling: Sampling = GREEDY,
+) -> list[int]:  # fmt: skip
+    """Return the tokens behind a prompt, by default the likeliest; an end is the last."""
     made: list[int] = []
-    while len(made) < count and not (made and made[-1] in ends):
-        tokens = [int(model.advance(tokens, cache)[-1].argmax())]
-        made += tokens
+    for token in ModelGenerator(model, sampling).generate(prompt, count):
+        made.append(token)
+        if token in ends:
+            break
     return made

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from systolith_hw.isa import DrainKind, ErrorCode
+from systolith_hw.isa import DrainKind, ErrorCode, Opcode
 from systolith_hw.vector.block_loop import BlockLoop
 from systolith_sim.errors import ProgramError
 
@@ -21,7 +21,8 @@ from .block_loop_bench import (
 from .loop_checks import PRESENT, check_beat, check_halt
 
 SHAPES = [
-    make(4, 2, 1), make(8, 8, 4), make(4, 16, 2), make(16, 8, 8), make(8, 8, 8), make(32, 4, 4, 1),
+    make(4, 2, 1), make(8, 8, 4), make(4, 16, 2, candidates=16), make(16, 8, 8),
+    make(8, 8, 8, candidates=4), make(32, 4, 4, 1),
 ]  # fmt: skip
 
 DRAIN = {
@@ -35,6 +36,9 @@ WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries
 KEYS = DRAIN | {"kind": int(DrainKind.KEYS), "entries": 380, "tiles_last": 4}
 VALUES = KEYS | {"kind": int(DrainKind.VALUES)}
 BEST = DRAIN | {"kind": int(DrainKind.BEST), "tokens": 1, "entries": 65530, "destination": 412}
+CANDIDATES = DRAIN | {
+    "kind": int(DrainKind.CANDIDATES), "tokens": 1, "entries": 65530, "row": 3, "pc": 77,
+}  # fmt: skip
 PRODUCT = DRAIN | {"function": 3, "entries": 365}
 TURNED = DRAIN | {"rotate": 1, "shift": 3, "row": 48}
 
@@ -73,7 +77,8 @@ def check(config, instructions, log):
     """Compare everything that comes before the end, or the fault."""
     at, semaphores, best = 0, 0, False
     for fields, turns, *_ in instructions:
-        waits_for_all, best = best, fields["kind"] == DrainKind.BEST
+        waits_for_all = best
+        best = fields["kind"] in (DrainKind.BEST, DrainKind.CANDIDATES)
         for turn in range(turns):
             semaphores += turn_waits(fields, turn)
             assert log.taken[at] >= semaphores, "a beat came before its semaphore"
@@ -86,6 +91,13 @@ def check(config, instructions, log):
                 at += 1
     assert at == len(log.beats)
     assert log.waits == [number for *_, taken in instructions for number in taken]
+    gathered = [(begin.channel, begin.anew, begin.most) for begin in log.sampling]
+    assert gathered == [
+        (fields["entries"], 1 - fields["accumulate"], fields["row"])
+        for fields, _, code, _ in instructions
+        if fields["kind"] == DrainKind.CANDIDATES and code in (None, ErrorCode.ADDRESS_RANGE)
+        and fields["row"] <= config.vector.candidates
+    ]
     assert log.best == [
         (fields["entries"], 1 - fields["accumulate"])
         for fields, _, code, _ in instructions
@@ -203,6 +215,63 @@ def test_corners(name):
     assert instructions[0][2] == code
     assert log.fault == (None if code is None else (code, 77))
     check(SHAPES[1], instructions[: 1 if code else 2], log)
+
+
+GATHERING = {
+    "none kept": (CANDIDATES | {"row": 0}, ErrorCode.ZERO_COUNT),
+    "all kept": (CANDIDATES | {"row": 4}, None),
+    "more kept": (CANDIDATES | {"row": 5}, ErrorCode.ADDRESS_RANGE),
+    "kept for two tokens": (CANDIDATES | {"tokens": 2}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "kept, wherever": (CANDIDATES | {"destination": 60000}, None),
+    "a maximum kept": (CANDIDATES | {"maximum": 1, "groups": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "a kind beyond": (CANDIDATES | {"kind": 7}, ErrorCode.ILLEGAL_INSTRUCTION),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GATHERING)
+def test_candidates(name):
+    fields, code = GATHERING[name]
+    instructions = machine(SHAPES[4], fields, DRAIN)
+    log = run_loop(SHAPES[4], [fields, DRAIN], p_ready=0.8)
+    assert instructions[0][2] == code
+    assert log.fault == (None if code is None else (code, 77))
+    if code is None:
+        check(SHAPES[4], instructions, log)
+
+
+@pytest.mark.parametrize("config", [SHAPES[2], SHAPES[4]])
+@pytest.mark.parametrize("place, p_wait", [(412, 1), (7, 0.2), (413, 1)])
+def test_sample(config, place, p_wait):
+    """A token without sums, which goes where the number shall go; what it asks is told before."""
+    asked = {"seed": 0xFEDCBA98, "position": 0x87654321, "sharpness": 0xABCD}
+    fields = asked | {
+        "opcode": int(Opcode.SAMPLE), "sharpness_shift": 77, "destination": place, "pc": 5,
+        "wait_outer": PRESENT + 3, "wait_inner": PRESENT + 4, "post_inner": PRESENT + 5,
+        "post_outer": PRESENT + 6,
+    }  # fmt: skip
+    log = run_loop(config, [CANDIDATES, fields, CANDIDATES], p_ready=0.7, p_wait=p_wait)
+    begins = [begin for begin in log.sampling if begin.samples]
+    assert len(begins) == 1 and not begins[0].gathers
+    assert {name: begins[0][name] for name in ("seed", "position")} == {
+        name: asked[name] for name in ("seed", "position")
+    }
+    assert (begins[0].sharpness.scale, begins[0].sharpness.shift) == (0xABCD, 77)
+    assert not log.best
+    beats = [beat for beat in log.beats if beat.sample]
+    if place > 412:
+        assert log.fault == (ErrorCode.ADDRESS_RANGE, 5) and not beats
+        return
+    assert log.fault is None and len(log.sampling) == 3
+    assert log.waits == [3, 4]
+    assert len(beats) == config.beats_per_result
+    for number, beat in enumerate(beats):
+        last = number == len(beats) - 1
+        check_beat(beat, {
+            "row_unit": 0, "results": 0, "centre": 0, "add": 0, "to_wide": 0, "to_best": 0,
+            "to_sampler": 1, "wide": place, "lanes": 0, "counted": 0, "end": 1, "block_end": 1,
+            "row_begin": number == 0, "row_end": last, "operation": 0,
+            "inner": (PRESENT + 5) * last, "outer": (PRESENT + 6) * last,
+        })  # fmt: skip
 
 
 @pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES, PRODUCT, TURNED, BEST])

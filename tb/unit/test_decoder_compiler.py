@@ -33,7 +33,7 @@ def test_as_many_tokens_as_fit():
 
 
 @pytest.mark.parametrize("memory, need", [
-    ("activation_words", 21), ("wide_words", 29), ("scale_words", 61),
+    ("activation_words", 21), ("wide_words", 29), ("scale_words", 53),
 ])  # fmt: skip
 def test_every_memory_is_looked_at(memory, need):
     """Of 30 tokens, for which there are 32 places."""
@@ -45,7 +45,7 @@ def test_every_memory_is_looked_at(memory, need):
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"vector.rows": 2}, "vector.rows must be at least 4, one for each head, not 2"),
+    ({"vector.rows": 4}, "vector.rows must be at least 5, one for each head and one for norms"),
     ({"array.max_k": 32}, "array.max_k must be at least 48, not 32"),
     ({"sequencer.loop_depth": 3}, "sequencer.loop_depth must be at least 4, not 3"),
     ({"vector.lanes": 1}, "vector.lanes must be at least 2 for rotary positions"),

@@ -100,6 +100,6 @@ def test_stories_fit_in_blocks_of_eight():
     from systolith.models.quantized_language import quantize_language
 
     pytest.importorskip("tokenizers")
-    config = preset("ulx3s-resident").replace({"memory.scale_words": 1024})
+    config = preset("ulx3s-resident")
     model = quantize_language(load_language_model("stories-260k"), config)
     assert CompiledDecoder.compile(config, model).block == 8

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from systolith_hw.config import ConfigError, VectorConfig
 from systolith_hw.vector.entry_scaling import EntryScaling
 from systolith_sim.vector.row import multiply_entries
 
@@ -49,8 +48,3 @@ def test_products_keep_their_error():
     assert (got >= 1 << 15).all() and (got < 1 << 16).all()
     error = np.ldexp(got.astype(float), -shift) / np.ldexp(scale * factor.astype(float), -44) - 1
     assert -(2**-15) < error.min() < -(2**-16) and error.max() == 0
-
-
-def test_needs_rows():
-    with pytest.raises(ConfigError, match=r"vector.deferred_norms must be false .* not true"):
-        VectorConfig(deferred_norms=True)

@@ -411,7 +411,14 @@ E = ErrorCode
          "activation word 8190 is beyond"),
         (Opcode.MATMUL, MATMUL | {"post_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to"),
         (Opcode.MATMUL, MATMUL | {"wait_outer": 16 + 4}, E.SEMAPHORE, "no semaphore 4, only 0 to"),
-        (Opcode.DRAIN, DRAIN | {"kind": 6}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 6"),
+        (Opcode.DRAIN, DRAIN | {"kind": 7}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 7"),
+        (Opcode.DRAIN, DRAIN | {"kind": 6}, E.ZERO_COUNT, "row is zero"),
+        (Opcode.DRAIN, DRAIN | {"kind": 6, "row": 17}, E.ADDRESS_RANGE,
+         "17 values cannot be kept, only vector.candidates, 16"),
+        (Opcode.DRAIN, DRAIN | {"kind": 6, "row": 1, "tokens": 2}, E.ILLEGAL_INSTRUCTION,
+         "DRAIN has no CANDIDATES for 2 tokens"),
+        (Opcode.SAMPLE, {"destination": 512}, E.ADDRESS_RANGE, "wide word 512 is beyond"),
+        (Opcode.SAMPLE, {"wait_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to 3"),
         *((Opcode.DRAIN, DRAIN | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("tokens", "groups", "tiles", "tiles_last")),
         (Opcode.DRAIN, DRAIN | {"scale": 511}, E.ADDRESS_RANGE, "scale word \\d+ is beyond"),
@@ -422,7 +429,9 @@ E = ErrorCode
          "operand_stride 101 is beyond the ring of 100"),
         *((Opcode.DRAIN, DRAIN | {name: 1, "kind": kind}, E.ILLEGAL_INSTRUCTION,
            f"{name} is for {kinds}, not for {DrainKind(kind).name}")
-          for name, kinds in (("accumulate", "WIDE and BEST"), ("maximum", "WIDE"))
+          for name, kinds in (
+              ("accumulate", "WIDE, BEST, CANDIDATES and MEASURED"), ("maximum", "WIDE"),
+          )
           for kind in (0, 2, 3, 4)),
         (Opcode.DRAIN, DRAIN | {"maximum": 1, "groups": 2}, E.ILLEGAL_INSTRUCTION,
          "maximum is for one group, not for 2"),
@@ -476,10 +485,13 @@ E = ErrorCode
 )  # fmt: skip
 def test_errors(opcode, fields, code, words):
     """The code, unit and program address that the hardware would report, and a sentence."""
-    config = with_rows(SMALL).replace({"sequencer.semaphores": 4, "bus.address_bits": 16})
+    config = with_rows(SMALL).replace({
+        "sequencer.semaphores": 4, "bus.address_bits": 16, "vector.candidates": 16,
+    })  # fmt: skip
     machine = Machine(config, 1 << 15)
     units = {
-        Opcode.MATMUL: Unit.ARRAY, Opcode.DRAIN: Unit.VECTOR, Opcode.LOAD: Unit.LOAD,
+        Opcode.MATMUL: Unit.ARRAY, Opcode.DRAIN: Unit.VECTOR, Opcode.SAMPLE: Unit.VECTOR,
+        Opcode.LOAD: Unit.LOAD,
         Opcode.STORE: Unit.STORE, Opcode.NORM: Unit.ROW, Opcode.SOFTMAX: Unit.ROW,
     }  # fmt: skip
     program = encode(Opcode.BARRIER) + encode(opcode, **fields)

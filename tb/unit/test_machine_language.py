@@ -173,7 +173,8 @@ def test_what_does_not_go_together():
     ))  # fmt: skip
     words, wide = DrainKind.ACTIVATION, DrainKind.WIDE
     for words_of_it, kind, fields in (
-        ("accumulate is for WIDE and BEST, not for ACTIVATION", words, {"accumulate": 1}),
+        ("accumulate is for WIDE, BEST, CANDIDATES and MEASURED, not for ACTIVATION", words,
+         {"accumulate": 1}),
         ("rotate is for ACTIVATION and KEYS, not for WIDE", wide, {"rotate": 1, "shift": 3}),
         ("PRODUCT is for ACTIVATION and WIDE, not for STREAM", DrainKind.STREAM, {"function": 3}),
         ("no rotate with SILU", words, {"rotate": 1, "shift": 3, "function": 2}),

@@ -57,10 +57,10 @@ def test_operand_stride():
 def test_drain_has_more():
     assert one(lambda p: p.drain(
         DrainKind.WIDE, function=DrainFunction.SILU, accumulate=True, factor=True, maximum=True,
-        row=9, offset=200, entries=4,
+        row=9, offset=100, entries=4,
     )) == {
         "kind": 1, "function": 2, "accumulate": 1, "factor": 1, "maximum": 1, "row": 9,
-        "offset": 200, "entries": 4, "tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1,
+        "offset": 100, "entries": 4, "tokens": 1, "groups": 1, "tiles": 1, "tiles_last": 1,
         "columns_last": 8,
     }  # fmt: skip
     assert one(lambda p: p.drain_operands(
@@ -229,7 +229,7 @@ NORM = ROW | {"inverse": Factor(1 << 15, 18), "epsilon": 1}
         (lambda p: p.drain(DrainKind.KEYS), "DRAIN.KEYS is what drain_operands appends"),
         (lambda p: p.drain(DrainKind.STREAM, maximum=True), "maximum is for WIDE, not for STREAM"),
         (lambda p: p.drain(DrainKind.ACTIVATION, accumulate=True),
-         "for WIDE and BEST, not for ACTIVATION"),
+         "for WIDE, BEST, CANDIDATES and MEASURED, not for ACTIVATION"),
         (lambda p: p.drain(DrainKind.WIDE, maximum=True, groups=2), "for one group, not for 2"),
         (lambda p: p.drain(DrainKind.WIDE, maximum=True, row=60, tokens=5),
          "DRAIN: rows 60 to 64 do not fit vector.rows, 64"),

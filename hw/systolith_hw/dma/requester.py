@@ -166,8 +166,8 @@ class Requester(wiring.Component):
     def _elaborate_burst(self, m: Module, row: Value, accepted: Value) -> tuple[Value, Value]:
         """Add the burst of the run at ``row``; return "last of its run" and "beyond".
 
-        The latter is of the cycle before: a run stands still for a cycle before it is taken, and
-        there is one between two bursts.
+        Both are known from registers: a run stands still for a cycle before it is taken, and there
+        is one between two bursts.
         """
         split = (self.config.bus.burst_beats - 1).bit_length()
         offset, start = row[:split], row[split:-1]
@@ -178,10 +178,15 @@ class Requester(wiring.Component):
         block = Signal(max(len(start), len(number)) + 1)
         begin = Signal(split)
         final = Signal()
+        single = Signal()  # the first burst is the last
+        last = Signal()  # any other is
         over = Signal()
         run_end = accepted & final
+        following = ((offset - 1) + self.i.p.beats)[: len(top)]
         m.d.sync += [
-            top.eq((offset - 1) + self.i.p.beats),
+            top.eq(following),
+            single.eq(following[split:] == 0),
+            last.eq(number == top[split:]),
             number.eq(Mux(run_end, 0, number + accepted)),
             aligned.eq(~run_end & (aligned | accepted)),
             over.eq(block[len(start)]),
@@ -189,11 +194,10 @@ class Requester(wiring.Component):
         m.d.comb += [
             block.eq(start + number),
             begin.eq(Mux(aligned, 0, offset)),
-            final.eq(number == top[split:]),
+            final.eq(Mux(aligned, last, single)),
             self.o.p.address.eq(
                 Cat(Const(0, _low_bits(self.config)), begin, block[: len(start)])
             ),
-            # Chosen late, as `final` is.
             self.o.p.mark.last.eq(Mux(final, top[:split] - begin, ~begin)),
         ]
         return final, over

@@ -128,14 +128,18 @@ class StoreUnit(wiring.Component):
         connect(m, answers.post_outer, flipped(self.post_outer))
 
         # Halt comes from afar, so it is registered, and not for others, too; a fault of our own
-        # stops us at once.
+        # stops bursts at once, and the source, which then takes no word that counts, a cycle later.
         halted = Signal(attrs={"keep": 1})
         stop = Signal()
+        stopped = Signal()
         beyond = Signal()
-        m.d.sync += [halted.eq(self.halt), beyond.eq(requester.beyond)]
+        m.d.sync += [
+            halted.eq(self.halt), stopped.eq(self.halt | self.fault.valid),
+            beyond.eq(requester.beyond),
+        ]  # fmt: skip
         m.d.comb += [
             stop.eq(halted | self.fault.valid),
-            source.stop.eq(stop),
+            source.stop.eq(stopped),
             source.room.eq(pages.room),
             source.end_taken.eq(buffer.end_taken),
             pages.end_taken.eq(buffer.end_taken),
@@ -197,23 +201,26 @@ class StoreUnit(wiring.Component):
         """
         fields = self.instruction.payload
         wide = fields.kind == StoreKind.WIDE
+        found = Signal(4)
         error = Signal(4)
+        fine = Signal()
         checked = Signal()
         m.d.sync += checked.eq(self.instruction.valid & ~self.instruction.ready)
+        m.d.comb += found.eq(transfer_error(
+            self.config, fields,
+            illegal=~wide & (fields.kind != StoreKind.STREAM),
+            empty=none,
+            outside=wide & (fields.local >= self.config.memory.wide_words),
+        ))  # fmt: skip
         with m.If(~checked):
-            m.d.sync += error.eq(transfer_error(
-                self.config, fields,
-                illegal=~wide & (fields.kind != StoreKind.STREAM),
-                empty=none,
-                outside=wide & (fields.local >= self.config.memory.wide_words),
-            ))  # fmt: skip
-        passed = checked & ~error.any()
+            m.d.sync += [error.eq(found), fine.eq(~found.any())]
+        passed = checked & fine
         m.d.comb += [
             fork.i.payload.eq(fields),
             fork.i.valid.eq(self.instruction.valid & passed),
             self.instruction.ready.eq(fork.i.ready & passed),
         ]
-        return checked & error.any(), error
+        return checked & ~fine, error
 
     def _elaborate_destination(
         self, m: Module, i, requester: Requester, answers: Answers

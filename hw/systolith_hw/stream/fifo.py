@@ -134,14 +134,17 @@ class Fifo(wiring.Component):
             write.data.eq(self.i.payload),
             read.en.eq(free),  # also when nothing is stored: what it reads then is not valid
         ]
-        # Whoever writes has gates of its own behind `ready`, so that is a register; a place that
-        # is read now counts as free a cycle later.
-        following = self._after(write.addr)
+        # Whoever writes has gates of its own behind `ready`, so that is a register, and so are the
+        # places that follow; one that is read now counts as free a cycle later.
+        following = Signal.like(write.addr, init=1 % self._places)
+        then = Signal.like(write.addr, init=2 % self._places)
         ready = Signal(init=1)
         m.d.comb += self.i.ready.eq(ready)
-        m.d.sync += ready.eq(Mux(push, self._after(following), following) != read.addr)
+        m.d.sync += ready.eq(Mux(push, then != read.addr, following != read.addr))
         with m.If(push):
-            m.d.sync += write.addr.eq(following)
+            m.d.sync += [
+                write.addr.eq(following), following.eq(then), then.eq(self._after(then))
+            ]  # fmt: skip
         with m.If(free):
             m.d.sync += valid.eq(stored)
             with m.If(stored):

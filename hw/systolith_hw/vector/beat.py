@@ -20,7 +20,8 @@ def beat(config: Config) -> data.StructLayout:
 
     Every address is inside its memory, and what a beat does not use may be anything but for the
     flags. A *block* is what nothing of the other loop may come into: an activation word, all
-    channels that share an exponent in operand memory, or a single beat of WIDE or BEST.
+    channels that share an exponent in operand memory, or a single beat of WIDE, BEST, CANDIDATES or
+    SAMPLE.
 
     Members
     -------
@@ -65,6 +66,9 @@ def beat(config: Config) -> data.StructLayout:
         To wide word ``wide``.
     to_best : 1
         To be compared; the number of the best channel goes to wide word ``wide``.
+    to_sampler, sample : 1
+        To the sampler, which keeps the values, or with ``sample``, when there are none, chooses one
+        that it keeps; its number goes to wide word ``wide``.
     to_words, to_stream, to_keys, to_values : 1
         Through the normaliser, and to activation words, STORE, operand columns or rows.
     measure : 1
@@ -102,8 +106,8 @@ def beat(config: Config) -> data.StructLayout:
     array, memory, lanes = config.array, config.memory, config.vector.lanes
     flags = (
         "row_unit", "results", "centre", "factor", "scaled", "add", "record", "to_wide", "to_best",
-        "to_words", "to_stream", "to_keys", "to_values", "measure", "maximum", "sum", "end",
-        "block_end", "row_begin", "row_end",
+        "to_sampler", "sample", "to_words", "to_stream", "to_keys", "to_values", "measure",
+        "maximum", "sum", "end", "block_end", "row_begin", "row_end",
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(flags, 1),

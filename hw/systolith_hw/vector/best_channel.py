@@ -11,8 +11,6 @@ from ..isa import SLOT_BITS
 
 __all__ = ["BestChannel", "best_begin", "channel_beat"]
 
-SMALLEST = -(1 << FIXED_BITS - 1)
-
 
 def best_begin() -> data.StructLayout:
     """Return the shape of an instruction's beginning: whether it is one, and what it begins with.
@@ -47,7 +45,7 @@ class BestChannel(wiring.Component):
     have ended.
 
     =========== ==================================================================
-    Latency     2 * log2(lanes) + 1 cycles (:attr:`latency`) from a group's last beat
+    Latency     2 * log2(lanes) + 2 cycles (:attr:`latency`) from a group's last beat
     Throughput  1 beat per cycle; never stalls
     Golden      BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ==================================================================
@@ -86,12 +84,13 @@ class BestChannel(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to the number of its best channel."""
-        return 2 * (self.lanes - 1).bit_length() + 1
+        return 2 * (self.lanes - 1).bit_length() + 2
 
     def elaborate(self, platform) -> Module:
         m = Module()
         valid, last, node, under_way = self._elaborate_tree(m)
-        largest = Signal(signed(FIXED_BITS), init=SMALLEST, reset_less=True)
+        largest = Signal(signed(FIXED_BITS), reset_less=True)
+        none = Signal(init=1, reset_less=True)  # so far
         number = Signal(SLOT_BITS, reset_less=True)
         first = Signal(SLOT_BITS, reset_less=True)  # number of the beat's first channel
         # Every beat takes one, and so many are on their way at most.
@@ -102,23 +101,30 @@ class BestChannel(wiring.Component):
             self.empty.eq(~under_way & ~self.o.valid),
         ]
         m.d.sync += owed.eq(owed + (valid & last) - (self.o.valid & self.o.ready))
+        better = Signal()
+        m.d.comb += better.eq(valid & node.keep & (none | (node.value > largest)))
+        with m.If(better):
+            m.d.sync += [largest.eq(node.value), none.eq(0), number.eq(first + node.lane)]
         with m.If(valid):
             m.d.sync += first.eq(first + self.lanes)
-            with m.If(node.keep & (node.value > largest)):
-                m.d.sync += [largest.eq(node.value), number.eq(first + node.lane)]
-        with m.If(self.begin.valid):
-            m.d.sync += first.eq(self.begin.channel)
-            with m.If(self.begin.anew):
-                m.d.sync += [largest.eq(SMALLEST), number.eq(self.begin.channel)]
+        # As late as beats are.
+        begin: Any = Signal(best_begin(), reset_less=True)
+        m.d.sync += begin.eq(self.begin)
+        with m.If(begin.valid):
+            m.d.sync += first.eq(begin.channel)
+            with m.If(begin.anew):
+                m.d.sync += [none.eq(1), number.eq(begin.channel)]
         return m
 
     def _elaborate_tree(self, m: Module) -> tuple[Value, Value, _Node, Value]:
         """Add all comparisons in a beat; return when it is there, and whether one is under way."""
-        beat: Any = self.i.payload
-        valid: Value = self.i.valid
+        # From a register, since all who want values are far from where they are made.
+        beat: Any = Signal.like(self.i.payload, reset_less=True)
+        valid: Value = Signal()
+        m.d.sync += [beat.eq(self.i.payload), valid.eq(self.i.valid)]
         last: Value = beat.last
         level = [_Node(beat.keep[n], beat.values[n], C(0, 0)) for n in range(self.lanes)]
-        under_way = [valid]
+        under_way = [self.i.valid, valid]
         while len(level) > 1:
             count = len(level) // 2
             level = [

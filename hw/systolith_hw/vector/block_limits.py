@@ -7,9 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import HEAD_CHANNELS, Config
-from ..interfaces import descriptor
-from ..isa import DrainKind, Opcode
-from .block_order import block_order, place_bits
+from ..isa import DrainKind
+from .block_order import block_order, drain_descriptor, place_bits
 
 __all__ = ["BlockLimits"]
 
@@ -39,8 +38,8 @@ class BlockLimits(wiring.Component):
 
     Members
     -------
-    load : In(1), first : In(descriptor(Opcode.DRAIN))
-        Begin with this instruction.
+    load : In(1), first : In(drain_descriptor(config))
+        Begin with this instruction, :func:`~.block_order.as_drain`.
     order : In(block_order(config))
         The same, from the next cycle on.
     last_group : In(1)
@@ -65,7 +64,7 @@ class BlockLimits(wiring.Component):
         bits = place_bits(config)
         super().__init__({
             "load": In(1),
-            "first": In(descriptor(Opcode.DRAIN)),
+            "first": In(drain_descriptor(config)),
             "order": In(block_order(config)),
             "last_group": In(1),
             "settled": Out(1),

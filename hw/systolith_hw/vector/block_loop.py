@@ -7,14 +7,15 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
-from ..interfaces import Fault, SemaphoreWait, descriptor
-from ..isa import ErrorCode, Opcode
+from ..interfaces import Fault, SemaphoreWait
+from ..isa import ErrorCode
+from ..sampling.candidate import task
 from ..sequencer.permit import Permit
 from ..stream.skid import Skid
 from ..tables import FRACTION
 from .beat import beat
 from .best_channel import best_begin
-from .block_order import block_order, block_order_of, objection
+from .block_order import as_drain, block_order, block_order_of, drain_descriptor, objection
 from .block_sweep import BlockSweep
 from .block_tokens import BlockTokens
 from .operation import Operation
@@ -51,7 +52,8 @@ class BlockLoop(wiring.Component):
 
     An instruction that reads wide memory begins when all wide words before it are written, one of
     ``maximum``, which finds the exponents of keys and values, when all of these are, any that is
-    behind BEST when everything is, and MEASURED when the factor of the last one is made.
+    behind BEST, CANDIDATES or SAMPLE when everything is, and MEASURED when the factor of the last
+    one is made. SAMPLE is a token of a beat without sums.
 
     =========== ===================================================================
     Latency     3 cycles from accepting an instruction to its first beat; for VALUES
@@ -69,7 +71,7 @@ class BlockLoop(wiring.Component):
 
     Members
     -------
-    instruction : In(stream of descriptor(Opcode.DRAIN))
+    instruction : In(stream of drain_descriptor(config))
         What to do.
     o : Out(stream of beat(config))
         Beats. Those of a block come on consecutive cycles, but for ``o.ready``.
@@ -84,6 +86,8 @@ class BlockLoop(wiring.Component):
         It will be.
     best : Out(best_begin())
         An instruction of BEST begins.
+    sampling : Out(task())
+        One of CANDIDATES, or SAMPLE.
     wait : Out(SemaphoreWait)
         Semaphores to take.
     fault : Out(Fault)
@@ -104,6 +108,7 @@ class BlockLoop(wiring.Component):
     measured: Signal
     measuring: Signal
     best: data.View
+    sampling: data.View
     wait: Any
     fault: Any
     halt: Signal
@@ -113,7 +118,7 @@ class BlockLoop(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__({
-            "instruction": In(stream.Signature(descriptor(Opcode.DRAIN))),
+            "instruction": In(stream.Signature(drain_descriptor(config))),
             "o": Out(stream.Signature(beat(config))),
             "written": In(1),
             "wide_written": In(1),
@@ -121,6 +126,7 @@ class BlockLoop(wiring.Component):
             "measured": In(1),
             "measuring": Out(1),
             "best": Out(best_begin()),
+            "sampling": Out(task()),
             "wait": Out(SemaphoreWait()),
             "fault": Out(Fault()),
             "halt": In(1),
@@ -149,7 +155,7 @@ class BlockLoop(wiring.Component):
             self.idle.eq((state == State.IDLE) & ~self.o.valid),
             self.waiting.eq((state == State.RUN) & ~permitted & ~self.o.valid),
             tokens.load.eq(state == State.IDLE),
-            tokens.first.eq(self.instruction.payload),
+            tokens.first.eq(as_drain(self.config, self.instruction.payload)),
             tokens.order.eq(order),
             tokens.step.eq(begin),
             sweep.order.eq(order),
@@ -159,6 +165,8 @@ class BlockLoop(wiring.Component):
             skid.i.payload.eq(self._beat(m, order, sweep)),
         ]
         self._elaborate_first(m, state, order, tokens.settled, first)
+        if self.config.vector.candidates:
+            self._elaborate_sampling(m, state, order, first)
         self._elaborate_permit(m, begin, permitted, order, tokens)
         self._elaborate_state(m, state, order, first, made & outside, advance & done)
         return m
@@ -204,9 +212,29 @@ class BlockLoop(wiring.Component):
         with m.Elif(self.measured):
             m.d.sync += self.measuring.eq(0)
         m.d.comb += [
-            self.best.valid.eq(first & order.to_best),
+            self.best.valid.eq(first & order.to_best & ~order.gather & ~order.sample),
             self.best.anew.eq(~order.accumulate),
             self.best.channel.eq(order.entries),
+        ]
+
+    def _elaborate_sampling(self, m: Module, state: Value, order: Any, first: Value) -> None:
+        """Tell the sampler of an instruction."""
+        fields: Any = self.instruction.payload
+        given: Any = Signal(task(), reset_less=True)
+        with m.If(state == State.IDLE):
+            m.d.sync += [
+                given.most.eq(fields.row),
+                given.seed.eq(fields.seed),
+                given.position.eq(fields.position),
+                given.sharpness.scale.eq(fields.sharpness),
+                given.sharpness.shift.eq(fields.sharpness_shift),
+            ]
+        m.d.comb += [
+            self.sampling.eq(given),
+            self.sampling.gathers.eq(first & order.gather),
+            self.sampling.anew.eq(~order.accumulate),
+            self.sampling.channel.eq(order.entries),
+            self.sampling.samples.eq(first & order.sample),
         ]
 
     def _elaborate_permit(
@@ -250,15 +278,17 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_wide", "to_stream", "to_values", "to_best", "add", "factor", "scaled", "maximum",
-            "measure", "base", "offset",
+            "to_wide", "to_stream", "to_values", "add", "factor", "scaled", "maximum", "measure",
+            "base", "offset", "sample",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [
             *(made[name].eq(getattr(sweep, name)) for name in swept),
             *(made[name].eq(order[name]) for name in ordered),
             *(made[name].eq(token[name]) for name in ("scale", "entry", "row", "lane")),
-            made.results.eq(1),
+            made.results.eq(~order.sample),
+            made.to_best.eq(order.to_best & ~order.gather & ~order.sample),
+            made.to_sampler.eq(order.gather | order.sample),
             *(made[name].eq(order[name] & ~sweep.straight) for name in ("to_words", "to_keys")),
             made.operation.eq(Mux(order.rotate, turn, order.function)),
             made.shift.eq(Mux(order.rotate, FRACTION, order.shift)),

@@ -5,16 +5,29 @@ from typing import Any
 from amaranth import *
 from amaranth.lib import data
 
-from ..config import HEAD_CHANNELS, SHIFT_BITS, Config
+from ..config import HEAD_CHANNELS, INSTRUCTION_BYTES, SHIFT_BITS, Config
 from ..drain_rules import OPTION_KINDS, kinds
-from ..interfaces import PC_BITS
-from ..isa import SLOT_BITS, DrainFunction, DrainKind, ErrorCode
+from ..interfaces import PC_BITS, descriptor
+from ..isa import (
+    HEADER,
+    SAMPLE,
+    SLOT_BITS,
+    DrainFunction,
+    DrainKind,
+    ErrorCode,
+    Opcode,
+    Unit,
+    encode,
+)
+from ..limits import queues
 from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 from .operation import PRODUCT_SHIFT_BITS
 from .order import first_reason, fold
 
-__all__ = ["block_order", "block_order_of", "objection", "place_bits"]
+__all__ = [
+    "as_drain", "block_order", "block_order_of", "drain_descriptor", "objection", "place_bits",
+]  # fmt: skip
 
 OBJECTIONS = (
     ("illegal", ErrorCode.ILLEGAL_INSTRUCTION),
@@ -24,6 +37,34 @@ OBJECTIONS = (
     ("beyond", ErrorCode.ADDRESS_RANGE),
 )
 """What can be wrong with an instruction as a whole, in the order of the functional machine."""
+
+
+def drain_descriptor(config: Config) -> data.FlexibleLayout:
+    """Return the layout of an instruction that is DRAIN, or SAMPLE if the core has that."""
+    return descriptor(*queues(config)[Unit.VECTOR])
+
+
+def as_drain(config: Config, instruction: Any) -> Any:
+    """Return an instruction as loops of beats see it: SAMPLE is a BEST of a tile of no channels.
+
+    It has a beat, then, that says where the number goes, and which semaphores are given with it.
+    """
+    if not config.vector.candidates:
+        return instruction
+    same = {"wait_outer", "wait_inner", "post_outer", "post_inner", "destination"}
+    kept = sum(
+        (1 << item.width) - 1 << item.offset
+        for item in (*HEADER, *SAMPLE.fields) if item.name in same
+    )  # fmt: skip
+    pc = drain_descriptor(config)["pc"]
+    kept |= (1 << PC_BITS) - 1 << pc.offset
+    best = encode(
+        Opcode.DRAIN, kind=DrainKind.BEST, tokens=1, groups=1, tiles=1, tiles_last=1
+    )
+    raw = instruction.as_value()
+    given = raw & C(kept, 8 * INSTRUCTION_BYTES) | int.from_bytes(best, "little")
+    chosen = Mux(instruction.opcode == Opcode.SAMPLE, given, raw)
+    return data.View(drain_descriptor(config), chosen[: len(raw)])
 
 
 def place_bits(config: Config) -> dict[str, int]:
@@ -51,13 +92,15 @@ def block_order(config: Config) -> data.StructLayout:
     latter for ``product`` from token to token. ``add``: wide memory is read. ``limited``:
     ``entries`` limits the maximum. ``rows``: how many there are, of row memory or of angles.
     ``angles``: the address bits in which the words of a row of angles differ, without ``rotate``
-    all.
+    all. ``to_best``: values are compared, with ``gather`` kept for SAMPLE; with ``sample`` there
+    are none.
     """
     array, bits = config.array, place_bits(config)
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
         "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
-        "factor", "scaled", "maximum", "measure", "limited", "product", "rotate",
+        "factor", "scaled", "maximum", "measure", "limited", "product", "rotate", "gather",
+        "sample",
         *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
@@ -80,15 +123,21 @@ def block_order(config: Config) -> data.StructLayout:
     })
 
 
-def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
-    """Return the members of :func:`block_order` for an instruction's ``fields``."""
+def block_order_of(config: Config, instruction: Any) -> dict[str, Value]:
+    """Return the members of :func:`block_order` for an instruction."""
+    fields = as_drain(config, instruction)
     own_kinds = {
         "to_words": DrainKind.ACTIVATION, "to_wide": DrainKind.WIDE, "to_stream": DrainKind.STREAM,
-        "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES, "to_best": DrainKind.BEST,
+        "to_keys": DrainKind.KEYS, "to_values": DrainKind.VALUES,
     }  # fmt: skip
     to = {name: fields.kind == kind for name, kind in own_kinds.items()}
     measure = fields.kind == DrainKind.MEASURED
     to |= {name: to[name] | measure for name in ("to_words", "to_wide")}
+    gather = sample = C(0, 1)
+    if config.vector.candidates:
+        gather = fields.kind == DrainKind.CANDIDATES
+        sample = instruction.opcode == Opcode.SAMPLE
+    to["to_best"] = (fields.kind == DrainKind.BEST) | gather
     operands = to["to_keys"] | to["to_values"]
     product = fields.function == DrainFunction.PRODUCT
     tile_beats = fields.tiles.shift_left((config.beats_per_result - 1).bit_length())
@@ -105,6 +154,8 @@ def block_order_of(config: Config, fields: Any) -> dict[str, Value]:
         **to,
         **_objections(config, fields, to, operands),
         "measure": measure,
+        "gather": gather,
+        "sample": sample,
         "add": (fields.accumulate & ~to["to_best"]) | product | fields.rotate,
         "limited": fields.maximum & fields.entries.any(),
         "product": product,
@@ -137,12 +188,16 @@ def _objections(
     no_lane = Mux(
         to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
     )
+    candidates = config.vector.candidates
+    gather = fields.kind == DrainKind.CANDIDATES
     return {
-        "illegal": (fields.kind > max(kinds(config))) | _mismatch(config, fields),
+        "illegal": ~Cat(fields.kind == kind for kind in kinds(config)).any()
+        | _mismatch(config, fields),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
-        "zero_last": ~operands & ~fields.tiles_last.any(),
-        "beyond": operands & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)),
+        "zero_last": (~operands & ~fields.tiles_last.any()) | (gather & ~fields.row.any()),
+        "beyond": (operands & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)))
+        | (gather & (fields.row > candidates)),
     }
 
 
@@ -161,8 +216,9 @@ def _mismatch(config: Config, fields: Any) -> Value:
         fields.rotate & not_turned,
         fields.scaled & (fields.factor if config.vector.deferred_norms else C(1)),
         product & (fields.accumulate | fields.maximum),
-        (fields.kind == DrainKind.BEST) & (fields.tokens > 1),
-        (fields.kind == DrainKind.MEASURED) & ((fields.tokens > 1) | (fields.groups > 1)),
+        (fields.kind >= DrainKind.BEST) & (fields.tokens > 1),
+        (fields.kind == DrainKind.MEASURED) & (fields.groups > 1),
+        (fields.kind == DrainKind.CANDIDATES) & fields.scaled,
     ]
     return Cat(wrong).any()
 

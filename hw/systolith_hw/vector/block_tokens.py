@@ -7,10 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..interfaces import descriptor
-from ..isa import SLOT_BITS, Opcode
+from ..isa import SLOT_BITS
 from .block_limits import BlockLimits
-from .block_order import block_order, place_bits
+from .block_order import block_order, drain_descriptor, place_bits
 from .order import fold
 from .token_address import TokenAddress
 
@@ -59,8 +58,8 @@ class BlockTokens(wiring.Component):
 
     Members
     -------
-    load : In(1), first : In(descriptor(Opcode.DRAIN))
-        Stand at the first token of this instruction.
+    load : In(1), first : In(drain_descriptor(config))
+        Stand at the first token of this instruction, :func:`~.block_order.as_drain`.
     order : In(block_order(config))
         The same, from the next cycle on.
     step : In(1)
@@ -82,7 +81,7 @@ class BlockTokens(wiring.Component):
         self.config = config
         super().__init__({
             "load": In(1),
-            "first": In(descriptor(Opcode.DRAIN)),
+            "first": In(drain_descriptor(config)),
             "order": In(block_order(config)),
             "step": In(1),
             "settled": Out(1),
@@ -108,8 +107,9 @@ class BlockTokens(wiring.Component):
 
         operands = order.to_keys | order.to_values
         outside = {
-            "destination": ~order.to_stream & _beyond(address["destination"], limits.destination),
-            "scale": ~order.factor & _beyond(address["scale"], limits.scale),
+            "destination": ~(order.to_stream | order.gather)
+            & _beyond(address["destination"], limits.destination),
+            "scale": ~(order.factor | order.sample) & _beyond(address["scale"], limits.scale),
             "entry": operands & (address["entry"] >= memory.scale_words * lanes),
             "second": (order.product | order.measure) & _beyond(address["entry"], limits.second),
             "row": Cat(order[name] for name in ROW_OPTIONS).any() & (address["row"] >= order.rows),

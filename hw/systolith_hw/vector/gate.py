@@ -22,8 +22,9 @@ class Gate(wiring.Component):
 
     * a block's last beat waits until the normaliser has played back the block before
       (:class:`.BlockGap`);
-    * a beat of WIDE or BEST waits until the words of VECTOR before it are out, so that its
-      semaphores are given in order;
+    * a beat of WIDE, BEST, CANDIDATES or SAMPLE waits until the words of VECTOR before it are out,
+      so that its semaphores are given in order;
+    * a beat that goes to the sampler waits until there is room;
     * a beat that reads its scale, or its bias, in the cycle in which one of NORM or SOFTMAX before
       it reads something there waits for a cycle.
 
@@ -52,6 +53,8 @@ class Gate(wiring.Component):
     -------
     beats : In(stream of beat(config))
         What to do.
+    room : In(1)
+        The sampler has room for another beat.
     halt : In(1)
         Take nothing, from the next cycle on.
     take : Out(1)
@@ -61,6 +64,7 @@ class Gate(wiring.Component):
     """
 
     beats: stream.Interface
+    room: Signal
     halt: Signal
     take: Signal
     direct: Signal
@@ -72,6 +76,7 @@ class Gate(wiring.Component):
         self.detour = detour
         super().__init__({
             "beats": In(stream.Signature(beat(config))),
+            "room": In(1),
             "halt": In(1),
             "take": Out(1),
             "direct": Out(1),
@@ -83,15 +88,16 @@ class Gate(wiring.Component):
         halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
         m.submodules.gap = gap = BlockGap(self.config)
         blocks = Signal()
-        told_early = beat.to_wide & ~beat.row_unit & ~beat.measure
-        in_order = ~(told_early | beat.to_best) | gap.played
+        told_here = beat.to_wide & ~beat.row_unit & ~beat.measure
+        posts = told_here | beat.to_best | beat.to_sampler
+        may_go = (~posts | gap.played) & (~beat.to_sampler | self.room)
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
             blocks.eq(makes_block(beat)),
             gap.last.eq(blocks & beat.block_end),
             gap.taken.eq(self.take & blocks),
             gap.counts.eq(~beat.row_unit),
-            self.beats.ready.eq(gap.clear & in_order & ~self._collides(m) & ~halted),
+            self.beats.ready.eq(gap.clear & may_go & ~self._collides(m) & ~halted),
             self.take.eq(self.beats.valid & self.beats.ready),
         ]
         self._elaborate_direct(m, gap.beats)

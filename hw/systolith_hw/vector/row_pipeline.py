@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import HEAD_CHANNELS, Config
 from ..interfaces import SemaphorePost, lane_write
 from ..memory.wide import WideRead
+from ..sampling.candidate import task
+from ..sampling.sampler import Sampler
 from ..sequencer.permit import semaphore
 from ..tables import FRACTION
 from .ages import Ages
@@ -34,8 +36,8 @@ LOOP_CYCLES = 4
 """Cycles from ``wide_written`` until a beat is taken for which a loop has waited, at least."""
 
 ABOUT = (
-    "to_wide", "to_best", "to_words", "to_keys", "to_values", "measure", "maximum", "sum", "end",
-    "block_end", "row_begin", "row_end", "base", "counted", "row", "wide",
+    "to_wide", "to_best", "to_sampler", "sample", "to_words", "to_keys", "to_values", "measure",
+    "maximum", "sum", "end", "block_end", "row_begin", "row_end", "base", "counted", "row", "wide",
 )  # fmt: skip
 """What is still of interest of a beat when its values are there."""
 
@@ -76,7 +78,7 @@ class RowPipeline(Datapath):
         Of NORM and SOFTMAX.
     constants : In(row_constants()), made : Out(1)
         From and for their loops.
-    best : In(best_begin()), measured : Out(1)
+    best : In(best_begin()), sampling : In(task()), measured : Out(1)
         From and for the loops of DRAIN.
     vector_written, row_written, wide_written, exponents_written : Out(1)
         As in the turnstile.
@@ -98,6 +100,7 @@ class RowPipeline(Datapath):
     arrived: Signal
     constants: data.View
     best: data.View
+    sampling: data.View
     made: Signal
     vector_written: Signal
     row_written: Signal
@@ -115,6 +118,7 @@ class RowPipeline(Datapath):
             "row_beats": In(stream.Signature(beat(config))),
             "constants": In(row_constants()),
             "best": In(best_begin()),
+            "sampling": In(task()),
             "made": Out(1),
             "vector_written": Out(1),
             "row_written": Out(1),
@@ -151,6 +155,7 @@ class RowPipeline(Datapath):
             config, flight=ValuePath.long, credits=credits
         )
         m.submodules.wide_writer = wide_writer = WideWriter(config)
+        sampled = Signal()
         connect(m, flipped(self.beats), turnstile.vector)
         connect(m, flipped(self.row_beats), turnstile.row)
         connect(m, turnstile.o, gate.beats)
@@ -160,7 +165,9 @@ class RowPipeline(Datapath):
         m.d.comb += [
             turnstile.arrived.eq(self.arrived),
             turnstile.freed.eq(writer.freed),
-            self.vector_written.eq(turnstile.vector_written & wide_writer.settled),
+            self.vector_written.eq(
+                turnstile.vector_written & wide_writer.settled & sampled
+            ),
             self.row_written.eq(turnstile.row_written),
             self.wide_written.eq(turnstile.wide_written),
             self.exponents_written.eq(turnstile.exponents_written),
@@ -171,6 +178,10 @@ class RowPipeline(Datapath):
         ]
         self._elaborate_inputs(m, turnstile, gate, path, statistics)
         valid, about = self._elaborate_about(m, turnstile.o.payload, path)
+        if config.vector.candidates:
+            self._elaborate_sampler(m, valid, about, path, gate, wide_writer, sampled)
+        else:
+            m.d.comb += sampled.eq(1)
         self._elaborate_wide(m, valid, about, path, wide_writer)
         self._elaborate_values(m, valid, about, path, statistics, writer)
         self._elaborate_posts(m, statistics, writer, wide_writer)
@@ -181,7 +192,7 @@ class RowPipeline(Datapath):
         m.d.comb += [
             nothing.eq(
                 turnstile.empty & ~turnstile.o.valid & path.empty & ~valid & writer.empty
-                & statistics.empty & wide_writer.empty
+                & statistics.empty & wide_writer.empty & sampled
             ),
             self.empty.eq(nothing & quiet.all()),
         ]  # fmt: skip
@@ -273,11 +284,32 @@ class RowPipeline(Datapath):
             wide_writer.begin.eq(self.best),
             wide_writer.i.valid.eq(valid),
             *(written[name].eq(about[name])
-              for name in ("to_wide", "to_best", "row_end", "wide", *POSTS)),
+              for name in ("to_wide", "to_best", "sample", "row_end", "wide", *POSTS)),
+            written.tells.eq(about.to_sampler & ~about.sample & about.row_end),
             written.data.eq(path.o.data),
             *(written.keep[lane].eq(lane < about.counted)
               for lane in range(self.config.vector.lanes)),
         ]  # fmt: skip
+
+    def _elaborate_sampler(
+        self, m: Module, valid: Value, about: Any, path: ValuePath, gate: Gate,
+        wide_writer: WideWriter, sampled: Signal,
+    ) -> None:  # fmt: skip
+        """Add what keeps values and chooses one; ``sampled``: it is done."""
+        m.submodules.sampler = sampler = Sampler(self.config, self.target)
+        connect(m, sampler.o, wide_writer.chosen)
+        lanes = self.config.vector.lanes
+        m.d.comb += [
+            sampled.eq(sampler.empty),
+            sampler.begin.eq(self.sampling),
+            sampler.spent.eq(gate.take & gate.beats.payload.to_sampler),
+            gate.room.eq(sampler.room),
+            # SAMPLE has as many beats as any tile; its last one counts.
+            sampler.i.valid.eq(valid & about.to_sampler),
+            sampler.i.payload.sample.eq(about.sample & about.row_end),
+            sampler.i.payload.values.eq(path.o.data),
+            *(sampler.i.payload.keep[lane].eq(lane < about.counted) for lane in range(lanes)),
+        ]
 
     def _elaborate_values(
         self, m: Module, valid: Value, about: Any, path: ValuePath, statistics: RowStatistics,

@@ -10,6 +10,7 @@ from ..config import Config
 from ..interfaces import unit_ports
 from ..isa import Opcode
 from .block_loop import BlockLoop
+from .block_order import drain_descriptor
 from .datapath import EVENTS
 from .row_loop import RowLoop
 from .row_order import row_descriptor
@@ -22,7 +23,7 @@ COUNTS = ("saturations", "flushes")
 
 
 class SharedUnit(wiring.Component):
-    """Carry out DRAIN, NORM and SOFTMAX.
+    """Carry out DRAIN, SAMPLE, NORM and SOFTMAX.
 
     ::
 
@@ -87,6 +88,7 @@ class SharedUnit(wiring.Component):
         row = {**unit_ports(Opcode.NORM), "instruction": In(stream.Signature(row_descriptor()))}
         super().__init__({
             **unit_ports(Opcode.DRAIN),
+            "instruction": In(stream.Signature(drain_descriptor(config))),
             **paths,
             "arrived": In(1),
             "events": Out(EVENTS),
@@ -121,6 +123,7 @@ class SharedUnit(wiring.Component):
             rows.made.eq(pipeline.made),
             pipeline.constants.eq(rows.constants),
             pipeline.best.eq(drain.best),
+            pipeline.sampling.eq(drain.sampling),
             pipeline.arrived.eq(self.arrived),
             pipeline.waiting.eq(drain.waiting),
             pipeline.row_waiting.eq(rows.waiting),

@@ -57,8 +57,9 @@ class Turnstile(wiring.Component):
     Members
     -------
     vector, row : In(stream of beat(config))
-        Beats of DRAIN, each of which takes a beat of sums but for STRAIGHT; those of NORM and
-        SOFTMAX. Blocks must come without waiting for anything once they have begun.
+        Beats of DRAIN, each of which takes a beat of sums but for STRAIGHT, and of SAMPLE, which
+        take none; those of NORM and SOFTMAX. Blocks must come without waiting for anything once
+        they have begun.
     o : Out(stream of beat(config))
         Beats of both; once valid it stays, but for the cycles in which ``adding`` is set.
     arrived : In(1)
@@ -123,7 +124,7 @@ class Turnstile(wiring.Component):
         opened, of_row = Signal(), Signal(init=1)  # inside a block; it, or the last one, is ROW's
         enters, takes_row, moves = Signal(), Signal(), Signal()
         # The first pass leaves them.
-        takes_sums = enters & (vector.operation != Operation.STRAIGHT)
+        takes_sums = enters & vector.results & (vector.operation != Operation.STRAIGHT)
         enough, urgent = self._elaborate_sums(m, takes_sums)
         credit = self._elaborate_credits(m, enters & ~opened & vector.to_stream)
 
@@ -165,7 +166,8 @@ class Turnstile(wiring.Component):
             there.eq(there + self.arrived - taken),
             urgent.eq(there >= config.array.output_depth * config.beats_per_result // 2),
         ]
-        return there > self.vector.payload.more, urgent
+        beat = self.vector.payload
+        return (there > beat.more) | ~beat.results, urgent
 
     def _elaborate_credits(self, m: Module, spent: Value) -> Signal:
         """Count room in the stream's FIFO; return whether there is some, from a register."""

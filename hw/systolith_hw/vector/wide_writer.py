@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import SemaphorePost, wide_write
+from ..isa import SLOT_BITS
 from ..sequencer.permit import semaphore
 from .ages import Ages
 from .beat import POSTS
@@ -23,11 +24,12 @@ its row's reference, which is written 5 cycles later, some cycles after that."""
 def wide_beat(config: Config) -> data.StructLayout:
     """Return the shape of a beat's values, and what of :func:`~.beat.beat` matters here.
 
-    ``keep``: lanes that exist. ROW's beats give no semaphores here.
+    ``tells``: nothing is written, but semaphores are given. ``keep``: lanes that exist. ROW's beats
+    give no semaphores here.
     """
     write: Any = wide_write(config)
     return data.StructLayout({
-        "to_wide": 1, "to_best": 1, "row_end": 1,
+        "to_wide": 1, "to_best": 1, "sample": 1, "tells": 1, "row_end": 1,
         "wide": write["address"].shape,
         "data": write["data"].shape,
         "keep": config.vector.lanes,
@@ -36,15 +38,17 @@ def wide_beat(config: Config) -> data.StructLayout:
 
 
 class WideWriter(wiring.Component):
-    """Write values, or of BEST the number of the best channel so far in place of a group's values.
+    """Write values, or of BEST the number of the best channel so far in place of a group's values,
+    or of SAMPLE that of the channel which the sampler chose.
 
     ::
 
         i ─┬──────────────────────────────────────────►┬─► wide
-           └─►[ BestChannel ]─► when no values are ───►┘
-                                  written
+           └─►[ BestChannel ]─┬► when no values are ──►┘
+        chosen ───────────────┘   written
 
     Numbers wait for a cycle without values to write, of which there is one with each beat of BEST.
+    That of SAMPLE comes when nothing of VECTOR is under way.
 
     =========== ====================================================
     Latency     none; semaphores are given a cycle later
@@ -63,6 +67,8 @@ class WideWriter(wiring.Component):
         An instruction of BEST begins; nothing of another one is here.
     i : In(stream of wide_beat(config), always ready)
         Values.
+    chosen : In(stream of 16 bits)
+        The sampler's number, some time behind a beat of SAMPLE.
     wide : Out(stream of wide_write(config), always ready)
         What is written.
     post_inner, post_outer : Out(SemaphorePost)
@@ -75,6 +81,7 @@ class WideWriter(wiring.Component):
 
     begin: data.View
     i: stream.Interface
+    chosen: stream.Interface
     wide: stream.Interface
     post_inner: Any
     post_outer: Any
@@ -86,6 +93,7 @@ class WideWriter(wiring.Component):
         super().__init__({
             "begin": In(best_begin()),
             "i": In(stream.Signature(wide_beat(config), always_ready=True)),
+            "chosen": In(stream.Signature(SLOT_BITS)),
             "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
             **{name: Out(SemaphorePost()) for name in POSTS},
             "settled": Out(1),
@@ -96,28 +104,31 @@ class WideWriter(wiring.Component):
         m = Module()
         m.submodules.best = best = BestChannel(self.config)
         i: Any = self.i.payload
-        values, compared, number = Signal(), Signal(), Signal()
+        values, tells, compared, number = Signal(), Signal(), Signal(), Signal()
         # Where the number goes is the same for all groups of an instruction, and so are its posts.
         group: Any = Signal.like(i, name="group", reset_less=True)
-        with m.If(compared & i.row_end):
+        with m.If((compared | (self.i.valid & i.sample)) & i.row_end):
             m.d.sync += group.eq(i)
         m.d.comb += [
             values.eq(self.i.valid & i.to_wide),
+            tells.eq(self.i.valid & i.tells),
             compared.eq(self.i.valid & i.to_best),
             best.begin.eq(self.begin),
             best.i.valid.eq(compared),
             best.i.payload.values.eq(i.data),
             best.i.payload.keep.eq(i.keep),
             best.i.payload.last.eq(i.row_end),
-            best.o.ready.eq(~values),
-            number.eq(best.o.valid & ~values),
-            self.wide.valid.eq(values | best.o.valid),
+            best.o.ready.eq(~values & ~tells),
+            self.chosen.ready.eq(best.o.ready),
+            number.eq((best.o.valid | self.chosen.valid) & best.o.ready),
+            self.wide.valid.eq(values | number),
             self.wide.payload.address.eq(Mux(number, group.wide, i.wide)),
             self.wide.payload.data.as_value().eq(
-                Mux(number, best.o.payload, i.data.as_value())
+                Mux(number, Mux(self.chosen.valid, self.chosen.payload, best.o.payload),
+                    i.data.as_value())
             ),
-        ]
-        told = self._elaborate_posts(m, number, i, group)
+        ]  # fmt: skip
+        told = self._elaborate_posts(m, tells, number, i, group)
         numbers = Signal(LAG)  # bit n: one was written n + 1 cycles ago
         m.d.sync += numbers.eq(Cat(number, numbers))
         m.d.comb += [
@@ -126,10 +137,12 @@ class WideWriter(wiring.Component):
         ]
         return m
 
-    def _elaborate_posts(self, m: Module, number: Value, i: Any, group: Any) -> Value:
+    def _elaborate_posts(
+        self, m: Module, tells: Value, number: Value, i: Any, group: Any
+    ) -> Value:
         """Give semaphores; return whether those of no word still wait."""
-        valid = Signal(LAG)  # bit n: a word was written n + 1 cycles ago
-        m.d.sync += valid.eq(Cat(self.wide.valid, valid))
+        valid = Signal(LAG)  # bit n: a word was written, or would have been, n + 1 cycles ago
+        m.d.sync += valid.eq(Cat(self.wide.valid | tells, valid))
         posts = Ages(m, {
             name: Mux(number, group[name].as_value(), i[name].as_value()) for name in POSTS
         })

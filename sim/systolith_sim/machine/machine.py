@@ -1,12 +1,12 @@
 """The machine: memories that last, and runs of programs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from systolith_hw.config import Config, ConfigError
-from systolith_hw.isa import SLOT_BITS, SLOTS, ErrorCode, Unit
+from systolith_hw.isa import SLOT_BITS, SLOTS, ErrorCode, Opcode, Unit
 from systolith_hw.limits import slot_limits
 
 from ..errors import MachineError
@@ -20,7 +20,7 @@ from .run import Run
 from .scheduler import Job, Leftover, Scheduler, decode_job
 from .sequencer import credit, read
 from .store import store
-from .vector import drain
+from .vector import drain, sample
 
 __all__ = ["Machine", "ProgramImage", "RunResult"]
 
@@ -125,7 +125,7 @@ class Machine:
             program = program.program
         run = Run(self.config, self.chip, self.memory)
         units = {
-            Unit.ARRAY: matmul, Unit.VECTOR: drain, Unit.LOAD: load, Unit.STORE: store,
+            Unit.ARRAY: matmul, Unit.VECTOR: _vector, Unit.LOAD: load, Unit.STORE: store,
             Unit.ROW: row,
         }  # fmt: skip
         executors = {unit: partial(_execute, run, function) for unit, function in units.items()}
@@ -148,6 +148,11 @@ def _execute(run: Run, function, job: Job):
     if run.config.sequencer.instructions_stand:
         _require_limits(run.config, job)
     return function(run, job)
+
+
+def _vector(run: Run, job: Job) -> Iterator[str]:
+    """Execute an instruction of VECTOR."""
+    return (sample if job.opcode == Opcode.SAMPLE else drain)(run, job)
 
 
 def _require_limits(config: Config, job: Job) -> None:

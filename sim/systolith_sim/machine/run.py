@@ -11,11 +11,14 @@ from systolith_hw.config import Config
 from systolith_hw.isa import ErrorCode, Unit
 
 from ..errors import MachineError
+from ..vector.sampler import keep_largest
 from .memory import ChipMemory, ExternalMemory
 from .races import MEMORY, Shadow, Timeline
 from .tokens import Progress, ResultFifo, Semaphores, WordStream
 
-__all__ = ["Run", "Shadows", "require", "require_counts", "require_inside", "require_ring"]
+__all__ = [
+    "Candidates", "Run", "Shadows", "require", "require_counts", "require_inside", "require_ring",
+]  # fmt: skip
 
 
 class Shadows:
@@ -38,13 +41,38 @@ class Shadows:
 
 
 @dataclass
+class Candidates:
+    """What CANDIDATES keeps for SAMPLE.
+
+    Attributes
+    ----------
+    most : int
+        So many at most.
+    values, numbers : (count,) int64
+        The largest values and their channels' numbers, which rise.
+    """
+
+    most: int
+    values: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def add(self, values: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+        """Hold more values against those that are kept."""
+        self.values, self.numbers = keep_largest(
+            np.concatenate([self.values, values]), np.concatenate([self.numbers, numbers]),
+            self.most,
+        )  # fmt: skip
+
+
+@dataclass
 class Run:
-    """What the units of one run share."""
+    """What the units of one run share; ``candidates`` is None before CANDIDATES began to keep."""
 
     config: Config
     chip: ChipMemory
     external: ExternalMemory
     counts: Counter[str] = field(default_factory=Counter)
+    candidates: Candidates | None = None
 
     def __post_init__(self) -> None:
         """Begin with nothing under way."""

@@ -52,9 +52,12 @@ class DecoderModel:
     head: Linear
     base: int
 
-    def logits(self, tokens: Sequence[int]) -> NDArray[np.float64]:
-        """Return logits (S, V) in nats, of one document from position 0."""
-        cache = KeyValueCache(len(self.layers))
+    def logits(
+        self, tokens: Sequence[int], cache: KeyValueCache | None = None
+    ) -> NDArray[np.float64]:
+        """Return logits (S, V) in nats, of S more tokens, or of one document from position 0."""
+        if cache is None:
+            cache = KeyValueCache(len(self.layers))
         return np.ldexp(self.advance(tokens, cache).astype(np.float64), -FRACTION)
 
     def advance(self, tokens: Sequence[int], cache: KeyValueCache) -> NDArray[np.int64]:

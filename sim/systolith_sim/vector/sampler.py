@@ -15,9 +15,10 @@ from .function import interpolate
 from .requantizer import requantize
 from .row import Factor
 
-__all__ = ["MOST_CANDIDATES", "choose", "gumbel", "largest", "mix"]
+__all__ = ["choose", "choose_among", "gumbel", "keep_largest", "largest", "mix"]
 
-MOST_CANDIDATES = 64
+Integers = NDArray[np.int64]
+
 ROUNDS = 16
 WORD = 0xFFFF_FFFF
 WORD_BITS = 32
@@ -45,9 +46,28 @@ def choose(
         32 bits each.
     """
     logits = np.asarray(logits, np.int64)
-    order = np.sort(np.argsort(-logits, kind="stable")[:candidates])
-    scores, _ = requantize(logits[order], sharpness.scale, sharpness.shift, 0)
-    return int(order[np.argmax(scores + gumbel(mix(seed, position, order)))])
+    values, numbers = keep_largest(logits, np.arange(len(logits)), candidates)
+    return choose_among(values, numbers, sharpness, seed=seed, position=position)
+
+
+def keep_largest(
+    values: Integers, numbers: Integers, count: int
+) -> tuple[Integers, Integers]:
+    """Return the ``count`` largest values and their numbers, which rise.
+
+    Of equal values those of the smaller numbers are kept.
+    """
+    kept = np.lexsort((numbers, -values))[:count]
+    kept = kept[np.argsort(numbers[kept], kind="stable")]
+    return values[kept], numbers[kept]
+
+
+def choose_among(
+    values: Integers, numbers: Integers, sharpness: Factor, *, seed: int, position: int
+) -> int:
+    """Return one of the numbers, which rise; arguments as in :func:`choose`."""
+    scores, _ = requantize(values, sharpness.scale, sharpness.shift, 0)
+    return int(numbers[np.argmax(scores + gumbel(mix(seed, position, numbers)))])
 
 
 def mix(seed: int, position: int, index: ArrayLike) -> NDArray[np.int64]:

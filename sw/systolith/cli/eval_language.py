@@ -7,7 +7,7 @@ import typing
 
 import typer
 
-from .console import needs, print_json, print_table, stages
+from .console import needs, print_json, print_table, say, stages
 from .model_command import model_name
 from .options import Json, PresetName, Settings, choose_config
 
@@ -26,6 +26,7 @@ class Backend(enum.StrEnum):
 
     FLOAT = "float"
     GOLDEN = "golden"
+    MACHINE = "machine"
 
 
 class Weights(enum.StrEnum):
@@ -47,13 +48,21 @@ def eval_language(
         typer.Option(help="Predict at least so many tokens; by default all of heldout, 8192 of "
                      "brown.", min=1),
     ] = None,
+    limit: typing.Annotated[
+        int | None, typer.Option(help="Predict at most so many documents.", min=1)
+    ] = None,
+    cut: typing.Annotated[
+        int | None,
+        typer.Option(help="Predict only the first so many tokens of each passage less one; by "
+                     "default, with --backend machine, those that the chip has room for.", min=2),
+    ] = None,
     backend: typing.Annotated[
         Backend,
         typer.Option(help="float: float32; golden: the golden models, which have every bit of the "
-                     "hardware."),
+                     "hardware; machine: programs on the functional machine, slow."),
     ] = Backend.GOLDEN,
     weights: typing.Annotated[
-        Weights, typer.Option(help="Of the golden models.")
+        Weights, typer.Option(help="Of the golden models, and on the machine.")
     ] = Weights.INT8,
     preset: PresetName = "ulx3s",
     settings: Settings = None,
@@ -67,7 +76,8 @@ def eval_language(
     config = choose_config(preset, settings)
     with needs("models"):
         from ..evaluate.losses import Predictor, compare_losses
-        from ..evaluate.passages import Text, passages
+        from ..evaluate.passages import Text, first_documents, passages, shorten
+        from ..language import CompiledDecoder, MachineDecoder
         from ..models.library import load_language_model
         from ..models.quantized_language import quantize_language
 
@@ -75,18 +85,31 @@ def eval_language(
         with stages(f"reading {name}", plain=json) as progress:
             model = load_language_model(name, progress)
             progress("reading the text")
-            chosen = passages(model, Text(data), tokens, progress)
+            whole = passages(model, Text(data), tokens, progress)
+            if limit:
+                whole = first_documents(whole, limit)
             predictor: Predictor = model.decoder
-            if backend == Backend.GOLDEN:
-                predictor = quantize_language(model, config, str(weights), progress)
+            if backend != Backend.FLOAT:
+                predictor = integers = quantize_language(model, config, str(weights), progress)
+            if backend == Backend.MACHINE:
+                progress(f"compiling {model.name}")
+                decoder = CompiledDecoder.compile(config, integers, logits=True)
+                cut = min(cut or decoder.plan.tokens, decoder.plan.tokens)
+                predictor = MachineDecoder(decoder)
+            chosen = shorten(whole, cut) if cut else whole
             progress("predicting")
             begin = time.perf_counter()
             result = compare_losses(model.decoder, predictor, chosen, progress)
             seconds = time.perf_counter() - begin
+    lost = sum(len(passage.tokens) for passage in whole) - sum(
+        len(passage.tokens) for passage in chosen
+    )
+    if lost:
+        say(f"passages were cut to {cut} tokens: {lost:,} tokens are not predicted")
     values = {
         "model": model.name, "data": str(data), "backend": str(backend),
         "weights": "float32" if backend == Backend.FLOAT else str(weights),
-        **dataclasses.asdict(result), "seconds": round(seconds, 1),
+        **dataclasses.asdict(result), "tokens_cut": lost, "seconds": round(seconds, 1),
     }  # fmt: skip
     if json:
         print_json(values)

@@ -1,9 +1,11 @@
 """``systolith run MODEL``: a language model goes on with a prompt."""
 
 import dataclasses
+import enum
 import sys
 import time
 import typing
+from pathlib import Path
 
 import typer
 
@@ -14,8 +16,6 @@ from .console import needs, print_json, say, stages
 from .model_command import model_name
 from .options import (
     ClockMhz,
-    Computer,
-    ComputerName,
     Json,
     PortBytes,
     PresetName,
@@ -26,6 +26,20 @@ from .options import (
 )
 
 __all__ = ["run_language"]
+
+
+class Computer(enum.StrEnum):
+    """Who runs a language model."""
+
+    RTL = "rtl"
+    MACHINE = "machine"
+    GOLDEN = "golden"
+    FLOAT = "float"
+
+
+HARDWARE = (Computer.RTL, Computer.MACHINE)
+"""Those who are given a compiled model."""
+
 
 def run_language(
     ctx: typer.Context,
@@ -44,7 +58,17 @@ def run_language(
     seed: typing.Annotated[
         int, typer.Option(help="With a temperature: another seed, another text.")
     ] = 0,
-    backend: ComputerName = Computer.FLOAT,
+    backend: typing.Annotated[
+        Computer,
+        typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
+                     "machine: that alone; golden: the integer model, of which both have every "
+                     "bit; float: float32."),
+    ] = Computer.FLOAT,
+    logits: typing.Annotated[
+        Path | None,
+        typer.Option(help="Write the logits of all positions, in nats, to an .npz file.",
+                     dir_okay=False),
+    ] = None,
     preset: PresetName = "ulx3s-resident",
     settings: Settings = None,
     port_bytes: PortBytes = None,
@@ -60,15 +84,15 @@ def run_language(
     is full.
     """
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    if backend != Computer.FLOAT and temperature:
-        raise ConfigError(
-            f"--temperature must be 0 with --backend {backend}, which takes the likeliest token; "
-            "give --backend float"
-        )
+    if logits is not None and not logits.parent.is_dir():
+        raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
-        from ..generation import FloatGenerator, Stop, continue_prompt
+        import numpy as np
+
+        from ..generation import ModelGenerator, Stop, continue_prompt
         from ..language_run import LanguageRun
         from ..models.library import load_language_model
+        from ..models.quantized_language import quantize_language
         from ..sampling import Sampling
         from ..workload import CLOCK_MHZ
 
@@ -79,15 +103,22 @@ def run_language(
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
             hardware = None
-            if backend != Computer.FLOAT:
-                hardware = LanguageRun(model, config, progress)
+            if backend in HARDWARE:
+                hardware = LanguageRun(
+                    model, config, progress, sampling, logits=logits is not None
+                )
                 hardware.require_room(numbers)
+            else:
+                generator = ModelGenerator(
+                    model.decoder if backend == Computer.FLOAT
+                    else quantize_language(model, config, progress=progress),
+                    sampling, keep_logits=logits is not None,
+                )  # fmt: skip
     show = (lambda piece: None) if json else _write
     show(prompt)
     begin = time.perf_counter()
     context, simulated = model.decoder.context, None
     if hardware is None:
-        generator = FloatGenerator(model.decoder, sampling)
         result = continue_prompt(model, generator, numbers, tokens, show)
     else:
         context = hardware.context
@@ -102,6 +133,11 @@ def run_language(
     show("\n")
     if result.stopped == Stop.CONTEXT:
         say(f"the context of {context} tokens is full")
+    if logits is not None:
+        found = [hardware.logits] if hardware else generator.logits
+        np.savez_compressed(
+            logits, logits=np.concatenate(found), tokens=[*numbers, *result.tokens]
+        )
     rate = len(result.tokens) / seconds
     if json:
         print_json({

@@ -2,13 +2,12 @@
 
 Of the one token, with two heads of keys and values::
 
-    array    K Q K Q V |    scores 0 | scores 1 |        context 0 | context 1 |    output
-    vector     K Q K Q V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
-    row                           softmax 0 | softmax 1
+    array    K Q V |    scores 0 | scores 1 |        context 0 | context 1 |    output
+    vector     K Q V |    scores 0 | scores 1 |        context 0 | context 1 |  residual += ...
+    row                         softmax 0 | softmax 1
 
-K, Q and V are one MATMUL, with each head of keys in front of the queries that share it; scores
-begin when the first of these are there. The heads of queries that share keys are tokens of one
-MATMUL.
+K, Q and V are one MATMUL, whose results DRAINs take one after the other; scores begin when the
+first queries are there. The heads of queries that share keys are tokens of one MATMUL.
 """
 
 from systolith_hw.isa import DrainKind, Register
@@ -56,15 +55,21 @@ class AttentionPart:
 
     def _project(self) -> None:
         """Compute keys, queries and values; the array is told of each head of queries."""
-        writer, plan, program = self.writer, self.plan, self.program
+        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
+        lanes = plan.config.vector.lanes
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
         )  # fmt: skip
-        for head in range(plan.shape.key_heads):
-            self._drain_key(head)
-            self._drain_queries(head)
-        lanes = plan.config.vector.lanes
+        self._drain_keys(0, 1)
+        if plan.shape.key_heads > 1:
+            self._drain_keys(1, plan.shape.key_heads - 1)
+        program.drain(
+            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
+            scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
+            exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
+            patches={"scale": writer.entry}, post_outer=writer.written, **writer.behind_norm(),
+        )  # fmt: skip
         program.drain_operands(
             DrainKind.VALUES, groups=plan.shape.key_heads, tiles=plan.head_tiles,
             scale=plan.tables["value"], destination=plan.values, token_stride=plan.value_stride,
@@ -75,31 +80,21 @@ class AttentionPart:
             **writer.behind_norm(),
         )  # fmt: skip
 
-    def _drain_key(self, head: int) -> None:
+    def _drain_keys(self, head: int, count: int) -> None:
+        """Write the keys of so many heads. The first waits for the norm's factor."""
         writer, plan, layer = self.writer, self.plan, self.layer
         lanes = plan.config.vector.lanes
         self.program.drain_operands(
-            DrainKind.KEYS, tiles=plan.head_tiles,
+            DrainKind.KEYS, groups=count, tiles=plan.head_tiles,
             scale=plan.tables["key"] + head * plan.beats(plan.head_tiles),
             destination=plan.keys + head * plan.head_keys, token_stride=plan.key_stride,
+            group_stride=plan.head_keys,
             entries=(plan.key_entries + head * plan.head_entries) * lanes,
-            offset=layer.score_shift, exponent_base=layer.base, rotate=True,
-            shift=log2(plan.angle_words),
+            entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
+            exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
             patches={"scale": writer.entry, "destination": writer.keys,
                      "columns_last": writer.lane, "entries": writer.exponents},
             **writer.behind_norm(first=head == 0),
-        )  # fmt: skip
-
-    def _drain_queries(self, head: int) -> None:
-        """Make words of the queries that share a head of keys and values."""
-        writer, plan = self.writer, self.plan
-        first = head * plan.shape.share
-        self.program.drain(
-            DrainKind.ACTIVATION, groups=plan.shape.share, tiles=plan.head_tiles,
-            scale=plan.tables["query"] + first * plan.beats(plan.head_tiles),
-            destination=plan.queries + first * plan.head_words, group_stride=plan.head_words,
-            exponent_base=self.layer.base, rotate=True, shift=log2(plan.angle_words),
-            patches={"scale": writer.entry}, post_outer=writer.written, **writer.behind_norm(),
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------

@@ -80,12 +80,8 @@ class DecoderImage:
     def _weights(self, layer: DecoderLayer) -> Iterator[Integers]:
         """Yield the weights of a layer's matrices in their order."""
         plan, rows = self.plan, self.array.rows
-        shape = (plan.shape.features, plan.shape.key_heads, -1)
-        key, query, value = (
-            self._by_head(linear.weights) for linear in (layer.key, layer.query, layer.value)
-        )
-        shared = np.concatenate([key.reshape(shape), query.reshape(shape)], axis=2)
-        yield np.concatenate([shared.reshape(len(value), -1), value], axis=1)
+        heads = [self._by_head(linear.weights) for linear in (layer.key, layer.query, layer.value)]
+        yield np.concatenate(heads, axis=1)
         head_rows = plan.head_words * rows
         output = layer.output.weights.reshape(plan.shape.heads, -1, plan.shape.features)
         output = np.pad(output, ((0, 0), (0, head_rows - output.shape[1]), (0, 0)))

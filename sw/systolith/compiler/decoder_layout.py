@@ -6,6 +6,7 @@ row, and the list of tokens (``token_list.py``).
 
 from functools import cached_property
 
+from .decoder_logits import LogitsRows
 from .decoder_plan import DecoderPlan
 from .layout import MemoryMap, Region, pad, power_of_two
 from .token_list import TokenList
@@ -41,17 +42,21 @@ class DecoderLayout:
     Parameters
     ----------
     plan : DecoderPlan
+    with_logits : bool
+        Logits are stored, too.
 
     Attributes
     ----------
     list : TokenList
         What the host writes, and where it finds what comes.
+    logits : LogitsRows or None
+        Where logits are.
     regions : dict of Region
         "list", "embedding", "angles", "matrices" and "tables" of all layers, "head", and "head
         tables", of the last norm and the head.
     """
 
-    def __init__(self, plan: DecoderPlan) -> None:
+    def __init__(self, plan: DecoderPlan, *, with_logits: bool = False) -> None:
         self.plan = plan
         self.config = plan.config
         self.map = MemoryMap(plan.config, f"a language model for {plan.tokens} tokens")
@@ -65,6 +70,10 @@ class DecoderLayout:
         self.map.add("tables", shape.layers * self.table_bytes)
         self.map.add("head", self.head.size)
         self.map.add("head tables", self._padded(plan.scale_need - plan.unit_table))
+        self.logits: LogitsRows | None = None
+        if with_logits:
+            address = self.map.add("logits", LogitsRows(plan, 0).size).address
+            self.logits = LogitsRows(plan, address)
 
     @property
     def regions(self) -> dict[str, Region]:

@@ -2,9 +2,8 @@
 
 What layers have in common comes in *blocks* of equal size, one for each layer, in two memories:
 
-* operand memory: K, Q and V side by side, each head of keys in front of its queries; the output
-  matrix; gate and up side by side; the down matrix; the layer's keys; its values. The head lies
-  behind all blocks.
+* operand memory: K, Q and V side by side; the output matrix; gate and up side by side; the down
+  matrix; the layer's keys; its values. The head lies behind all blocks.
 * scale memory: the entries of these matrices in the order of their use; the exponents of keys and
   of values. Those of the head lie behind, and in front of them, where norms are not deferred, the
   entries with which NORM multiplies by one.
@@ -305,7 +304,9 @@ class DecoderPlan:
     @property
     def unit_entries(self) -> int:
         """Scale words of these entries."""
-        return 0 if self.config.vector.deferred_norms else self.beats(self.tiles)
+        vector = self.config.vector
+        deferred = vector.deferred_norms and not vector.candidates
+        return 0 if deferred else self.beats(self.tiles)
 
     @property
     def head_table(self) -> int:

@@ -18,6 +18,7 @@ from ..program import Program
 from .decoder_attention import AttentionPart
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
+from .decoder_logits import LogitsPart
 from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
@@ -25,8 +26,6 @@ from .prompt_plan import PromptPlan, plan_prompt
 from .token_list import Header
 
 __all__ = ["choose_prompt", "write_decoder", "write_setup"]
-
-WORD = 4
 
 MOST_INSTRUCTIONS = 4096
 """The largest program memory."""
@@ -65,10 +64,11 @@ def _load_matrix(
 def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
     """Return how a prompt goes through the model, or None if its tokens go one by one.
 
-    They do where the memories have no room for two, or the program's has none for a block.
+    They do where logits of each are wanted, where the memories have no room for two, and where the
+    program's has none for a block.
     """
     prompt, config = plan_prompt(layout.plan), layout.config
-    if prompt is None:
+    if prompt is None or layout.logits is not None:
         return None
     roomy = config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
     program = TokenProgram(
@@ -125,6 +125,12 @@ class TokenProgram:
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
+        self.logits = None
+        if layout.logits:
+            self.logits = LogitsPart(
+                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
+                stored=self.chosen,
+            )  # fmt: skip
 
     def assemble(self) -> bytes:
         """Return it."""
@@ -153,7 +159,7 @@ class TokenProgram:
         return program.assemble()
 
     def _read_header(self, target: int, word: Header) -> None:
-        self.program.read(target, immediate=self.layout.list.address + WORD * word)
+        self.program.read(target, immediate=self.layout.list.header(word))
 
     def _take_prompt(self, prompt: PromptPlan) -> None:
         """Go through the prompt, but for its last token."""
@@ -196,7 +202,10 @@ class TokenProgram:
             program.minimum(flag, scratch, flag)
 
     def _compute(self) -> None:
-        """Go through the layers, and from the prompt's last token on make the next token."""
+        """Go through the layers, and from the prompt's last token on make the next token.
+
+        Logits, where they are stored, are those of all positions.
+        """
         program, plan, writer = self.program, self.plan, self.writer
         layer, flag = self.model.layers[0], self.token
         writer.first_norm()
@@ -207,37 +216,66 @@ class TokenProgram:
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
-        if not self.prompt:  # else this is no token of a prompt but its last
+        if self.logits:
+            writer.norm(self.turned)
+            self.logits.append(self.turned)
+        elif not self.prompt:  # else this is no token of a prompt but its last
             with program.loop(count_register=flag):
                 writer.skip_norm(self.turned)
         program.minimum(flag, flag, self.alive, -1)
         with program.loop(count_register=flag):
-            writer.norm()
+            if not self.logits:
+                writer.norm(self.turned)
             self._choose()
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
 
+    def _drain_first(self) -> int:
+        """Drain the first tile of the head, which tells that all before is done, so that angles
+        come beside the others; return how many tiles it was."""
+        plan = self.plan
+        self.program.drain(
+            DrainKind.BEST, scale=plan.head_table, destination=plan.best, post_outer=self.turned,
+            **self.writer.behind_norm(first=True),
+        )  # fmt: skip
+        return 1
+
     def _choose(self) -> None:
-        """Store the token that is likeliest by these words, behind the position's."""
+        """Store the token that is chosen by these words, behind the position's."""
         program, plan, writer = self.program, self.plan, self.writer
+        sampled = plan.config.vector.candidates > 0
         program.matmul(
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
-            wait_outer=writer.normed,
+            wait_outer=None if self.logits else writer.normed,
         )  # fmt: skip
-        # The first tile's results tell that all before is done: angles come beside the others.
-        first, columns = min(1, plan.vocabulary_tiles - 1), plan.config.array.columns
-        if first:
-            program.drain(
-                DrainKind.BEST, tiles=first, scale=plan.head_table, destination=plan.best,
-                post_outer=self.turned, **writer.behind_norm(first=True),
-            )  # fmt: skip
+        waits = writer.deferred and not self.logits  # for the norm's factor
+        first = self._drain_first() if waits and plan.vocabulary_tiles > 1 else 0
+        if sampled:
+            program.read(writer.tile, immediate=self.layout.list.header(Header.CANDIDATES))
         program.drain(
-            DrainKind.BEST, accumulate=first > 0, tiles=plan.vocabulary_tiles - first,
-            columns_last=plan.vocabulary_last, scale=plan.head_table + plan.beats(first),
-            destination=plan.best, entries=first * columns, post_outer=self.chosen,
-            post_inner=None if first else self.turned, **writer.behind_norm(first=not first),
+            DrainKind.CANDIDATES if sampled else DrainKind.BEST, accumulate=first > 0,
+            tiles=plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
+            scale=plan.head_table + plan.beats(first), destination=plan.best,
+            entries=first * plan.config.array.columns,
+            patches={"row": writer.tile} if sampled else {},
+            post_inner=self.turned if waits and not first else None,
+            post_outer=None if sampled else self.chosen,
+            **writer.behind_norm(first=waits and not first),
         )  # fmt: skip
+        if sampled:
+            self._sample()
         program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
             patches={"address": self.place}, wait_outer=self.chosen,
+        )  # fmt: skip
+
+    def _sample(self) -> None:
+        """Choose one of the largest logits, as the header says."""
+        program, tokens = self.program, self.layout.list
+        seed, sharpness = self.writer.tile, self.token  # both are free by now
+        program.read(seed, immediate=tokens.header(Header.SEED))
+        program.read(sharpness, immediate=tokens.header(Header.SHARPNESS))
+        program.sample(
+            destination=self.plan.best, position=1, post_outer=self.chosen,
+            patches={"seed": seed, "sharpness": sharpness, "position": Register.POSITION},
         )  # fmt: skip

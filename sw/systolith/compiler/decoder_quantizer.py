@@ -199,8 +199,12 @@ def _by_head(output: Linear, heads: int, rows: int) -> Linear:
 
 
 def _norm(config: Config, model: FloatDecoder, largest: float, fraction: int) -> RowNorm:
-    """Return the model's norm, deferred if the core can."""
-    array, features, deferred = config.array, len(model.norm), config.vector.deferred_norms
+    """Return the model's norm, deferred if the core can.
+
+    Where it chooses by chance norms are not: CANDIDATES has no room for what that takes.
+    """
+    array, features = config.array, len(model.norm)
+    deferred = config.vector.deferred_norms and not config.vector.candidates
     units = max(1, round(math.ldexp(model.epsilon, 2 * fraction)))
     base = residual_base(array, largest, fraction) if deferred else probability_base(array)
     return RowNorm(features, factor(1 / features), units, base, deferred)

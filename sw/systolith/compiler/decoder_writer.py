@@ -123,11 +123,19 @@ class DecoderWriter:
         if self._norm.deferred:
             self._append_norm(post_inner=self.normed, post_outer=self._measured)
 
-    def norm(self) -> None:
-        """Make words of the residual, unless :meth:`add` has; the array is told. What DRAIN does
-        to the results of matrices behind it is in :meth:`behind_norm`."""
+    @property
+    def deferred(self) -> bool:
+        """Whether DRAIN does what norms leave to it."""
+        return self._norm.deferred
+
+    def norm(self, done: int | None = None) -> None:
+        """Make words of the residual, unless :meth:`add` has; the array is told.
+
+        What DRAIN does to the results of matrices behind it is in :meth:`behind_norm`. ``done``
+        is given when all before is, but for a norm that is deferred.
+        """
         if not self._norm.deferred:
-            self._append_norm(post_outer=self.normed)
+            self._append_norm(post_outer=self.normed, post_inner=done)
 
     def skip_norm(self, semaphore: int) -> None:
         """Give a semaphore when all is done whose results nobody wants."""

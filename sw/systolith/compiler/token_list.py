@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from systolith_hw.config import Config, ConfigError
+from systolith_hw.config import SCALE_BITS, Config, ConfigError
 
+from ..sampling import GREEDY, Sampling
 from .decoder_shape import DecoderShape
 from .layout import pad, power_of_two
 
@@ -33,6 +34,12 @@ class Header(enum.IntEnum):
     """Positions of them whose token is the prompt's."""
     TOKENS = 2
     """Tokens to be made: positions from the prompt's last token on."""
+    CANDIDATES = 3
+    """Tokens among which each is chosen; 1: the likeliest always."""
+    SHARPNESS = 4
+    """Scale, and behind it shift, of log2(e) / temperature."""
+    SEED = 5
+    """Of the noise."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,20 @@ class TokenList:
     @property
     def entries(self) -> int:
         """Where the entries begin."""
-        return self.address + max(self.stride, WORD * len(Header))
+        return self.address + power_of_two(max(self.stride, WORD * len(Header)))
 
     @property
     def size(self) -> int:
         """Bytes of all."""
         return self.entries - self.address + self.tokens * self.stride
 
-    def pack(self, prompt: Sequence[int], count: int, first: int = 0) -> bytes:
+    def header(self, word: Header) -> int:
+        """Return the address of a word of the header."""
+        return self.address + WORD * word
+
+    def pack(
+        self, prompt: Sequence[int], count: int, first: int = 0, sampling: Sampling = GREEDY
+    ) -> bytes:
         """Return what the host writes to have ``count`` tokens made behind a prompt.
 
         Positions before ``first`` are on the chip already.
@@ -85,6 +98,9 @@ class TokenList:
         words[Header.POSITIONS] = len(prompt) + count - 1 - first
         words[Header.PROMPT] = len(prompt) - first
         words[Header.TOKENS] = count
+        words[Header.CANDIDATES] = sampling.candidates
+        words[Header.SHARPNESS] = sampling.sharpness.scale | sampling.sharpness.shift << SCALE_BITS
+        words[Header.SEED] = sampling.seed
         entries = words[(self.entries - self.address) // WORD :].reshape(self.tokens, -1)
         entries[: len(prompt), 0] = prompt
         return words.tobytes()

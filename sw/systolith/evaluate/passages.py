@@ -1,7 +1,7 @@
 """Texts that no model here was tuned on, cut into what a model sees at once."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..models.errors import TextError
@@ -10,7 +10,7 @@ from ..models.library import HELDOUT
 from ..progress import Progress
 from .brown import brown
 
-__all__ = ["Passage", "Text", "passages"]
+__all__ = ["Passage", "Text", "first_documents", "passages", "shorten"]
 
 STORY_TOKENS = 256
 """Most tokens that are predicted of a story."""
@@ -77,6 +77,17 @@ def passages(
     if count is not None and predicted < count:
         raise TextError(f"{text} has {predicted} tokens to predict, not {count}; give fewer")
     return chosen
+
+
+def first_documents(passages: Sequence[Passage], count: int) -> list[Passage]:
+    """Return the passages of the first so many documents."""
+    documents = list(dict.fromkeys(passage.document for passage in passages))[:count]
+    return [passage for passage in passages if passage.document in documents]
+
+
+def shorten(passages: Sequence[Passage], most: int) -> list[Passage]:
+    """Return passages without the tokens that come behind their first ``most``."""
+    return [Passage(passage.document, passage.tokens[:most]) for passage in passages]
 
 
 def _stories(model: LanguageModel) -> Iterator[Passage]:

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from systolith_sim.transformer.decoder_reference import FloatDecoder, KeyValueCache, hidden
 from systolith_sim.verilator import cache_directory
 
 from ..progress import Progress
-from ..sampling import Sampling, choose
 from .fingerprint import fingerprint
 from .language_model import LanguageModel
 
-__all__ = ["own_texts", "write_together"]
+__all__ = ["choose", "own_texts", "write_together"]
 
 TEXTS = 16
 LONGEST = 256
 """How many texts are written, and of how many tokens at most."""
+
+CANDIDATES = 64
+"""Likeliest tokens among which each is chosen."""
 
 FIRST_LETTER = "A"
 LETTERS = 26
@@ -58,7 +61,6 @@ def write_together(
     """
     texts = [[token] for token in first]
     caches = [KeyValueCache(len(decoder.layers)) for _ in texts]
-    ways = [Sampling(temperature=1.0, seed=seed) for seed in range(len(texts))]
     for place in range(1, length):
         progress.reached(place, length)
         x = decoder.embedding[[text[-1] for text in texts]]
@@ -73,9 +75,22 @@ def write_together(
             x = x + np.concatenate(context) @ layer.output
             x = x + hidden(layer, decoder.normalize(x, layer.hidden_norm)) @ layer.down
         logits = decoder.normalize(x, decoder.norm) @ decoder.head.T
-        for text, row, way in zip(texts, logits, ways, strict=True):
-            text.append(choose(row, way, place))
+        for seed, (text, row) in enumerate(zip(texts, logits, strict=True)):
+            text.append(choose(row, seed, place))
     return texts
+
+
+def choose(logits: NDArray[np.floating], seed: int, position: int) -> int:
+    """Return one of the likeliest tokens, with the probabilities of softmax.
+
+    By noise of its own: weights are rounded with these texts, which another way of choosing tokens
+    on the hardware must not change.
+    """
+    candidates = np.argsort(-logits, kind="stable")[:CANDIDATES]
+    bits = np.random.Philox(key=seed, counter=[0, 0, position, 0]).random_raw(len(logits))
+    uniform = ((bits >> np.uint64(11)) + 0.5) * 2.0**-53  # never 0, never 1
+    noise = -np.log(-np.log(uniform))[candidates]
+    return int(candidates[np.argmax(logits[candidates] + noise)])
 
 
 def _keep(path: Path, texts: list[list[int]]) -> None:

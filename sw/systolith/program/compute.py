@@ -13,10 +13,12 @@ from .instructions import NONE, Instructions, Patches, Semaphores, require
 __all__ = ["Compute"]
 
 OPERANDS = (DrainKind.KEYS, DrainKind.VALUES)
+SHARPNESS = Factor(0, 0)
+"""That a patch brings."""
 
 
 class Compute(Instructions):
-    """The methods that append MATMUL, DRAIN, NORM and SOFTMAX."""
+    """The methods that append MATMUL, DRAIN, SAMPLE, NORM and SOFTMAX."""
 
     def matmul(
         self, *, steps: int, tokens: int = 1, groups: int = 1, tiles: int = 1,
@@ -78,7 +80,7 @@ class Compute(Instructions):
             "columns_last": columns if columns_last is None else columns_last,
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
-        for name in ("function", "accumulate", "factor", "maximum", "rotate"):
+        for name in ("function", "accumulate", "factor", "maximum", "rotate", "scaled"):
             require(
                 not fields[name] or self.config.vector.rows > 0,
                 f"there is no DRAIN.{name} with a vector.rows of 0",
@@ -87,6 +89,8 @@ class Compute(Instructions):
             kind not in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain_operands appends"
         )
         self._check_kinds(fields)
+        if kind == DrainKind.CANDIDATES:
+            self._check_candidates(row, patches)
         require(
             groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
         )
@@ -143,6 +147,29 @@ class Compute(Instructions):
         channels = memory.scale_words * self.config.vector.lanes
         self._check_depth(Opcode.DRAIN, "entries", entries, channels)
         self._append(Opcode.DRAIN, fields, patches, counts=("tokens", "groups", "tiles"))
+
+    def sample(
+        self, *, destination: int, sharpness: Factor = SHARPNESS, seed: int = 0,
+        position: int = 0, patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+    ) -> None:  # fmt: skip
+        """Append SAMPLE; a patch of ``sharpness`` brings scale and shift at once."""
+        self._check_opcode(Opcode.SAMPLE)
+        self._check_depth(
+            Opcode.SAMPLE, "destination", destination, self.config.memory.wide_words
+        )
+        self._append(Opcode.SAMPLE, {
+            "destination": destination, "seed": seed, "position": position,
+            "sharpness": sharpness.scale, "sharpness_shift": sharpness.shift,
+            **self._semaphore_fields(semaphores),
+        }, patches)  # fmt: skip
+
+    def _check_candidates(self, row: int, patches: Patches) -> None:
+        most = self.config.vector.candidates
+        require(most > 0, "there is no DRAIN.CANDIDATES with a vector.candidates of 0")
+        require(
+            1 <= row <= most or "row" in patches,
+            f"DRAIN.row must be in 1..{most}, vector.candidates, for CANDIDATES, not {row}",
+        )
 
     def _check_kinds(self, fields: dict[str, typing.Any]) -> None:
         """Refuse options of DRAIN that are for other kinds, or not for one another."""

@@ -110,8 +110,9 @@ class Instructions:
         self._instructions.append((opcode, fields))
 
     def _check_opcode(self, opcode: Opcode) -> None:
-        missing = "vector.rows of 0" if INSTRUCTIONS[opcode].unit == Unit.ROW else (
-            "sequencer.queue_depth of 1")  # fmt: skip
+        missing = {Unit.ROW: "vector.rows of 0", Unit.VECTOR: "vector.candidates of 0"}.get(
+            INSTRUCTIONS[opcode].unit, "sequencer.queue_depth of 1"
+        )
         require(
             opcode in opcodes(self.config), f"there is no {opcode.name} with a {missing}"
         )

@@ -1,5 +1,6 @@
-"""DRAIN: its loops, what becomes of a result, and where that goes."""
+"""DRAIN: its loops, what becomes of a result, and where that goes; and SAMPLE."""
 
 from .drain import drain
+from .sample import sample
 
-__all__ = ["drain"]
+__all__ = ["drain", "sample"]

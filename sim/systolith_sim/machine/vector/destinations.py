@@ -11,7 +11,7 @@ from ...vector.normalizer import normalize
 from ...vector.requantizer import FIXED_MIN
 from ...vector.row import Factor, normal_factor, row_sums
 from ..races import Shadow
-from ..run import Run, require_inside
+from ..run import Candidates, Run, require_inside
 from .part import Part
 
 __all__ = ["to_words", "write_factor", "write_values"]
@@ -94,6 +94,20 @@ def _best(run: Run, part: Part, z: Integers) -> None:
     run.chip.wide[f["destination"]] = [best[1], *[0] * (run.config.vector.lanes - 1)]
 
 
+def _candidates(run: Run, part: Part, z: Integers) -> None:
+    """Keep the largest valid values, and their channels' numbers; turns are groups."""
+    f, valid = part.fields, part.valid(run.config)
+    for group, row in zip(part.group, z[:, :valid], strict=True):
+        if group == 0 and not f["accumulate"]:
+            run.candidates = Candidates(f["row"])
+        if run.candidates is None:
+            raise ProgramError(
+                f"{run.lines[Unit.VECTOR]} goes on keeping values, but none in this program began"
+            )
+        first = f["entries"] + group * f["tiles"] * run.config.array.columns
+        run.candidates.add(row, first + np.arange(valid) & 0xFFFF)
+
+
 def _keys(run: Run, part: Part, z: Integers) -> None:
     """Write a lane of operand tiles for each turn: a tile for every R channels, zeros behind."""
     f, array = part.fields, run.config.array
@@ -156,5 +170,6 @@ WRITERS = {
     DrainKind.KEYS: _keys,
     DrainKind.VALUES: _values,
     DrainKind.BEST: _best,
+    DrainKind.CANDIDATES: _candidates,
     DrainKind.MEASURED: _measured,
 }

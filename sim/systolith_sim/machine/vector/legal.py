@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import HEAD_CHANNELS, Config
-from systolith_hw.drain_rules import kinds, mismatch
+from systolith_hw.drain_rules import mismatch
 from systolith_hw.isa import DrainFunction, DrainKind, ErrorCode, Unit
 
 from ...errors import ProgramError
@@ -16,18 +16,15 @@ __all__ = ["require_legal"]
 
 Integers = NDArray[np.int64]
 
-NO_MEASURED = ", MEASURED, with a vector.deferred_norms of false"
-
-
 def require_legal(run: Run, job: Job) -> None:
     """Refuse DRAINs that the hardware refuses, and those whose own accesses get in their way."""
     f, line, array = job.fields, run.lines[Unit.VECTOR], run.config.array
     require(
-        f["kind"] in kinds(run.config), line, ErrorCode.ILLEGAL_INSTRUCTION,
-        f"DRAIN has no kind {f['kind']}" + NO_MEASURED * (f["kind"] == DrainKind.MEASURED),
+        f["kind"] in list(DrainKind), line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"DRAIN has no kind {f['kind']}",
     )  # fmt: skip
     kind = DrainKind(f["kind"])
-    for name in ("function", "accumulate", "factor", "maximum", "rotate"):
+    for name in ("function", "accumulate", "factor", "maximum", "rotate", "scaled"):
         require(
             not f[name] or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
             f"vector.rows is 0, so DRAIN has no {name}",
@@ -40,6 +37,15 @@ def require_legal(run: Run, job: Job) -> None:
         kind < DrainKind.KEYS or run.config.vector.rows > 0, line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"vector.rows is 0, so DRAIN has no kind {kind.name}",
     )  # fmt: skip
+    require(
+        kind != DrainKind.CANDIDATES or run.config.vector.candidates > 0, line,
+        ErrorCode.ILLEGAL_INSTRUCTION, "vector.candidates is 0, so DRAIN has no kind CANDIDATES",
+    )  # fmt: skip
+    require(
+        kind != DrainKind.MEASURED or run.config.vector.deferred_norms, line,
+        ErrorCode.ILLEGAL_INSTRUCTION,
+        "vector.deferred_norms is false, so DRAIN has no kind MEASURED",
+    )  # fmt: skip
     wrong = mismatch(f, run.config.vector.lanes)
     require(not wrong, line, ErrorCode.ILLEGAL_INSTRUCTION, wrong)
     require_counts(line, f, "tokens", "groups", "tiles")
@@ -49,6 +55,13 @@ def require_legal(run: Run, job: Job) -> None:
     )  # fmt: skip
     if kind not in OPERANDS:
         require_counts(line, f, "tiles_last")
+        if kind == DrainKind.CANDIDATES:
+            require_counts(line, f, "row")
+            most = run.config.vector.candidates
+            require(
+                f["row"] <= most, line, ErrorCode.ADDRESS_RANGE,
+                f"{f['row']} values cannot be kept, only vector.candidates, {most}",
+            )  # fmt: skip
         if f["accumulate"] and kind == DrainKind.WIDE:
             _require_separate(run.config, job)
         if f["function"] == DrainFunction.PRODUCT and kind == DrainKind.WIDE:
