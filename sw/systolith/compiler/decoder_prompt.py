@@ -198,53 +198,52 @@ class PromptPart:
     def _project(self, *, last: bool = False) -> None:
         """Compute keys, queries and values; in the last layer no queries."""
         shape, groups = self.plan.shape, self.plan.shape.key_heads
-        # Each head of keys stands in front of the queries' heads that share it, then come values.
-        values, step = groups * (1 + shape.share), 1 + shape.share
         self._multiply_heads(0, 1, wait_inner=self.writer.normed)
         if last:
-            for head in range(1, groups):
-                self._multiply_heads(head * step, 1)
-            self._multiply_heads(values, groups)
+            self._multiply_heads(1, groups - 1)
+            self._multiply_heads(groups + shape.heads, groups)
         else:
-            self._multiply_heads(1, values + groups - 1)
-        for head in range(groups):
-            self._drain_keys(head)
-            if not last:
-                self._drain_queries(head)
-        self._drain_values(0, groups - 1)
-        self._drain_values(groups - 1, 1, post_outer=None if last else self.writer.written)
+            self._multiply_heads(1, 2 * groups + shape.heads - 1)
+        self._drain_keys(0, 1)
+        self._drain_keys(1, groups - 1)
+        if last:
+            self._drain_values(0, groups)
+        else:
+            self._drain_queries()
+            self._drain_values(0, groups - 1)
+            self._drain_values(groups - 1, 1, post_outer=self.writer.written)
 
     def _multiply_heads(self, first: int, count: int, *, wait_inner: int | None = None) -> None:
         """Multiply by the matrices of so many heads, of those that stand side by side."""
         plan = self.plan
-        self.program.matmul(
-            steps=plan.steps, groups=count, tiles=plan.head_tiles, tokens=0,
-            operand=first * plan.head_tiles * plan.steps,
-            patches={"tokens": self.rows, "operand": self.writer.tile}, wait_inner=wait_inner,
-        )  # fmt: skip
+        if count:
+            self.program.matmul(
+                steps=plan.steps, groups=count, tiles=plan.head_tiles, tokens=0,
+                operand=first * plan.head_tiles * plan.steps,
+                patches={"tokens": self.rows, "operand": self.writer.tile}, wait_inner=wait_inner,
+            )  # fmt: skip
 
-    def _drain_keys(self, head: int) -> None:
-        """Write the keys of a head; the first one waits for the norm's factors."""
+    def _drain_keys(self, first: int, count: int) -> None:
+        """Write the keys of so many heads; the first one waits for the norm's factors."""
         plan, layer, lanes = self.plan, self.layer, self.plan.config.vector.lanes
-        self.program.drain_operands(
-            DrainKind.KEYS, tiles=plan.head_tiles, tokens=0,
-            scale=plan.tables["key"] + head * plan.beats(plan.head_tiles),
-            destination=plan.keys + head * plan.head_keys, token_stride=plan.key_stride,
-            entries=(plan.key_entries + head * plan.head_entries) * lanes,
-            offset=layer.score_shift, exponent_base=layer.base, rotate=True,
-            shift=log2(plan.angle_words),
-            patches=self._operand_patches(self.keys, self.key_lane),
-            **self.writer.behind_norm(first=head == 0),
-        )  # fmt: skip
+        if count:
+            self.program.drain_operands(
+                DrainKind.KEYS, groups=count, tiles=plan.head_tiles, tokens=0,
+                scale=plan.tables["key"] + first * plan.beats(plan.head_tiles),
+                destination=plan.keys + first * plan.head_keys, token_stride=plan.key_stride,
+                group_stride=plan.head_keys,
+                entries=(plan.key_entries + first * plan.head_entries) * lanes,
+                entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
+                exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
+                patches=self._operand_patches(self.keys, self.key_lane),
+                **self.writer.behind_norm(first=not first),
+            )  # fmt: skip
 
-    def _drain_queries(self, head: int) -> None:
-        """Write the queries of the heads that share a head of keys."""
-        plan, prompt, share = self.plan, self.prompt, self.plan.shape.share
-        first = head * share
+    def _drain_queries(self) -> None:
+        plan, prompt = self.plan, self.prompt
         self.program.drain(
-            DrainKind.ACTIVATION, groups=share, tiles=plan.head_tiles, tokens=0,
-            scale=plan.tables["query"] + first * plan.beats(plan.head_tiles),
-            destination=prompt.queries + first * plan.head_words, group_stride=plan.head_words,
+            DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles, tokens=0,
+            scale=plan.tables["query"], destination=prompt.queries, group_stride=plan.head_words,
             token_stride=plan.output_steps, exponent_base=self.layer.base, rotate=True,
             shift=log2(plan.angle_words), patches=self._patches(), **self.writer.behind_norm(),
         )  # fmt: skip
