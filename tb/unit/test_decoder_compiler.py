@@ -45,7 +45,9 @@ def test_every_memory_is_looked_at(memory, need):
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"vector.rows": 4}, "vector.rows must be at least 5, one for each head and one for norms"),
+    ({"vector.rows": 2}, "vector.rows must be at least 4, one for each head, not 2"),
+    ({"vector.rows": 4, "vector.deferred_norms": True},
+     "vector.rows must be at least 5, one for each head and one for norms, not 4"),
     ({"array.max_k": 32}, "array.max_k must be at least 48, not 32"),
     ({"sequencer.loop_depth": 3}, "sequencer.loop_depth must be at least 4, not 3"),
     ({"vector.lanes": 1}, "vector.lanes must be at least 2 for rotary positions"),

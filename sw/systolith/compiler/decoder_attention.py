@@ -14,13 +14,10 @@ from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
-from .decoder_writer import NORM_ROW, DecoderWriter
+from .decoder_writer import DecoderWriter
 from .layout import log2
 
 __all__ = ["AttentionPart"]
-
-HEAD_ROWS = NORM_ROW + 1
-"""The row of the first head of queries."""
 
 
 class AttentionPart:
@@ -112,7 +109,7 @@ class AttentionPart:
         )  # fmt: skip
         scores = plan.scores + first * plan.scores_stride
         program.drain(
-            DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=HEAD_ROWS + first,
+            DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=writer.head_row + first,
             scale=plan.key_entries + head * plan.head_entries,
             destination=scores, token_stride=plan.scores_stride,
             patches={"scale": writer.entry, "tiles_last": writer.key_tiles,
@@ -120,7 +117,7 @@ class AttentionPart:
             post_inner=writer.summed,
         )  # fmt: skip
         program.softmax(
-            elements=1, tokens=share, row=HEAD_ROWS + first, source=scores,
+            elements=1, tokens=share, row=writer.head_row + first, source=scores,
             source_stride=plan.scores_stride,
             scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
@@ -144,7 +141,7 @@ class AttentionPart:
         ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
         program.drain(
             DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True,
-            row=HEAD_ROWS + first, offset=VALUE_BASE + self.powers_base,
+            row=writer.head_row + first, offset=VALUE_BASE + self.powers_base,
             exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
             token_stride=plan.head_words,
             post_outer=writer.written if head + 1 in ends else None,

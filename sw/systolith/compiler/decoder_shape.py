@@ -94,10 +94,11 @@ class DecoderShape:
             sentence = (
                 f"array.max_k must be at least {max(self.features, self.hidden)}, not {array.max_k}"
             )
-        elif vector.rows <= self.heads:
+        elif vector.rows < self.heads + vector.deferred_norms:
+            norms = " and one for norms" * vector.deferred_norms
             sentence = (
-                f"vector.rows must be at least {self.heads + 1}, one for each head and one for "
-                f"norms, not {vector.rows}"
+                f"vector.rows must be at least {self.heads + vector.deferred_norms}, one for each "
+                f"head{norms}, not {vector.rows}"
             )
         elif vector.lanes == 1:
             sentence = "vector.lanes must be at least 2 for rotary positions, not 1"

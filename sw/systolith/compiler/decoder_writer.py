@@ -16,7 +16,7 @@ WORD_BITS = 32
 """Of a register."""
 
 NORM_ROW = 0
-"""The row whose factor is a norm's; those of heads are behind it."""
+"""The row whose factor is that of a norm which is deferred."""
 
 
 class BehindNorm(TypedDict, total=False):
@@ -127,6 +127,11 @@ class DecoderWriter:
     def deferred(self) -> bool:
         """Whether DRAIN does what norms leave to it."""
         return self._norm.deferred
+
+    @property
+    def head_row(self) -> int:
+        """The row of the first head of queries."""
+        return NORM_ROW + 1 if self.deferred else 0
 
     def norm(self, done: int | None = None) -> None:
         """Make words of the residual, unless :meth:`add` has; the array is told.
