@@ -164,6 +164,19 @@ class Fields:
             exponent_base=self.draw(0, 8), **loops, **turn, **semaphores,
         )  # fmt: skip
 
+    def heads(self, program, **semaphores):
+        """Append a DRAIN of results to the stream, whose words share exponents."""
+        config = self.config
+        loops = {
+            "tokens": self.draw(1, 4), "groups": self.draw(1, 2),
+            "tiles": self.draw(1, min(20, HEAD_CHANNELS // config.array.columns)),
+        }  # fmt: skip
+        turn = self.angles(loops["tokens"]) if self.draw(0, 1) else {}
+        program.drain(
+            DrainKind.HEADS, scale=self.draw(0, 10), exponent_base=self.draw(0, 8), **loops, **turn,
+            **semaphores,
+        )  # fmt: skip
+
     def norm(self, program, **semaphores):
         """Append NORM, in the upper part of wide memory."""
         lanes = self.config.vector.lanes

@@ -7,8 +7,9 @@ import pytest
 
 from black_box import on_verilog
 from harness import config_from_env, run
+from systolith_hw.dma.elements import memory_depth
 from systolith_hw.dma.load import LoadUnit
-from systolith_hw.isa import LoadKind, Opcode
+from systolith_hw.isa import Opcode
 from systolith_hw.presets import preset
 from unit import test_load as unit
 from unit.dma_bench import external_memory, instruction
@@ -25,7 +26,7 @@ def load_everything(config, stalls, seed):
     """Run a LOAD of each kind, in any order."""
     rng = random.Random(seed)
     memory = external_memory(config, seed)
-    loads = [unit.random_load(rng, config, kind, beats_left=40) for kind in LoadKind]
+    loads = [unit.random_load(rng, config, kind, beats_left=40) for kind in memory_depth(config)]
     rng.shuffle(loads)
     programs = [instruction(Opcode.LOAD, **fields) for fields in loads]
     result = unit.run(config, programs, memory=memory, seed=seed, deadline=20_000, **stalls)
@@ -40,7 +41,8 @@ async def writes_what_the_layout_says(dut, stalls):
         await on_verilog(dut, LoadUnit, load_everything, config_from_env(), STALLS[stalls], seed)
 
 
-@pytest.mark.parametrize("name", ["tiny", "small"])
-def test_load(name, sim, seed):
-    config = preset(name).replace({"bus.address_bits": 16})
-    run(LoadUnit(config), config, test_module="test_load", tag=name, sim=sim, seed=seed)
+@pytest.mark.parametrize("name, codecs", [("tiny", False), ("small", False), ("small", True)])
+def test_load(name, codecs, sim, seed):
+    config = preset(name).replace({"bus.address_bits": 16, "bus.codecs": codecs})
+    tag = f"{name}-codecs" if codecs else name
+    run(LoadUnit(config), config, test_module="test_load", tag=tag, sim=sim, seed=seed)

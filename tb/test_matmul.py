@@ -6,6 +6,7 @@ import pytest
 from jobs import Job, Region, Run
 from systolith.bench import ORDER, image, predict
 from systolith.compiler.matmul import plan_matmul
+from systolith.compiler.weight_codecs import CODECS
 from systolith.product import Product
 from systolith_hw.emit import emit
 from systolith_hw.presets import preset
@@ -24,6 +25,10 @@ CASES = {
         "array.rows": 4, "array.columns": 8, "array.mantissa_bits": 12, "array.window": 16,
         "bus.data_bytes": 32, "memory.operand_tiles": 24, "memory.activation_words": 32,
     }, [("stream", "auto", (5, 18, 29)), ("onchip", "activation", (2, 10, 17))]),
+    # 4-bit weights, panels of which do not end with a page of them.
+    "coded": ("small", {
+        "array.columns": 4, "bus.data_bytes": 4, "bus.codecs": True, "memory.operand_tiles": 20,
+    }, [("stream", "auto", (3, 40, 13)), ("onchip", "wide", (1, 33, 7))]),
 }  # fmt: skip
 
 
@@ -35,9 +40,10 @@ def test_matmul_equals_machine(case, sim, seed):
     rng = np.random.default_rng(seed)
     runs: list[Run] = []
     for operands, out, (m, k, n) in products:
-        plan = plan_matmul(config, m, k, n, operands=operands, out=out)
+        codec = CODECS["int4" if config.bus.codecs else "int8"]
+        plan = plan_matmul(config, m, k, n, operands=operands, out=out, kind=codec.kind)
         product = Product.quantize(
-            config, rng.normal(size=(m, k)), rng.normal(size=(k, n)), rng.normal(size=n)
+            config, rng.normal(size=(m, k)), rng.normal(size=(k, n)), rng.normal(size=n), codec
         )
         programs = [plan.regions[name].address for name in ORDER if name in plan.programs]
         steps = [Run(program=address) for address in programs]

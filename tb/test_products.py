@@ -7,8 +7,11 @@ from systolith.bench import ORDER, START_UP, bench_matmul, measure
 from systolith.compiler.layout import pad
 from systolith.compiler.matmul import plan_matmul
 from systolith.compiler.quantize import Scales
+from systolith.compiler.recipes import recipes
 from systolith.driver import Driver
-from systolith_hw.config import ConfigError
+from systolith_hw.code_pages import code_pages
+from systolith_hw.config import CODE_GROUP, ConfigError
+from systolith_hw.isa import LoadKind
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
@@ -27,6 +30,11 @@ CONFIGS = {
         "array.rows": 4, "array.columns": 8, "array.mantissa_bits": 12, "array.window": 18,
         "bus.data_bytes": 16, "memory.operand_tiles": 61, "memory.activation_words": 100,
     }),
+    # 4-bit weights, two rows of them in each beat, in a ring that wraps.
+    "coded": preset("small").replace({
+        "array.rows": 16, "array.columns": 4, "bus.data_bytes": 4, "bus.codecs": True,
+        "memory.operand_tiles": 45, "memory.activation_words": 60,
+    }),
 }  # fmt: skip
 
 
@@ -44,13 +52,23 @@ def random_integers(config, plan, rng):
     inputs[:, tiling.k :] = 0
     mantissas = inputs.reshape(tiling.m, tiling.steps, array.rows)
     exponents = rng.integers(0, array.window + 1, (tiling.m, tiling.steps))
-    weights = rng.integers(-128, 128, (tiling.k, tiling.n)).astype(np.int8)
+    weights = random_weights(tiling, rng)
     scales = Scales(
         rng.integers(1 << 15, 1 << 16, tiling.n),
         rng.integers(array.mantissa_bits, array.accumulator_bits - 4, tiling.n),
         rng.integers(-(2**31), 2**31, tiling.n),
     )
     return mantissas, exponents, weights, scales
+
+
+def random_weights(tiling, rng):
+    """Return int8, or recipes of any codes and parameters."""
+    if tiling.page is None:
+        return rng.integers(-128, 128, (tiling.k, tiling.n)).astype(np.int8)
+    groups = -(-tiling.k // CODE_GROUP), tiling.n
+    highs = (256, 256) if tiling.kind == LoadKind.OPERAND_AFFINE else (16,)
+    codes = rng.integers(0, 16, (tiling.k, tiling.n))
+    return recipes(codes, [rng.integers(0, high, groups) for high in highs])
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.3])
@@ -67,8 +85,11 @@ def test_random_products(config, pause):
             m, k, n = (int(rng.integers(1, high)) for high in (12, 90, 70))
             operands = str(rng.choice(["onchip", "stream"]))
             base = int(rng.integers(0, 24))
+            kinds = [LoadKind.OPERAND_ROWS, *code_pages(config)]
+            kind = kinds[done % len(kinds)]
             try:
-                plan = plan_matmul(config, m, k, n, operands=operands, exponent_base=base)
+                plan = plan_matmul(config, m, k, n, operands=operands, exponent_base=base,
+                                   kind=kind)  # fmt: skip
             except ConfigError:
                 continue
             contents = plan.image(*random_integers(config, plan, rng))

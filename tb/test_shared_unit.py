@@ -55,6 +55,11 @@ def stream(fields, program):
     )  # fmt: skip
 
 
+def heads(fields, program):
+    """Append a DRAIN to the stream, whose words share exponents."""
+    fields.heads(program, **VECTOR_POSTS)
+
+
 def attention(fields, program):
     """Append scores, their softmax and what is divided by its sums, token behind token."""
     array, beats = fields.config.array, fields.config.beats_per_result
@@ -148,13 +153,15 @@ def everything(program, rng, parts):
     """Append ``parts`` parts, of work of VECTOR beside NORM; in the last all scales are read."""
     config = program.config
     fields = Fields(config, rng)
-    works: list[Any] = [posted_products, stream, operands, Fields.best, attention, residual]
+    works: list[Any] = [
+        posted_products, stream, heads, operands, Fields.best, attention, residual,
+    ]
     if config.vector.deferred_norms:
         works.insert(0, deferred)
     for number in range(parts):
         fields.norm(program, **ROW_POSTS)
         works[number % len(works)](fields, program)
-        works[fields.draw(0, 3)](fields, program)
+        works[fields.draw(0, 4)](fields, program)
         fields.norm(program, **ROW_POSTS)
         program.barrier()
     program.drain(DrainKind.WIDE, tiles=config.memory.scale_words // config.beats_per_result)

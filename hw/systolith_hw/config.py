@@ -47,6 +47,12 @@ VALUE_WINDOW = 15
 HEAD_CHANNELS = 128
 """Most channels that share one block exponent in operand memory."""
 
+CODE_BITS = 4
+"""Width of the code of one weight, where LOAD expands codes."""
+
+CODE_GROUP = 32
+"""Inputs of an output channel whose codes share parameters."""
+
 MOST_CANDIDATES = 64
 """Most tokens among which one is chosen by chance."""
 
@@ -253,12 +259,17 @@ class BusConfig:
         Longest burst. Power of two, 1 to 256.
     outstanding : int
         Bursts that may be under way at once, for reads and for writes each, 1 to 16.
+    codecs : bool
+        LOAD expands 4-bit weights on their way into operand memory, whose row writes are then wide
+        enough for twice the port. Not with ``short_pipelines``, nor with a
+        ``sequencer.queue_depth`` of 1.
     """
 
     data_bytes: int = 8
     address_bits: int = 32
     burst_beats: int = 32
     outstanding: int = 4
+    codecs: bool = False
 
     def __post_init__(self) -> None:
         _require_power_of_two("bus.data_bytes", self.data_bytes, 1, 128)
@@ -381,6 +392,11 @@ class Config:
             f"vector.rows must be 0 with short_pipelines or a sequencer.queue_depth of 1, not "
             f"{self.vector.rows}",
         )
+        _require(
+            not (self.bus.codecs and (self.short_pipelines or self.sequencer.instructions_stand)),
+            "bus.codecs must be false with short_pipelines or a sequencer.queue_depth of 1, not "
+            "true",
+        )
         depth, columns = self.array.output_depth, self.array.columns
         _require(
             not self.vector.rows or depth * columns >= HEAD_CHANNELS,
@@ -392,8 +408,11 @@ class Config:
 
     @property
     def write_rows(self) -> int:
-        """W, operand banks that one row write fills."""
-        return min(max(1, self.bus.data_bytes // self.array.columns), self.array.rows)
+        """W, operand banks that one row write fills: as many as a beat has weights for."""
+        if not self.bus.codecs:
+            return min(max(1, self.bus.data_bytes // self.array.columns), self.array.rows)
+        weights = self.bus.data_bytes * WEIGHT_BITS // CODE_BITS
+        return min(max(1, weights // self.array.columns), self.array.rows, CODE_GROUP)
 
     @property
     def row_write_bytes(self) -> int:

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from .config import Config
 from .isa import DrainFunction, DrainKind
 
-__all__ = ["OPTION_KINDS", "kinds", "mismatch"]
+__all__ = ["OPTION_KINDS", "SHARED", "kinds", "mismatch"]
+
+SHARED = (DrainKind.KEYS, DrainKind.VALUES, DrainKind.HEADS)
+"""The kinds whose channels share an exponent: their groups are equal, and all columns exist."""
 
 OPTION_KINDS = {
     "accumulate": (
         DrainKind.WIDE, DrainKind.BEST, DrainKind.CANDIDATES, DrainKind.MEASURED,
     ),
     "maximum": (DrainKind.WIDE,),
-    "rotate": (DrainKind.ACTIVATION, DrainKind.KEYS),
+    "rotate": (DrainKind.ACTIVATION, DrainKind.KEYS, DrainKind.HEADS),
     "PRODUCT": (DrainKind.ACTIVATION, DrainKind.WIDE),
 }
 """The kinds that fields, and the function PRODUCT, are for."""

@@ -90,6 +90,8 @@ class LoadKind(enum.IntEnum):
     ACTIVATION = 2
     WIDE = 3
     SCALE = 4
+    OPERAND_AFFINE = 5
+    OPERAND_EXPONENT = 6
 
 
 class DrainKind(enum.IntEnum):
@@ -102,7 +104,8 @@ class DrainKind(enum.IntEnum):
     VALUES = 4
     BEST = 5
     CANDIDATES = 6
-    MEASURED = 7
+    HEADS = 7
+    MEASURED = 8
 
 
 class DrainFunction(enum.IntEnum):
@@ -293,16 +296,18 @@ DRAIN = Instruction(
     "Take the results of a MATMUL of the same loops, requantise each channel, add what wide memory "
     "holds in their place (`accumulate`), apply a function, and write them: to activation words at "
     "destination + token * token_stride + group * group_stride, to wide memory likewise (in words "
-    "of `lanes` channels), as a stream of activation words to STORE, or to operand memory with one "
-    "block exponent for each token of a group: as columns of `rows` channels (KEYS: token t in "
-    "lane (lane + t) mod `columns`, the first tile at destination + group * group_stride, "
-    "token_stride further each time the lane wraps, a tile for every `rows` channels) or rows of "
-    "`columns` channels (VALUES: token t in row (lane + t) mod `rows`, likewise one tile further "
-    "each time the row wraps, and token_stride tiles for every `columns` channels). Operands have "
-    "8 bits, and V an exponent of at most 15; a group has at most 128 channels, and zeros fill the "
-    "last tile of KEYS. BEST writes no values: lane 0 of wide word destination becomes the number "
-    "of the channel with the largest value, the first of equals, channel 0 of the instruction "
-    "being number `entries`; with `accumulate` the largest so far, which nothing but another BEST "
+    "of `lanes` channels), as a stream of activation words to STORE, each with an exponent of its "
+    "own (STREAM) or all of a token of a group with one, and mantissas of 8 bits (HEADS), or to "
+    "operand memory with one block exponent for each token of a group: as columns of `rows` "
+    "channels (KEYS: token t in lane (lane + t) mod `columns`, the first tile at destination + "
+    "group * group_stride, token_stride further each time the lane wraps, a tile for every `rows` "
+    "channels) or rows of `columns` channels (VALUES: token t in row (lane + t) mod `rows`, "
+    "likewise one tile further each time the row wraps, and token_stride tiles for every `columns` "
+    "channels). Operands have 8 bits, and V an exponent of at most 15; a group of KEYS, VALUES or "
+    "HEADS has at most 128 channels, and zeros fill the last tile of KEYS and the last word of "
+    "HEADS. BEST writes no values: lane 0 of wide word destination becomes the number of the "
+    "channel with the largest value, the first of equals, channel 0 of the instruction being "
+    "number `entries`; with `accumulate` the largest so far, which nothing but another BEST "
     "clears, is held against them. CANDIDATES writes nothing, but keeps the `row` largest values "
     "with their channels' numbers, of equals those with the smaller ones; with `accumulate` they "
     "are held against those kept so far, of which as many stay as were kept. The exponent goes to "
@@ -338,7 +343,7 @@ DRAIN = Instruction(
         Field("maximum", 8 * SLOT_BITS + 9, 1, "the largest valid value of each token becomes the "
               "reference of row `row` + token; WIDE and one group only"),
         Field("rotate", 8 * SLOT_BITS + 10, 1, "turn pairs of channels, without `function`; "
-              "ACTIVATION and KEYS only"),
+              "ACTIVATION, KEYS and HEADS only"),
         Field("shift", 8 * SLOT_BITS + 11, 5, "see PRODUCT and `rotate`"),
         _slot("row", 9, "first row; of `rotate`, first row of angles, too; CANDIDATES: how many "
               "are kept, 1 to `vector.candidates`", width=8),
@@ -349,9 +354,10 @@ DRAIN = Instruction(
         _slot("groups", 11, "groups of output tiles"),
         _slot("tiles", 12, "output tiles in a group"),
         _slot("tiles_last", 13, "output tiles in the last group; entries_stride for KEYS and "
-              "VALUES, whose groups are equal"),
+              "VALUES; their groups, and those of HEADS, are equal"),
         _slot("columns_last", 14, "valid columns of the very last tile; others become zero, and "
-              "with `maximum` are left out; for KEYS and VALUES the first lane or row"),
+              "with `maximum` are left out; for KEYS and VALUES the first lane or row; "
+              "all exist for these and HEADS"),
         _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
               "`maximum`: channels that it takes in for token 0, one more for each further token, "
               "or 0 for no such limit; PRODUCT: first wide word of the second factors; BEST and "
@@ -443,7 +449,9 @@ LOAD = Instruction(
     "wrapping from ring_end to ring_base. An element is a row write (OPERAND_ROWS), an activation "
     "word without exponent, written to column `lane`, then the next lane for the next run "
     "(OPERAND_COLUMNS: `local_stride` applies each time the lane wraps), an activation word in "
-    "pages (ACTIVATION), `lanes` 32-bit values (WIDE) or `lanes` scale entries (SCALE).",
+    "pages (ACTIVATION), `lanes` 32-bit values (WIDE) or `lanes` scale entries (SCALE). The row "
+    "writes of OPERAND_AFFINE and OPERAND_EXPONENT are expanded from 4-bit codes, in pages of "
+    "their own.",
     (
         _slot("address", 4, "byte address, a multiple of the port", width=32),
         _slot("row_stride", 6, "bytes from run to run, a multiple of the port", width=32),

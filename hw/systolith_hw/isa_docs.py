@@ -74,12 +74,13 @@ or whose outcome depends on timing.
 
 ### What a core may lack
 
-With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN neither KEYS and VALUES nor
-`function`, `accumulate`, `factor` and `maximum`. With a `vector.candidates` of 0 there are neither
-SAMPLE nor DRAIN's CANDIDATES, and without `vector.deferred_norms` no `defer`, `scaled` and
-MEASURED. A core with a `sequencer.queue_depth` of 1 has no READ, CREDIT and MINIMUM, and with
-`short_pipelines` besides no `operand_stride`. What is lacking is
-error ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
+With a `vector.rows` of 0 there are no NORM and SOFTMAX, and of DRAIN none of the kinds from KEYS
+on, nor `function`, `accumulate`, `factor`, `maximum` and `rotate`. With a `vector.candidates` of 0
+there are neither SAMPLE nor DRAIN's CANDIDATES, and without `vector.deferred_norms` no `defer`,
+`scaled` and MEASURED. A core with a `sequencer.queue_depth` of 1 has no
+READ, CREDIT and MINIMUM, and with `short_pipelines` besides no `operand_stride`. Without
+`bus.codecs` LOAD has neither OPERAND_AFFINE nor OPERAND_EXPONENT. What is lacking is error
+ILLEGAL_INSTRUCTION, or ADDRESS_RANGE where it is a field that a core with a
 `sequencer.queue_depth` of 1 does not keep.
 """
 
@@ -96,11 +97,14 @@ KIND_TEXTS = {
     "ACTIVATION": "activation words",
     "WIDE": "wide words",
     "SCALE": "scale words",
+    "OPERAND_AFFINE": "operand tiles, in row writes expanded from codes, a slope and an offset",
+    "OPERAND_EXPONENT": "operand tiles, in row writes expanded from codes and a power of two",
     "KEYS": "operand tiles, column by column",
     "VALUES": "operand tiles, row by row",
     "BEST": "a wide word, for all that came so far",
     "MEASURED": "wide words and activation words, and the factor of a row",
     "CANDIDATES": "the values that SAMPLE chooses among",
+    "HEADS": "the same stream, with one exponent for all words of a token of a group",
     "STREAM": "the stream of activation words from DRAIN to STORE",
 }
 

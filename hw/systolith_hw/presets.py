@@ -53,7 +53,7 @@ PRESETS = {
             operand_tiles=512, activation_words=4096, wide_words=6144, scale_words=1024,
             program_instructions=256, results_distributed=True,
         ),
-        bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
+        bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128, codecs=True),
         device="ecp5-85k",
     ),
     # The same chip with 320 KiB of operand memory: a small language model lives on it whole.
@@ -69,7 +69,7 @@ PRESETS = {
             bias_words=16,
             results_distributed=True,
         ),
-        bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128),
+        bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128, codecs=True),
         device="ecp5-85k",
     ),
     # 256 multipliers, more than an LFE5U-85F has: for comparison with published accelerators of

@@ -11,6 +11,7 @@ from systolith_sim.device.device import Device
 from .compiler.limits import require_at_most
 from .compiler.matmul import MatmulPlan, plan_matmul
 from .compiler.tiling import Tiling
+from .compiler.weight_codecs import CODECS
 from .product import Product, Result
 from .progress import Progress
 from .workload import ORDER, Workload, moved_bytes
@@ -37,6 +38,8 @@ class Measurement:
 
     Parameters
     ----------
+    weights : str
+        Key of ``CODECS``: how they lie in external memory.
     operands : str
         "onchip": loaded before the clock starts to count; "stream": from external memory.
     results : str
@@ -74,6 +77,7 @@ class Measurement:
     m: int
     k: int
     n: int
+    weights: str
     operands: str
     results: str
     port_bytes: int
@@ -97,6 +101,7 @@ def bench_matmul(
     k: int,
     n: int,
     *,
+    weights: str = "int8",
     operands: str = "onchip",
     simulator: str = "verilator",
     seed: int = 0,
@@ -110,12 +115,13 @@ def bench_matmul(
         If the shape does not fit, in a sentence that names what is too small.
     """
     # A shape that does not fit is refused before its matrices are made.
-    _require_simulated(Tiling(config, m, k, n))
-    plan_matmul(config, m, k, n, operands=operands)
+    codec = CODECS[weights]
+    _require_simulated(Tiling(config, m, k, n, codec.kind))
+    plan_matmul(config, m, k, n, operands=operands, kind=codec.kind)
     rng = np.random.default_rng(seed)
     product = Product.quantize(config, rng.normal(size=(m, k)), rng.normal(size=(k, n)),
-                               rng.normal(size=n))  # fmt: skip
-    plan = plan_matmul(config, m, k, n, operands=operands,
+                               rng.normal(size=n), codec)  # fmt: skip
+    plan = plan_matmul(config, m, k, n, operands=operands, kind=codec.kind,
                        exponent_base=product.output.exponent_base)  # fmt: skip
     measurement, _ = run_product(plan, product, simulator=simulator, progress=progress)
     return measurement
@@ -186,7 +192,7 @@ def expected_cycles(plan: MatmulPlan) -> float:
 def image(plan: MatmulPlan, product: Product) -> bytes:
     """Return external memory with the plan's programs and the product's integers."""
     inputs = product.activations
-    return plan.image(inputs.mantissas, inputs.exponents, product.weights, product.scales)
+    return plan.image(inputs.mantissas, inputs.exponents, product.loaded, product.scales)
 
 
 def read_result(plan: MatmulPlan, memory: np.ndarray) -> Result:
@@ -204,13 +210,14 @@ def measure(
     port, multipliers = config.bus.data_bytes, config.array.rows * config.array.columns
     cycles = counters["CYCLES"]
     moved = moved_bytes(config, counters)
-    first_panel = tiling.k * config.array.columns / port if plan.streamed else 0.0
+    first_panel = tiling.weight_bytes * config.array.columns / tiling.n / port * plan.streamed
     by_multipliers = plan.macs / multipliers >= plan.compulsory_bytes / port
     counted = cycles - first_panel if by_multipliers else cycles
     return Measurement(
         m=tiling.m,
         k=tiling.k,
         n=tiling.n,
+        weights=next(name for name, codec in CODECS.items() if codec.kind == tiling.kind),
         operands="stream" if plan.streamed else "onchip",
         results="memory" if plan.out == "memory" else "onchip",
         port_bytes=port,

@@ -18,6 +18,10 @@ from .workload import open_device
 
 __all__ = ["DecodeMeasurement", "bench_decode"]
 
+FREQUENCY = 100e6
+
+WORD = 4
+
 SLOWNESS = 4
 """At most so many cycles for each that the multipliers need, for who waits."""
 
@@ -40,6 +44,12 @@ class DecodeMeasurement:
         read, its embedding loaded, and the next token's number stored meanwhile.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
+    cycles_per_token : int
+        The same as ``cycles``.
+    bytes_per_token : int
+        Bytes that must move: the position's row of the embedding and of angles.
+    bandwidth_utilization : float
+        These over what the port could move in these cycles.
     first_cycles : int
         Of a run of this token alone, from the start write to the done flag.
     bit_exact : bool
@@ -54,6 +64,10 @@ class DecodeMeasurement:
     macs: int
     cycles: int | None
     utilization: float | None
+    cycles_per_token: int | None
+    bytes_per_token: int
+    bandwidth_utilization: float | None
+    tokens_per_second_at_100mhz: float | None
     first_cycles: int | None
     bit_exact: bool
     counters: dict[str, int]
@@ -119,9 +133,13 @@ def bench_decode(
             outcome = _measure(DeviceDecoder(compiled, watched), text)
     more = outcome.more
     cycles = more.get("CYCLES")
+    needed = WORD * (plan.shape.features + 2 * plan.shape.head)
     return DecodeMeasurement(
         position=position, port_bytes=config.bus.data_bytes, macs=macs, cycles=cycles,
         utilization=cycles and macs / (cycles * array.rows * array.columns),
+        cycles_per_token=cycles, bytes_per_token=needed,
+        bandwidth_utilization=cycles and needed / (cycles * config.bus.data_bytes),
+        tokens_per_second_at_100mhz=cycles and FREQUENCY / cycles,
         first_cycles=outcome.counters[2].get("CYCLES"), counters=more,
         bit_exact=outcome.tokens == predicted.tokens == _golden(model, text),
     )  # fmt: skip

@@ -18,6 +18,11 @@ from .compiler.decoder_logits import in_nats
 from .compiler.decoder_plan import DecoderPlan
 from .compiler.decoder_program import choose_prompt, write_decoder, write_setup
 from .compiler.decoder_shape import DecoderShape
+from .compiler.decoder_streamed_fit import plan_streamed
+from .compiler.decoder_streamed_image import StreamedImage
+from .compiler.decoder_streamed_layout import StreamedLayout
+from .compiler.decoder_streamed_plan import StreamedPlan
+from .compiler.decoder_streamed_program import write_streamed, write_streamed_setup
 from .model_image import ModelImage
 from .sampling import GREEDY, Sampling
 
@@ -32,7 +37,7 @@ class CompiledDecoder(CompiledModel):
 
     Parameters
     ----------
-    layout : DecoderLayout
+    layout : DecoderLayout or StreamedLayout
     setup, program : int
         Byte addresses of the program that brings the model to the chip, and of the one that
         computes tokens.
@@ -55,31 +60,49 @@ class CompiledDecoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
-        tokens: int | None = None, logits: bool = False,
+        tokens: int | None = None, logits: bool = False, streamed: bool = False,
     ) -> "CompiledDecoder":  # fmt: skip
         """Compile a model for texts of at most ``tokens``; by default as many as fit.
 
         Behind one of ``ends`` there is no more text. With ``logits`` the program also stores those
-        of each position, which takes it longer.
+        of each position, which takes it longer. If ``streamed``, weights, keys and values are in
+        external memory; otherwise all of it on the chip.
 
         Raises
         ------
         ConfigError
             If it does not fit.
         """
-        plan = plan_decoder(config, model, tokens=tokens)
-        layout = DecoderLayout(plan, with_logits=logits)
+        if streamed and logits:
+            raise ConfigError(
+                "the logits of a streamed model stay on the chip; without them, or with "
+                "--backend golden, it can be run"
+            )
+        if streamed:
+            places = StreamedLayout(plan_streamed(config, model, tokens=tokens))
+            parts = StreamedImage(places, model).parts()
+            programs = write_streamed_setup(places), write_streamed(places, model, ends)
+            return cls._join(places, parts, programs, ends)
+        layout = DecoderLayout(
+            plan_decoder(config, model, tokens=tokens), with_logits=logits
+        )
         parts = DecoderImage(layout, model).parts()
         prompt = choose_prompt(layout, model)
-        setup, program = write_setup(layout), write_decoder(layout, model, ends, prompt)
+        programs = write_setup(layout), write_decoder(layout, model, ends, prompt)
+        return cls._join(layout, parts, programs, ends, block=prompt.size if prompt else 1)
+
+    @classmethod
+    def _join(
+        cls, layout: DecoderLayout, parts: dict[int, bytes], programs: tuple[bytes, bytes],
+        ends: Sequence[int], *, block: int = 1,
+    ) -> "CompiledDecoder":  # fmt: skip
+        """Return a model whose two programs lie behind all else."""
         places = [
             layout.map.add(name, len(content)).address
-            for name, content in (("setup", setup), ("program", program))
+            for name, content in zip(("setup", "program"), programs, strict=True)
         ]
-        parts |= dict(zip(places, (setup, program), strict=True))
-        return cls(
-            layout, places[0], places[1], tuple(ends), prompt.size if prompt else 1, parts
-        )
+        parts |= dict(zip(places, programs, strict=True))
+        return cls(layout, places[0], places[1], tuple(ends), block, parts)
 
     @property
     def plan(self) -> DecoderPlan:
@@ -123,9 +146,14 @@ class CompiledDecoder(CompiledModel):
         ImageError
             If it is of another model, or another compiler's.
         """
-        plan, manifest = cls._plan_of(image, config, model, DecoderShape, DecoderPlan)
+        streamed = "slots" in image.manifest["plan"]
+        kind = StreamedPlan if streamed else DecoderPlan
+        plan, manifest = cls._plan_of(image, config, model, DecoderShape, kind)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        layout = DecoderLayout(plan, with_logits=manifest["logits"])
+        layout = (
+            StreamedLayout(plan) if streamed
+            else DecoderLayout(plan, with_logits=manifest["logits"])
+        )  # fmt: skip
         return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.config import Config, ConfigError
+from systolith_sim.transformer.decoder_model import DecoderModel
 
 from .device_language import DeviceDecoder
 from .generation import Continuation, Stop, continue_prompt
@@ -58,8 +59,14 @@ class LanguageRun:
     progress : Progress
     sampling : Sampling
         How tokens are chosen.
+    weights : str
+        Key of ``CODECS``.
     logits : bool
         Keep logits, too.
+    streamed : bool
+        Weights, keys and values are in external memory; otherwise all of it on the chip.
+    reach : function, or None
+        Given config and model, returns a config whose addresses reach far enough.
 
     Attributes
     ----------
@@ -74,17 +81,19 @@ class LanguageRun:
 
     def __init__(
         self, model: LanguageModel, config: Config, progress: Progress,
-        sampling: Sampling = GREEDY, *, logits: bool = False,
+        sampling: Sampling = GREEDY, *, weights: str = "int8",
+        logits: bool = False, streamed: bool = False,
+        reach: Callable[[Config, DecoderModel], Config] | None = None,
     ) -> None:  # fmt: skip
         sampling.require(config)
         self.model = model
-        self.config = config
         self.sampling = sampling
         self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
-        integers = quantize_language(model, config, progress=progress)
+        integers = quantize_language(model, config, weights, progress)
+        self.config = reach(config, integers) if reach else config
         progress(f"compiling {model.name}")
         self.decoder = CompiledDecoder.compile(
-            config, integers, ends=model.ends, logits=logits
+            self.config, integers, ends=model.ends, logits=logits, streamed=streamed
         )
 
     @property

@@ -10,6 +10,7 @@ from systolith_sim.array.accumulator import accumulate
 from systolith_sim.vector.normalizer import normalize
 from systolith_sim.vector.requantizer import requantize
 
+from .compiler.group_rounding import CodedWeights, round_groups
 from .compiler.matmul import MatmulPlan
 from .compiler.quantize import (
     ActivationFormat,
@@ -21,6 +22,7 @@ from .compiler.quantize import (
     quantize_weights,
     scale_entries,
 )
+from .compiler.weight_codecs import RAW, Codec
 
 __all__ = ["Product", "Result"]
 
@@ -61,6 +63,8 @@ class Product:
     activations : Activations
         Inputs.
     weights : (K, N) int8
+    coded : CodedWeights or None
+        What they are expanded from.
     scales : Scales
         Of the N channels.
     output : ActivationFormat
@@ -72,11 +76,13 @@ class Product:
     weights: NDArray[np.int8]
     scales: Scales
     output: ActivationFormat
+    coded: CodedWeights | None = None
 
     @classmethod
     def quantize(
-        cls, config: Config, x: ArrayLike, weights: ArrayLike, bias: ArrayLike = 0.0
-    ) -> "Product":
+        cls, config: Config, x: ArrayLike, weights: ArrayLike, bias: ArrayLike = 0.0,
+        codec: Codec = RAW,
+    ) -> "Product":  # fmt: skip
         """Quantise real numbers; the output's format suits what these very inputs give."""
         x, weights = np.asarray(x, np.float64), np.asarray(weights, np.float64)
         largest = float(np.abs(x @ weights + bias).max())
@@ -84,8 +90,17 @@ class Product:
         output = choose_format(config, largest)
         activations = quantize_activations(config, x)
         integers, step = quantize_weights(weights)
+        coded = None
+        if codec is not RAW:
+            coded = round_groups(weights, np.eye(len(weights)), codec, sweeps=0)
+            integers, step = coded.integers.astype(np.int8), coded.step
         scales = scale_entries(step, activations.format, output.fraction, bias)
-        return cls(config, activations, integers, scales, output)
+        return cls(config, activations, integers, scales, output, coded)
+
+    @property
+    def loaded(self) -> NDArray[np.integer]:
+        """The weights (K, N) as :meth:`MatmulPlan.image` takes them."""
+        return self.weights if self.coded is None else self.coded.recipes()
 
     def expected(self, plan: MatmulPlan) -> Result:
         """Return what the golden models give, without any program."""

@@ -47,6 +47,17 @@ def test_the_functional_machine_goes_on_until_the_chip_is_full():
     assert len(values["tokens"]) == 48 - values["prompt_tokens"]
 
 
+@pytest.mark.parametrize("words, preset", [
+    (["--operands", "stream"], "ulx3s"), (["--preset", "small"], "small"),
+])  # fmt: skip
+def test_a_model_that_is_streamed(words, preset):
+    """The text is that of the model on the chip; a preset that is too small for it streams it."""
+    text = ("run", "stories-260k", PROMPT, "--tokens", "2", "--backend", "machine", "--json")
+    streamed = run(*text, *words)
+    assert f"are streamed; preset {preset}, --port-bytes 128" in streamed.stderr
+    assert json.loads(streamed.stdout)["text"] == json.loads(run(*text, *CHIP).stdout)["text"]
+
+
 def test_a_seed_repeats_a_story():
     words = ["run", "stories-260k", PROMPT, "--temperature", "0.9", "--json", "--seed"]
     one, same, other = (json.loads(run(*words, seed).stdout)["text"] for seed in ("5", "5", "6"))
@@ -94,7 +105,7 @@ def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
          "temperature must be 0 on this core, not 1.0: its vector.candidates is 0"),
         (["stories-260k", "x", "--backend", "rtl", "--temperature", "1", "--set",
           "vector.candidates=16"], "top_k must be at most vector.candidates, 16, not 64"),
-        (["stories-260k", "x", "--backend", "machine", "--preset", "small"],
+        (["stories-260k", "x", "--backend", "machine", "--preset", "small", "--operands", "onchip"],
          "does not fit the chip: memory.operand_tiles must be at least"),
         (["stories-260k", "a " * 60, "--backend", "machine", *CHIP],
          "at most 47 are possible, since keys and values of 48 fit the chip"),
@@ -159,12 +170,12 @@ def test_eval_golden_loses_little(weights, most):
 
 def test_eval_on_the_machine_has_every_number_of_the_golden_model():
     """Of the same tokens: as many as the chip has room for."""
-    words = ("eval", "stories-260k", "--limit", "2", "--cut", "10", *CHIP, "--preset",
+    words = ("eval", "stories-260k", "--limit", "2", "--cut", "6", *CHIP, "--preset",
              "ulx3s-resident", "--json", "--backend")  # fmt: skip
     machine, golden = (run(*words, backend) for backend in ("machine", "golden"))
-    assert "passages were cut to 10 tokens: " in machine.stderr
+    assert "passages were cut to 6 tokens: " in machine.stderr
     values = json.loads(machine.stdout)
-    assert (values["tokens"], values["documents"], values["backend"]) == (18, 2, "machine")
+    assert (values["tokens"], values["documents"], values["backend"]) == (10, 2, "machine")
     differ = {"backend", "seconds"}
     wanted = json.loads(golden.stdout)
     assert all(values[name] == wanted[name] for name in wanted if name not in differ)

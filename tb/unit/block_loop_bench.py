@@ -7,6 +7,7 @@ import numpy as np
 from amaranth.sim import Simulator
 
 from systolith_hw.config import ArrayConfig, Config, MemoryConfig, VectorConfig
+from systolith_hw.drain_rules import OPTION_KINDS, SHARED
 from systolith_hw.isa import DrainFunction, DrainKind, Opcode, Unit, encode
 from systolith_hw.tables import FRACTION
 from systolith_hw.vector.block_loop import BlockLoop
@@ -17,7 +18,7 @@ from systolith_sim.machine.races import CLOCKS
 from systolith_sim.machine.run import Candidates, Run
 from systolith_sim.machine.scheduler import Job
 from systolith_sim.machine.vector import drain
-from systolith_sim.machine.vector.part import OPERANDS, Part, tiles_last
+from systolith_sim.machine.vector.part import OPERANDS, STREAMS, Part, tiles_last
 
 from .loop_checks import PRESENT
 
@@ -111,20 +112,21 @@ def turn_beats(config, fields, turn):
         word, index = divmod(number, per_word)
         last = number == count - 1
         end = last or index == per_word - 1
-        operand = kind in OPERANDS
-        block_begins = number == 0 if operand else index == 0
-        more = min(count - number, count if operand else per_word) - 1
+        operand, shared = kind in OPERANDS, kind in SHARED
+        block_begins = number == 0 if shared else index == 0
+        more = min(count - number, count if shared else per_word) - 1
         wanted = {
             "row_unit": 0, "results": 1, "centre": 0, "measure": 0, "sum": 0,
             "to_words": kind == DrainKind.ACTIVATION, "to_wide": kind == DrainKind.WIDE,
-            "to_stream": kind == DrainKind.STREAM, "to_keys": kind == DrainKind.KEYS,
+            "to_stream": kind in STREAMS, "room": kind in STREAMS, "shared": shared,
+            "to_keys": kind == DrainKind.KEYS,
             "to_values": kind == DrainKind.VALUES, "to_best": kind == DrainKind.BEST,
             "to_sampler": kind == DrainKind.CANDIDATES, "sample": 0,
             "factor": fields["factor"], "maximum": fields["maximum"],
             "add": reads_wide(fields),
             "operation": fields["function"], "base": fields["exponent_base"],
             "lanes": min(max(valid - number * lanes, 0), lanes),
-            "index": index, "end": end, "block_end": last if operand else end,
+            "index": index, "end": end, "block_end": last if shared else end,
             "row_begin": number == 0, "row_end": last,
             "inner": fields["post_inner"] * last,
             "outer": fields["post_outer"] * (last and token == fields["tokens"] - 1),
@@ -178,7 +180,9 @@ def passes(fields, beat, token, wanted):
         return
     angles = fields["row"] + token << fields["shift"]
     straight = angles + 2 * beat % (1 << fields["shift"])
-    ends = {name: 0 for name in ("to_words", "to_keys", "end", "block_end", "row_end")}
+    ends = {name: 0 for name in (
+        "to_words", "to_stream", "to_keys", "end", "block_end", "row_end",
+    )}
     posts = {"inner": 0, "outer": 0}
     first = wanted | ends | posts | {"operation": Operation.STRAIGHT, "source": straight}
     for name in ("address", "entry", "lane"):
@@ -197,7 +201,8 @@ def turn_waits(fields, turn):
 def some_fields(config, rng):
     """Return an instruction that is mostly legal."""
     array, rows, lanes = config.array, config.vector.rows, config.vector.lanes
-    kind = DrainKind(rng.integers(len(DrainKind) - (not config.vector.candidates)))
+    gathers = config.vector.candidates > 0
+    kind = rng.choice([kind for kind in DrainKind if gathers or kind != DrainKind.CANDIDATES])
     operand, wide = kind in OPERANDS, kind == DrainKind.WIDE
     tiles = int(rng.integers(1, 5))
     tokens = int(rng.choice([1, 2, 3, rng.integers(1, 20)]))
@@ -205,7 +210,7 @@ def some_fields(config, rng):
     best = kind in (DrainKind.BEST, DrainKind.CANDIDATES)
     product = not maximum and kind in (DrainKind.ACTIVATION, DrainKind.WIDE) and rng.random() < 0.3
     turned = (
-        not product and kind in (DrainKind.ACTIVATION, DrainKind.KEYS) and lanes > 1
+        not product and kind in OPTION_KINDS["rotate"] and lanes > 1
         and rng.random() < 0.6
     )  # fmt: skip
     shift = int(rng.integers(1, 8 if turned else 32))

@@ -20,7 +20,7 @@ from systolith_hw.isa import encode
 def make_config(
     *, rows=4, columns=4, lanes=2, mantissa_bits=8, window=24, data_bytes=4, burst_beats=8,
     outstanding=4, address_bits=16, tiles=41, words=37, wide=29, scale=23, queue_depth=3,
-    vector_rows=0,
+    vector_rows=0, codecs=False,
 ) -> Config:  # fmt: skip
     """Return a config whose memories are small and no powers of two."""
     return Config(
@@ -34,7 +34,7 @@ def make_config(
         ),
         bus=BusConfig(
             data_bytes=data_bytes, address_bits=address_bits, burst_beats=burst_beats,
-            outstanding=outstanding,
+            outstanding=outstanding, codecs=codecs,
         ),
         sequencer=SequencerConfig(queue_depth=queue_depth),
     )  # fmt: skip
@@ -51,6 +51,8 @@ def random_config(rng: random.Random, data_bytes: int, **more) -> Config:
         "outstanding": rng.choice([1, 2, 4]), "queue_depth": rng.choice([1, 2, 4]),
     }  # fmt: skip
     settings |= more
+    if settings.get("codecs"):  # a core whose instructions stand expands none
+        settings["queue_depth"] = max(2, settings["queue_depth"])
     settings.setdefault("vector_rows", rng.choice([0, 2]) if settings["queue_depth"] > 1 else 0)
     return make_config(data_bytes=data_bytes, **settings)
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from systolith.compiler.decoder_streamed_layout import StreamedLayout
 from systolith.generation import ModelGenerator
+from systolith.language import CompiledDecoder
 from systolith.models.quantized_shape import quantize_shape
 from systolith.sampling import GREEDY, Sampling
 from systolith_hw.config import Config
@@ -11,15 +13,23 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 DIMENSIONS = {"layers": 2, "dim": 32, "heads": 4, "kv_heads": 2, "hidden": 48, "vocab": 40}
 
 
-def random_model(config: Config, *, seed: int = 0, context: int = 64, output_chunk: int = 0,
-                 down_chunk: int = 0, **dimensions: int) -> DecoderModel:  # fmt: skip
+def random_model(
+    config: Config, weights: str = "int8", /, *, seed: int = 0, context: int = 64,
+    output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
+) -> DecoderModel:  # fmt: skip
     """Return a model of random weights, rounded with the help of random tokens."""
     sizes = DIMENSIONS | dimensions | {"context": context}
     text = ",".join(f"{name}={size}" for name, size in sizes.items())
     return quantize_shape(
-        "llama", text, config, seed=seed, output_chunk=output_chunk or None,
+        "llama", text, config, weights=weights, seed=seed, output_chunk=output_chunk or None,
         down_chunk=down_chunk or None,
     )  # fmt: skip
+
+
+def streamed_layout(compiled: CompiledDecoder) -> StreamedLayout:
+    """Return the layout of a model that is streamed."""
+    assert isinstance(compiled.layout, StreamedLayout)
+    return compiled.layout
 
 
 def golden_tokens(

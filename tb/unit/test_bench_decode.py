@@ -72,7 +72,9 @@ def test_command():
 
 @pytest.mark.parametrize("words, sentence", [
     (["--arch", "llama"], "--arch and --dims go together"),
-    (["--operands", "stream"], "weights of language models are not streamed yet"),
+    (["--operands", "stream", "--set", "array.columns=32", "--arch", "llama",
+      "--dims", "layers=1,dim=24,heads=4,hidden=96,vocab=27"],
+     "array.columns must be at most array.rows, 16"),
     (["--arch", "microgpt", "--dims", "layers=1,dim=24,heads=4,hidden=96,vocab=27"],
      "DRAIN has no ReLU"),
 ])  # fmt: skip

@@ -35,6 +35,7 @@ DRAIN = {
 WIDE = DRAIN | {"kind": int(DrainKind.WIDE), "groups": 1, "maximum": 1, "entries": 7}
 KEYS = DRAIN | {"kind": int(DrainKind.KEYS), "entries": 380, "tiles_last": 4}
 VALUES = KEYS | {"kind": int(DrainKind.VALUES)}
+HEADS = DRAIN | {"kind": int(DrainKind.HEADS)}
 BEST = DRAIN | {"kind": int(DrainKind.BEST), "tokens": 1, "entries": 65530, "destination": 412}
 CANDIDATES = DRAIN | {
     "kind": int(DrainKind.CANDIDATES), "tokens": 1, "entries": 65530, "row": 3, "pc": 77,
@@ -63,7 +64,8 @@ def spoil(config, rng, fields):
     """Return changes of one or two fields that may lead out of a memory, or mean nothing."""
     far = [0, 1, 2, 15, 16, 17, 33, 40, 64, 99, 100, 129, 150, 199, 200, 413, 500, 0x8000, 0xFFFF]
     choices = {
-        "kind": range(8), "function": range(4), "accumulate": range(2), "maximum": range(2),
+        "kind": range(max(DrainKind) + 2), "function": range(4),
+        "accumulate": range(2), "maximum": range(2),
         "rotate": range(2), "shift": range(32), "row": (*range(16), 50, 99, 255),
         "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
         "tiles_last": (0, 5, *far), "columns_last": far, "entries": far, "scale": far[2:],
@@ -136,7 +138,7 @@ def test_errors(config, p_ready):
 CORNERS = {
     "two counts are zero": (DRAIN | {"tokens": 0, "tiles_last": 0}, ErrorCode.ZERO_COUNT),
     "no such kind, and a count is zero": (
-        DRAIN | {"kind": 6, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
+        DRAIN | {"kind": max(DrainKind) + 1, "tokens": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
     "the stream's product": (
         PRODUCT | {"kind": int(DrainKind.STREAM)}, ErrorCode.ILLEGAL_INSTRUCTION),
     "a product and a sum": (
@@ -162,6 +164,13 @@ CORNERS = {
     "far too many angles": (TURNED | {"shift": 31}, ErrorCode.ADDRESS_RANGE),
     "angles of whole memory": (TURNED | {"shift": 8, "row": 0, "tokens": 1}, None),
     "keys turned": (KEYS | {"rotate": 1, "shift": 2}, None),
+    "heads turned, wherever": (
+        HEADS | {"rotate": 1, "shift": 2, "destination": 60000, "tiles_last": 0,
+                 "columns_last": 0x8000, "entries": 60000}, None),
+    "heads as large as may be": (HEADS | {"tiles": 16, "scale": 0, "groups": 3}, None),
+    "larger heads": (HEADS | {"tiles": 17}, ErrorCode.ADDRESS_RANGE),
+    "scales of heads beyond": (HEADS | {"scale": 93}, ErrorCode.ADDRESS_RANGE),
+    "accumulated heads": (HEADS | {"accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "addition to words": (DRAIN | {"accumulate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "maximum of words": (DRAIN | {"maximum": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "maximum of two groups": (
@@ -224,7 +233,7 @@ GATHERING = {
     "kept for two tokens": (CANDIDATES | {"tokens": 2}, ErrorCode.ILLEGAL_INSTRUCTION),
     "kept, wherever": (CANDIDATES | {"destination": 60000}, None),
     "a maximum kept": (CANDIDATES | {"maximum": 1, "groups": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
-    "a kind beyond": (CANDIDATES | {"kind": 7}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "a kind beyond": (CANDIDATES | {"kind": max(DrainKind) + 1}, ErrorCode.ILLEGAL_INSTRUCTION),
 }  # fmt: skip
 
 
@@ -274,7 +283,7 @@ def test_sample(config, place, p_wait):
         })  # fmt: skip
 
 
-@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES, PRODUCT, TURNED, BEST])
+@pytest.mark.parametrize("fields", [DRAIN, WIDE, KEYS, VALUES, HEADS, PRODUCT, TURNED, BEST])
 @pytest.mark.parametrize("config", [SHAPES[1], SHAPES[4]])
 def test_rate(config, fields):
     """A beat per cycle with a semaphore for each token, the first of them after 3 cycles."""
@@ -295,7 +304,7 @@ def test_rate(config, fields):
     (WIDE, WIDE, False), (WIDE, WIDE | {"accumulate": 1}, True), (KEYS, DRAIN, False),
     (WIDE, PRODUCT, True), (WIDE, TURNED, True), (WIDE, BEST, False), (BEST, BEST, True),
     (VALUES, KEYS, False), (DRAIN, VALUES, False), (DRAIN, PRODUCT, False), (KEYS, TURNED, False),
-    (KEYS, WIDE, True), (VALUES, WIDE, True), (BEST, DRAIN, True),
+    (KEYS, WIDE, True), (VALUES, WIDE, True), (BEST, DRAIN, True), (HEADS, HEADS, False),
 ])  # fmt: skip
 def test_written(before, fields, waits, p_ready, flight):
     """What reads what DRAIN writes begins when that is written, anything else at once."""

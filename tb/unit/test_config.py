@@ -112,7 +112,7 @@ def test_hash_sees_every_setting_but_the_device():
     odd = {"memory.operand_single_port": True, "memory.activation_distributed": True,
            "memory.results_distributed": True, "memory.bias_words": 64,
            "array.mantissa_bits": 9, "array.output_depth": 40, "bus.address_bits": 30,
-           "bus.burst_beats": 16, "sequencer.semaphores": 8,
+           "bus.burst_beats": 16, "bus.codecs": True, "sequencer.semaphores": 8,
            "sequencer.semaphore_bits": 9, "sequencer.count_bits": 12,
            "control.stall_counters": False, "vector.rows": 64, "vector.distributed": True,
            "vector.deferred_norms": True,
@@ -168,3 +168,14 @@ def test_shapes_that_join_two_parts(rows, columns, port, write_rows, tiles):
     assert config.tiles_per_group == tiles
     assert config.beats_per_result * 2 == columns
     assert (config.wide_word_bytes, config.scale_word_bytes) == (8, 16)
+
+
+@pytest.mark.parametrize(
+    "rows, columns, port, write_rows", [(16, 8, 2, 1), (8, 8, 8, 2), (8, 8, 32, 8), (64, 2, 64, 32)]
+)
+def test_row_writes_of_codes(rows, columns, port, write_rows):
+    """A beat has twice as many codes as weights; no more rows than share parameters are written."""
+    config = Config(array=ArrayConfig(rows=rows, columns=columns, output_depth=75),
+                    vector=VectorConfig(lanes=2),
+                    bus=BusConfig(data_bytes=port, codecs=True))  # fmt: skip
+    assert config.write_rows == write_rows

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from systolith.language import CompiledDecoder, MachineDecoder
+from systolith_hw.config import ConfigError
 from systolith_hw.isa import Register
 from systolith_hw.presets import PRESETS
 from systolith_sim.errors import ProgramError
@@ -74,6 +75,30 @@ def test_sizes_that_are_no_multiples(name, dimensions):
     """Heads of 12, 6, 20 and 48 features, whose last words and tiles have zeros behind."""
     compiled = Compiled(name, layers=2, **dimensions)
     compiled.check(prompt(3, dimensions.get("vocab", 40)), 4)
+
+
+@pytest.mark.parametrize("weights", ["int4", "int4-exponent"])
+@pytest.mark.parametrize("port", [2, 8])
+def test_codes(weights, port):
+    """Heads and hidden values with rows behind, chunks, and panels that end inside a page."""
+    config = ROOMY["ulx3s"].replace({"bus.data_bytes": port})
+    sizes = {"dim": 48, "heads": 6, "kv_heads": 3, "hidden": 75, "vocab": 27}
+    model = random_model(config, weights, context=CONTEXT, down_chunk=64, **sizes)
+    machine = MachineDecoder(CompiledDecoder.compile(config, model))
+    text = prompt(3, 27)
+    assert machine.run(text, 5) == golden_tokens(model, text, 5)
+    key = model.layers[0].key.weights[: config.array.rows, : config.array.columns]
+    np.testing.assert_array_equal(machine.machine.chip.operand[0], key)
+
+
+def test_codes_that_cannot_be_packed():
+    config = ROOMY["ulx3s"]
+    model = random_model(config, "int4", dim=40, heads=2, kv_heads=1)
+    with pytest.raises(ConfigError, match="two groups of inputs, as where heads have a number"):
+        CompiledDecoder.compile(config, model)
+    plain = config.replace({"bus.codecs": False})
+    with pytest.raises(ConfigError, match="set bus.codecs to true, or take weights int8"):
+        CompiledDecoder.compile(plain, random_model(plain, "int4"))
 
 
 def test_logits_that_are_all_negative():

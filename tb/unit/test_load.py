@@ -7,11 +7,13 @@ import pytest
 from amaranth import Const
 from amaranth.back import verilog
 
+from systolith_hw.code_pages import code_pages
 from systolith_hw.config import Config
 from systolith_hw.dma.elements import element_bytes, memory_depth
 from systolith_hw.dma.load import LoadUnit
 from systolith_hw.isa import ErrorCode, LoadKind, Opcode
 from systolith_hw.presets import PRESETS
+from systolith_sim.dma.codec import expand_run
 from systolith_sim.dma.pages import page_bytes, unpack_pages
 
 from .dma_bench import (
@@ -32,6 +34,8 @@ PORT_WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128]
 def run_bytes(config: Config, kind: LoadKind, elements: int) -> int:
     if kind == LoadKind.ACTIVATION:
         return page_bytes(config, elements)
+    if kind in code_pages(config):
+        return code_pages(config)[kind].run_bytes(elements)
     return element_bytes(config)[kind] * elements
 
 
@@ -63,7 +67,9 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
     kind = LoadKind(fields["kind"])
     base, end, stride = fields["ring_base"], fields["ring_end"], fields["local_stride"]
     size = element_bytes(config)[kind]
-    groups = config.array.rows // config.write_rows if kind == LoadKind.OPERAND_ROWS else 1
+    page = code_pages(config).get(kind)
+    in_rows = kind == LoadKind.OPERAND_ROWS or page is not None
+    groups = config.array.rows // config.write_rows if in_rows else 1
     start, lane = fields["local"], fields.get("lane", 0)
     runs = []
     for row in range(fields["rows"]):
@@ -73,6 +79,9 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
         if kind == LoadKind.ACTIVATION:
             mantissas, exponents = unpack_pages(config, raw, fields["elements"])
             mask = (1 << config.array.exponent_bits) - 1
+        if page is not None:
+            shape = (-1, config.write_rows, config.array.columns)
+            weights = expand_run(page, raw, fields["elements"]).reshape(shape)
         for index in range(fields["elements"]):
             if kind == LoadKind.ACTIVATION:
                 write = {
@@ -81,12 +90,14 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
                                   for m in mantissas[index]],
                     "exponent": int(exponents[index]) & mask,
                 }  # fmt: skip
+            elif page is not None:
+                write = {"data": weights[index].tolist()}
             else:
                 write = element(config, kind, raw[index * size : (index + 1) * size])
             write["address"] = start + index // groups
             while write["address"] >= end:
                 write["address"] -= end - base
-            if kind == LoadKind.OPERAND_ROWS:
+            if in_rows:
                 write["group"] = index % groups
             if kind == LoadKind.OPERAND_COLUMNS:
                 write["lane"] = lane
@@ -229,18 +240,18 @@ def run(
 
 
 def port_of(kind: LoadKind) -> str:
-    return {0: "rows", 1: "words", 2: "words", 3: "wide", 4: "scale"}[kind]
+    return ("rows", "words", "words", "wide", "scale", "rows", "rows")[kind]
 
 
 def random_load(rng, config, kind=None, *, beats_left=250):
     """Return the fields of a legal LOAD."""
-    kind = rng.choice(list(LoadKind)) if kind is None else kind
+    kind = rng.choice(list(memory_depth(config))) if kind is None else kind
     size, depth = config.bus.data_bytes, memory_depth(config)[kind]
     base = rng.randrange(depth)
     end = rng.randrange(base + 1, depth + 1)
-    most = max(1, beats_left * size // element_bytes(config)[kind] - 1)
     elements = rng.choice([1, 2, rng.randrange(1, 3 * config.array.rows)])
-    elements = min(elements, most)
+    while elements > 1 and run_beats(config, kind, elements) > beats_left - 1:
+        elements //= 2
     beats = run_beats(config, kind, elements) + rng.choice([0, 0, 1, 5])
     rows = rng.randrange(1, max(2, min(6, beats_left // beats)))
     stride = (beats + rng.choice([0, 0, 3])) * size
@@ -286,13 +297,17 @@ def check(config, loads, result, memory):
 
 
 @pytest.mark.parametrize("stalls", ["none", "memory", "destinations", "all"])
-@pytest.mark.parametrize("data_bytes", PORT_WIDTHS)
-def test_random(data_bytes, stalls):
+@pytest.mark.parametrize("data_bytes, codecs", [
+    *((width, False) for width in PORT_WIDTHS), (2, True), (8, True), (32, True)
+])  # fmt: skip
+def test_random(data_bytes, codecs, stalls):
     seed = data_bytes * 10 + len(stalls)
     rng = random.Random(seed)
-    config = random_config(rng, data_bytes)
+    config = random_config(rng, data_bytes, codecs=codecs)
     memory = external_memory(config, seed)
-    loads = [random_load(rng, config, kind, beats_left=50) for kind in LoadKind]
+    loads = [random_load(rng, config, kind, beats_left=50) for kind in memory_depth(config)]
+    if codecs:  # every order of rows, codes and others
+        loads += [random_load(rng, config, beats_left=50) for _ in range(6)]
     rng.shuffle(loads)
     often = {"none": (), "memory": ("p_memory",), "destinations": ("p_ready",),
              "all": ("p_memory", "p_ready", "p_wait", "p_issue")}[stalls]  # fmt: skip
@@ -300,6 +315,28 @@ def test_random(data_bytes, stalls):
         config, [instruction(Opcode.LOAD, **fields) for fields in loads], memory=memory,
         seed=seed, **dict.fromkeys(often, 0.5),
     )  # fmt: skip
+    check(config, loads, result, memory)
+
+
+@pytest.mark.parametrize("p_memory, p_ready", [(1, 1), (0.5, 0.7)])
+@pytest.mark.parametrize("columns, data_bytes", [(8, 2), (8, 8), (4, 16)])
+def test_pages_of_codes(columns, data_bytes, p_memory, p_ready):
+    """Full pages, pages that the end of a run cuts, and what comes right before and behind."""
+    config = make_config(rows=16, columns=columns, data_bytes=data_bytes, codecs=True)
+    memory = external_memory(config, columns)
+    rng = random.Random(columns)
+    loads = [random_load(rng, config, kind, beats_left=20) for kind in memory_depth(config)]
+    for kind, page in code_pages(config).items():
+        for elements in (page.elements, page.elements - 1, 2 * page.elements + 1):
+            fields = random_load(rng, config, kind)
+            beats = run_beats(config, kind, elements)
+            fields.update(elements=elements, beats=beats, row_stride=beats * data_bytes,
+                          address=0x800, rows=2)  # fmt: skip
+            loads.append(fields)
+    rng.shuffle(loads)
+    programs = [instruction(Opcode.LOAD, **fields) for fields in loads]
+    result = run(config, programs, memory=memory, p_memory=p_memory, p_ready=p_ready,
+                 deadline=20_000)  # fmt: skip
     check(config, loads, result, memory)
 
 
@@ -311,7 +348,7 @@ def test_presets(name, short):
     )
     rng = random.Random(name)
     memory = external_memory(config, 1)
-    loads = [random_load(rng, config, kind, beats_left=60) for kind in LoadKind]
+    loads = [random_load(rng, config, kind, beats_left=60) for kind in memory_depth(config)]
     programs = [instruction(Opcode.LOAD, **fields) for fields in loads]
     check(config, loads, run(config, programs, memory=memory, p_memory=0.7), memory)
 
@@ -351,8 +388,19 @@ STREAMING = {
     "element is a beat": ({"columns": 4, "data_bytes": 4}, LoadKind.OPERAND_ROWS),
     "element is two rows": ({"columns": 4, "data_bytes": 8}, LoadKind.OPERAND_ROWS),
     "element is two beats": ({"columns": 4, "data_bytes": 2}, LoadKind.OPERAND_ROWS),
+    "element of codes is a beat": (
+        {"columns": 4, "data_bytes": 4, "codecs": True}, LoadKind.OPERAND_AFFINE
+    ),
     "element is four beats": ({"columns": 4, "data_bytes": 4, "lanes": 4}, LoadKind.WIDE),
 }
+
+
+def most_elements(config: Config, kind: LoadKind, beats: int) -> int:
+    """Return the elements of a run of so many beats."""
+    elements = beats * config.bus.data_bytes // element_bytes(config)[kind]
+    while run_beats(config, kind, elements) > beats:
+        elements -= 1
+    return elements
 
 
 @pytest.mark.parametrize("queue_depth", [1, 2, 4])
@@ -360,13 +408,15 @@ STREAMING = {
 def test_streaming(case, queue_depth):
     """The bus never rests, from run to run and, if there is a queue, from LOAD to LOAD."""
     settings, kind = STREAMING[case]
+    if settings.get("codecs") and queue_depth == 1:
+        pytest.skip("a core whose instructions stand expands no codes")
     config = make_config(**settings, burst_beats=32, outstanding=16,
                          queue_depth=queue_depth)
     loads = [
         {
             "kind": kind, "rows": rows, "beats": beats, "row_stride": beats * 8 + 8 * rows,
             "address": address, "ring_end": 29, "local_stride": 3,
-            "elements": beats * config.bus.data_bytes // element_bytes(config)[kind],
+            "elements": most_elements(config, kind, beats),
             "wait_inner": 16, "wait_outer": 17, "post_inner": 18,
         }
         for rows, beats, address in ((3, 24, 0), (1, 80, 0x18), (12, 4, 0xFF0), (2, 32, 0))
@@ -442,6 +492,27 @@ def test_no_element_of_a_bad_ring(change):
     assert result.fault == (ErrorCode.ADDRESS_RANGE, 4)
     assert len(result.writes) == 40
     assert result.beat_cycles[40] == result.beat_cycles[39] + 1
+
+
+@pytest.mark.parametrize("stride, fault", [(2, None), (3, (ErrorCode.ADDRESS_RANGE, 7))])
+def test_transfer_of_one_piece(stride, fault):
+    """Its ring is looked at with its own fields, although the next one begins right behind it."""
+    config = make_config(lanes=1, data_bytes=4, outstanding=16)
+    memory = external_memory(config, 3)
+    rest = {"address": 0, "ring_base": 0, "wait_outer": 0, "wait_inner": 0, "post_outer": 0,
+            "post_inner": 0, "kind": LoadKind.WIDE, "row_stride": 16, "local": 0}  # fmt: skip
+    loads = [
+        {**rest, "rows": 1, "beats": 40, "elements": 40, "ring_end": 9, "local_stride": 1},
+        {**rest, "rows": 1, "beats": 1, "elements": 1, "ring_end": 2, "local_stride": stride},
+        {**rest, "rows": 2, "beats": 4, "elements": 4, "ring_end": 9, "local_stride": 8},
+    ]
+    programs = [instruction(Opcode.LOAD, pc=6 + number, **fields)
+                for number, fields in enumerate(loads)]  # fmt: skip
+    for ready in (1, 0.5):
+        result = run(config, programs, memory=memory, latency=20, p_ready=ready)
+        assert result.fault == fault
+        if fault is None:
+            check(config, loads, result, memory)
 
 
 GOOD = {

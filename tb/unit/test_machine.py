@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from systolith.compiler.recipes import pack_recipes, recipes
 from systolith.program import Program
-from systolith_hw.config import INSTRUCTION_BYTES
+from systolith_hw.code_pages import code_pages
+from systolith_hw.config import CODE_GROUP, INSTRUCTION_BYTES
 from systolith_hw.isa import (
     DrainKind,
     ErrorCode,
@@ -15,7 +17,7 @@ from systolith_hw.isa import (
     Unit,
     encode,
 )
-from systolith_hw.presets import PRESETS
+from systolith_hw.presets import PRESETS, preset
 from systolith_sim.dma.pages import pack_pages, pack_scales, unpack_pages
 from systolith_sim.errors import MachineError, ProgramError
 from systolith_sim.machine import Machine
@@ -69,6 +71,40 @@ def test_load_rows(name):
                 )
     untouched = [tile for tile in range(len(before)) if tile not in range(10, 15)]
     np.testing.assert_array_equal(machine.chip.operand[untouched], before[untouched])
+
+
+@pytest.mark.parametrize("kind", [LoadKind.OPERAND_AFFINE, LoadKind.OPERAND_EXPONENT])
+@pytest.mark.parametrize("port", [2, 8, 32])
+def test_load_codes(port, kind):
+    """A run of panels fills tile after tile with what the formulas give; a second one wraps."""
+    config = preset("small").replace({"bus.data_bytes": port, "bus.codecs": True})
+    machine, rng = random_machine(config), np.random.default_rng(port)
+    tiles, columns = 13, config.array.columns
+    rows = tiles * config.array.rows
+    page = code_pages(config)[kind]
+    groups = -(-rows // CODE_GROUP), columns
+    highs = (256, 256) if kind == LoadKind.OPERAND_AFFINE else (16,)
+    codes = rng.integers(0, 16, (rows, columns))
+    parameters = [rng.integers(0, high, groups) for high in highs]
+    made = recipes(codes, parameters)
+    run_bytes = pack_recipes(page, made[None]).tobytes()
+    stride = -(-len(run_bytes) // port) * port
+    for row in range(2):
+        machine.memory.write(512 + row * stride, run_bytes)
+    run(machine, lambda p: p.load(
+        kind, address=512, rows=2, elements=rows // config.write_rows, local=20,
+        local_stride=16, ring=(8, 40),
+    ))  # fmt: skip
+    wide = [np.repeat(part, CODE_GROUP, axis=0)[:rows] for part in parameters]
+    if kind == LoadKind.OPERAND_AFFINE:
+        slope, offset = wide
+        weights = np.clip((slope * codes + 8) // 16 + offset.astype(np.int8), -128, 127)
+    else:
+        weights = (codes - 8) * 2 ** np.minimum(wide[0], 4)
+    panel = weights.reshape(tiles, config.array.rows, columns)
+    np.testing.assert_array_equal(machine.chip.operand[20:33], panel)
+    np.testing.assert_array_equal(machine.chip.operand[36:40], panel[:4])
+    np.testing.assert_array_equal(machine.chip.operand[8:17], panel[4:])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -463,7 +499,9 @@ E = ErrorCode
           for opcode, fields in ((Opcode.NORM, NORM), (Opcode.SOFTMAX, SOFTMAX))),
         (Opcode.NORM, NORM | {"wait_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to 3"),
         (Opcode.SOFTMAX, SOFTMAX | {"post_outer": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only"),
-        (Opcode.LOAD, LOAD | {"kind": 5}, E.ILLEGAL_INSTRUCTION, "LOAD has no kind 5"),
+        (Opcode.LOAD, LOAD | {"kind": 7}, E.ILLEGAL_INSTRUCTION, "LOAD has no kind 7"),
+        *((Opcode.LOAD, LOAD | {"kind": kind}, E.ILLEGAL_INSTRUCTION, "since bus.codecs is false")
+          for kind in (5, 6)),
         *((Opcode.LOAD, LOAD | {name: 0}, E.ZERO_COUNT, f"{name} is zero")
           for name in ("rows", "beats", "elements")),
         (Opcode.LOAD, LOAD | {"elements": 5}, E.ZERO_COUNT, "together 80 bytes do not fit"),

@@ -39,6 +39,7 @@ def check_words(machine, z, tokens):
     np.testing.assert_array_equal(chip.mantissas[words], wanted.mantissas)
     np.testing.assert_array_equal(chip.exponents[words], wanted.exponents)
     rows = ROW + np.arange(tokens)
+    assert wanted.factors is not None
     np.testing.assert_array_equal(chip.factor_scale[rows], wanted.factors[0][:, 0])
     np.testing.assert_array_equal(chip.factor_shift[rows], wanted.factors[1][:, 0])
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from systolith.compiler.layout import pad
 from systolith_hw.config import VALUE_WINDOW
-from systolith_hw.isa import DrainFunction, DrainKind
+from systolith_hw.isa import DrainFunction, DrainKind, StoreKind
 from systolith_hw.tables import FRACTION, Function
+from systolith_sim.dma.pages import page_bytes, unpack_pages
 from systolith_sim.errors import ProgramError
 from systolith_sim.machine.memory import ring_addresses
 from systolith_sim.vector.exponential import reference
@@ -306,6 +308,51 @@ def test_operands(name, kind, first):
     assert counts["SATURATIONS"] == saturations
     assert counts["FLUSHES"] == flushes
     assert len(np.unique(expected["shift"])) > 2
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_heads(name):
+    """All words of a token of a group have one exponent, and nothing on the chip is touched."""
+    config = ROWS[name]
+    machine = random_machine(config)
+    array, tiles, tokens = config.array, 2, 3
+    machine.chip.shift[:], machine.chip.bias[:90] = 24, 0
+    groups, matmul = product(machine, tokens=tokens, tile_counts=[tiles, tiles])
+    finished, saturations = finish(machine, groups, scale=3, columns_last=array.columns)
+    words = -(-tiles * array.columns // array.rows)
+    stride = pad(page_bytes(config, words), config.bus.data_bytes)
+    expected, found = snapshot(machine), set()
+
+    def drain(program):
+        program.drain(
+            DrainKind.HEADS, tokens=tokens, groups=2, tiles=tiles, scale=3, exponent_base=3
+        )
+        program.store(StoreKind.STREAM, address=0, rows=2 * tokens, elements=words)
+
+    counts = run(machine, matmul, drain)
+    compare(machine, expected)
+    for number, z in enumerate(np.concatenate(finished)):
+        m, e, clipped, _ = normalize(z, 3, mantissa_bits=8, window=array.window)
+        page = machine.memory.read(number * stride, page_bytes(config, words))
+        mantissas, exponents = unpack_pages(config, page, words)
+        assert mantissas.ravel().tolist() == np.pad(m, (0, -len(m) % array.rows)).tolist()
+        assert exponents.tolist() == [e] * words
+        saturations += clipped
+        found.add(int(e))
+    assert counts["SATURATIONS"] == saturations
+    assert max(found) > 0
+
+
+@pytest.mark.parametrize("window", [15, 24])
+def test_blocks_stay_as_they_are(window):
+    """What mantissas and exponents say is normalised to the same: pages become operands."""
+    rng = np.random.default_rng(1)
+    z = rng.integers(-(1 << 20), 1 << 20, (1000, 12)) >> rng.integers(0, 21, (1000, 1))
+    mantissas, exponents, *_ = normalize(z, 3, mantissa_bits=8, window=window)
+    again = normalize(mantissas << exponents[:, None], 0, mantissa_bits=8, window=window)
+    np.testing.assert_array_equal(again[0], mantissas)
+    np.testing.assert_array_equal(again[1], exponents)
+    assert len(np.unique(exponents)) > 10
 
 
 def test_exponents_go_elsewhere():

@@ -175,7 +175,7 @@ def test_what_does_not_go_together():
     for words_of_it, kind, fields in (
         ("accumulate is for WIDE, BEST, CANDIDATES and MEASURED, not for ACTIVATION", words,
          {"accumulate": 1}),
-        ("rotate is for ACTIVATION and KEYS, not for WIDE", wide, {"rotate": 1, "shift": 3}),
+        ("rotate is for ACTIVATION, KEYS and HEADS, not for WIDE", wide, {"rotate": 1, "shift": 3}),
         ("PRODUCT is for ACTIVATION and WIDE, not for STREAM", DrainKind.STREAM, {"function": 3}),
         ("no rotate with SILU", words, {"rotate": 1, "shift": 3, "function": 2}),
         ("no rotate with factor", words, {"rotate": 1, "shift": 3, "factor": 1}),

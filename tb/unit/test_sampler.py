@@ -203,7 +203,9 @@ def some_texts(rng, capacity, lanes, count):
         spread = rng.choice([1, 1 << 17, 1 << 31])
         first, instructions = int(rng.integers(1 << 15)), []
         for _ in range(rng.integers(1, 4)):
-            beats = rng.integers(-spread, spread, (int(rng.integers(1, 20)), lanes))
+            beats = rng.integers(-spread, spread, (int(rng.choice([1, 8, 40])), lanes))
+            if rng.random() < 0.5:  # each is kept at first, and the last ones to the end
+                beats = np.sort(beats, axis=None).reshape(beats.shape)
             missing = int(rng.integers(lanes))
             instructions.append((first, beats, missing))
             first += beats.size + int(rng.integers(5))
@@ -211,7 +213,21 @@ def some_texts(rng, capacity, lanes, count):
             "most": int(rng.choice([1, capacity, rng.integers(1, capacity + 1)])),
             "seed": int(rng.integers(WORD)), "position": int(rng.integers(WORD)),
         }  # fmt: skip
-        yield instructions, settings, SHARPNESS[rng.integers(3)]
+        if rng.random() < 0.4:
+            yield level(instructions, settings), settings, Factor(1 << 15, 15)
+        else:
+            yield instructions, settings, SHARPNESS[rng.integers(3)]
+
+
+def level(instructions, settings):
+    """Return the same with values that, where noise is small, make up for it: all sums are zero."""
+    changed = []
+    for first, beats, missing in instructions:
+        numbers = first + np.arange(beats.size)
+        noise = gumbel(mix(settings["seed"], settings["position"], numbers))
+        values = np.where(np.abs(noise) < 1 << 17, -noise, -(1 << 24))
+        changed.append((first, values.reshape(beats.shape), missing))
+    return changed
 
 
 def wanted_choice(instructions, settings, sharpness):

@@ -13,7 +13,8 @@ from systolith_hw.vector.turnstile import Turnstile
 CONFIG = Config(
     array=ArrayConfig(rows=8, columns=8, output_depth=32), vector=VectorConfig(lanes=2, rows=16)
 )
-CREDITS, ADDITION, FLIGHT, WIDE_FLIGHT = 3, 5, 9, 6
+CREDITS, ADDITION, FLIGHT, WIDE_FLIGHT = 18, 5, 9, 6
+SHARED_WORDS = 16
 
 
 def some_blocks(rng, row_unit, count, without_sums=0.0):
@@ -30,8 +31,9 @@ def some_blocks(rng, row_unit, count, without_sums=0.0):
             "centre": centre,
             "add": 1 - centre if row_unit else int(rng.integers(2)),
             "to_wide": int(rng.integers(2)),
-            "to_stream": 0 if row_unit else int(rng.integers(2)),
-        }  # fmt: skip
+        }
+        shared, room = (0 if row_unit else int(rng.integers(2)) for _ in range(2))
+        words = int(rng.integers(1, min(size, SHARED_WORDS) + 1)) if shared else 1
         block: list[dict] = []
         passes = (Operation.STRAIGHT, Operation.ACROSS) if rng.random() < 0.3 else (0,)
         flags["results"] = int(not row_unit and (size > 1 or rng.random() >= without_sums))
@@ -41,6 +43,8 @@ def some_blocks(rng, row_unit, count, without_sums=0.0):
                 last = place == size - 1 and turn == passes[-1]
                 block.append(flags | {
                     "scale": number % 512, "block_end": last, "more": more, "operation": turn,
+                    "shared": shared, "room": room, "to_stream": room & (turn == passes[-1]),
+                    "end": turn == passes[-1] and place >= size - words,
                 })  # fmt: skip
                 number += 1
         blocks.append(block)
@@ -120,8 +124,9 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
                 if first:
                     enough = arrived - entered > beat["more"] or not beat["results"]
                     assert enough, "sums may not come"
-                    streams += beat["to_stream"]
-                    assert streams - freed <= CREDITS, "no room in the stream"
+                    words = SHARED_WORDS if beat["shared"] else 1
+                    assert not beat["room"] or streams + words - freed <= CREDITS, "no room"
+                streams += beat["to_stream"] and beat["end"]
                 entered += takes_sums(beat)
                 at[0], offering[0] = at[0] + 1, False
             if offering[1] and ctx.get(dut.row.ready):
@@ -190,7 +195,7 @@ def alike(blocks, **changes):
 
 def test_in_turn_without_gaps():
     rng = np.random.default_rng(1)
-    vector = alike(some_blocks(rng, 0, 40), to_stream=0, add=0, operation=0)
+    vector = alike(some_blocks(rng, 0, 40), room=0, to_stream=0, add=0, operation=0)
     row = alike(some_blocks(rng, 1, 40), add=0)
     log = run([block[:1] for block in alike(vector, more=0, block_end=1)], row)
     assert units(log)[:40] == "RV" * 20  # no sums are there at first
@@ -201,7 +206,7 @@ def test_in_turn_without_gaps():
 def test_vector_goes_first_where_sums_come_fast(p_sum, urgent):
     """A sum in each cycle fills the array's FIFO if ROW has every other one; then VECTOR goes."""
     rng = np.random.default_rng(3)
-    changes = {"add": 0, "to_stream": 0, "more": 0, "block_end": 1}
+    changes = {"add": 0, "room": 0, "to_stream": 0, "more": 0, "block_end": 1, "operation": 0}
     vector = alike([block[:1] for block in some_blocks(rng, 0, 300)], **changes)
     row = alike([block[:1] for block in some_blocks(rng, 1, 250)], **changes)
     log = run(vector, row, p_sum=p_sum)
@@ -214,7 +219,10 @@ def test_vector_goes_first_where_sums_come_fast(p_sum, urgent):
 @pytest.mark.parametrize("lacks", ["sums", "room"])
 def test_waiting_vector_does_not_keep_row(lacks):
     rng = np.random.default_rng(2)
-    vector = alike(some_blocks(rng, 0, 8), to_stream=int(lacks == "room"))
+    streams = int(lacks == "room")
+    vector = some_blocks(rng, 0, 26 if streams else 8)
+    vector = alike(vector, room=streams, to_stream=streams, shared=0)
+    vector = [[beat | {"end": beat["block_end"]} for beat in block] for block in vector]
     row = alike(some_blocks(rng, 1, 50), centre=0, add=0)
     slow = {"p_sum": 0.01} if lacks == "sums" else {"p_free": 0.002}
     log = run(vector, row, **slow)

@@ -1,9 +1,10 @@
 """What LOAD's kinds are made of."""
 
+from ..code_pages import code_pages
 from ..config import Config
 from ..isa import LoadKind
 
-__all__ = ["element_bytes", "memory_depth", "pieces"]
+__all__ = ["element_bytes", "memory_depth", "page_shapes", "pieces"]
 
 
 def element_bytes(config: Config) -> dict[LoadKind, int]:
@@ -14,6 +15,7 @@ def element_bytes(config: Config) -> dict[LoadKind, int]:
         LoadKind.ACTIVATION: config.array.word_bytes,
         LoadKind.WIDE: config.wide_word_bytes,
         LoadKind.SCALE: config.scale_word_bytes,
+        **{kind: page.element_bytes for kind, page in code_pages(config).items()},
     }
 
 
@@ -21,6 +23,14 @@ def pieces(config: Config) -> dict[LoadKind, int]:
     """Return how many pieces, beats or less, an element arrives in."""
     return {
         kind: max(1, size // config.bus.data_bytes) for kind, size in element_bytes(config).items()
+    }
+
+
+def page_shapes(config: Config) -> dict[LoadKind, tuple[int, int]]:
+    """Return, for kinds that come in pages, the elements of a header and those behind it."""
+    return {
+        LoadKind.ACTIVATION: (1, config.array.rows),
+        **{kind: (page.header, page.elements) for kind, page in code_pages(config).items()},
     }
 
 
@@ -32,4 +42,5 @@ def memory_depth(config: Config) -> dict[LoadKind, int]:
         LoadKind.ACTIVATION: config.memory.activation_words,
         LoadKind.WIDE: config.memory.wide_words,
         LoadKind.SCALE: config.memory.scale_words,
+        **dict.fromkeys(code_pages(config), config.memory.operand_tiles),
     }

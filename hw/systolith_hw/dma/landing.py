@@ -10,6 +10,7 @@ from ..config import SCALE_ENTRY_BYTES, Config
 from ..interfaces import SemaphorePost, row_write, scale_stream, wide_write, word_write
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
+from .codec import row_mark
 from .elements import element_bytes, pieces
 
 __all__ = ["Landing"]
@@ -25,7 +26,8 @@ class Landing(wiring.Component):
                                             ├──► wide
                                             └──► scale
 
-    The four destinations see the same bits, each as its own shape.
+    The four destinations see the same bits, each as its own shape. With ``bus.codecs`` rows go to
+    the codec, those of headers too, which the other three wait for and which gives the rows' posts.
 
     =========== ==========================================================
     Latency     1 cycle from the last piece to the offer
@@ -61,6 +63,8 @@ class Landing(wiring.Component):
         An element is on offer.
     rows, words, wide, scale : Out(streams)
         To the memories.
+    row_mark : Out(row_mark()), rows_busy : In(1)
+        Beside ``rows``; and a row has not been written yet. Only with ``bus.codecs``.
     posted_inner, posted_outer : Out(SemaphorePost)
         In the cycle where the memory accepts.
     """
@@ -82,6 +86,8 @@ class Landing(wiring.Component):
     words: stream.Interface
     wide: stream.Interface
     scale: stream.Interface
+    row_mark: data.View
+    rows_busy: Signal
     posted_inner: Any
     posted_outer: Any
 
@@ -90,7 +96,9 @@ class Landing(wiring.Component):
         self.element_bytes = max(element_bytes(config).values())
         self.piece_bytes = min(config.bus.data_bytes, self.element_bytes)
         rows = row_write(config)
+        codec = {"row_mark": Out(row_mark()), "rows_busy": In(1)} if config.bus.codecs else {}
         super().__init__({
+            **codec,
             "slot": In(range(max(pieces(config).values()))),
             "piece": In(self.piece_bytes * 8),
             "header": In(1),
@@ -125,26 +133,39 @@ class Landing(wiring.Component):
         names = ("rows", "words", "wide", "scale")
         ports = [getattr(self, name) for name in names]
         kind = LoadKind
+        coded = Signal()
+        if self.config.bus.codecs:
+            m.d.comb += coded.eq(
+                (self.kind == kind.OPERAND_AFFINE) | (self.kind == kind.OPERAND_EXPONENT)
+            )
         chosen = (
-            self.kind == kind.OPERAND_ROWS,
+            (self.kind == kind.OPERAND_ROWS) | coded,
             (self.kind == kind.OPERAND_COLUMNS) | (self.kind == kind.ACTIVATION),
             self.kind == kind.WIDE,
             self.kind == kind.SCALE,
         )
+        fulls = [Signal(name=f"full_{name}") for name in names]
+        offers = [full & ~self.void for full in fulls]
+        opens: list[Value] = [Const(1)] * len(ports)
+        if self.config.bus.codecs:
+            opens[1:] = [~self.rows_busy] * (len(ports) - 1)
         m.d.comb += [
-            self.free.eq(~Cat(port.valid & ~port.ready for port in ports).any()),
-            self.full.eq(Cat(port.valid for port in ports).any()),
-        ]
+            self.free.eq(~Cat(
+                offer & ~(port.ready & open)
+                for offer, port, open in zip(offers, ports, opens, strict=True)
+            ).any()),
+            self.full.eq(Cat(offers).any()),
+        ]  # fmt: skip
         address: Value = self.address
         if not self.config.short_pipelines:
             address = Signal.like(self.address, name="place", reset_less=True)
             with m.If(self.free):
                 m.d.sync += address.eq(self.address)
-        for name, port, mine in zip(names, ports, chosen, strict=True):
-            full = Signal(name=f"full_{name}")
-            m.d.comb += port.valid.eq(full & ~self.void)
+        enters = self.offer | (self.header & coded)
+        for port, full, offer, open, mine in zip(ports, fulls, offers, opens, chosen, strict=True):
+            m.d.comb += port.valid.eq(offer & open)
             with m.If(self.free):
-                m.d.sync += full.eq(self.offer & mine)
+                m.d.sync += full.eq(enters & mine)
 
         self._elaborate_posts(m)
         self._elaborate_words(m, element, address)
@@ -168,15 +189,33 @@ class Landing(wiring.Component):
     def _elaborate_posts(self, m: Module) -> None:
         """Keep what to post beside the element, where the next transfer may have begun."""
         held = self.config.sequencer.instructions_stand
-        for post, give in (
-            (self.post_inner, self.posted_inner), (self.post_outer, self.posted_outer),
-        ):  # fmt: skip
+        codecs = self.config.bus.codecs
+        given = self.full & self.free
+        if codecs:
+            given &= ~self.rows.valid
+            self._elaborate_mark(m)
+        for name, post, give in (
+            ("post_inner", self.post_inner, self.posted_inner),
+            ("post_outer", self.post_outer, self.posted_outer),
+        ):
             pending: Any = Signal(semaphore())
             with m.If(self.offer):
                 m.d.sync += pending.eq(post)
             m.d.comb += [
-                give.valid.eq(self.full & self.free & pending.present),
+                give.valid.eq(given & pending.present),
                 give.id.eq(post.id if held else pending.id),
+            ]
+            if codecs:
+                m.d.comb += self.row_mark[name].eq(pending)
+
+    def _elaborate_mark(self, m: Module) -> None:
+        """Say what the codec needs to know of a row."""
+        mark = self.row_mark
+        with m.If(self.free):
+            m.d.sync += [
+                mark.header.eq(self.header),
+                mark.affine.eq(self.kind == LoadKind.OPERAND_AFFINE),
+                mark.exponent.eq(self.kind == LoadKind.OPERAND_EXPONENT),
             ]
 
     def _elaborate_words(self, m: Module, element: Value, address: Value) -> None:

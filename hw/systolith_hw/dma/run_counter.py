@@ -5,8 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..isa import LoadKind
-from .elements import pieces
+from .elements import page_shapes, pieces
 
 __all__ = ["RunCounter", "last_slot_of", "run_fields"]
 
@@ -67,7 +66,7 @@ class RunCounter(wiring.Component):
     complete : Out(1)
         It is the last of its element; this does not look at ``accept``.
     header : Out(1)
-        It completes an exponent word.
+        It completes an element in front of a page: an exponent word, or parameters of codes.
     keep : Out(1)
         It completes an element that is to be written.
     first, last : Out(1)
@@ -108,17 +107,23 @@ class RunCounter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        rows = self.config.array.rows
+        shapes = page_shapes(self.config)
 
         # It starts at one: then the last of n is where it equals n.
         element = Signal(self.config.sequencer.count_width, init=1)
-        page = Signal(range(rows + 1))
+        page = Signal(range(max(header + behind for header, behind in shapes.values())))
+        page_end = Signal()
         begun = Signal()
         whole = Signal()
         at_header = Signal()
+        with m.Switch(self.fields.kind):
+            for kind, (header, behind) in shapes.items():
+                with m.Case(kind):
+                    m.d.comb += [
+                        at_header.eq(page < header), page_end.eq(page == header + behind - 1)
+                    ]  # fmt: skip
         m.d.comb += [
             self.complete.eq(self.slot == self.fields.last_slot),
-            at_header.eq((self.fields.kind == LoadKind.ACTIVATION) & (page == 0)),
             whole.eq(self.accept & self.complete & ~self.enough),
             self.header.eq(whole & at_header),
             self.keep.eq(whole & ~at_header),
@@ -130,7 +135,7 @@ class RunCounter(wiring.Component):
         with m.If(self.accept):
             m.d.sync += self.slot.eq(Mux(self.complete, 0, self.slot + 1))
         with m.If(whole):
-            m.d.sync += page.eq(Mux(page == rows, 0, page + 1))
+            m.d.sync += page.eq(Mux(page_end, 0, page + 1))
         with m.If(self.keep):
             m.d.sync += [begun.eq(1), self.enough.eq(self.last), element.eq(element + 1)]
         with m.If(self.accept & self.run_end):

@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..code_pages import code_pages
 from ..config import Config
 from ..interfaces import (
     PC_BITS,
@@ -19,6 +20,7 @@ from ..interfaces import (
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
 from ..stream.spare import Spare
+from .codec import Codec
 from .elements import element_bytes, pieces
 from .landing import Landing
 from .marks import beat_mark
@@ -75,6 +77,8 @@ class Writer(wiring.Component):
                  if an element    [ run counter ][ ring: address ]               wide, scale
                  is less than a beat
 
+    With ``bus.codecs`` rows pass the :class:`.codec.Codec` behind the landing, 3 cycles later.
+
     All counting happens when a piece (a beat, or an element if that is smaller) enters the
     element register; what leaves needs no further thought.
 
@@ -82,7 +86,7 @@ class Writer(wiring.Component):
     Latency     2 cycles from beat to write, 1 with short pipelines; 1 more
                 with a splitter
     Throughput  1 piece per cycle, also from transfer to transfer; runs of
-                a single element take 2 cycles
+                a single element, and transfers of a single piece, take 2 cycles
     Stall       ``beats.ready`` depends combinationally on ``ready`` of the
                 destinations
     Golden      :mod:`systolith_sim.dma.pages`
@@ -97,8 +101,8 @@ class Writer(wiring.Component):
     -------
     i : In(stream of :func:`placement`)
         LOADs, in the order of their beats. Looked at while they wait; taken with their last
-        beat, so that the next may begin in the cycle after, or without a queue in front of LOAD
-        when everything is written.
+        piece, so that the next may begin in the cycle after, a cycle later if that is the only
+        one, or without a queue in front of LOAD when everything is written.
     beats : In(stream of read_beat), mark : In(beat_mark())
         From memory, and what that beat is. Ready when there is nothing to do, too, as some ports
         need all their clients to be.
@@ -157,10 +161,9 @@ class Writer(wiring.Component):
         m.submodules.counter = counter = RunCounter(self.config)
         m.submodules.ring = ring = Ring(self.config)
         m.submodules.landing = landing = Landing(self.config, address_bits(self.config))
-        for name in ("rows", "words", "wide", "scale"):
+        for name in ("words", "wide", "scale"):
             connect(m, getattr(landing, name), flipped(getattr(self, name)))
-        connect(m, landing.posted_inner, flipped(self.post_inner))
-        connect(m, landing.posted_outer, flipped(self.post_outer))
+        rows_busy = self._elaborate_rows(m, landing)
 
         piece: Any = Signal(_piece())
         landed: Any = Signal(_landed(self.config))
@@ -171,22 +174,31 @@ class Writer(wiring.Component):
         # A run of a single piece waits until the ring knows where the next one starts.
         single = counter.first & piece.mark.run_end & ~self.i.p.runs.last_slot.any()
         settling = Signal()
-        m.d.sync += settling.eq(counter.accept & single & ~piece.mark.last_run)
+        # The first cycle of a transfer is the one after the last of another. One that would end in
+        # it stays for another one, so that the ring has seen its own fields twice.
+        started = Signal()
+        late = Signal()
+        m.d.sync += [
+            settling.eq(counter.accept & single & ~piece.mark.last_run),
+            started.eq(self.i.valid & ~self.i.ready),
+        ]
         m.d.comb += [
-            ready.eq(self.i.valid & free & ~self.stop & ~settling),
+            ready.eq(self.i.valid & free & ~self.stop & ~settling & ~late),
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
             self.starving.eq(self.i.valid & ~valid),
         ]
+        m.d.comb += ring.fresh.eq(self.i.valid & ~started)
         self._elaborate_element(m, counter, ring, landing, landed, piece)
         illegal = counter.keep & ring.illegal
         full = self._elaborate_landing(
             m, landing, landed, counter.accept, illegal, ring.address, free
         )
-        m.d.comb += self.busy.eq(self.i.valid | full)
+        m.d.comb += self.busy.eq(self.i.valid | full | rows_busy)
         if not self.config.sequencer.instructions_stand:
-            m.d.comb += self.i.ready.eq(finish)
+            m.d.comb += self.i.ready.eq((finish & started) | late)
+            m.d.sync += late.eq(finish & ~started)
         else:
             # The instruction stays while something of it may fail or post.
             finished = Signal()
@@ -200,6 +212,30 @@ class Writer(wiring.Component):
             self.failed_pc.eq(self.i.p.pc),
         ]
         return m
+
+    def _elaborate_rows(self, m: Module, landing: Landing) -> Value:
+        """Wire rows and posts, past the codec if there is one; return "it has a row"."""
+        if not self.config.bus.codecs:
+            connect(m, landing.rows, flipped(self.rows))
+            connect(m, landing.posted_inner, flipped(self.post_inner))
+            connect(m, landing.posted_outer, flipped(self.post_outer))
+            return Const(0)
+        m.submodules.codec = codec = Codec(self.config)
+        connect(m, codec.o, flipped(self.rows))
+        m.d.comb += [
+            codec.i.p.row.eq(landing.rows.payload),
+            codec.i.p.mark.eq(landing.row_mark),
+            codec.i.valid.eq(landing.rows.valid),
+            landing.rows.ready.eq(codec.i.ready),
+            landing.rows_busy.eq(codec.busy),
+        ]
+        for name in ("inner", "outer"):
+            post = getattr(self, f"post_{name}")
+            row, other = getattr(codec, f"posted_{name}"), getattr(landing, f"posted_{name}")
+            m.d.comb += [
+                post.valid.eq(row.valid | other.valid), post.id.eq(Mux(row.valid, row.id, other.id))
+            ]  # fmt: skip
+        return codec.busy
 
     def _elaborate_pieces(
         self, m: Module, ready: Value, counter: RunCounter, landed, piece
@@ -240,10 +276,6 @@ class Writer(wiring.Component):
         fields = self.i.payload
         kind = fields.runs.kind
 
-        # The first cycle of a transfer is the one after the last of another.
-        started = Signal()
-        m.d.sync += started.eq(self.i.valid & ~self.i.ready)
-
         turn = Signal.like(landed.lane)
         lane = Signal.like(landed.lane)
         m.d.comb += lane.eq(fields.lane + turn)
@@ -256,10 +288,11 @@ class Writer(wiring.Component):
         with m.If(landed.offer):
             m.d.sync += group.eq(landed.group)
         rows, columns = kind == LoadKind.OPERAND_ROWS, kind == LoadKind.OPERAND_COLUMNS
+        for coded in code_pages(self.config):
+            rows |= kind == coded
         m.d.comb += [
             counter.fields.eq(fields.runs),
             ring.fields.eq(fields.ring),
-            ring.fresh.eq(self.i.valid & ~started),
             ring.step.eq(counter.keep),
             ring.first.eq(counter.first),
             ring.advance.eq(~columns | (lane == self.config.array.columns - 1)),

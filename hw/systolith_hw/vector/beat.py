@@ -20,7 +20,7 @@ def beat(config: Config) -> data.StructLayout:
 
     Every address is inside its memory, and what a beat does not use may be anything but for the
     flags. A *block* is what nothing of the other loop may come into: an activation word, all
-    channels that share an exponent in operand memory, or a single beat of WIDE, BEST, CANDIDATES or
+    channels that share an exponent (``shared``), or a single beat of WIDE, BEST, CANDIDATES or
     SAMPLE.
 
     Members
@@ -71,6 +71,11 @@ def beat(config: Config) -> data.StructLayout:
         that it keeps; its number goes to wide word ``wide``.
     to_words, to_stream, to_keys, to_values : 1
         Through the normaliser, and to activation words, STORE, operand columns or rows.
+    shared : 1
+        All channels of the token's group share an exponent, and mantissas have 8 bits.
+    room : 1
+        Its block goes to the stream, where there must be room for all of it; holds with STRAIGHT,
+        too.
     measure : 1
         Through the normaliser, to be measured: NORM's first sweep, or MEASURED. With ``to_words``
         NORM is deferred, and this its only sweep; without them nothing is written, nor clips.
@@ -106,8 +111,8 @@ def beat(config: Config) -> data.StructLayout:
     array, memory, lanes = config.array, config.memory, config.vector.lanes
     flags = (
         "row_unit", "results", "centre", "factor", "scaled", "add", "record", "to_wide", "to_best",
-        "to_sampler", "sample", "to_words", "to_stream", "to_keys", "to_values", "measure",
-        "maximum", "sum", "end", "block_end", "row_begin", "row_end",
+        "to_sampler", "sample", "to_words", "to_stream", "to_keys", "to_values", "shared", "room",
+        "measure", "maximum", "sum", "end", "block_end", "row_begin", "row_end",
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(flags, 1),

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import HEAD_CHANNELS, Config
+from ..drain_rules import SHARED
 from ..isa import DrainKind
 from .block_order import block_order, drain_descriptor, place_bits
 
@@ -79,10 +80,10 @@ class BlockLimits(wiring.Component):
         memory, lanes = self.config.memory, self.config.vector.lanes
         first: Any = self.first
         order: Any = self.order
-        operands = (first.kind == DrainKind.KEYS) | (first.kind == DrainKind.VALUES)
+        shared = Cat(first.kind == kind for kind in SHARED).any()
         found: dict[str, Signal] = {}
         for name, tiles in (
-            ("all", first.tiles), ("last", Mux(operands, first.tiles, first.tiles_last))
+            ("all", first.tiles), ("last", Mux(shared, first.tiles, first.tiles_last))
         ):  # fmt: skip
             limits = {
                 "scale": self._limit(len(self.scale), memory.scale_words, lanes, tiles),

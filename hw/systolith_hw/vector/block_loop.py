@@ -278,8 +278,8 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_wide", "to_stream", "to_values", "add", "factor", "scaled", "maximum", "measure",
-            "base", "offset", "sample",
+            "to_wide", "to_values", "shared", "add", "factor", "scaled", "maximum", "measure", "base",
+            "offset", "sample",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [
@@ -289,7 +289,9 @@ class BlockLoop(wiring.Component):
             made.results.eq(~order.sample),
             made.to_best.eq(order.to_best & ~order.gather & ~order.sample),
             made.to_sampler.eq(order.gather | order.sample),
-            *(made[name].eq(order[name] & ~sweep.straight) for name in ("to_words", "to_keys")),
+            *(made[name].eq(order[name] & ~sweep.straight)
+              for name in ("to_words", "to_stream", "to_keys")),
+            made.room.eq(order.to_stream),
             made.operation.eq(Mux(order.rotate, turn, order.function)),
             made.shift.eq(Mux(order.rotate, FRACTION, order.shift)),
             made.source.eq(sweep.source),

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from ..config import HEAD_CHANNELS, INSTRUCTION_BYTES, SHIFT_BITS, Config
-from ..drain_rules import OPTION_KINDS, kinds
+from ..drain_rules import OPTION_KINDS, SHARED, kinds
 from ..interfaces import PC_BITS, descriptor
 from ..isa import (
     HEADER,
@@ -87,20 +87,20 @@ def block_order(config: Config) -> data.StructLayout:
     """Return the shape of an instruction, its strides folded (:func:`~.order.fold`).
 
     ``most_*`` is a count less one, and what KEYS and VALUES have in place of counts and columns is
-    told apart: for them the last group has as many tiles as the others, and ``columns_last`` is the
-    first lane or row. ``scale_stride`` and ``entry_stride`` lead from group to group, and the
-    latter for ``product`` from token to token. ``add``: wide memory is read. ``limited``:
-    ``entries`` limits the maximum. ``rows``: how many there are, of row memory or of angles.
-    ``angles``: the address bits in which the words of a row of angles differ, without ``rotate``
-    all. ``to_best``: values are compared, with ``gather`` kept for SAMPLE; with ``sample`` there
-    are none.
+    told apart: ``columns_last`` is the first lane or row. ``shared``: all channels of a token of a
+    group share an exponent, and the last group has as many tiles as the others. ``scale_stride``
+    and ``entry_stride`` lead from group to group, and the latter for ``product`` from token to
+    token. ``add``: wide memory is read. ``limited``: ``entries`` limits the maximum. ``rows``: how
+    many there are, of row memory or of angles. ``angles``: the address bits in which the words of a
+    row of angles differ, without ``rotate`` all. ``to_best``: values are compared, with ``gather``
+    kept for SAMPLE; with ``sample`` there are none.
     """
     array, bits = config.array, place_bits(config)
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
-        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "add", "accumulate",
-        "factor", "scaled", "maximum", "measure", "limited", "product", "rotate", "gather",
-        "sample",
+        "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "shared", "add",
+        "accumulate", "factor", "scaled", "maximum", "measure", "limited", "product", "rotate",
+        "gather", "sample",
         *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
@@ -138,10 +138,11 @@ def block_order_of(config: Config, instruction: Any) -> dict[str, Value]:
         gather = fields.kind == DrainKind.CANDIDATES
         sample = instruction.opcode == Opcode.SAMPLE
     to["to_best"] = (fields.kind == DrainKind.BEST) | gather
-    operands = to["to_keys"] | to["to_values"]
+    to["to_stream"] |= fields.kind == DrainKind.HEADS
+    shared = Cat(fields.kind == kind for kind in SHARED).any()
     product = fields.function == DrainFunction.PRODUCT
     tile_beats = fields.tiles.shift_left((config.beats_per_result - 1).bit_length())
-    tiles_last = Mux(operands, fields.tiles, fields.tiles_last)
+    tiles_last = Mux(shared, fields.tiles, fields.tiles_last)
     shape = block_order(config)
     sources = {
         "columns_last": fields.columns_last,
@@ -152,7 +153,8 @@ def block_order_of(config: Config, instruction: Any) -> dict[str, Value]:
     }
     own = {
         **to,
-        **_objections(config, fields, to, operands),
+        **_objections(config, fields, to, shared),
+        "shared": shared,
         "measure": measure,
         "gather": gather,
         "sample": sample,
@@ -180,14 +182,15 @@ def _rows(config: Config, fields: Any) -> Value:
 
 
 def _objections(
-    config: Config, fields: Any, to: dict[str, Value], operands: Value
+    config: Config, fields: Any, to: dict[str, Value], shared: Value
 ) -> dict[str, Value]:
     """Return the members of an order that say what is wrong with it."""
     array = config.array
     column_bits, row_bits = ((size - 1).bit_length() for size in (array.columns, array.rows))
     no_lane = Mux(
-        to["to_keys"], fields.columns_last[column_bits:].any(), fields.columns_last[row_bits:].any()
-    )
+        to["to_keys"], fields.columns_last[column_bits:].any(),
+        to["to_values"] & fields.columns_last[row_bits:].any(),
+    )  # fmt: skip
     candidates = config.vector.candidates
     gather = fields.kind == DrainKind.CANDIDATES
     return {
@@ -195,8 +198,8 @@ def _objections(
         | _mismatch(config, fields),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
-        "zero_last": (~operands & ~fields.tiles_last.any()) | (gather & ~fields.row.any()),
-        "beyond": (operands & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)))
+        "zero_last": (~shared & ~fields.tiles_last.any()) | (gather & ~fields.row.any()),
+        "beyond": (shared & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)))
         | (gather & (fields.row > candidates)),
     }
 
@@ -212,11 +215,12 @@ def _mismatch(config: Config, fields: Any) -> Value:
         & ~Cat(fields.kind == kind for kind in those).any()
         for name, those in OPTION_KINDS.items()
     ]
+    compares = (fields.kind == DrainKind.BEST) | (fields.kind == DrainKind.CANDIDATES)
     wrong += [
         fields.rotate & not_turned,
         fields.scaled & (fields.factor if config.vector.deferred_norms else C(1)),
         product & (fields.accumulate | fields.maximum),
-        (fields.kind >= DrainKind.BEST) & (fields.tokens > 1),
+        (compares | (fields.kind == DrainKind.MEASURED)) & (fields.tokens > 1),
         (fields.kind == DrainKind.MEASURED) & (fields.groups > 1),
         (fields.kind == DrainKind.CANDIDATES) & fields.scaled,
     ]

@@ -94,7 +94,7 @@ class BlockSweep(wiring.Component):
         m.d.comb += [
             self.token.eq(token),
             self.end.eq((single | last_index | self.row_end) & ~self.straight),
-            self.block_end.eq(Mux(order.to_keys | order.to_values, self.row_end, self.end)),
+            self.block_end.eq(Mux(order.shared, self.row_end, self.end)),
         ]
         with m.If(self.begin):
             m.d.sync += [token.eq(self.next), self.index.eq(0), self.row_begin.eq(1)]
@@ -163,7 +163,7 @@ class BlockSweep(wiring.Component):
         """Tell how many beats of a block come behind its first."""
         order: Any = self.order
         most = self.config.array.rows // self.config.vector.lanes - 1  # of a word
-        long = left[most.bit_length() :].any() & ~(order.to_keys | order.to_values)
+        long = left[most.bit_length() :].any() & ~order.shared
         single = (order.to_wide & ~order.measure) | order.to_best
         m.d.comb += self.more.eq(Mux(single, 0, Mux(long, most, left)))
 
@@ -175,8 +175,7 @@ class BlockSweep(wiring.Component):
             (size - 1).bit_length()
             for size in (self.config.beats_per_result, lanes, array.columns)
         )
-        operands = order.to_keys | order.to_values
-        tail = self.token.last_group & ~operands & last_tile
+        tail = self.token.last_group & ~order.shared & last_tile
         every = order.columns_last[column_bits:].any()
         whole_beats = order.columns_last[lane_bits:column_bits]
         select = ~left[:beat_bits]

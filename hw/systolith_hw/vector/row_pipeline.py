@@ -23,7 +23,7 @@ from .gate import Gate
 from .operation import Operation
 from .row_loop import row_constants
 from .row_statistics import RowStatistics
-from .turnstile import Turnstile
+from .turnstile import Turnstile, shared_words
 from .value_path import ValuePath
 from .wide_writer import WideWriter
 
@@ -36,7 +36,7 @@ LOOP_CYCLES = 4
 """Cycles from ``wide_written`` until a beat is taken for which a loop has waited, at least."""
 
 ABOUT = (
-    "to_wide", "to_best", "to_sampler", "sample", "to_words", "to_keys", "to_values", "measure",
+    "to_wide", "to_best", "to_sampler", "sample", "to_words", "shared", "to_values", "measure",
     "maximum", "sum", "end", "block_end", "row_begin", "row_end", "base", "counted", "row", "wide",
 )  # fmt: skip
 """What is still of interest of a beat when its values are there."""
@@ -138,7 +138,7 @@ class RowPipeline(Datapath):
         m = Module()
         config = self.config
         flight = ValuePath.long + BlockNormalizer.latency + HEAD_CHANNELS // config.vector.lanes
-        credits = stream_credits(config, flight + 3)
+        credits = max(stream_credits(config, flight + 3), shared_words(config))
         m.submodules.turnstile = turnstile = Turnstile(
             config, credits=credits, addition=ValuePath.add - config.wide_latency,
             flight=flight + 6,
@@ -231,7 +231,8 @@ class RowPipeline(Datapath):
             # There are some: the turnstile has counted them.
             self.results.ready.eq(popping),
             path.sums.eq(sums),
-            self.wide_read.enable.eq(turnstile.adding | (gate.take & beat.centre)),
+            # Whether the beat is taken now is known late; if it is not, it is read again.
+            self.wide_read.enable.eq(turnstile.adding | (turnstile.o.valid & beat.centre)),
             self.wide_read.address.eq(
                 Mux(turnstile.adding, ages.at("source", turnstile.addition), beat.source)
             ),
@@ -325,7 +326,7 @@ class RowPipeline(Datapath):
             writer.i.valid.eq(valid & about.blocks),
             *(block[name].eq(about[name]) for name in ("end", "block_end", "base")),
             block.data.eq(values.data),
-            block.kind.operand.eq(about.to_keys | about.to_values),
+            block.kind.operand.eq(about.shared),
             block.kind.values.eq(about.to_values),
             *(block.kind[name].eq(about[name]) for name in ("measure", "row_begin", "row_end")),
             block.kind.unwritten.eq(about.measure & ~about.to_words),

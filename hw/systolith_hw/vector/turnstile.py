@@ -6,15 +6,20 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
+from ..config import HEAD_CHANNELS, Config
 from .beat import beat
 from .exponent_watch import ExponentWatch
 from .operation import Operation
 
-__all__ = ["TURNSTILE_EVENTS", "Turnstile"]
+__all__ = ["TURNSTILE_EVENTS", "Turnstile", "shared_words"]
 
 TURNSTILE_EVENTS = data.StructLayout({"wait_result": 1, "wait_store": 1})
 """What keeps VECTOR's next block out: its sums, or room in the stream."""
+
+
+def shared_words(config: Config) -> int:
+    """Return how many words at most share an exponent."""
+    return -(-HEAD_CHANNELS // config.array.rows)
 
 
 class Turnstile(wiring.Component):
@@ -25,10 +30,11 @@ class Turnstile(wiring.Component):
         vector ─┬─[ sums, credit ]──►┐
         row ────┴───────────────────►┴─►[ register ]──► o, to the head
 
-    A block of VECTOR begins when all its sums have arrived, and if it goes into the stream, with a
-    credit for its word. So the datapath is never kept by a block that waits for the array or for
-    STORE. When both have a block, that one goes which was not there last, VECTOR first; but VECTOR
-    whenever the array's FIFO is half full, since a block of ROW can be longer.
+    A block of VECTOR begins when all its sums have arrived, and if it goes into the stream, when
+    there are credits for its words: one, or as many as may share an exponent. So the datapath is
+    never kept by a block that waits for the array or for STORE. When both have a block, that one
+    goes which was not there last, VECTOR first; but VECTOR whenever the array's FIFO is half full,
+    since a block of ROW can be longer.
 
     Wide memory has one port for reading. A beat of ``centre`` reads when it is taken, one of
     ``add`` so many cycles later; the first waits where both would read.
@@ -45,7 +51,7 @@ class Turnstile(wiring.Component):
     config : Config
         Shapes.
     credits : int
-        Words that the stream's FIFO holds.
+        Words that the stream's FIFO holds, at least :func:`shared_words`.
     addition : int
         Cycles from taking a beat of ``add`` to reading what is added, at least 1.
     flight : int
@@ -72,7 +78,7 @@ class Turnstile(wiring.Component):
     adding : Out(1)
         The beat of ``add`` that was taken ``addition`` cycles ago reads wide memory.
     empty : Out(1)
-        No word is in the stream's FIFO or on its way into it.
+        No word is in the stream's FIFO, or on its way into it from a beat that was taken.
     vector_written, row_written : Out(1)
         All that taken beats of VECTOR write may be read; what those of ROW write to wide memory.
     wide_written : Out(1)
@@ -126,9 +132,9 @@ class Turnstile(wiring.Component):
         # The first pass leaves them.
         takes_sums = enters & vector.results & (vector.operation != Operation.STRAIGHT)
         enough, urgent = self._elaborate_sums(m, takes_sums)
-        credit = self._elaborate_credits(m, enters & ~opened & vector.to_stream)
+        credit, many = self._elaborate_credits(m, enters & vector.end & vector.to_stream)
 
-        room = ~vector.to_stream | credit
+        room = ~vector.room | Mux(vector.shared, many, credit)
         may_enter = Mux(opened, ~of_row, enough & room)
         vector_waits = self.vector.valid & may_enter
         row_waits = self.row.valid & (of_row | ~opened)
@@ -169,16 +175,18 @@ class Turnstile(wiring.Component):
         beat = self.vector.payload
         return (there > beat.more) | ~beat.results, urgent
 
-    def _elaborate_credits(self, m: Module, spent: Value) -> Signal:
-        """Count room in the stream's FIFO; return whether there is some, from a register."""
+    def _elaborate_credits(self, m: Module, spent: Value) -> tuple[Signal, Signal]:
+        """Count room in the stream's FIFO; return, from registers, whether there is some, and
+        whether there is enough for all words that share an exponent."""
         credits = Signal(range(self.credits + 1), init=self.credits)
-        credit = Signal(init=1)
+        credit, many = Signal(init=1), Signal(init=1)
         m.d.sync += [
             credits.eq(credits - spent + self.freed),
             credit.eq(credits[1:].any() | (credits[0] & ~spent) | self.freed),
+            many.eq(credits >= shared_words(self.config) + spent),
         ]
         m.d.comb += self.empty.eq(credits == self.credits)
-        return credit
+        return credit, many
 
     def _elaborate_offer(self, m: Module, offered: Value, chosen: Any, free: Signal) -> None:
         """Offer the chosen beat, but not while another one's addition reads wide memory."""

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith_hw.code_pages import PARAMETER_BITS, CodePage
 from systolith_hw.config import SHIFT_BITS
 from systolith_hw.isa import ErrorCode, LoadKind, Unit
 
+from ..dma.codec import expand_run
 from ..dma.pages import unpack_pages
 from ..errors import ProgramError
 from .memory import ring_addresses, ring_step
@@ -55,6 +57,10 @@ def _require_legal(run: Run, job: Job) -> int:
         f"LOAD has no kind {f['kind']}",
     )  # fmt: skip
     kind = LoadKind(f["kind"])
+    require(
+        kind not in PARAMETER_BITS or config.bus.codecs, line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"this core has no {kind.name}, since bus.codecs is false",
+    )  # fmt: skip
     require_counts(line, f, "rows", "beats", "elements")
     require_transfer(run, line, job, load_bytes(config, kind, f["elements"]))
     columns = config.array.columns if kind == LoadKind.OPERAND_COLUMNS else 1
@@ -95,6 +101,13 @@ def _operand_rows(run: Run, job: Job, raw: bytes, local: int, lane: int) -> None
     rows = np.frombuffer(raw, np.int8, count * array.columns).reshape(count, array.columns)
     index = np.arange(count)
     run.chip.operand[tiles[index // array.rows], index % array.rows] = rows
+
+
+def _operand_codes(run: Run, job: Job, raw: bytes, local: int, lane: int) -> None:
+    """Write the same, expanded from codes."""
+    page = CodePage(run.config, LoadKind(job.fields["kind"]))
+    weights = expand_run(page, raw, job.fields["elements"]).astype(np.int8)
+    _operand_rows(run, job, weights.tobytes(), local, lane)
 
 
 def _operand_columns(run: Run, job: Job, raw: bytes, local: int, lane: int) -> None:
@@ -145,6 +158,8 @@ SHADOWS = {
     LoadKind.ACTIVATION: "activation",
     LoadKind.WIDE: "wide",
     LoadKind.SCALE: "scale",
+    LoadKind.OPERAND_AFFINE: "operand",
+    LoadKind.OPERAND_EXPONENT: "operand",
 }
 
 WRITERS = {
@@ -153,4 +168,6 @@ WRITERS = {
     LoadKind.ACTIVATION: _activation,
     LoadKind.WIDE: _wide,
     LoadKind.SCALE: _scale,
+    LoadKind.OPERAND_AFFINE: _operand_codes,
+    LoadKind.OPERAND_EXPONENT: _operand_codes,
 }

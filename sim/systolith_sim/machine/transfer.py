@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from systolith_hw.code_pages import PARAMETER_BITS, CodePage
 from systolith_hw.config import Config
 from systolith_hw.isa import ErrorCode, LoadKind, StoreKind
 
@@ -49,6 +50,8 @@ def load_bytes(config: Config, kind: LoadKind, elements: int) -> int:
     """Return the bytes of a run of ``elements`` elements of one kind of LOAD."""
     if kind == LoadKind.ACTIVATION:
         return page_bytes(config, elements)
+    if kind in PARAMETER_BITS:
+        return CodePage(config, kind).run_bytes(elements)
     return elements * {
         LoadKind.OPERAND_ROWS: config.row_write_bytes,
         LoadKind.OPERAND_COLUMNS: config.array.word_bytes,

@@ -9,26 +9,23 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
+from .operands import reach
 from .options import (
     Json,
+    Operands,
     PortBytes,
     PresetName,
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
 __all__ = ["bench"]
 
 bench = typer.Typer(help="Measure the generated Verilog in simulation.", no_args_is_help=True)
-
-
-class Operands(enum.StrEnum):
-    """Where the operands are when the clock starts to count."""
-
-    ONCHIP = "onchip"
-    STREAM = "stream"
 
 
 class Backend(enum.StrEnum):
@@ -63,6 +60,7 @@ def matmul(
                      "them (JSON says so), or else leave through the port; stream: from external "
                      "memory, and back to it."),
     ] = Operands.ONCHIP,
+    weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
     seed: Seed = 0,
@@ -73,8 +71,8 @@ def matmul(
 
     config = choose_config(preset, settings, port_bytes=port_bytes)
     with stages("preparing", plain=json) as progress:
-        result = bench_matmul(config, m, k, n, operands=str(operands), simulator=str(sim),
-                              seed=seed, progress=progress)  # fmt: skip
+        result = bench_matmul(config, m, k, n, weights=str(weights), operands=str(operands),
+                              simulator=str(sim), seed=seed, progress=progress)  # fmt: skip
     values = {"preset": preset, "simulator": str(sim), **dataclasses.asdict(result)}
     _show(values, json)
 
@@ -156,8 +154,11 @@ def decode(
     preset: PresetName = "ulx3s-resident",
     settings: Settings = None,
     operands: typing.Annotated[
-        Operands, typer.Option(help="onchip: weights, keys and values are loaded before.")
+        Operands,
+        typer.Option(help="onchip: weights, keys and values are loaded before; stream: all of them "
+                     "are in external memory."),
     ] = Operands.ONCHIP,
+    weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     backend: BackendName = Backend.RTL,
     sim: SimulatorName = Simulator.VERILATOR,
@@ -166,28 +167,33 @@ def decode(
 ) -> None:
     """Compute one token of a language model in a text that the core makes by itself."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    if operands != Operands.ONCHIP:
-        raise ConfigError("--operands stream: weights of language models are not streamed yet")
     if (arch is None) != (dims is None):
         raise ConfigError("--arch and --dims go together")
     from ..bench_decode import bench_decode
+    from ..bench_decode_streamed import bench_decode_streamed
     from ..models.quantized_shape import quantize_shape
 
     with needs("models"), stages("reading the model", plain=json) as progress:
         if arch is not None and dims is not None:
-            name, integers = f"{arch} {dims}", quantize_shape(arch, dims, config, seed=seed)
+            name = f"{arch} {dims}"
+            integers = quantize_shape(arch, dims, config, weights=str(weights), seed=seed)
         else:
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
             name = model
             floats = load_language_model(name, progress)
-            integers = quantize_language(floats, config, progress=progress)
-        result = bench_decode(
+            integers = quantize_language(floats, config, str(weights), progress)
+        streamed = operands == Operands.STREAM
+        if streamed:
+            config = reach(config, integers, settings)
+        measure = bench_decode_streamed if streamed else bench_decode
+        result = measure(
             integers, config, position, backend=str(backend), simulator=str(sim), seed=seed,
             progress=progress,
         )  # fmt: skip
-    values = {"model": name, "preset": preset, "operands": str(operands), **_who(backend, sim)}
+    values = {"model": name, "preset": preset, "weights": str(weights),
+              "operands": str(operands), **_who(backend, sim)}  # fmt: skip
     _show(values | dataclasses.asdict(result), json)
 
 

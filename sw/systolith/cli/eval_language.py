@@ -9,7 +9,7 @@ import typer
 
 from .console import needs, print_json, print_table, say, stages
 from .model_command import model_name
-from .options import Json, PresetName, Settings, choose_config
+from .options import Json, PresetName, Settings, Weights, WeightsName, choose_config
 
 __all__ = ["eval_language"]
 
@@ -27,13 +27,6 @@ class Backend(enum.StrEnum):
     FLOAT = "float"
     GOLDEN = "golden"
     MACHINE = "machine"
-
-
-class Weights(enum.StrEnum):
-    """Which integers weights become."""
-
-    INT8 = "int8"
-    INT4 = "int4"
 
 
 def eval_language(
@@ -61,9 +54,7 @@ def eval_language(
         typer.Option(help="float: float32; golden: the golden models, which have every bit of the "
                      "hardware; machine: programs on the functional machine, slow."),
     ] = Backend.GOLDEN,
-    weights: typing.Annotated[
-        Weights, typer.Option(help="Of the golden models, and on the machine.")
-    ] = Weights.INT8,
+    weights: WeightsName = Weights.INT8,
     preset: PresetName = "ulx3s",
     settings: Settings = None,
     json: Json = False,

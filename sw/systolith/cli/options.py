@@ -15,13 +15,20 @@ __all__ = [
     "ComputerName",
     "DeviceName",
     "Json",
+    "Operands",
     "PortBytes",
     "PresetName",
     "Settings",
     "Simulator",
     "SimulatorName",
+    "Weights",
+    "WeightsName",
     "choose_config",
 ]
+
+
+BURST_BYTES = 4096
+"""Of AXI's longest burst."""
 
 
 class Simulator(enum.StrEnum):
@@ -29,6 +36,21 @@ class Simulator(enum.StrEnum):
 
     VERILATOR = "verilator"
     ICARUS = "icarus"
+
+
+class Weights(enum.StrEnum):
+    """Which integers weights are, a key of ``CODECS``."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+    INT4_EXPONENT = "int4-exponent"
+
+
+class Operands(enum.StrEnum):
+    """Where the operands are when the clock starts to count."""
+
+    ONCHIP = "onchip"
+    STREAM = "stream"
 
 
 class Computer(enum.StrEnum):
@@ -50,13 +72,19 @@ Json = typing.Annotated[bool, typer.Option("--json", help="Print JSON, and nothi
 PortBytes = typing.Annotated[
     int | None,
     typer.Option(help="Bytes per cycle of the memory port, bus.data_bytes; the preset's if not "
-                 "given."),
+                 "given. Bursts are as long as the preset's, but of at most 4096 bytes."),
 ]  # fmt: skip
 SimulatorName = typing.Annotated[Simulator, typer.Option("--sim", help="Simulator.")]
 ComputerName = typing.Annotated[
     Computer,
     typer.Option("--backend", help="rtl: the generated Verilog, compared with the functional "
                  "machine; machine: that alone; float: float32 without any hardware."),
+]  # fmt: skip
+WeightsName = typing.Annotated[
+    Weights,
+    typer.Option("--weights", help="Of 8 bits, or 4-bit codes with parameters for 32 inputs each: "
+                 "slope and offset (int4, 4.5 bits a weight) or a power of two (int4-exponent). "
+                 "The hardware needs bus.codecs for those."),
 ]  # fmt: skip
 ClockMhz = typing.Annotated[
     float | None,
@@ -83,9 +111,13 @@ def choose_config(
         if not equals:
             raise ConfigError(f"--set takes PART.FIELD=VALUE, not {setting}")
         changes[path.strip()] = value.strip()
+    chosen = preset(name)
     if port_bytes is not None:
         changes["bus.data_bytes"] = port_bytes
-    config = preset(name).replace(changes)
+        if port_bytes > 0:
+            longest = max(1, BURST_BYTES // port_bytes)
+            changes.setdefault("bus.burst_beats", min(chosen.bus.burst_beats, longest))
+    config = chosen.replace(changes)
     if config.device:
         device(config.device)  # whatever the command is, an unknown name is refused at once
     return config

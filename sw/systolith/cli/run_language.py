@@ -5,23 +5,28 @@ import enum
 import sys
 import time
 import typing
+from functools import partial
 from pathlib import Path
 
 import typer
 
 from systolith_hw.config import ConfigError
+from systolith_hw.presets import PRESETS
 
 from ..progress import Progress
 from .console import needs, print_json, say, stages
 from .model_command import model_name
+from .operands import RESIDENT, STREAMED, choose_core, reach
 from .options import (
     ClockMhz,
     Json,
+    Operands,
     PortBytes,
-    PresetName,
     Settings,
     Simulator,
     SimulatorName,
+    Weights,
+    WeightsName,
     choose_config,
 )
 
@@ -64,12 +69,22 @@ def run_language(
                      "machine: that alone; golden: the integer model, of which both have every "
                      "bit; float: float32."),
     ] = Computer.FLOAT,
+    weights: WeightsName = Weights.INT8,
+    operands: typing.Annotated[
+        Operands | None,
+        typer.Option(help="onchip: all of the model is on the chip; stream: weights, keys and "
+                     "values are in external memory. By default as the model's size wants it."),
+    ] = None,
     logits: typing.Annotated[
         Path | None,
         typer.Option(help="Write the logits of all positions, in nats, to an .npz file.",
                      dir_okay=False),
     ] = None,
-    preset: PresetName = "ulx3s-resident",
+    preset: typing.Annotated[
+        str | None,
+        typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}; by default {RESIDENT} "
+                     f"for a model on the chip, and {STREAMED} for one that is streamed."),
+    ] = None,
     settings: Settings = None,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
@@ -83,7 +98,12 @@ def run_language(
     The text is written as it comes, and ends with the model's token for that, or where the context
     is full.
     """
-    config = choose_config(preset, settings, port_bytes=port_bytes)
+    config = choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)
+    if backend == Computer.FLOAT and weights != Weights.INT8:
+        raise ConfigError(
+            f"--weights {weights} takes --backend rtl, machine or golden, since float computes in "
+            "float32"
+        )
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
@@ -104,14 +124,20 @@ def run_language(
             numbers = model.prompt(prompt)
             hardware = None
             if backend in HARDWARE:
-                hardware = LanguageRun(
-                    model, config, progress, sampling, logits=logits is not None
+                operands, preset, config = choose_core(
+                    model, operands, preset, settings, port_bytes
                 )
+                streamed = operands == Operands.STREAM
+                hardware = LanguageRun(
+                    model, config, progress, sampling, weights=str(weights),
+                    logits=logits is not None, streamed=streamed,
+                    reach=partial(reach, settings=settings) if streamed else None,
+                )  # fmt: skip
                 hardware.require_room(numbers)
             else:
                 generator = ModelGenerator(
                     model.decoder if backend == Computer.FLOAT
-                    else quantize_language(model, config, progress=progress),
+                    else quantize_language(model, config, str(weights), progress),
                     sampling, keep_logits=logits is not None,
                 )  # fmt: skip
     show = (lambda piece: None) if json else _write
@@ -141,11 +167,13 @@ def run_language(
     rate = len(result.tokens) / seconds
     if json:
         print_json({
-            "model": model.name, "backend": str(backend), "prompt": prompt,
+            "model": model.name, "backend": str(backend), "weights": str(weights),
+            "prompt": prompt,
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
             **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
             "tokens_per_second": rate,
-            **({"preset": preset, **dataclasses.asdict(simulated)} if simulated else {}),
+            **({"operands": str(operands), "preset": preset, **dataclasses.asdict(simulated)}
+               if simulated else {}),
         })  # fmt: skip
     elif simulated:
         say(f"{len(result.tokens)} tokens, {simulated.cycles:,} cycles: "

@@ -1,21 +1,24 @@
 """The contents of external memory that a language model's programs read."""
 
-import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith_hw.code_pages import PARAMETER_BITS, CodePage
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.encoder import Linear
 
+from .coded_linear import loaded
 from .decoder_layout import DecoderLayout, Matrix
 from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
+from .recipes import NOTHING, pack_recipes
 
 __all__ = ["DecoderImage"]
 
-Integers = NDArray[np.int64]
+Integers = NDArray[Any]
 
 WORD = 4
 
@@ -34,6 +37,9 @@ class DecoderImage:
         self.plan = layout.plan
         self.array = layout.config.array
         self.model = model
+        coded = layout.plan.shape.kind in PARAMETER_BITS
+        self.page = CodePage(layout.config, layout.plan.shape.kind) if coded else None
+        self.filler = NOTHING if coded else 0
 
     def parts(self) -> dict[int, bytes]:
         """Return by address all but the programs, and what the host writes for each text."""
@@ -46,9 +52,9 @@ class DecoderImage:
             address("tables"): b"".join(
                 self._tables(layer).ljust(layout.table_bytes, b"\0") for layer in model.layers
             ),
-            address("head"): self._pack(layout.head, model.head.weights),
+            address("head"): self._pack(layout.head, loaded(model.head)),
             address("head tables"):
-                self._units() + self._table(model.head, plan.vocabulary_tiles),
+                self._all_units() + self._table(model.head, plan.vocabulary_tiles),
             address("angles"): self._angles(model.rotary),
         }  # fmt: skip
 
@@ -78,44 +84,52 @@ class DecoderImage:
         return b"".join(self._pack(matrix, weights) for matrix, weights in contents)
 
     def _weights(self, layer: DecoderLayer) -> Iterator[Integers]:
-        """Yield the weights of a layer's matrices in their order."""
+        """Yield the weights of a layer's matrices in their order, or their recipes."""
         plan, rows = self.plan, self.array.rows
-        heads = [self._by_head(linear.weights) for linear in (layer.key, layer.query, layer.value)]
+        heads = [self._by_head(loaded(linear), self.filler)
+                 for linear in (layer.key, layer.query, layer.value)]  # fmt: skip
         yield np.concatenate(heads, axis=1)
         head_rows = plan.head_words * rows
-        output = layer.output.weights.reshape(plan.shape.heads, -1, plan.shape.features)
-        output = np.pad(output, ((0, 0), (0, head_rows - output.shape[1]), (0, 0)))
+        output = loaded(layer.output).reshape(plan.shape.heads, -1, plan.shape.features)
+        output = np.pad(output, ((0, 0), (0, head_rows - output.shape[1]), (0, 0)),
+                        constant_values=self.filler)  # fmt: skip
         counts = [count * plan.shape.share * head_rows for count in plan.head_groups]
         yield from _parts(output.reshape(-1, plan.shape.features), counts)
         width = plan.hidden_tiles * self.array.columns
-        gates = [self._widen(linear.weights, width) for linear in _gates(layer)]
+        gates = [self._widen(loaded(linear), width, self.filler) for linear in _gates(layer)]
         yield np.concatenate(gates, axis=1)
-        yield from _parts(layer.down.weights, [count * rows for count in plan.hidden_groups])
+        yield from _parts(loaded(layer.down), [count * rows for count in plan.hidden_groups])
 
-    def _by_head(self, table: Integers) -> Integers:
-        """Return channels (..., heads * D) with zeros behind each head."""
+    def _by_head(self, table: Integers, filler: int = 0) -> Integers:
+        """Return channels (..., heads * D) with zeros, or ``filler``, behind each head."""
         heads = table.reshape(*table.shape[:-1], -1, self.plan.shape.head)
-        heads = self._widen(heads, self.plan.head_tiles * self.array.columns)
+        heads = self._widen(heads, self.plan.head_tiles * self.array.columns, filler)
         return heads.reshape(*table.shape[:-1], -1)
 
     def _pack(self, matrix: Matrix, weights: Integers) -> bytes:
-        """Return weights as panels, with zeros behind rows and columns."""
+        """Return weights as panels, with zeros or nothing behind rows and columns."""
         wanted = matrix.steps * self.array.rows, matrix.tiles * self.array.columns
         padding = [(0, size - have) for size, have in zip(wanted, weights.shape, strict=True)]
-        panels = pack_panels(np.pad(weights, padding), self.array.columns)
-        return panels.ljust(matrix.size, b"\0")
+        whole = np.pad(weights, padding, constant_values=self.filler)
+        if self.page is None:
+            return pack_panels(whole, self.array.columns).ljust(matrix.size, b"\0")
+        panels = whole.reshape(len(whole), -1, self.array.columns).transpose(1, 0, 2)
+        runs = pack_recipes(self.page, panels)
+        return np.pad(runs, ((0, 0), (0, matrix.stride - runs.shape[1]))).tobytes()
 
     # -- scale entries -----------------------------------------------------------------------
 
     def _tables(self, layer: DecoderLayer) -> bytes:
         """Return the entries of a layer, as ``DecoderPlan.tables`` has them."""
         plan = self.plan
-        parts = []
+        parts = [self._norm_units()]
         for linear in (layer.key, layer.query, layer.value):
             heads = linear.weights.shape[1] // plan.shape.head
-            wide = Linear(*map(self._by_head, dataclasses.astuple(linear)))
+            entries = (self._by_head(part) for part in (linear.scale, linear.shift, linear.bias))
+            wide = Linear(linear.weights, *entries)
             parts.append(self._table(wide, heads * plan.head_tiles))
         parts.append(self._table(layer.output, plan.tiles))
+        parts.append(self._norm_units())
         parts += [self._table(linear, plan.hidden_tiles) for linear in _gates(layer)]
         parts.append(self._table(layer.down, plan.tiles))
         return b"".join(parts)
@@ -123,14 +137,19 @@ class DecoderImage:
     def _table(self, linear: Linear, tiles: int) -> bytes:
         return pack_scale_table(linear, count=tiles * self.array.columns)
 
-    def _units(self) -> bytes:
-        """Return the entries with which NORM multiplies by one."""
+    def _all_units(self) -> bytes:
+        """Return the entries with which all norms multiply by one."""
         return pack_units(self.plan.unit_entries * self.layout.config.vector.lanes)
 
+    def _norm_units(self) -> bytes:
+        """Return those that lie in front of the entries of matrices behind a norm."""
+        return pack_units(self.plan.norm_entries * self.layout.config.vector.lanes)
+
     @staticmethod
-    def _widen(table: Integers, width: int) -> Integers:
-        """Return a table with zeros behind its last axis."""
-        return np.pad(table, [(0, 0)] * (table.ndim - 1) + [(0, width - table.shape[-1])])
+    def _widen(table: Integers, width: int, filler: int = 0) -> Integers:
+        """Return a table with zeros, or ``filler``, behind its last axis."""
+        return np.pad(table, [(0, 0)] * (table.ndim - 1) + [(0, width - table.shape[-1])],
+                      constant_values=filler)  # fmt: skip
 
 
 def _gates(layer: DecoderLayer) -> tuple[Linear, ...]:

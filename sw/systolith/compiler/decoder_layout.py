@@ -6,6 +6,9 @@ row, and the list of tokens (``token_list.py``).
 
 from functools import cached_property
 
+from systolith_hw.code_pages import PARAMETER_BITS
+from systolith_sim.machine.transfer import load_bytes
+
 from .decoder_logits import LogitsRows
 from .decoder_plan import DecoderPlan
 from .layout import MemoryMap, Region, pad, power_of_two
@@ -17,23 +20,37 @@ __all__ = ["DecoderLayout", "Matrix"]
 class Matrix:
     """A matrix as it lies on the chip: panels of C channels, of ``steps`` tiles each.
 
+    Weights of 8 bits are a single run; of codes, each panel is one, which begins with a page.
+
     Parameters
     ----------
     plan : DecoderPlan
     local : int
         First tile, of a block if it is one of a layer's.
     steps, tiles : int
+
+    Attributes
+    ----------
+    runs : int
+    elements : int
+        Row writes of a run.
+    stride : int
+        Bytes from run to run in external memory.
     """
 
     def __init__(self, plan: DecoderPlan, local: int, steps: int, tiles: int) -> None:
         self.local = local
         self.steps = steps
         self.tiles = tiles
-        config = plan.config
-        self.elements = steps * tiles * (config.array.rows // config.write_rows)
-        """Row writes."""
-        self.size = pad(self.elements * config.row_write_bytes, config.bus.data_bytes)
+        config, kind = plan.config, plan.shape.kind
+        self.runs = tiles if kind in PARAMETER_BITS else 1
+        self.elements = steps * tiles // self.runs * (config.array.rows // config.write_rows)
+        self.stride = pad(load_bytes(config, kind, self.elements), config.bus.data_bytes)
+
+    @property
+    def size(self) -> int:
         """Bytes in external memory."""
+        return self.runs * self.stride
 
 
 class DecoderLayout:

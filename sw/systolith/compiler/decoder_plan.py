@@ -266,8 +266,10 @@ class DecoderPlan:
         heads, groups = self.shape.heads, self.shape.key_heads
         head, hidden = self.beats(self.head_tiles), self.beats(self.hidden_tiles)
         sizes = {
+            "attention_norm": self.norm_entries,
             "key": groups * head, "query": heads * head, "value": groups * head,
-            "output": self.beats(self.tiles), "gate": hidden * self.shape.gated, "up": hidden,
+            "output": self.beats(self.tiles), "hidden_norm": self.norm_entries,
+            "gate": hidden * self.shape.gated, "up": hidden,
             "down": self.beats(self.tiles),
         }  # fmt: skip
         starts, place = {}, 0
@@ -295,6 +297,11 @@ class DecoderPlan:
     def block_entries(self) -> int:
         """Scale words from block to block."""
         return self.value_entries + self.shape.key_heads * self.head_entries
+
+    @property
+    def norm_entries(self) -> int:
+        """Scale words of a norm's own in a block: none, since all norms multiply by one."""
+        return 0
 
     @property
     def unit_table(self) -> int:

@@ -9,6 +9,7 @@ position. It stops by itself behind a token that ends texts.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from systolith_hw.config import ConfigError
 from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
@@ -16,6 +17,7 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import Program
 from .decoder_attention import AttentionPart
+from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
 from .decoder_logits import LogitsPart
@@ -35,11 +37,14 @@ def write_setup(layout: DecoderLayout) -> bytes:
     """Return the program that brings all matrices and their entries to the chip."""
     plan, program = layout.plan, Program(layout.config)
     layers = plan.shape.layers
-    address = layout.address("matrices")
-    for matrix in layout.matrices:
-        _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
-        address += matrix.size
-    _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    if plan.shape.kind == LoadKind.OPERAND_ROWS:
+        address = layout.address("matrices")
+        for matrix in layout.matrices:
+            _load_matrix(program, matrix, address, layers, layout.layer_bytes, plan.block_tiles)
+            address += matrix.size
+        _load_matrix(program, layout.head, layout.address("head"), 1, layout.head.size, 0)
+    else:
+        load_codes(program, layout)
     program.load(
         LoadKind.SCALE, address=layout.address("tables"), elements=plan.tables["end"], rows=layers,
         row_stride=layout.table_bytes, local_stride=plan.block_entries,
@@ -117,7 +122,7 @@ class TokenProgram:
         self.model = model
         self.ends = ends
         self.prompt = prompt
-        self.writer = DecoderWriter(layout.plan, model.norm)
+        self.writer: Any = self._new_writer()
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
         self.prompted = program.register("positions to come whose token is the prompt's")
@@ -131,6 +136,10 @@ class TokenProgram:
                 self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
                 stored=self.chosen,
             )  # fmt: skip
+
+    def _new_writer(self) -> Any:
+        """Return what the parts of the program share; a model that is streamed has another one."""
+        return DecoderWriter(self.layout.plan, self.model.norm)
 
     def assemble(self) -> bytes:
         """Return it."""
@@ -185,7 +194,7 @@ class TokenProgram:
         """Bring the token's embedding to wide memory."""
         program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
         program.read(self.token, self.place, layout.list.entries)
-        program.calc(scratch, self.token, left=log2(layout.row_bytes))
+        self.writer.multiply(scratch, self.token, layout.row_bytes)
         program.load(
             LoadKind.WIDE, address=layout.address("embedding"), local=plan.residual,
             elements=plan.beats(plan.tiles), patches={"address": scratch},
@@ -206,29 +215,38 @@ class TokenProgram:
 
         Logits, where they are stored, are those of all positions.
         """
-        program, plan, writer = self.program, self.plan, self.writer
-        layer, flag = self.model.layers[0], self.token
-        writer.first_norm()
-        with program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
-            AttentionPart(writer, layer).append()
-            HiddenPart(writer, layer).append()
-            writer.next_layer()
+        program, writer, flag = self.program, self.writer, self.token
+        self._layers()
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
         program.minimum(flag, self.prompted, self.alive)
         if self.logits:
-            writer.norm(self.turned)
+            self._norm()
             self.logits.append(self.turned)
         elif not self.prompt:  # else this is no token of a prompt but its last
             with program.loop(count_register=flag):
-                writer.skip_norm(self.turned)
+                self._skip_norm()
         program.minimum(flag, flag, self.alive, -1)
-        with program.loop(count_register=flag):
-            if not self.logits:
-                writer.norm(self.turned)
-            self._choose()
+        self._choose(flag)
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
+
+    def _layers(self) -> None:
+        """Go through the layers."""
+        plan, writer, layer = self.plan, self.writer, self.model.layers[0]
+        writer.first_norm()
+        with self.program.loop(plan.shape.layers, counter=writer.tile, step=plan.block_tiles):
+            AttentionPart(writer, layer).append()
+            HiddenPart(writer, layer).append()
+            writer.next_layer()
+
+    def _norm(self) -> None:
+        """Make words of the residual behind all layers."""
+        self.writer.norm(self.turned)
+
+    def _skip_norm(self) -> None:
+        """Tell only that all before is done."""
+        self.writer.skip_norm(self.turned)
 
     def _drain_first(self) -> int:
         """Drain the first tile of the head, which tells that all before is done, so that angles
@@ -240,8 +258,23 @@ class TokenProgram:
         )  # fmt: skip
         return 1
 
-    def _choose(self) -> None:
-        """Store the token that is chosen by these words, behind the position's."""
+    def _choose(self, flag: int) -> None:
+        """If the register ``flag`` is one and not zero, choose the next token, and store it."""
+        with self.program.loop(count_register=flag):
+            if not self.logits:
+                self._norm()
+            self._find_best()
+            self._store_best()
+
+    def _store_best(self) -> None:
+        """Store the token that was chosen, behind the position's."""
+        self.program.store(
+            StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=self.plan.best,
+            patches={"address": self.place}, wait_outer=self.chosen,
+        )  # fmt: skip
+
+    def _find_best(self) -> None:
+        """Choose the next token by the words of the last norm."""
         program, plan, writer = self.program, self.plan, self.writer
         sampled = plan.config.vector.candidates > 0
         program.matmul(
@@ -264,10 +297,6 @@ class TokenProgram:
         )  # fmt: skip
         if sampled:
             self._sample()
-        program.store(
-            StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=plan.best,
-            patches={"address": self.place}, wait_outer=self.chosen,
-        )  # fmt: skip
 
     def _sample(self) -> None:
         """Choose one of the largest logits, as the header says."""

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from systolith_hw.config import (
     ArrayConfig,
     Config,
 )
+from systolith_hw.isa import LoadKind
 from systolith_hw.tables import FRACTION
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RectifiedHidden
 from systolith_sim.transformer.decoder_model import DecoderModel
@@ -36,11 +38,13 @@ from systolith_sim.transformer.encoder import (
 from systolith_sim.transformer.row_norm import RowNorm
 from systolith_sim.vector.rotary import rotary_table
 
+from .coded_linear import CodedLinear
 from .decoder_rounding import Rounded
 from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
 from .norm_folding import fold_norms
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
+from .recipes import NOTHING
 
 __all__ = ["GATE_SHIFT", "Fractions", "choose_fractions", "quantize_decoder", "residual_fraction"]
 
@@ -187,15 +191,27 @@ def _linear(
 ) -> Linear:
     """Return ``factor`` times a matrix, from words of fraction ``inputs`` to that of the result."""
     scales = scale_entries(coded.step * factor, ActivationFormat(inputs, base), fraction)
-    return Linear(coded.integers.astype(np.int8), scales.scale, scales.shift, scales.bias)
+    weights: NDArray[Any] = coded.integers.astype(np.int8)
+    if coded.kind == LoadKind.OPERAND_ROWS:
+        return Linear(weights, scales.scale, scales.shift, scales.bias)
+    return CodedLinear(
+        weights, scales.scale, scales.shift, scales.bias, coded.kind, coded.recipes()
+    )
 
 
 def _by_head(output: Linear, heads: int, rows: int) -> Linear:
     """Return the output matrix with zeros behind each head's rows, up to whole words."""
-    weights = output.weights.reshape(heads, -1, output.weights.shape[1])
-    size = weights.shape[1]
-    weights = np.pad(weights, ((0, 0), (0, _padded(size, rows) - size), (0, 0)))
-    return dataclasses.replace(output, weights=weights.reshape(-1, weights.shape[2]))
+
+    def widen(table: NDArray[Any], filler: int) -> NDArray[Any]:
+        parts = table.reshape(heads, -1, table.shape[1])
+        fill = _padded(parts.shape[1], rows) - parts.shape[1]
+        wide = np.pad(parts, ((0, 0), (0, fill), (0, 0)), constant_values=filler)
+        return wide.reshape(-1, table.shape[1])
+
+    changes = {"weights": widen(output.weights, 0)}
+    if isinstance(output, CodedLinear):
+        changes["recipes"] = widen(output.recipes, NOTHING)
+    return dataclasses.replace(output, **changes)
 
 
 def _norm(config: Config, model: FloatDecoder, largest: float, fraction: int) -> RowNorm:

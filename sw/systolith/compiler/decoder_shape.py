@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+from systolith_hw.code_pages import PARAMETER_BITS
 from systolith_hw.config import HEAD_CHANNELS, Config, ConfigError
+from systolith_hw.isa import LoadKind
 from systolith_sim.transformer.decoder import GatedHidden
 from systolith_sim.transformer.decoder_model import DecoderModel
+
+from .coded_linear import kind_of
 
 __all__ = ["DecoderShape"]
 
@@ -32,6 +36,8 @@ class DecoderShape:
         Most tokens that rotary positions are known for; 0 if there are none.
     gated : bool
         SwiGLU; otherwise ReLU.
+    kind : LoadKind
+        OPERAND_ROWS for weights of 8 bits, or that of their codes.
     """
 
     features: int
@@ -43,6 +49,7 @@ class DecoderShape:
     vocabulary: int
     context: int
     gated: bool
+    kind: LoadKind = LoadKind.OPERAND_ROWS
 
     @classmethod
     def of(cls, model: DecoderModel) -> "DecoderShape":
@@ -53,7 +60,7 @@ class DecoderShape:
             head=first.query.weights.shape[1] // first.heads, hidden=len(first.down.weights),
             layers=len(model.layers), vocabulary=model.head.weights.shape[1],
             context=0 if model.rotary is None else len(model.rotary[0]),
-            gated=isinstance(first.hidden, GatedHidden),
+            gated=isinstance(first.hidden, GatedHidden), kind=kind_of(model.head),
         )  # fmt: skip
 
     @property
@@ -82,7 +89,12 @@ class DecoderShape:
         """
         array, vector = config.array, config.vector
         sentence = ""
-        if not self.gated:
+        if self.kind in PARAMETER_BITS and not config.bus.codecs:
+            sentence = (
+                "weights of 4 bits take a core that expands them: set bus.codecs to true, or take "
+                "weights int8"
+            )
+        elif not self.gated:
             sentence = "DRAIN has no ReLU, so the hidden values must be gated (SwiGLU)"
         elif not self.context:
             sentence = "its positions must be rotary"

@@ -10,7 +10,7 @@ from ..program import Program
 from .decoder_plan import DecoderPlan
 from .layout import log2
 
-__all__ = ["DecoderWriter"]
+__all__ = ["DecoderWriter", "multiply"]
 
 WORD_BITS = 32
 """Of a register."""
@@ -25,6 +25,14 @@ class BehindNorm(TypedDict, total=False):
     scaled: bool
     row: int
     wait_outer: int
+
+
+def multiply(program: Program, target: int, source: int, factor: int) -> None:
+    """Multiply a register by a power of two, or by a sum of two; the target is another one."""
+    low, high = log2(factor & -factor), log2(factor)
+    program.calc(target, source, left=high - low if factor & factor - 1 else high)
+    if factor & factor - 1:
+        program.calc(target, target, source, left=low)
 
 
 class DecoderWriter:
@@ -107,6 +115,10 @@ class DecoderWriter:
         program.calc(self.values, self.value_tiles)
         program.calc(self.exponents, Register.POSITION)
         program.calc(self.entry)
+
+    def multiply(self, target: int, source: int, factor: int) -> None:
+        """Multiply a register by a power of two, or by a sum of two; the target is another one."""
+        multiply(self.program, target, source, factor)
 
     def next_layer(self) -> None:
         """Go on to the next layer, but for ``tile``."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from systolith_hw.isa import LoadKind
 from systolith_sim.dma.codec import GROUP
 
+from .recipes import recipes
 from .rounding import DAMPING
 from .weight_codecs import Codec, Parameters
 
@@ -21,6 +23,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SWEEPS = 4
+
+KINDS = (LoadKind.OPERAND_ROWS, LoadKind.OPERAND_EXPONENT, LoadKind.OPERAND_AFFINE)
+"""Of weights whose groups have so many parameters."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,15 @@ class CodedWeights:
     def values(self) -> NDArray[np.float32]:
         """Return the real weights (K, N) that these stand for."""
         return (self.integers * self.step).astype(np.float32)
+
+    @property
+    def kind(self) -> LoadKind:
+        """How LOAD brings them to the chip."""
+        return KINDS[len(self.parameters)]
+
+    def recipes(self) -> NDArray[np.int32]:
+        """Return code and parameters of each weight (K, N)."""
+        return recipes(self.codes[: len(self.integers)], self.parameters)
 
 
 def round_groups(

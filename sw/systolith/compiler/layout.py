@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import page_bytes, unpack_pages
 
-__all__ = ["MemoryMap", "Region", "WordRuns", "log2", "pad", "power_of_two"]
+__all__ = ["MemoryMap", "Region", "WordRuns", "log2", "pad", "power_of_two", "two_powers"]
 
 
 def pad(size: int, step: int) -> int:
@@ -24,6 +24,14 @@ def power_of_two(size: int) -> int:
 def log2(number: int) -> int:
     """Return the logarithm of a power of two."""
     return number.bit_length() - 1
+
+
+def two_powers(size: int, step: int) -> int:
+    """Return the smallest multiple of ``step`` that is not below ``size`` and a power of two or a
+    sum of two: a register is soon multiplied by it."""
+    powers = [1 << bit for bit in range(max(size, step).bit_length() + 1)]
+    sums = (high + low for high in powers for low in (0, *powers))
+    return min(number for number in sums if number >= size and number % step == 0)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import SCALE_ENTRY_BYTES, Config, ConfigError
+from systolith_hw.isa import LoadKind
 from systolith_sim.dma.pages import pack_pages, pack_scales
 
 from .layout import MemoryMap, WordRuns, pad
@@ -48,7 +49,7 @@ class MatmulPlan(Layout):
         return self.tiling.m * self.tiling.k * self.tiling.n
 
     @property
-    def compulsory_bytes(self) -> int:
+    def compulsory_bytes(self) -> float:
         """Bytes that main must move: weights, scales, inputs and results, each once, no padding."""
         m, k, n = self.tiling.m, self.tiling.k, self.tiling.n
         array = self.config.array
@@ -56,7 +57,8 @@ class MatmulPlan(Layout):
         def words(elements: int) -> int:
             return elements * array.mantissa_bytes - (-elements // array.rows)
 
-        loaded = k * n + SCALE_ENTRY_BYTES * n + m * words(k) if self.streamed else 0
+        weights = self.tiling.weight_bytes
+        loaded = weights + SCALE_ENTRY_BYTES * n + m * words(k) if self.streamed else 0
         return loaded + (m * words(n) if self.out == "memory" else 0)
 
     @property
@@ -74,8 +76,8 @@ class MatmulPlan(Layout):
         ----------
         mantissas, exponents : (M, steps, R) and (M, steps) integers
             Inputs.
-        weights : (K, N) int8
-            Weights.
+        weights : (K, N) integers
+            Of 8 bits, or their :mod:`.recipes` where they are coded.
         scales : Scales
             Of the N channels.
         """
@@ -135,7 +137,7 @@ class MatmulPlan(Layout):
 
 def plan_matmul(
     config: Config, m: int, k: int, n: int, *, operands: str = "stream", out: str = "auto",
-    exponent_base: int = 0,
+    exponent_base: int = 0, kind: LoadKind = LoadKind.OPERAND_ROWS,
 ) -> MatmulPlan:  # fmt: skip
     """Return the plan of an M x K by K x N product.
 
@@ -153,6 +155,8 @@ def plan_matmul(
         the first of "wide", "activation" that results fit in, and "memory" otherwise.
     exponent_base : int
         Fixed-point bits below block exponent 0 of the results.
+    kind : LoadKind
+        How weights come: OPERAND_ROWS, or as codes.
 
     Raises
     ------
@@ -163,7 +167,7 @@ def plan_matmul(
     _require(operands in ("onchip", "stream"), f"operands must be onchip or stream, not {operands}")
     outs = ("auto", "activation", "wide", "memory")
     _require(out in outs, f"out must be one of {', '.join(outs)}, not {out}")
-    tiling = Tiling(config, m, k, n)
+    tiling = Tiling(config, m, k, n, kind)
     if out == "auto":
         out = _choose_output(tiling) if operands == "onchip" else "memory"
 
@@ -278,7 +282,7 @@ def _choose_slots(tiling: Tiling, streamed: bool, resident: bool) -> int:
     depth = tiling.config.memory.operand_tiles
     if not streamed:
         require_room(
-            tiling, "operand_tiles", lambda shape: shape.output_tiles * shape.steps,
+            tiling, "operand_tiles", lambda shape: shape.output_tiles * shape.panel,
             "the weights", instead="stream the operands, or ",
         )  # fmt: skip
         return tiling.groups

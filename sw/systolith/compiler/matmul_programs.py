@@ -202,7 +202,7 @@ class _Writer:
         for start, rows, tiles in parts:
             if rows:
                 self.program.load(
-                    LoadKind.OPERAND_ROWS, rows=rows, elements=tiling.row_writes(tiles),
+                    tiling.kind, rows=rows, elements=tiling.row_writes(tiles),
                     address=self.layout.regions["weights"].address + start * tiling.group_stride,
                     row_stride=tiling.group_stride, ring=self.layout.ring,
                     local=start % self.layout.slots * tiling.slot, local_stride=tiling.slot,
@@ -217,7 +217,8 @@ class _Writer:
         self.program.matmul(
             operand=first % self.layout.slots * tiling.slot, ring=self.layout.ring,
             steps=tiling.steps, tokens=len(block), groups=groups, tiles=tiling.tiles,
-            tiles_last=tiling.tiles_last if ends else tiling.tiles, **semaphores,
+            tiles_last=tiling.tiles_last if ends else tiling.tiles,
+            operand_stride=tiling.operand_stride, **semaphores,
         )  # fmt: skip
 
     def drain(

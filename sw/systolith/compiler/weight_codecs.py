@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import WEIGHT_BITS
+from systolith_hw.isa import LoadKind
 from systolith_sim.dma.codec import (
     CODES,
     GROUP,
@@ -20,7 +21,7 @@ from systolith_sim.dma.codec import (
 
 from .quantize import WEIGHT_LIMIT
 
-__all__ = ["CODECS", "AffineCodec", "Codec", "ExponentCodec", "Parameters", "RawCodec"]
+__all__ = ["CODECS", "RAW", "AffineCodec", "Codec", "ExponentCodec", "Parameters", "RawCodec"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -30,6 +31,9 @@ Parameters = tuple[Integers, ...]
 
 class Codec(abc.ABC):
     """How codes and a group's parameters stand for int8 weights."""
+
+    kind: LoadKind
+    """How LOAD brings them to the chip."""
 
     bits: float
     """Bits of a weight, its share of the parameters included, that of scale entries not."""
@@ -71,6 +75,7 @@ class Codec(abc.ABC):
 class RawCodec(Codec):
     """The weights themselves."""
 
+    kind = LoadKind.OPERAND_ROWS
     bits = WEIGHT_BITS
     largest = WEIGHT_LIMIT
     extremes = (-WEIGHT_LIMIT, WEIGHT_LIMIT)
@@ -91,6 +96,7 @@ class RawCodec(Codec):
 class AffineCodec(Codec):
     """``slope * code / 16 + offset``: 8 bits each of slope and offset."""
 
+    kind = LoadKind.OPERAND_AFFINE
     bits = 4 + 16 / GROUP
     largest = WEIGHT_LIMIT
 
@@ -139,6 +145,7 @@ class AffineCodec(Codec):
 class ExponentCodec(Codec):
     """``(code - 8) << exponent``: 4 bits of exponent."""
 
+    kind = LoadKind.OPERAND_EXPONENT
     bits = 4 + 4 / GROUP
     largest = 120
 
@@ -172,7 +179,9 @@ def _best(
     )
 
 
+RAW = RawCodec()
+
 CODECS: dict[str, Codec] = {
-    "int8": RawCodec(), "int4": AffineCodec(), "int4-exponent": ExponentCodec(),
+    "int8": RAW, "int4": AffineCodec(), "int4-exponent": ExponentCodec(),
 }  # fmt: skip
 """Every codec by its name."""

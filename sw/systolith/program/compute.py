@@ -4,7 +4,7 @@ import typing
 from typing import Unpack
 
 from systolith_hw.config import HEAD_CHANNELS, SCALE_BITS
-from systolith_hw.drain_rules import mismatch
+from systolith_hw.drain_rules import SHARED, mismatch
 from systolith_hw.isa import DrainFunction, DrainKind, Opcode
 from systolith_sim.vector.row import Factor
 
@@ -89,6 +89,7 @@ class Compute(Instructions):
             kind not in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain_operands appends"
         )
         self._check_kinds(fields)
+        self._check_channels(kind, tiles)
         if kind == DrainKind.CANDIDATES:
             self._check_candidates(row, patches)
         require(
@@ -121,10 +122,6 @@ class Compute(Instructions):
     ) -> None:  # fmt: skip
         """Append DRAIN of KEYS or VALUES; ``lane`` is the lane or row of the first token."""
         require(kind in OPERANDS, f"DRAIN.{DrainKind(kind).name} is what drain appends")
-        require(
-            self.config.vector.rows > 0,
-            f"there is no DRAIN.{DrainKind(kind).name} with a vector.rows of 0",
-        )
         array, memory = self.config.array, self.config.memory
         lanes = array.columns if kind == DrainKind.KEYS else array.rows
         fields = {
@@ -136,17 +133,22 @@ class Compute(Instructions):
             "entries": entries, **self._semaphore_fields(semaphores),
         }  # fmt: skip
         self._check_kinds(fields)
-        require(
-            tiles * array.columns <= HEAD_CHANNELS,
-            f"DRAIN.tiles must be at most {HEAD_CHANNELS // array.columns}, {HEAD_CHANNELS} "
-            f"channels, not {tiles}",
-        )
+        self._check_channels(kind, tiles)
         self._check_depth(Opcode.DRAIN, "lane", lane, lanes)
         self._check_depth(Opcode.DRAIN, "scale", scale, memory.scale_words)
         self._check_depth(Opcode.DRAIN, "destination", destination, memory.operand_tiles)
         channels = memory.scale_words * self.config.vector.lanes
         self._check_depth(Opcode.DRAIN, "entries", entries, channels)
         self._append(Opcode.DRAIN, fields, patches, counts=("tokens", "groups", "tiles"))
+
+    def _check_channels(self, kind: DrainKind, tiles: int) -> None:
+        """Refuse more channels than may share an exponent."""
+        columns = self.config.array.columns
+        require(
+            kind not in SHARED or tiles * columns <= HEAD_CHANNELS,
+            f"DRAIN.tiles must be at most {HEAD_CHANNELS // columns}, {HEAD_CHANNELS} "
+            f"channels, not {tiles}",
+        )
 
     def sample(
         self, *, destination: int, sharpness: Factor = SHARPNESS, seed: int = 0,
@@ -172,9 +174,14 @@ class Compute(Instructions):
         )
 
     def _check_kinds(self, fields: dict[str, typing.Any]) -> None:
-        """Refuse options of DRAIN that are for other kinds, or not for one another."""
+        """Refuse kinds that are not there, and options that do not go together."""
+        kind = DrainKind(fields["kind"])
+        require(
+            kind < DrainKind.KEYS or self.config.vector.rows > 0,
+            f"there is no DRAIN.{kind.name} with a vector.rows of 0",
+        )
         for used, name in (
-            (fields["scaled"], "scaled"), (fields["kind"] == DrainKind.MEASURED, "MEASURED"),
+            (fields["scaled"], "scaled"), (kind == DrainKind.MEASURED, "MEASURED"),
         ):  # fmt: skip
             require(
                 not used or self.config.vector.deferred_norms,

@@ -2,6 +2,7 @@
 
 from typing import Unpack
 
+from systolith_hw.code_pages import PARAMETER_BITS
 from systolith_hw.isa import LoadKind, Opcode, StoreKind
 from systolith_sim.machine.transfer import load_bytes, store_bytes
 
@@ -31,7 +32,12 @@ class Transfer(Instructions):
             LoadKind.ACTIVATION: memory.activation_words,
             LoadKind.WIDE: memory.wide_words,
             LoadKind.SCALE: memory.scale_words,
+            **dict.fromkeys(PARAMETER_BITS, memory.operand_tiles),
         }[kind]
+        require(
+            kind not in PARAMETER_BITS or self.config.bus.codecs,
+            f"LOAD {kind.name} takes a core that expands codes: set bus.codecs to true",
+        )
         ring_base, ring_end = ring or (0, depth)
         self._check_ring(Opcode.LOAD, ring_base, ring_end, depth)
         self._check_depth(Opcode.LOAD, "local", local, ring_end)

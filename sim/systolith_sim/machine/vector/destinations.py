@@ -20,12 +20,16 @@ Integers = NDArray[np.int64]
 
 
 def to_words(run: Run, part: Part, z: Integers) -> tuple[Integers, Integers]:
-    """Return mantissas (turns, words, R) and exponents (turns, words)."""
+    """Return mantissas (turns, words, R) and exponents (turns, words), which are the same in all
+    words of a turn of HEADS."""
     array = run.config.array
-    z = np.pad(z, ((0, 0), (0, -z.shape[1] % array.rows)))
-    return _normalize(
-        run, part, z.reshape(len(z), -1, array.rows), array.mantissa_bits, array.window
-    )
+    padding = (0, 0), (0, -z.shape[1] % array.rows)
+    if part.fields["kind"] != DrainKind.HEADS:
+        z = np.pad(z, padding).reshape(len(z), -1, array.rows)
+        return _normalize(run, part, z, array.mantissa_bits, array.window)
+    mantissas, exponents = _normalize(run, part, z, WEIGHT_BITS, array.window)
+    mantissas = np.pad(mantissas, padding).reshape(len(z), -1, array.rows)
+    return mantissas, np.repeat(exponents[:, None], mantissas.shape[1], axis=1)
 
 
 def write_values(run: Run, part: Part, z: Integers) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from systolith_hw.isa import DrainKind, Unit
+from systolith_hw.isa import Unit
 
 from ..run import Run
 from ..scheduler import Job
 from .destinations import to_words, write_factor, write_values
 from .legal import require_legal
-from .part import Part, tiles_last
+from .part import STREAMS, Part, tiles_last
 from .values import finish_values
 
 __all__ = ["drain"]
@@ -36,7 +36,7 @@ def drain(run: Run, job: Job) -> Iterator[str]:
     Channel n = (group * tiles + tile) * C + column has the constants of scale word
     ``scale + n // L``. Where the channels of a group do not fill its last activation word, zeros
     do. Columns of the very last tile from ``columns_last`` on are zero, whatever the kind, but
-    for KEYS and VALUES, where all exist.
+    for KEYS, VALUES and HEADS, where all exist.
 
     A *turn* is one token of one group. Turns that no wait separates are drained together, as many
     as have their results in the FIFO.
@@ -92,7 +92,8 @@ def _write(run: Run, part: Part) -> Iterator[str]:
     z = finish_values(run, part)
     passes = 2 if f["rotate"] else 1
     run.counts["VECTOR_BUSY"] += turns * part.tiles * run.config.beats_per_result * passes
-    if f["kind"] == DrainKind.STREAM:
+    streams = f["kind"] in STREAMS
+    if streams:
         mantissas, exponents = to_words(run, part, z)
     else:
         write_values(run, part, z)
@@ -100,7 +101,7 @@ def _write(run: Run, part: Part) -> Iterator[str]:
             return
     for turn, row in enumerate(part.clocks):
         clock = [int(time) for time in row]
-        if f["kind"] == DrainKind.STREAM:
+        if streams:
             for mantissa, exponent in zip(mantissas[turn], exponents[turn], strict=True):
                 yield from run.stream.push(mantissa, int(exponent), clock)
         run.semaphores.post(line, f["post_inner"], clock)

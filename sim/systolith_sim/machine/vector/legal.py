@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import HEAD_CHANNELS, Config
-from systolith_hw.drain_rules import mismatch
+from systolith_hw.drain_rules import SHARED, mismatch
 from systolith_hw.isa import DrainFunction, DrainKind, ErrorCode, Unit
 
 from ...errors import ProgramError
@@ -53,7 +53,7 @@ def require_legal(run: Run, job: Job) -> None:
         not f["maximum"] or f["groups"] == 1, line, ErrorCode.ILLEGAL_INSTRUCTION,
         f"maximum is for one group, not for {f['groups']}",
     )  # fmt: skip
-    if kind not in OPERANDS:
+    if kind not in SHARED:
         require_counts(line, f, "tiles_last")
         if kind == DrainKind.CANDIDATES:
             require_counts(line, f, "row")
@@ -69,7 +69,7 @@ def require_legal(run: Run, job: Job) -> None:
         return
     what, lanes = ("lane", array.columns) if kind == DrainKind.KEYS else ("row", array.rows)
     require(
-        f["columns_last"] < lanes, line, ErrorCode.ADDRESS_RANGE,
+        kind not in OPERANDS or f["columns_last"] < lanes, line, ErrorCode.ADDRESS_RANGE,
         f"{what} {f['columns_last']} is beyond the tile's {lanes}",
     )  # fmt: skip
     channels = f["tiles"] * array.columns
@@ -77,7 +77,7 @@ def require_legal(run: Run, job: Job) -> None:
         channels <= HEAD_CHANNELS, line, ErrorCode.ADDRESS_RANGE,
         f"{channels} channels cannot share an exponent, only {HEAD_CHANNELS}",
     )  # fmt: skip
-    if not f["factor"]:
+    if kind in OPERANDS and not f["factor"]:
         _require_own_scales(run.config, job)
 
 

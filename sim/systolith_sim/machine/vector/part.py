@@ -6,19 +6,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from systolith_hw.config import Config
+from systolith_hw.drain_rules import SHARED
 from systolith_hw.isa import DrainKind, Unit
 
 from ..races import CLOCKS
 
-__all__ = ["OPERANDS", "Part", "tiles_last"]
+__all__ = ["OPERANDS", "STREAMS", "Part", "tiles_last"]
 
 OPERANDS = (DrainKind.KEYS, DrainKind.VALUES)
-"""Kinds that write operand memory; their groups are equal, and all their columns valid."""
+"""Kinds that write operand memory."""
+
+STREAMS = (DrainKind.STREAM, DrainKind.HEADS)
+"""Kinds that hand words to STORE."""
 
 
 def tiles_last(fields: dict[str, int]) -> int:
     """Return the tiles of the last group."""
-    return fields["tiles"] if fields["kind"] in OPERANDS else fields["tiles_last"]
+    return fields["tiles"] if fields["kind"] in SHARED else fields["tiles_last"]
 
 
 class Part:
@@ -58,7 +62,7 @@ class Part:
     def valid(self, config: Config) -> int:
         """Return how many of the channels exist."""
         channels = self.values.shape[1]
-        if self.fields["kind"] in OPERANDS or self.group[0] < self.fields["groups"] - 1:
+        if self.fields["kind"] in SHARED or self.group[0] < self.fields["groups"] - 1:
             return channels
         return min(channels, channels - config.array.columns + self.fields["columns_last"])
 

@@ -1,0 +1,117 @@
+"""Plan a language model that is streamed, or say what would fit."""
+
+import dataclasses
+
+from systolith_hw.config import Config, ConfigError
+from systolith_sim.transformer.decoder_model import DecoderModel
+
+from .decoder_fit import FEWEST_TOKENS, NEEDS
+from .decoder_shape import DecoderShape
+from .decoder_streamed_plan import StreamedPlan
+
+__all__ = ["plan_streamed"]
+
+FEWEST_SLOTS = 2
+"""One that is multiplied while another one is loaded."""
+
+
+def plan_streamed(
+    config: Config, model: DecoderModel, *, tokens: int | None = None
+) -> StreamedPlan:
+    """Return the plan of a model for texts of at most ``tokens``; by default as many as fit.
+
+    The ring is as large as what keys and values leave.
+
+    Raises
+    ------
+    ConfigError
+        A sentence that says which memory is too small, by how much, and what would fit.
+    """
+    shape, first = DecoderShape.of(model), model.layers[0]
+    shape.check(config)
+    if model.norm.deferred:
+        raise ConfigError(
+            "vector.deferred_norms must be false for a language model that is streamed, not true"
+        )
+    context = min(shape.context, config.array.max_k)
+    if tokens is not None and not FEWEST_TOKENS <= tokens <= context:
+        raise ConfigError(
+            f"a text's tokens must be {FEWEST_TOKENS} to {context}, the model's context or "
+            f"array.max_k, not {tokens}"
+        )
+    plan = StreamedPlan(
+        config=config, shape=shape, tokens=tokens or context, output_chunk=first.output_chunk,
+        down_chunk=first.down_chunk, slot=1, slots=FEWEST_SLOTS,
+    )  # fmt: skip
+    _check(plan)
+    plan = _with_ring(plan)
+    if tokens is None:
+        plan = _most_tokens(plan)
+    for memory, name in NEEDS.items():
+        have, need = getattr(config.memory, memory), getattr(plan, name)
+        if need > have:
+            raise ConfigError(
+                f"a language model for {plan.tokens} tokens, streamed, does not fit the chip: "
+                f"memory.{memory} must be at least {need}, {need - have} more than it is; lower "
+                f"the tokens, or raise memory.{memory}"
+            )
+    rings = [dataclasses.replace(plan, slots=count) for count in _slot_counts(plan)]
+    return max((ring for ring in rings if _fits(ring)), key=lambda ring: ring.slots)
+
+
+def _check(plan: StreamedPlan) -> None:
+    """Refuse what this program has no means for."""
+    array, shape = plan.config.array, plan.shape
+    sentence = ""
+    if array.columns > array.rows:
+        sentence = (
+            f"array.columns must be at most array.rows, {array.rows}, so that pages of keys become "
+            f"operands, not {array.columns}"
+        )
+    elif len(plan.head_groups) > 1 or len(plan.hidden_groups) > 1:
+        sentence = (
+            f"its output_chunk and down_chunk must be all inputs, not {plan.output_chunk} and "
+            f"{plan.down_chunk}"
+        )
+    elif shape.vocabulary > 1 << 16:
+        sentence = f"its vocabulary must be at most 65536, not {shape.vocabulary}"
+    if sentence:
+        raise ConfigError(f"this language model cannot be streamed: {sentence}")
+
+
+def _with_ring(plan: StreamedPlan) -> StreamedPlan:
+    """Return the plan with the smallest slots, and the fewest, that serve all matrices."""
+    steps = {size for size, _ in plan.matrices.values()}
+    for slot in range(max(steps), 2 * max(steps)):
+        if all(slot % size == 0 or slot < 2 * size for size in steps):
+            sized = dataclasses.replace(plan, slot=slot)
+            if counts := _slot_counts(sized):
+                return dataclasses.replace(sized, slots=counts[0])
+    raise ConfigError(
+        "this language model cannot be streamed: no slot is right for reductions of "
+        f"{', '.join(map(str, sorted(steps)))} words; its sizes must be other ones"
+    )
+
+
+def _slot_counts(plan: StreamedPlan) -> list[int]:
+    """Return how many slots the ring may have, so that each layer finds it as the first did.
+
+    It must not hold more than the down matrix: LOAD writes over a layer's first entries behind that
+    one's slots, the last of which only become free when those entries have been used.
+    """
+    slots = {name: plan.slots_of(*matrix) for name, matrix in plan.matrices.items()}
+    layer = sum(slots.values())
+    most = min(plan.config.memory.operand_tiles // plan.slot, slots["down"])
+    return [count for count in range(FEWEST_SLOTS, most + 1) if layer % count == 0]
+
+
+def _most_tokens(plan: StreamedPlan) -> StreamedPlan:
+    """Return the plan for as many tokens as fit; if none do, for the fewest."""
+    counts = range(plan.tokens, FEWEST_TOKENS, -1)
+    plans = (dataclasses.replace(plan, tokens=count) for count in counts)
+    return next(filter(_fits, plans), dataclasses.replace(plan, tokens=FEWEST_TOKENS))
+
+
+def _fits(plan: StreamedPlan) -> bool:
+    memory = plan.config.memory
+    return all(getattr(plan, need) <= getattr(memory, name) for name, need in NEEDS.items())

@@ -1,0 +1,77 @@
+"""Language models that are streamed, on the Verilated core, against machine and golden model."""
+
+import numpy as np
+import pytest
+
+from systolith.compiler.decoder_pages import cache_pages
+from systolith.compiler.decoder_reach import with_reach
+from systolith.device_language import DeviceDecoder
+from systolith.language import CompiledDecoder, MachineDecoder
+from systolith.progress import Progress
+from systolith.workload import open_device
+from systolith_hw.presets import preset
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.device.host import Pauses
+from systolith_sim.transformer.decoder_reference import KeyValueCache
+from test_decoders import CONFIGS
+from unit.language_bench import golden_tokens, random_model, streamed_layout
+
+
+@pytest.mark.parametrize("name", ["ulx3s", pytest.param("small", marks=pytest.mark.slow)])
+def test_texts(name, seed):
+    """Texts that cross the borders of tiles, with pauses on the bus; sizes are no multiples.
+
+    Keys and values in memory are the golden model's, too.
+    """
+    config = CONFIGS[name]
+    sizes = {"dim": 40, "heads": 4, "kv_heads": 2, "hidden": 50, "vocab": 7000}
+    model = random_model(config, seed=seed, context=40, **sizes)
+    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    assert len(streamed_layout(compiled).chunks) > 3
+    rng = np.random.default_rng(seed)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 22, pauses=pauses) as device:
+        runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
+        for length, count in ((1, 2), (19, 2)):
+            prompt = rng.integers(0, 7000, length).tolist()
+            made = list(runner.generate(prompt, count))
+            assert made == golden_tokens(model, prompt, count)
+            assert made == machine.run(prompt, count)
+            counted = {name: runner.counters.get(name, count)
+                       for name, count in machine.counters.items()}  # fmt: skip
+            assert counted == machine.counters
+        cache = KeyValueCache(len(model.layers))
+        model.advance([*prompt, *made[:-1]], cache)
+        for address, page in cache_pages(streamed_layout(compiled), model.base, cache, range(20)):
+            assert device.read_memory(address, len(page)) == page
+
+
+def test_codes(seed):
+    """Weights of 4 bits are expanded on their way into the ring."""
+    config = CONFIGS["ulx3s"]
+    model = random_model(config, "int4", seed=seed, context=40, vocab=100)
+    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    pauses = Pauses(probability=0.2, seed=seed)
+    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+        made = list(DeviceDecoder(compiled, device).generate([1, 2, 3], 4))
+    assert made == golden_tokens(model, [1, 2, 3], 4) == MachineDecoder(compiled).run([1, 2, 3], 4)
+
+
+@pytest.mark.slow
+def test_smollm2():
+    """SmolLM2-135M on ``ulx3s``, all of it in external memory: it knows the capital of France."""
+    library = pytest.importorskip("systolith.models.library")
+    from systolith.models.quantized_language import quantize_language
+
+    language = library.load_language_model("smollm2")
+    config = preset("ulx3s").replace({"bus.data_bytes": 128, "bus.burst_beats": 32})
+    model = quantize_language(language, config)
+    config = with_reach(config, model)
+    compiled = CompiledDecoder.compile(config, model, ends=language.ends, streamed=True)
+    prompt = language.prompt("The capital of France is")
+    with open_device(config, compiled.size, "verilator", Progress()) as device:
+        runner = DeviceDecoder(compiled, device)
+        made = list(runner.generate(prompt, 4))
+    assert language.tokenizer.decode(made).startswith(" Paris")
+    assert made == golden_tokens(model, prompt, 4) == MachineDecoder(compiled).run(prompt, 4)
+    assert runner.counters["CYCLES"] < 8 * 1_250_000
