@@ -278,8 +278,8 @@ class BlockLoop(wiring.Component):
         token: Any = sweep.token
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
-            "to_wide", "to_values", "shared", "add", "factor", "scaled", "maximum", "measure", "base",
-            "offset", "sample",
+            "to_wide", "to_values", "shared", "add", "factor", "scaled", "maximum", "measure",
+            "base", "offset", "sample",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [

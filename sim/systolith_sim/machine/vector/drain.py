@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from systolith_hw.isa import Unit
+from systolith_hw.isa import DrainKind, Unit
 
 from ..run import Run
 from ..scheduler import Job
