@@ -166,3 +166,13 @@ def test_streaming_at_full_length(name, port_bytes, m):
     measured = bench_matmul(config, m, 384, 1536, operands="stream")
     assert measured.bit_exact
     assert measured.roofline_utilization >= 0.94
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["int4", "int4-exponent"])
+def test_codes_at_full_length(weights):
+    """The port is as busy as with weights of 8 bits, so that a product takes little over half."""
+    config = preset("ulx3s").replace({"bus.data_bytes": 8})
+    measured = bench_matmul(config, 1, 384, 1536, weights=weights, operands="stream")
+    assert measured.bit_exact
+    assert measured.roofline_utilization >= 0.94

@@ -24,6 +24,7 @@ def test_machine():
     # In whole tiles: matrices, and 4 heads' scores and context.
     assert values.counters["ARRAY_BUSY"] == 68 + 10 + 4 * (2 + 1)
     assert values.counters["STORE_BEATS"] == 16
+    assert values.bytes_per_token == 4 * (32 + 2 * 8)
 
 
 def test_device(monkeypatch):
@@ -36,7 +37,8 @@ def test_device(monkeypatch):
     monkeypatch.setattr(module, "open_device", open_device)
     values = bench_decode(MODEL, CONFIG, 1)
     assert values.bit_exact and values.first_cycles == CYCLES
-    assert values.cycles == 0  # two tokens take as long as one, on that device
+    # Two tokens take as long as one, on that device.
+    assert values.cycles_per_token == values.cycles == 0
 
 
 def test_wrong_tokens_are_seen(monkeypatch):

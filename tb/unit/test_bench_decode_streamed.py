@@ -41,6 +41,20 @@ def test_device(monkeypatch):
     assert values.bandwidth_utilization == needed / (2 * CYCLES)
 
 
+@pytest.mark.parametrize("weights, bits", [("int4", 4.5), ("int4-exponent", 4.125)])
+def test_bytes_of_codes(weights, bits):
+    """Of weights, those of their codes and of the groups' parameters are compulsory."""
+    config = CONFIG.replace({"bus.codecs": True})
+    of_bytes, of_codes = (
+        compulsory_bytes(CompiledDecoder.compile(
+            config, random_model(config, codec, layers=1, context=20, hidden=64), streamed=True
+        ), 5)
+        for codec in ("int8", weights)
+    )  # fmt: skip
+    matrices = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64 + 32 * 40
+    assert of_bytes - of_codes == matrices * (1 - bits / 8)
+
+
 def test_wrong_keys_are_seen(monkeypatch):
     class Wrong(MachineDevice):
         def read_memory(self, address, size):

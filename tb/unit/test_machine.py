@@ -447,7 +447,7 @@ E = ErrorCode
          "activation word 8190 is beyond"),
         (Opcode.MATMUL, MATMUL | {"post_inner": 16 + 5}, E.SEMAPHORE, "no semaphore 5, only 0 to"),
         (Opcode.MATMUL, MATMUL | {"wait_outer": 16 + 4}, E.SEMAPHORE, "no semaphore 4, only 0 to"),
-        (Opcode.DRAIN, DRAIN | {"kind": 8}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 8"),
+        (Opcode.DRAIN, DRAIN | {"kind": 9}, E.ILLEGAL_INSTRUCTION, "DRAIN has no kind 9"),
         (Opcode.DRAIN, DRAIN | {"kind": 6}, E.ZERO_COUNT, "row is zero"),
         (Opcode.DRAIN, DRAIN | {"kind": 6, "row": 17}, E.ADDRESS_RANGE,
          "17 values cannot be kept, only vector.candidates, 16"),

@@ -45,15 +45,18 @@ class LoadUnit(wiring.Component):
     The requester runs ahead of the writer by ``sequencer.queue_depth`` transfers, which wait in
     the queue here. With a depth of 1 there is no queue, to save its registers: an instruction
     stays where it is until both halves have done with it, and the next is requested only then.
+    With ``bus.codecs`` there are two more kinds: rows that are expanded from 4-bit codes.
 
     =========== ==========================================================
     Latency     3 cycles from an instruction to its first request, 1 more
                 with two semaphores; 2 cycles from beat to write (1 with
-                short pipelines; 1 more if an element is smaller than a beat)
+                short pipelines; 1 more if an element is smaller than a
+                beat; 3 more for rows with ``bus.codecs``)
     Throughput  1 beat per cycle from run to run and, with a queue, from
                 transfer to transfer; runs of one beat 1 in 2 cycles
     Stall       a destination that is not ready holds up ``bus.data``
-    Golden      :mod:`systolith_sim.dma.pages`
+    Golden      :mod:`systolith_sim.dma.pages`,
+                :mod:`systolith_sim.dma.codec`
     =========== ==========================================================
 
     Errors: undefined kinds; zero counts; beats too few for the elements (ZERO_COUNT, when the
@@ -74,7 +77,7 @@ class LoadUnit(wiring.Component):
     bus : Out(ReadPort)
         External memory.
     rows : Out(stream of row_write)
-        OPERAND_ROWS.
+        OPERAND_ROWS, OPERAND_AFFINE and OPERAND_EXPONENT.
     words : Out(stream of word_write)
         OPERAND_COLUMNS and ACTIVATION.
     wide : Out(stream of wide_write)

@@ -82,7 +82,7 @@ class StreamedProgram(TokenProgram):
             StreamedAttention(writer, layer).append(self._load_behind_heads)
             StreamedHidden(writer, layer).append()
         self.program.load(
-            LoadKind.SCALE, address=self.layout.address("last norm"), local=self.plan.last_norm,
+            LoadKind.SCALE, address=self.layout.address("last norm"), local=self.layout.plan.last_norm,
             elements=self.plan.beats(self.plan.tiles), post_outer=writer.tabled,
         )  # fmt: skip
 
@@ -108,13 +108,13 @@ class StreamedProgram(TokenProgram):
     def _norm(self) -> None:
         """Make words of the residual behind all layers."""
         self.writer.norm(
-            self.model.norm, self.plan.last_norm, post_outer=self.writer.normed,
+            self.model.norm, self.layout.plan.last_norm, post_outer=self.writer.normed,
             post_inner=self.turned,
         )  # fmt: skip
 
     def _skip_norm(self) -> None:
         """Tell only that all before is done."""
-        self.writer.norm(self.model.norm, self.plan.last_norm, post_inner=self.turned)
+        self.writer.norm(self.model.norm, self.layout.plan.last_norm, post_inner=self.turned)
 
     def _choose(self, flag: int) -> None:
         """If the register ``flag`` is one and not zero, choose the next token, and store it."""
