@@ -82,8 +82,9 @@ class StreamedProgram(TokenProgram):
             StreamedAttention(writer, layer).append(self._load_behind_heads)
             StreamedHidden(writer, layer).append()
         self.program.load(
-            LoadKind.SCALE, address=self.layout.address("last norm"), local=self.layout.plan.last_norm,
-            elements=self.plan.beats(self.plan.tiles), post_outer=writer.tabled,
+            LoadKind.SCALE, address=self.layout.address("last norm"),
+            local=self.layout.plan.last_norm, elements=self.plan.beats(self.plan.tiles),
+            post_outer=writer.tabled,
         )  # fmt: skip
 
     def _load_tables(self, part: int) -> None:
