@@ -30,7 +30,7 @@ def finish_values(run: Run, part: Part) -> Integers:
     f, valid = part.fields, part.valid(run.config)
     constants = _factors(run, part) if f["factor"] else _entries(run, part, valid)
     values, saturated = requantize_each(part.values[:, :valid], *constants)
-    if f["accumulate"] and f["kind"] != DrainKind.BEST:
+    if f["accumulate"] and f["kind"] in (DrainKind.WIDE, DrainKind.MEASURED):
         total = values + _held(run, part)[:, :valid]
         values = np.clip(total, FIXED_MIN, FIXED_MAX)
         saturated |= values != total
