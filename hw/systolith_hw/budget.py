@@ -25,7 +25,7 @@ from .tables import SEGMENTS, Function
 __all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
            "ecp5_blocks", "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
 
-LIMIT_PERCENT = 94
+LIMIT_PERCENT = 92
 """Most of a device's blocks that a core may take; a full device does not route."""
 
 LOGIC_SHAPE = (16, 4)

@@ -48,7 +48,7 @@ PRESETS = {
     # MiniLM lies in wide memory.
     "ulx3s": Config(
         array=ArrayConfig(rows=16, columns=8),
-        vector=VectorConfig(lanes=8, rows=64),
+        vector=VectorConfig(lanes=8, rows=64, distributed=True),
         memory=MemoryConfig(
             operand_tiles=512, activation_words=4096, wide_words=6144, scale_words=1024,
             program_instructions=256, results_distributed=True,
@@ -59,7 +59,7 @@ PRESETS = {
     # The same chip with 320 KiB of operand memory: a small language model lives on it whole.
     "ulx3s-resident": Config(
         array=ArrayConfig(rows=16, columns=8),
-        vector=VectorConfig(lanes=8, rows=64),
+        vector=VectorConfig(lanes=8, rows=64, distributed=True),
         memory=MemoryConfig(
             operand_tiles=2560,
             activation_words=256,

@@ -111,9 +111,9 @@ def test_over_budget_names_what_to_lower():
         check_budget(config)
     text = str(caught.value)
     assert "lower memory.operand_tiles (operand memory: 256)" in text
-    assert "195 of its 208" in text
+    assert "191 of its 208" in text
     check_budget(dataclasses.replace(config, device=""))  # no device, no limit
-    with pytest.raises(ConfigError, match="ecp5-25k may give 52 of its 56"):
+    with pytest.raises(ConfigError, match="ecp5-25k may give 51 of its 56"):
         check_budget(preset("ulx3s"), "ecp5-25k")
 
 
@@ -125,7 +125,7 @@ def test_just_at_the_limit():
     while blocks(config.replace({"memory.wide_words": words})) - blocks(config) <= spare:
         check_budget(config.replace({"memory.wide_words": words}))
         words += 64
-    with pytest.raises(ConfigError, match="may give 195"):
+    with pytest.raises(ConfigError, match="may give 191"):
         check_budget(config.replace({"memory.wide_words": words}))
 
 
