@@ -126,9 +126,8 @@ def random_product(config: Config, m: int, k: int, n: int, *, seed: int = 0, **h
     exponents = rng.integers(0, array.window + 1, (m, steps))
     weights = rng.integers(-128, 128, (k, n)).astype(np.int8)
     shift = rng.integers(array.mantissa_bits, array.accumulator_bits - 4, n)
-    scales = Scales(
-        rng.integers(1 << 15, 1 << 16, n), shift, rng.integers(-(2**24), 2**24, n)
-    )
+    bias = rng.integers(-(2**24), 2**24, n) * (not config.memory.bias_words)
+    scales = Scales(rng.integers(1 << 15, 1 << 16, n), shift, bias)
 
     padded = np.zeros((steps * array.rows, n), np.int64)
     padded[:k] = weights

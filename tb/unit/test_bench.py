@@ -21,7 +21,8 @@ from systolith_sim.device.device import Device
 def product_of(config, m, k, n, seed=0):
     rng = np.random.default_rng(seed)
     return Product.quantize(
-        config, rng.normal(size=(m, k)), rng.normal(size=(k, n)), rng.normal(size=n)
+        config, rng.normal(size=(m, k)), rng.normal(size=(k, n)),
+        rng.normal(size=n) * (not config.memory.bias_words),
     )
 
 
@@ -124,6 +125,14 @@ def test_shapes_are_refused_before_anything_is_built(shape, sentence, monkeypatc
         bench_matmul(preset("small"), *shape, operands="onchip")
 
 
+def test_biases_need_a_memory_as_deep_as_that_of_scales():
+    config = preset("ulx3s-resident")
+    rng = np.random.default_rng(0)
+    product = Product.quantize(config, rng.normal(size=(1, 8)), rng.normal(size=(8, 8)), 1.0)
+    with pytest.raises(ConfigError, match="with biases needs a memory.bias_words of 0, not 16"):
+        predict(plan_matmul(config, 1, 8, 8), product)
+
+
 def test_unknown_simulator():
     with pytest.raises(ConfigError, match="there is no simulator vcs; known are verilator"):
         bench_matmul(preset("tiny"), 1, 1, 1, simulator="vcs")
@@ -147,7 +156,8 @@ def test_feed_forward_is_close_to_float(monkeypatch):
     except FetchError as error:
         pytest.skip(str(error))
     for name in PRESETS:
-        values = ffn.run_ffn(model, "A man is eating a piece of bread.", preset(name))
+        config = preset(name).replace({"memory.bias_words": 0})
+        values = ffn.run_ffn(model, "A man is eating a piece of bread.", config)
         assert values.bit_exact
         assert (values.m, values.k, values.n) == (values.tokens, 384, 1536)
         assert 0.9998 <= values.cosine_worst <= values.cosine <= 1
