@@ -13,9 +13,10 @@ from .language_bench import golden_tokens, random_model
 from .test_decoder_machine import CONTEXT, ROOMY, prompt
 
 
-def narrow(name):
+def narrow(name, deferred=False):
     """Return a configuration that has room for blocks of four tokens of the random model."""
-    return ROOMY[name].replace({"vector.rows": 8})
+    rows = {"vector.rows": 16 if deferred else 8, "vector.deferred_norms": deferred}
+    return ROOMY[name].replace(rows)
 
 
 def compiled(config, **dimensions):
@@ -23,10 +24,11 @@ def compiled(config, **dimensions):
     return model, CompiledDecoder.compile(config, model)
 
 
+@pytest.mark.parametrize("deferred", [False, True], ids=["whole norms", "deferred norms"])
 @pytest.mark.parametrize("name", ROOMY)
-def test_lengths(name):
+def test_lengths(name, deferred):
     """Blocks of one token to all in front of the last one, and several."""
-    model, decoder = compiled(narrow(name))
+    model, decoder = compiled(narrow(name, deferred))
     assert decoder.block == 4
     machine = MachineDecoder(decoder)
     for length in (1, 2, 3, 4, 5, 6, 11):
@@ -47,7 +49,7 @@ def test_lengths(name):
 def test_keys_and_values(name, dimensions, monkeypatch):
     """What later tokens read has the bits that single tokens leave; of all layers."""
     text = prompt(11, dimensions.get("vocab", 40))
-    config = narrow(name)
+    config = narrow(name, deferred=dimensions.get("layers") == 3)
     _, blocks = compiled(config, **dimensions)
     monkeypatch.setattr(language, "choose_prompt", lambda *_: None)
     _, single = compiled(config, **dimensions)
@@ -74,7 +76,7 @@ def test_room():
     config, model = ROOMY["ulx3s"], random_model(ROOMY["ulx3s"], context=CONTEXT)
     plan = plan_decoder(config, model)
     assert plan_prompt(plan) == PromptPlan(plan, 16)
-    changes = [({"vector.rows": 4}, 2)]
+    changes = [({"vector.rows": 8}, 4)]
     for size in (2, 4, 8):
         prompts = PromptPlan(plan, size)
         changes += [({"memory.activation_words": prompts.activation_need}, size),

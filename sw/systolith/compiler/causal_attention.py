@@ -50,8 +50,8 @@ class AttentionPlaces:
         Wide word where scores begin, words from row to row, and from one block to the other.
     powers, powers_stride, block_powers : int
         The same in activation words, for probabilities.
-    row_block : int
-        Rows of each of the two blocks.
+    row, row_block : int
+        First of row memory's rows, and how many each of the two blocks has.
     """
 
     keys: int
@@ -73,6 +73,7 @@ class AttentionPlaces:
     powers: int
     powers_stride: int
     block_powers: int
+    row: int = 0
     row_block: int
 
 
@@ -190,7 +191,8 @@ class CausalAttention:
             activation_stride=places.token_words, patches=self.patches.scores,
             wait_outer=None if number else links.written,
         )  # fmt: skip
-        row, scores = half * places.row_block, places.scores + half * places.block_scores
+        row = places.row + half * places.row_block
+        scores = places.scores + half * places.block_scores
         program.drain(
             DrainKind.WIDE, tokens=block.rows, tiles=tiles, maximum=True, row=row,
             columns_last=block.keys - (tiles - 1) * columns, entries=block.first + 1,
@@ -220,7 +222,7 @@ class CausalAttention:
         )  # fmt: skip
         program.drain(
             DrainKind.ACTIVATION, tokens=block.rows, tiles=places.head_tiles, factor=True,
-            row=half * places.row_block, offset=VALUE_BASE + self.powers_base,
+            row=places.row + half * places.row_block, offset=VALUE_BASE + self.powers_base,
             exponent_base=self.base, destination=self._queries(block),
             token_stride=places.token_words, patches=self.patches.blended,
             post_inner=self.links.written if block.tells else None,

@@ -69,11 +69,11 @@ def _load_matrix(
 def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
     """Return how a prompt goes through the model, or None if its tokens go one by one.
 
-    They do where logits of each are wanted, where norms are deferred, where the memories have no
-    room for two, and where the program's has none for a block.
+    They do where logits of each are wanted, where the memories have no room for two, and where the
+    program's has none for a block.
     """
     prompt, config = plan_prompt(layout.plan), layout.config
-    if prompt is None or layout.logits is not None or model.norm.deferred:
+    if prompt is None or layout.logits is not None:
         return None
     roomy = config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
     program = TokenProgram(

@@ -192,14 +192,8 @@ class PromptPart:
 
     def _norm(self) -> None:
         """Make words of the residual."""
-        plan, prompt, writer, norm = self.plan, self.prompt, self.writer, self.layer.norm
-        self.program.norm(
-            elements=plan.shape.features, tokens=0, inverse=norm.inverse, epsilon=norm.epsilon,
-            centre=False, source=prompt.residual, source_stride=prompt.residual_stride,
-            destination=0, token_stride=plan.steps, scale=plan.unit_table,
-            exponent_base=norm.base, patches={"tokens": self.rows},
-            wait_inner=writer.summed, post_inner=writer.normed,
-        )  # fmt: skip
+        prompt = self.prompt
+        self.writer.norm_tokens(self.rows, prompt.residual, prompt.residual_stride)
 
     def _project(self, *, last: bool = False) -> None:
         """Compute keys, queries and values; in the last layer no queries."""
@@ -210,13 +204,14 @@ class PromptPart:
             self._multiply_heads(groups + shape.heads, groups)
         else:
             self._multiply_heads(1, 2 * groups + shape.heads - 1)
-        self._drain_keys()
-        if not last:
+        self._drain_keys(0, 1)
+        self._drain_keys(1, groups - 1)
+        if last:
+            self._drain_values(0, groups)
+        else:
             self._drain_queries()
             self._drain_values(0, groups - 1)
             self._drain_values(groups - 1, 1, post_outer=self.writer.written)
-        else:
-            self._drain_values(0, groups)
 
     def _multiply_heads(self, first: int, count: int, *, wait_inner: int | None = None) -> None:
         """Multiply by the matrices of so many heads, of those that stand side by side."""
@@ -228,16 +223,21 @@ class PromptPart:
                 patches={"tokens": self.rows, "operand": self.writer.tile}, wait_inner=wait_inner,
             )  # fmt: skip
 
-    def _drain_keys(self) -> None:
+    def _drain_keys(self, first: int, count: int) -> None:
+        """Write the keys of so many heads; the first one waits for the norm's factors."""
         plan, layer, lanes = self.plan, self.layer, self.plan.config.vector.lanes
-        self.program.drain_operands(
-            DrainKind.KEYS, groups=plan.shape.key_heads, tiles=plan.head_tiles, tokens=0,
-            scale=plan.tables["key"], destination=plan.keys, token_stride=plan.key_stride,
-            group_stride=plan.head_keys, entries=plan.key_entries * lanes,
-            entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
-            exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
-            patches=self._operand_patches(self.keys, self.key_lane),
-        )  # fmt: skip
+        if count:
+            self.program.drain_operands(
+                DrainKind.KEYS, groups=count, tiles=plan.head_tiles, tokens=0,
+                scale=plan.tables["key"] + first * plan.beats(plan.head_tiles),
+                destination=plan.keys + first * plan.head_keys, token_stride=plan.key_stride,
+                group_stride=plan.head_keys,
+                entries=(plan.key_entries + first * plan.head_entries) * lanes,
+                entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
+                exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
+                patches=self._operand_patches(self.keys, self.key_lane),
+                **self.writer.behind_norm(first=not first),
+            )  # fmt: skip
 
     def _drain_queries(self) -> None:
         plan, prompt = self.plan, self.prompt
@@ -245,7 +245,7 @@ class PromptPart:
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles, tokens=0,
             scale=plan.tables["query"], destination=prompt.queries, group_stride=plan.head_words,
             token_stride=plan.output_steps, exponent_base=self.layer.base, rotate=True,
-            shift=log2(plan.angle_words), patches=self._patches(),
+            shift=log2(plan.angle_words), patches=self._patches(), **self.writer.behind_norm(),
         )  # fmt: skip
 
     def _drain_values(self, first: int, count: int, *, post_outer: int | None = None) -> None:
@@ -259,7 +259,8 @@ class PromptPart:
                 token_stride=plan.value_stride, group_stride=plan.head_values,
                 entries=(plan.value_entries + first * plan.head_entries) * lanes,
                 entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
-                patches=self._operand_patches(self.values, self.value_row), post_outer=post_outer,
+                patches=self._operand_patches(self.values, self.value_row),
+                post_outer=post_outer, **self.writer.behind_norm(),
             )  # fmt: skip
 
     def _add(
@@ -295,6 +296,7 @@ class PromptPart:
             DrainKind.WIDE, function=DrainFunction.SILU, tiles=end - start, tokens=0,
             columns_last=last, scale=plan.tables["gate"] + plan.beats(start), destination=gates,
             token_stride=plan.beats(end - start), patches=self._patches(),
+            **writer.behind_norm(first=not first),
         )  # fmt: skip
         self._multiply_hidden(plan.hidden_tiles + start, end - start)
         self.program.drain(
@@ -302,7 +304,7 @@ class PromptPart:
             tiles=end - start, tokens=0, columns_last=last, exponent_base=self.layer.base,
             scale=plan.tables["up"] + plan.beats(start), entries=gates,
             destination=prompt.hidden + first, token_stride=prompt.hidden_words,
-            patches=self._patches(), post_inner=writer.written,
+            patches=self._patches(), post_inner=writer.written, **writer.behind_norm(),
         )  # fmt: skip
 
     def _multiply_hidden(self, first: int, count: int, *, wait_inner: int | None = None) -> None:

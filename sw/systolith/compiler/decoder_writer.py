@@ -174,6 +174,21 @@ class DecoderWriter:
         fields: BehindNorm = {"scaled": True, "row": NORM_ROW}
         return fields | {"wait_outer": self._measured} if first else fields
 
+    def norm_tokens(self, tokens: int, source: int, stride: int) -> None:
+        """Make words of the residual of as many tokens as a register says; each is told of.
+
+        They begin at wide word ``source``, ``stride`` words apart. Of their factors, if norms are
+        deferred, DRAIN is told at the end.
+        """
+        norm, plan = self._norm, self.plan
+        self.program.norm(
+            elements=norm.features, inverse=norm.inverse, epsilon=norm.epsilon, centre=False,
+            defer=norm.deferred, row=NORM_ROW, tokens=0, source=source, source_stride=stride,
+            destination=0, token_stride=plan.steps, scale=0 if norm.deferred else plan.unit_table,
+            exponent_base=norm.base, patches={"tokens": tokens}, wait_inner=self.summed,
+            post_inner=self.normed, post_outer=self._measured if norm.deferred else None,
+        )  # fmt: skip
+
     def _append_norm(self, post_inner: int | None = None, post_outer: int | None = None) -> None:
         norm, plan = self._norm, self.plan
         self.program.norm(

@@ -96,8 +96,14 @@ class PromptPlan:
             head_words=plan.head_words, head_tiles=plan.head_tiles, scores=self.scores,
             scores_stride=plan.scores_stride, block_scores=self.size * plan.scores_stride,
             powers=self.powers, powers_stride=plan.powers_stride,
-            block_powers=self.size * plan.powers_stride, row_block=self.size,
+            block_powers=self.size * plan.powers_stride, row=self.rows - 2 * self.size,
+            row_block=self.size,
         )  # fmt: skip
+
+    @property
+    def rows(self) -> int:
+        """Rows of row memory: factors of norms, if they are deferred, then those of two heads."""
+        return (3 if self.plan.config.vector.deferred_norms else 2) * self.size
 
     @property
     def fits(self) -> bool:
@@ -106,7 +112,7 @@ class PromptPlan:
         return (
             self.activation_need <= memory.activation_words
             and self.wide_need <= memory.wide_words
-            and 2 * self.size <= vector.rows
+            and self.rows <= vector.rows
         )
 
 
