@@ -43,7 +43,7 @@ LATENCY_WORDS = 32
 RING_WORDS = 4
 """Beats of the next block that come in while one waits for its exponent."""
 
-RING_LOGIC = 32
+RING_LOGIC = 16
 """A ring of more beats is made of blocks."""
 
 BIAS_LOGIC = 16

@@ -8,11 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["BeatRing"]
 
-LOGIC_DEPTH = 32
+LOGIC_DEPTH = 16
 """A ring of more beats may be block RAM, whose output needs a register of its own."""
-
-SHALLOW = 16
-"""A ring of so few any synthesis builds from logic."""
 
 
 class BeatRing(wiring.Component):
@@ -59,7 +56,7 @@ class BeatRing(wiring.Component):
         m = Module()
         block = not self.distributed
         attrs: dict[str, Any] = {"no_rw_check": 1}
-        if self.depth > SHALLOW:
+        if self.depth > LOGIC_DEPTH:  # otherwise any synthesis takes logic
             attrs["ram_style"] = "block" if block else "distributed"
         ring: memory.Memory = memory.Memory(
             shape=unsigned(len(self.i)), depth=self.depth, init=[], attrs=attrs
