@@ -10,15 +10,14 @@ from systolith_hw.config import Config, ConfigError
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
+from .compiler.decoder_plan import DecoderPlan
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, MachineDecoder
 from .progress import Progress
 from .watched_device import WatchedDevice
-from .workload import open_device
+from .workload import FREQUENCY, open_device
 
-__all__ = ["DecodeMeasurement", "bench_decode"]
-
-FREQUENCY = 100e6
+__all__ = ["WORD", "DecodeMeasurement", "bench_decode", "require_position"]
 
 WORD = 4
 
@@ -116,11 +115,7 @@ def bench_decode(
     progress = progress or Progress()
     compiled = CompiledDecoder.compile(config, model)
     plan, array = compiled.plan, config.array
-    if not 1 <= position <= plan.tokens - 2:
-        raise ConfigError(
-            f"the position must be 1 to {plan.tokens - 2}, since there is room for {plan.tokens} "
-            f"tokens, not {position}"
-        )
+    require_position(plan, position)
     text = np.random.default_rng(seed).integers(0, plan.shape.vocabulary, position).tolist()
     progress("running the functional machine")
     predicted = outcome = _measure(MachineDecoder(compiled), text)
@@ -143,6 +138,20 @@ def bench_decode(
         first_cycles=outcome.counters[2].get("CYCLES"), counters=more,
         bit_exact=outcome.tokens == predicted.tokens == _golden(model, text),
     )  # fmt: skip
+
+
+def require_position(plan: DecoderPlan, position: int) -> None:
+    """Refuse a position with no token in front, or no room for it and another one behind.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not 1 <= position <= plan.tokens - 2:
+        raise ConfigError(
+            f"the position must be 1 to {plan.tokens - 2}, since there is room for {plan.tokens} "
+            f"tokens, not {position}"
+        )
 
 
 def _measure(runner: Runner, text: list[int]) -> Outcome:

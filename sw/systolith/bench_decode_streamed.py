@@ -13,19 +13,18 @@ from systolith_hw.config import (
     SCALE_ENTRY_BYTES,
     WEIGHT_BITS,
     Config,
-    ConfigError,
 )
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
-from .bench_decode import FREQUENCY, WORD
+from .bench_decode import WORD, require_position
 from .compiler.decoder_pages import cache_pages
 from .compiler.decoder_streamed_layout import StreamedLayout
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, MachineDecoder
 from .progress import Progress
 from .watched_device import WatchedDevice
-from .workload import moved_bytes, open_device
+from .workload import FREQUENCY, moved_bytes, open_device
 
 __all__ = ["StreamedMeasurement", "bench_decode_streamed", "compulsory_bytes"]
 
@@ -105,11 +104,7 @@ def bench_decode_streamed(
     progress = progress or Progress()
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     plan, array = compiled.plan, config.array
-    if not 1 <= position <= plan.tokens - 2:
-        raise ConfigError(
-            f"the position must be 1 to {plan.tokens - 2}, since there is room for {plan.tokens} "
-            f"tokens, not {position}"
-        )
+    require_position(plan, position)
     progress("computing the golden model")
     test = _Test(compiled, model, position, seed)
     progress("running the functional machine")

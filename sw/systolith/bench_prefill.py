@@ -17,11 +17,9 @@ from .compiler.prefill_layout import PrefillLayout
 from .compiler.prefill_plan import PrefillPlan, plan_prefill
 from .compiler.prefill_program import write_prefill
 from .progress import Progress
-from .workload import Workload, timed
+from .workload import FREQUENCY, Workload, timed
 
 __all__ = ["PrefillMeasurement", "bench_prefill", "chunked", "prefill_workload"]
-
-FREQUENCY = 100e6
 
 
 @dataclass(frozen=True, kw_only=True)

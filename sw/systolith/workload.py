@@ -20,10 +20,15 @@ from .driver import Driver
 from .progress import Progress
 from .watched_device import WatchedDevice
 
-__all__ = ["CLOCK_MHZ", "ORDER", "Outcome", "Workload", "moved_bytes", "open_device", "timed"]
+__all__ = [
+    "CLOCK_MHZ", "FREQUENCY", "ORDER", "Outcome", "Workload", "moved_bytes", "open_device", "timed",
+]  # fmt: skip
 
 CLOCK_MHZ = 80.0
 """At which cycles are told as time, unless another clock is given."""
+
+FREQUENCY = 100e6
+"""Cycles per second at which benchmarks tell tokens per second."""
 
 PAGE = 4096
 

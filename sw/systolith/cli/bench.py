@@ -167,8 +167,7 @@ def decode(
 ) -> None:
     """Compute one token of a language model in a text that the core makes by itself."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    if (arch is None) != (dims is None):
-        raise ConfigError("--arch and --dims go together")
+    _require_pair(arch, dims)
     from ..bench_decode import bench_decode
     from ..bench_decode_streamed import bench_decode_streamed
     from ..models.quantized_shape import quantize_shape
@@ -222,8 +221,7 @@ def prefill(
 ) -> None:
     """Compute layers of a language model for a whole prompt, weights streamed, without the head."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    if (arch is None) != (dims is None):
-        raise ConfigError("--arch and --dims go together")
+    _require_pair(arch, dims)
     from ..bench_prefill import bench_prefill
     from ..models.quantized_shape import quantize_shape
     from ..models.shape_only import layer_dimensions
@@ -240,6 +238,12 @@ def prefill(
     name = model if arch is None else f"{arch} {dims}"
     values = {"model": name, "weights": "random", "preset": preset, **_who(backend, sim)}
     _show(values | dataclasses.asdict(result), json)
+
+
+def _require_pair(arch: str | None, dims: str | None) -> None:
+    """Refuse a kind of model without sizes, and sizes of no kind."""
+    if (arch is None) != (dims is None):
+        raise ConfigError("--arch and --dims go together")
 
 
 def _who(backend: Backend, sim: Simulator) -> dict[str, str]:

@@ -10,9 +10,10 @@ from systolith_hw.config import HEAD_CHANNELS, Config, ConfigError
 from systolith_sim.dma.pages import page_bytes
 
 from .encoder_attention_plan import AttentionPlan
-from .encoder_fit import FEWEST_ROWS, NEEDS, ROW_BLOCKS
+from .encoder_fit import FEWEST_ROWS, ROW_BLOCKS
 from .encoder_shape import QUEUE_DEPTH
 from .layout import pad
+from .memory_needs import lacks, shortage
 
 __all__ = ["HeadsPlan", "plan_attention"]
 
@@ -224,8 +225,5 @@ def _check(config: Config, tokens: int, heads: int, features: int) -> None:
 
 def _shortage(plan: HeadsPlan) -> str:
     """Return which memory is too small, and by how much; nothing if all is there."""
-    for memory, need in NEEDS.items():
-        have, words = getattr(plan.config.memory, memory), getattr(plan, need)
-        if words > have:
-            return f"memory.{memory} must be at least {words}, {words - have} more than it is"
-    return ""
+    short = shortage(plan)
+    return lacks(plan, *short) if short else ""

@@ -16,7 +16,7 @@ from .decoder_layout import DecoderLayout, Matrix
 from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
 from .recipes import NOTHING, pack_recipes
 
-__all__ = ["DecoderImage"]
+__all__ = ["DecoderImage", "gates_of"]
 
 Integers = NDArray[Any]
 
@@ -96,7 +96,7 @@ class DecoderImage:
         counts = [count * plan.shape.share * head_rows for count in plan.head_groups]
         yield from _parts(output.reshape(-1, plan.shape.features), counts)
         width = plan.hidden_tiles * self.array.columns
-        gates = [self._widen(loaded(linear), width, self.filler) for linear in _gates(layer)]
+        gates = [self._widen(loaded(linear), width, self.filler) for linear in gates_of(layer)]
         yield np.concatenate(gates, axis=1)
         yield from _parts(loaded(layer.down), [count * rows for count in plan.hidden_groups])
 
@@ -130,7 +130,7 @@ class DecoderImage:
             parts.append(self._table(wide, heads * plan.head_tiles))
         parts.append(self._table(layer.output, plan.tiles))
         parts.append(self._norm_units())
-        parts += [self._table(linear, plan.hidden_tiles) for linear in _gates(layer)]
+        parts += [self._table(linear, plan.hidden_tiles) for linear in gates_of(layer)]
         parts.append(self._table(layer.down, plan.tiles))
         return b"".join(parts)
 
@@ -152,7 +152,7 @@ class DecoderImage:
                       constant_values=filler)  # fmt: skip
 
 
-def _gates(layer: DecoderLayer) -> tuple[Linear, ...]:
+def gates_of(layer: DecoderLayer) -> tuple[Linear, ...]:
     """Return the matrices in front of the hidden values."""
     hidden = layer.hidden
     return (hidden.gate, hidden.up) if isinstance(hidden, GatedHidden) else (hidden.up,)

@@ -19,7 +19,8 @@ from functools import cached_property
 from systolith_hw.config import Config
 
 from .decoder_shape import DecoderShape
-from .layout import power_of_two
+from .layout import power_of_two, starts
+from .norm_folding import defers_norms
 
 __all__ = ["DecoderPlan"]
 
@@ -265,18 +266,13 @@ class DecoderPlan:
         """Where each table of a block begins, in scale words, in their order; "end" behind them."""
         heads, groups = self.shape.heads, self.shape.key_heads
         head, hidden = self.beats(self.head_tiles), self.beats(self.hidden_tiles)
-        sizes = {
+        return starts({
             "attention_norm": self.norm_entries,
             "key": groups * head, "query": heads * head, "value": groups * head,
             "output": self.beats(self.tiles), "hidden_norm": self.norm_entries,
             "gate": hidden * self.shape.gated, "up": hidden,
             "down": self.beats(self.tiles),
-        }  # fmt: skip
-        starts, place = {}, 0
-        for name, size in sizes.items():
-            starts[name] = place
-            place += size
-        return starts | {"end": place}
+        })  # fmt: skip
 
     @property
     def head_entries(self) -> int:
@@ -311,9 +307,7 @@ class DecoderPlan:
     @property
     def unit_entries(self) -> int:
         """Scale words of these entries."""
-        vector = self.config.vector
-        deferred = vector.deferred_norms and not vector.candidates
-        return 0 if deferred else self.beats(self.tiles)
+        return 0 if defers_norms(self.config) else self.beats(self.tiles)
 
     @property
     def head_table(self) -> int:

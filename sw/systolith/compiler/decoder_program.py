@@ -24,14 +24,11 @@ from .decoder_logits import LogitsPart
 from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
+from .memory_needs import with_longest_loops
 from .prompt_plan import PromptPlan, plan_prompt
 from .token_list import Header
 
 __all__ = ["choose_prompt", "write_decoder", "write_setup"]
-
-MOST_INSTRUCTIONS = 4096
-"""The largest program memory."""
-
 
 def write_setup(layout: DecoderLayout) -> bytes:
     """Return the program that brings all matrices and their entries to the chip."""
@@ -75,10 +72,8 @@ def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | No
     prompt, config = plan_prompt(layout.plan), layout.config
     if prompt is None or layout.logits is not None:
         return None
-    roomy = config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
-    program = TokenProgram(
-        DecoderLayout(dataclasses.replace(layout.plan, config=roomy)), model, (), prompt
-    )
+    roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
+    program = TokenProgram(DecoderLayout(roomy), model, (), prompt)
     program.assemble()
     longest = program.program.longest_loop
     return prompt if longest <= config.memory.program_instructions else None

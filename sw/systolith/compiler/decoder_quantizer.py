@@ -42,7 +42,7 @@ from .coded_linear import CodedLinear
 from .decoder_rounding import Rounded
 from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
-from .norm_folding import fold_norms
+from .norm_folding import defers_norms, fold_norms
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 from .recipes import NOTHING
 
@@ -215,12 +215,8 @@ def _by_head(output: Linear, heads: int, rows: int) -> Linear:
 
 
 def _norm(config: Config, model: FloatDecoder, largest: float, fraction: int) -> RowNorm:
-    """Return the model's norm, deferred if the core can.
-
-    Where it chooses by chance norms are not: CANDIDATES has no room for what that takes.
-    """
-    array, features = config.array, len(model.norm)
-    deferred = config.vector.deferred_norms and not config.vector.candidates
+    """Return the model's norm, deferred if the core does that."""
+    array, features, deferred = config.array, len(model.norm), defers_norms(config)
     units = max(1, round(math.ldexp(model.epsilon, 2 * fraction)))
     base = residual_base(array, largest, fraction) if deferred else probability_base(array)
     return RowNorm(features, factor(1 / features), units, base, deferred)

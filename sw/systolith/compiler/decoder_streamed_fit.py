@@ -5,9 +5,10 @@ import dataclasses
 from systolith_hw.config import Config, ConfigError
 from systolith_sim.transformer.decoder_model import DecoderModel
 
-from .decoder_fit import FEWEST_TOKENS, NEEDS
+from .decoder_fit import FEWEST_TOKENS, most_tokens
 from .decoder_shape import DecoderShape
 from .decoder_streamed_plan import StreamedPlan
+from .memory_needs import lacks, shortage
 
 __all__ = ["plan_streamed"]
 
@@ -33,30 +34,21 @@ def plan_streamed(
         raise ConfigError(
             "vector.deferred_norms must be false for a language model that is streamed, not true"
         )
-    context = min(shape.context, config.array.max_k)
-    if tokens is not None and not FEWEST_TOKENS <= tokens <= context:
-        raise ConfigError(
-            f"a text's tokens must be {FEWEST_TOKENS} to {context}, the model's context or "
-            f"array.max_k, not {tokens}"
-        )
     plan = StreamedPlan(
-        config=config, shape=shape, tokens=tokens or context, output_chunk=first.output_chunk,
-        down_chunk=first.down_chunk, slot=1, slots=FEWEST_SLOTS,
+        config=config, shape=shape, tokens=most_tokens(config, shape, tokens),
+        output_chunk=first.output_chunk, down_chunk=first.down_chunk, slot=1, slots=FEWEST_SLOTS,
     )  # fmt: skip
     _check(plan)
     plan = _with_ring(plan)
     if tokens is None:
         plan = _most_tokens(plan)
-    for memory, name in NEEDS.items():
-        have, need = getattr(config.memory, memory), getattr(plan, name)
-        if need > have:
-            raise ConfigError(
-                f"a language model for {plan.tokens} tokens, streamed, does not fit the chip: "
-                f"memory.{memory} must be at least {need}, {need - have} more than it is; lower "
-                f"the tokens, or raise memory.{memory}"
-            )
+    if short := shortage(plan):
+        raise ConfigError(
+            f"a language model for {plan.tokens} tokens, streamed, does not fit the chip: "
+            f"{lacks(plan, *short)}; lower the tokens, or raise memory.{short[0]}"
+        )
     rings = [dataclasses.replace(plan, slots=count) for count in _slot_counts(plan)]
-    return max((ring for ring in rings if _fits(ring)), key=lambda ring: ring.slots)
+    return max((ring for ring in rings if not shortage(ring)), key=lambda ring: ring.slots)
 
 
 def _check(plan: StreamedPlan) -> None:
@@ -109,9 +101,5 @@ def _most_tokens(plan: StreamedPlan) -> StreamedPlan:
     """Return the plan for as many tokens as fit; if none do, for the fewest."""
     counts = range(plan.tokens, FEWEST_TOKENS, -1)
     plans = (dataclasses.replace(plan, tokens=count) for count in counts)
-    return next(filter(_fits, plans), dataclasses.replace(plan, tokens=FEWEST_TOKENS))
-
-
-def _fits(plan: StreamedPlan) -> bool:
-    memory = plan.config.memory
-    return all(getattr(plan, need) <= getattr(memory, name) for name, need in NEEDS.items())
+    fewest = dataclasses.replace(plan, tokens=FEWEST_TOKENS)
+    return next((one for one in plans if not shortage(one)), fewest)

@@ -15,7 +15,7 @@ from systolith_sim.dma.pages import page_bytes
 from .decoder_layout import DecoderLayout
 from .decoder_ring import RingMatrix
 from .decoder_streamed_plan import StreamedPlan
-from .layout import MemoryMap, pad, two_powers
+from .layout import MemoryMap, pad, starts, two_powers
 from .token_list import TokenList
 
 __all__ = ["StreamedLayout"]
@@ -86,11 +86,7 @@ class StreamedLayout(DecoderLayout):
         """Where matrices, "keys" and "values" begin in a layer's record; "end" behind them."""
         sizes = {name: matrix.size for name, matrix in self.ring_matrices.items()}
         sizes |= {"keys": self.cache_bytes, "values": self.cache_bytes}
-        starts, place = {}, sum(self._scales(words) for _, words, _ in self.table_parts)
-        for name, size in sizes.items():
-            starts[name] = place
-            place += size
-        return starts | {"end": place}
+        return starts(sizes, sum(self._scales(words) for _, words, _ in self.table_parts))
 
     @property
     def layer_bytes(self) -> int:
@@ -119,8 +115,8 @@ class StreamedLayout(DecoderLayout):
         """The head's panels, equally many in all chunks but the last."""
         plan = self.plan
         most = plan.chunk_slots * (plan.slot // plan.steps)
-        starts = range(0, plan.vocabulary_tiles, most)
-        counts = (min(most, plan.vocabulary_tiles - start) for start in starts)
+        firsts = range(0, plan.vocabulary_tiles, most)
+        counts = (min(most, plan.vocabulary_tiles - first) for first in firsts)
         return tuple(RingMatrix(plan, plan.steps, count, 0) for count in counts)
 
     def chunk_tables(self, chunk: RingMatrix) -> int:

@@ -6,13 +6,10 @@ from systolith_sim.transformer.row_norm import RowNorm
 from ..program import Program
 from .decoder_ring import RingMatrix
 from .decoder_streamed_layout import StreamedLayout
-from .decoder_writer import multiply
+from .decoder_writer import WORD_BITS, multiply
 from .layout import log2
 
 __all__ = ["StreamedWriter"]
-
-WORD_BITS = 32
-"""Of a register."""
 
 
 class StreamedWriter:

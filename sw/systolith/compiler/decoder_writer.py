@@ -10,7 +10,7 @@ from ..program import Program
 from .decoder_plan import DecoderPlan
 from .layout import log2
 
-__all__ = ["DecoderWriter", "multiply"]
+__all__ = ["WORD_BITS", "DecoderWriter", "multiply"]
 
 WORD_BITS = 32
 """Of a register."""

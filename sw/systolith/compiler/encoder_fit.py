@@ -8,6 +8,7 @@ from .encoder_plan import EncoderPlan
 from .encoder_program import longest_loop
 from .encoder_shape import EncoderShape
 from .layout import power_of_two
+from .memory_needs import NEEDS
 
 __all__ = ["plan_encoder"]
 
@@ -16,14 +17,6 @@ ROW_BLOCKS = (32, 16, 8)
 
 FEWEST_ROWS = 4
 """For memories that have no room for more."""
-
-NEEDS = {
-    "operand_tiles": "operand_need",
-    "activation_words": "activation_need",
-    "wide_words": "wide_need",
-    "scale_words": "scale_need",
-}
-"""What attention needs of each memory."""
 
 SETTINGS = {
     **{f"memory.{memory}": need for memory, need in NEEDS.items()},

@@ -24,11 +24,9 @@ from .encoder_plan import EncoderPlan
 from .encoder_streamed import StreamedHeadsPart
 from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
+from .memory_needs import with_longest_loops
 
 __all__ = ["longest_loop", "write_encoder", "write_stages"]
-
-MOST_INSTRUCTIONS = 4096
-"""The largest program memory."""
 
 UNITY = Factor(1 << SCALE_BITS - 1, SCALE_BITS - 1)
 
@@ -55,7 +53,7 @@ def longest_loop(plan: EncoderPlan) -> int:
     ConfigError
         If the program takes more semaphores or loops than there are.
     """
-    config = plan.config.replace({"memory.program_instructions": MOST_INSTRUCTIONS, "device": ""})
+    config = with_longest_loops(plan.config)
     with _sentences():
         writer = _write(EncoderLayout(dataclasses.replace(plan, config=config)), _blank_model())
         return writer.program.longest_loop

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_sim.dma.pages import page_bytes, unpack_pages
 
-__all__ = ["MemoryMap", "Region", "WordRuns", "log2", "pad", "power_of_two", "two_powers"]
+__all__ = [
+    "MemoryMap", "Region", "WordRuns", "log2", "pad", "power_of_two", "starts", "two_powers",
+]  # fmt: skip
 
 
 def pad(size: int, step: int) -> int:
@@ -32,6 +34,15 @@ def two_powers(size: int, step: int) -> int:
     powers = [1 << bit for bit in range(max(size, step).bit_length() + 1)]
     sums = (high + low for high in powers for low in (0, *powers))
     return min(number for number in sums if number >= size and number % step == 0)
+
+
+def starts(sizes: dict[str, int], first: int = 0) -> dict[str, int]:
+    """Return where things of some sizes begin, one after the other; "end" behind them."""
+    places = {}
+    for name, size in sizes.items():
+        places[name] = first
+        first += size
+    return places | {"end": first}
 
 
 @dataclass(frozen=True)

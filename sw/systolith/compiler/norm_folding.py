@@ -1,12 +1,19 @@
-"""Put the gammas of RMSNorms into the matrices behind them."""
+"""Put the gammas of RMSNorms into the matrices behind them; which norms are deferred."""
 
 import dataclasses
 
 import numpy as np
 
+from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
 
-__all__ = ["fold_norms"]
+__all__ = ["defers_norms", "fold_norms"]
+
+
+def defers_norms(config: Config) -> bool:
+    """Return whether norms are deferred: not where tokens are chosen by chance, since CANDIDATES
+    has no room for what that takes."""
+    return config.vector.deferred_norms and not config.vector.candidates
 
 
 def fold_norms(model: FloatDecoder) -> FloatDecoder:

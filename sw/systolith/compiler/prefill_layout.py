@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
+from systolith_sim.transformer.decoder import DecoderLayer, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.encoder import Linear
 
+from .decoder_image import gates_of
 from .layout import MemoryMap, pad
 from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
 from .prefill_plan import PrefillPlan
@@ -104,7 +105,7 @@ class PrefillLayout:
         matrices = (layer.key, layer.query, layer.value, layer.output)
         units = pack_units(self.plan.shape.features)
         attention = units + b"".join(map(pack_scale_table, matrices))
-        rest = (*_gates(layer), layer.down)
+        rest = (*gates_of(layer), layer.down)
         hidden = units + b"".join(map(pack_scale_table, rest))
         image = attention.ljust(self.hidden_table, b"\0") + hidden
         return image.ljust(self.table_bytes, b"\0")
@@ -119,7 +120,7 @@ class PrefillLayout:
 
     def _weights(self, layer: DecoderLayer) -> Iterator[Integers]:
         """Yield what each slot holds, in their order."""
-        shape, (gate, up) = self.plan.shape, _gates(layer)
+        shape, (gate, up) = self.plan.shape, gates_of(layer)
         for group in range(shape.key_heads):
             heads = range(group * shape.share, (group + 1) * shape.share)
             yield from self._outputs(layer.key, [group])
@@ -153,9 +154,3 @@ class PrefillLayout:
 
     def _pad(self, size: int) -> int:
         return pad(size, self.config.bus.data_bytes)
-
-
-def _gates(layer: DecoderLayer) -> tuple[Linear, Linear]:
-    """Return the matrices in front of the hidden values."""
-    assert isinstance(layer.hidden, GatedHidden)  # DecoderShape.check
-    return layer.hidden.gate, layer.hidden.up

@@ -13,7 +13,8 @@ from systolith_hw.config import Config, ConfigError
 
 from .causal_attention import AttentionPlaces
 from .decoder_shape import DecoderShape
-from .layout import power_of_two
+from .layout import power_of_two, starts
+from .memory_needs import lacks, shortage
 
 __all__ = ["PrefillPlan", "plan_prefill"]
 
@@ -284,23 +285,6 @@ class PrefillPlan:
         """Return the wide or scale words of so many output tiles."""
         return tiles * self.config.beats_per_result
 
-    def shortage(self) -> tuple[str, int] | None:
-        """Return the first memory that is too small, and the words that it would need."""
-        for memory in ("operand_tiles", "activation_words", "wide_words", "scale_words"):
-            need = getattr(self, f"{memory.partition('_')[0]}_need")
-            if need > getattr(self.config.memory, memory):
-                return memory, need
-        return None
-
-
-def starts(sizes: dict[str, int], first: int = 0) -> dict[str, int]:
-    """Return where tables of some sizes begin, one after the other; "end" behind them."""
-    places = {}
-    for name, size in sizes.items():
-        places[name] = first
-        first += size
-    return places | {"end": first}
-
 
 def plan_prefill(config: Config, shape: DecoderShape, tokens: int) -> PrefillPlan:
     """Return the plan with the largest blocks of rows that fit.
@@ -326,14 +310,12 @@ def plan_prefill(config: Config, shape: DecoderShape, tokens: int) -> PrefillPla
     largest = min(config.vector.rows // 2, power_of_two(tokens))
     plan = PrefillPlan(config=config, shape=shape, tokens=tokens, row_block=largest)
     _check_sizes(plan)
-    while plan.row_block > 1 and plan.shortage():
+    while plan.row_block > 1 and shortage(plan):
         plan = dataclasses.replace(plan, row_block=plan.row_block // 2)
-    if shortage := plan.shortage():
-        memory, need = shortage
-        have = getattr(config.memory, memory)
+    if short := shortage(plan):
         raise ConfigError(
-            f"{tokens} tokens of a prompt do not fit the chip: memory.{memory} must be at least "
-            f"{need}, {need - have} more than it is; lower the tokens, or raise memory.{memory}"
+            f"{tokens} tokens of a prompt do not fit the chip: {lacks(plan, *short)}; lower the "
+            f"tokens, or raise memory.{short[0]}"
         )
     return plan
 
