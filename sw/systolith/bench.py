@@ -107,7 +107,8 @@ def bench_matmul(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Measurement:
-    """Multiply random matrices, M x K by K x N, and measure.
+    """Multiply random matrices, M x K by K x N, and measure; with biases if the core has a place
+    for each.
 
     Raises
     ------
@@ -119,8 +120,9 @@ def bench_matmul(
     _require_simulated(Tiling(config, m, k, n, codec.kind))
     plan_matmul(config, m, k, n, operands=operands, kind=codec.kind)
     rng = np.random.default_rng(seed)
-    product = Product.quantize(config, rng.normal(size=(m, k)), rng.normal(size=(k, n)),
-                               rng.normal(size=n), codec)  # fmt: skip
+    x, matrix = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+    bias = 0.0 if config.memory.bias_words else rng.normal(size=n)
+    product = Product.quantize(config, x, matrix, bias, codec)
     plan = plan_matmul(config, m, k, n, operands=operands, kind=codec.kind,
                        exponent_base=product.output.exponent_base)  # fmt: skip
     measurement, _ = run_product(plan, product, simulator=simulator, progress=progress)

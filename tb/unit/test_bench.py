@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from systolith import workload
+from systolith import bench, workload
 from systolith.bench import bench_matmul, expected_cycles, measure, predict, read_result
 from systolith.compiler.matmul import plan_matmul
 from systolith.product import Product, Result
@@ -131,6 +131,20 @@ def test_biases_need_a_memory_as_deep_as_that_of_scales():
     product = Product.quantize(config, rng.normal(size=(1, 8)), rng.normal(size=(8, 8)), 1.0)
     with pytest.raises(ConfigError, match="with biases needs a memory.bias_words of 0, not 16"):
         predict(plan_matmul(config, 1, 8, 8), product)
+
+
+def test_random_matrices_on_a_core_with_few_biases(monkeypatch):
+    """The benchmark runs there, too: its product is one that the core has biases for."""
+    seen = []
+
+    def run_product(plan, product, **_):
+        seen.append(read_result(plan, predict(plan, product)).equals(product.expected(plan)))
+        return measure(plan, counters(CYCLES=1000), seen[-1]), None
+
+    monkeypatch.setattr(bench, "run_product", run_product)
+    for name in ("ulx3s-resident", "small"):
+        assert bench_matmul(preset(name), 3, 17, 20).bit_exact
+    assert seen == [True, True]
 
 
 def test_unknown_simulator():
