@@ -38,6 +38,10 @@ METHOD = (
 )
 """Modules on which rounded weights depend: what was kept before one of them changed is stale."""
 
+BESIDE_IT = {"systolith_hw.config", "systolith_hw.isa", "systolith.models.errors",
+             "systolith.progress", "systolith_sim.verilator"}  # fmt: skip
+"""Modules that those import, but whose changes do not make other weights (plain sizes, words)."""
+
 SMALL = 200_000
 """A model of fewer weights has none to spare: 4-bit codes are tuned on texts of the whole model."""
 
@@ -52,7 +56,8 @@ def quantize_language(
 ) -> DecoderModel:
     """Return the model for words of a configuration, its weights in a codec of ``CODECS``."""
     progress = progress or Progress()
-    version = digest(*(path.read_bytes() for path in sources(*METHOD).values()))
+    files = sources(*METHOD)
+    version = digest(*(files[name].read_bytes() for name in files if name not in BESIDE_IT))
     name = f"{fingerprint(model.decoder)}-{weights}-{version[:12]}.npz"
     path = cache_directory() / "quantized" / name
     rounded = _load(path)
