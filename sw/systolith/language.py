@@ -73,13 +73,9 @@ class CompiledDecoder(CompiledModel):
         ConfigError
             If it does not fit.
         """
-        if streamed and logits:
-            raise ConfigError(
-                "the logits of a streamed model stay on the chip; without them, or with "
-                "--backend golden, it can be run"
-            )
         if streamed:
-            places = StreamedLayout(plan_streamed(config, model, context=context))
+            plan = plan_streamed(config, model, context=context)
+            places = StreamedLayout(plan, with_logits=logits)
             parts = StreamedImage(places, model).parts()
             programs = write_streamed_setup(places), write_streamed(places, model, ends)
             return cls._join(places, parts, programs, ends)
@@ -150,10 +146,9 @@ class CompiledDecoder(CompiledModel):
         kind = StreamedPlan if streamed else DecoderPlan
         plan, manifest = cls._plan_of(image, config, model, DecoderShape, kind)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        layout = (
-            StreamedLayout(plan) if streamed
-            else DecoderLayout(plan, with_logits=manifest["logits"])
-        )  # fmt: skip
+        layout = (StreamedLayout if streamed else DecoderLayout)(
+            plan, with_logits=manifest["logits"]
+        )
         return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 

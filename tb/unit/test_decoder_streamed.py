@@ -128,11 +128,43 @@ def test_as_many_tokens_as_fit():
         assert plan.tokens == tokens and plan.slots >= 2
 
 
-def test_logits_stay():
+@pytest.mark.parametrize("name, sizes, weights", [
+    ("ulx3s", "shared", "int8"), ("square", "many chunks of the head", "int8"),
+    ("port of 64 bytes", "one head, in no whole tiles", "int8"), ("ulx3s", "shared", "int4"),
+])  # fmt: skip
+def test_logits(name, sizes, weights):
+    """Those of all positions, the prompt's too, beside the tokens that are chosen by chance."""
+    config = CONFIGS[name].replace({
+        "vector.candidates": 8, "bus.codecs": weights == "int4",
+        "memory.program_instructions": 256,
+    })  # fmt: skip
+    changes = {"hidden": 64} if weights == "int4" else {}
+    model = random_model(config, weights, seed=1, context=24, **SIZES[sizes] | changes)
+    compiled = CompiledDecoder.compile(config, model, streamed=True, logits=True)
+    if "many" in sizes:
+        assert len(streamed_layout(compiled).chunks) > 4
+    sampling = Sampling(temperature=2.0, top_k=8, seed=3)
+    machine = MachineDecoder(compiled, sampling)
+    made = machine.run([1, 2, 3], 4)
+    assert made == golden_tokens(model, [1, 2, 3], 4, sampling=sampling)
+    assert np.array_equal(machine.read_logits(6), model.logits([1, 2, 3, *made[:-1]]))
+    assert np.array_equal(machine.logits([5, 4]), model.logits([5, 4]))
+
+
+def test_logits_of_an_image():
     config = CONFIGS["ulx3s"]
-    with pytest.raises(ConfigError, match="logits of a streamed model stay on the chip"):
+    model = random_model(config, layers=1, context=24)
+    compiled = CompiledDecoder.compile(config, model, streamed=True, logits=True)
+    again = CompiledDecoder.from_image(compiled.image("a model"), config, "a model")
+    assert np.array_equal(MachineDecoder(again).logits([1]), model.logits([1]))
+
+
+def test_logits_that_have_no_room():
+    config = CONFIGS["port of 64 bytes"].replace({"bus.data_bytes": 128})
+    with pytest.raises(ConfigError, match="logits cannot be stored with a bus.data_bytes of 128"):
         CompiledDecoder.compile(
-            config, random_model(config, layers=1), streamed=True, logits=True
+            config, random_model(config, layers=1, dim=64, hidden=24), streamed=True,
+            logits=True,
         )
 
 

@@ -20,7 +20,7 @@ from .decoder_attention import AttentionPart
 from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
-from .decoder_logits import LogitsPart
+from .decoder_logits import LogitsPart, LogitsRows
 from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
@@ -125,16 +125,18 @@ class TokenProgram:
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
         self.turned = program.semaphore("the position's angles are not needed any more")
-        self.logits = None
-        if layout.logits:
-            self.logits = LogitsPart(
-                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
-                stored=self.chosen,
-            )  # fmt: skip
+        self.logits = self._new_logits(layout.logits) if layout.logits else None
 
     def _new_writer(self) -> Any:
         """Return what the parts of the program share; a model that is streamed has another one."""
         return DecoderWriter(self.layout.plan, self.model.norm)
+
+    def _new_logits(self, rows: LogitsRows) -> Any:
+        """Return what stores the logits of a position."""
+        return LogitsPart(
+            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
+            stored=self.chosen,
+        )  # fmt: skip
 
     def assemble(self) -> bytes:
         """Return it."""

@@ -8,11 +8,13 @@ from systolith_hw.isa import LoadKind
 from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import Program
+from .decoder_logits import LogitsRows
 from .decoder_program import TokenProgram
 from .decoder_streamed_attention import StreamedAttention
 from .decoder_streamed_head import StreamedHead
 from .decoder_streamed_hidden import StreamedHidden
 from .decoder_streamed_layout import StreamedLayout
+from .decoder_streamed_logits import StreamedLogits
 from .decoder_streamed_writer import StreamedWriter
 
 __all__ = ["write_streamed", "write_streamed_setup"]
@@ -64,12 +66,17 @@ class StreamedProgram(TokenProgram):
 
     def __init__(self, layout: StreamedLayout, model: DecoderModel, ends: Sequence[int]) -> None:
         super().__init__(layout, model, ends, prompt=None)
-        self.drained = self.program.semaphore("half of the head's entries are done with")
         self.program.credit(self.writer.free, layout.plan.slots)
-        self.program.credit(self.drained, len(layout.plan.head_tables))
+        self.program.credit(self.writer.drained, len(layout.plan.head_tables))
 
     def _new_writer(self) -> StreamedWriter:
         return StreamedWriter(self.layout)
+
+    def _new_logits(self, rows: LogitsRows) -> StreamedLogits:
+        return StreamedLogits(
+            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
+            stored=self.chosen,
+        )  # fmt: skip
 
     def _layers(self) -> None:
         """Go through the layers."""
@@ -121,10 +128,12 @@ class StreamedProgram(TokenProgram):
         """If the register ``flag`` is one and not zero, choose the next token, and store it."""
         sampled = self.plan.config.vector.candidates > 0
         head = StreamedHead(
-            self.writer, drained=self.drained, chosen=None if sampled else self.chosen
-        )
+            self.writer, ready=None if self.logits else self.writer.normed,
+            chosen=None if sampled else self.chosen,
+        )  # fmt: skip
         with self.program.loop(count_register=flag):
-            self._norm()
+            if not self.logits:
+                self._norm()
             head.begin()
         head.go_on(flag)
         with self.program.loop(count_register=flag):
