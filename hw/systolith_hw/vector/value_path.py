@@ -50,7 +50,7 @@ def value_beat(config: Config) -> data.StructLayout:
 
 
 class ValuePath(wiring.Component):
-    """Compute ``function(scale(x) + wide)`` or ``scale(x) * wide`` for a beat per cycle.
+    """Compute ``function(scale(x) + wide)``, ReLU first where that is wanted, or ``scale(x) * wide`` for a beat per cycle.
 
     ::
 
@@ -159,7 +159,7 @@ class ValuePath(wiring.Component):
         scale_late, bias_late = takes_scale(beat.operation)
         ages = Ages(m, {
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
-            "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation),
+            "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation), "rectify": beat.rectify,
             "scale": beat.scale, "scaled": beat.scaled, "lanes": beat.lanes, "shift": beat.shift,
             # What only waits must not come between two passes.
             "operation": Mux(self.take, beat.operation, Operation.NONE),
@@ -182,6 +182,7 @@ class ValuePath(wiring.Component):
             adder.z.eq(requantizer.z),
             adder.saturated.eq(requantizer.saturated),
             adder.add.eq(add),
+            adder.rectify.eq(ages.at("rectify", ADD)),
             adder.wide.eq(self.wide),
         ]
         values, summands = self._elaborate_functions(m, ages, scales, adder)
