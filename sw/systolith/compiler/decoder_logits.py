@@ -101,8 +101,8 @@ class LogitsPart:
                 f"{plan.shape.hidden} hidden values leave room for less at once; lower it"
             )
 
-    def append(self, done: int) -> None:
-        """Append the instructions; behind a deferred norm ``done`` is given when its factor is not
+    def append(self, done: int | None) -> None:
+        """Append the instructions; behind a deferred norm ``done``, if any, is given when its factor is not
         needed any more."""
         plan, program, writer = self.plan, self.writer.program, self.writer
         row = writer.tile
