@@ -187,7 +187,8 @@ def test_command():
     (["--model", "other"], "there are no sizes of other; known are smollm2"),
     (["--layers", "31"], "the layers of smollm2 must be at most 30, not 31"),
     (["--arch", "microgpt", "--dims", "layers=1,dim=32,heads=1,hidden=96,vocab=27"],
-     "DRAIN has no ReLU"),
+     "whose prompt is a batch must have hidden values gated (SwiGLU), not behind ReLU"),
+    (["--model", "smollm2", "--arch", "llama", "--dims", "layers=1"], "--model and --arch"),
 ])  # fmt: skip
 def test_commands_that_are_refused(words, sentence):
     assert sentence in refused(2, "bench", "prefill", "--tokens", "5", *words)

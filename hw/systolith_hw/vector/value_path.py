@@ -50,7 +50,8 @@ def value_beat(config: Config) -> data.StructLayout:
 
 
 class ValuePath(wiring.Component):
-    """Compute ``function(scale(x) + wide)``, ReLU first where that is wanted, or ``scale(x) * wide`` for a beat per cycle.
+    """Compute ``function(scale(x) + wide)`` or ``scale(x) * wide`` for a beat per cycle; ReLU is
+    part of the addition.
 
     ::
 
@@ -159,7 +160,8 @@ class ValuePath(wiring.Component):
         scale_late, bias_late = takes_scale(beat.operation)
         ages = Ages(m, {
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
-            "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation), "rectify": beat.rectify,
+            "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation),
+            "rectify": beat.rectify,
             "scale": beat.scale, "scaled": beat.scaled, "lanes": beat.lanes, "shift": beat.shift,
             # What only waits must not come between two passes.
             "operation": Mux(self.take, beat.operation, Operation.NONE),

@@ -142,8 +142,10 @@ def layer(
 def decode(
     position: typing.Annotated[int, typer.Option(help="Tokens in front of the measured one.")],
     model: typing.Annotated[
-        str, typer.Option(help="A language model's name or path, as for systolith run.")
-    ] = "stories-260k",
+        str | None,
+        typer.Option(help="A language model's name or path, as for systolith run; by default "
+                     "stories-260k."),
+    ] = None,
     arch: typing.Annotated[
         str | None,
         typer.Option(help="Random weights in place of a model: llama or microgpt, with --dims."),
@@ -167,7 +169,7 @@ def decode(
 ) -> None:
     """Compute one token of a language model in a text that the core makes by itself."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    _require_pair(arch, dims)
+    _require_pair(arch, dims, model)
     from ..bench_decode import bench_decode
     from ..bench_decode_streamed import bench_decode_streamed
     from ..models.quantized_shape import quantize_shape
@@ -180,7 +182,7 @@ def decode(
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
-            name = model
+            name = model or "stories-260k"
             floats = load_language_model(name, progress)
             integers = quantize_language(floats, config, str(weights), progress)
         streamed = operands == Operands.STREAM
@@ -200,8 +202,10 @@ def decode(
 def prefill(
     tokens: typing.Annotated[int, typer.Option(help="Of the prompt.", min=1)],
     model: typing.Annotated[
-        str, typer.Option(help="Whose layers, by their sizes: smollm2; weights are random.")
-    ] = "smollm2",
+        str | None,
+        typer.Option(help="Whose layers, by their sizes: smollm2, the default; weights are "
+                     "random."),
+    ] = None,
     arch: typing.Annotated[
         str | None, typer.Option(help="Others in place of a model's: llama, with --dims.")
     ] = None,
@@ -221,29 +225,31 @@ def prefill(
 ) -> None:
     """Compute layers of a language model for a whole prompt, weights streamed, without the head."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
-    _require_pair(arch, dims)
+    _require_pair(arch, dims, model)
     from ..bench_prefill import bench_prefill
     from ..models.quantized_shape import quantize_shape
     from ..models.shape_only import layer_dimensions
 
-    architecture, model_layers = arch or "llama", None
+    architecture, model_layers, name = arch or "llama", None, f"{arch} {dims}"
     if dims is None:
-        model_layers, dims = layer_dimensions(model, layers, tokens)
+        name = model or "smollm2"
+        model_layers, dims = layer_dimensions(name, layers, tokens)
     with stages("choosing weights", plain=json) as progress:
         integers = quantize_shape(architecture, dims, config, seed=seed)
         result = bench_prefill(
             integers, config, tokens, model_layers=model_layers, backend=str(backend),
             simulator=str(sim), seed=seed, progress=progress,
         )  # fmt: skip
-    name = model if arch is None else f"{arch} {dims}"
     values = {"model": name, "weights": "random", "preset": preset, **_who(backend, sim)}
     _show(values | dataclasses.asdict(result), json)
 
 
-def _require_pair(arch: str | None, dims: str | None) -> None:
-    """Refuse a kind of model without sizes, and sizes of no kind."""
+def _require_pair(arch: str | None, dims: str | None, model: str | None) -> None:
+    """Refuse a kind of model without sizes, sizes of no kind, and both of a model that is named."""
     if (arch is None) != (dims is None):
         raise ConfigError("--arch and --dims go together")
+    if arch is not None and model is not None:
+        raise ConfigError(f"--model and --arch are two models, {model} and {arch}; give one")
 
 
 def _who(backend: Backend, sim: Simulator) -> dict[str, str]:

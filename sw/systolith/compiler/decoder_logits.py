@@ -102,8 +102,8 @@ class LogitsPart:
             )
 
     def append(self, done: int | None) -> None:
-        """Append the instructions; behind a deferred norm ``done``, if any, is given when its factor is not
-        needed any more."""
+        """Append the instructions; behind a deferred norm ``done``, if any, is given when its
+        factor is not needed any more."""
         plan, program, writer = self.plan, self.writer.program, self.writer
         row = writer.tile
         program.calc(row, self.place, left=log2(self.rows.stride) - log2(self.list_stride))
