@@ -13,6 +13,7 @@ as soon as its inputs are there.
 """
 
 import dataclasses
+import typing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -336,7 +337,7 @@ class DecoderPlan:
     def _last(self, channels: int) -> int:
         return channels - (self.panels(channels) - 1) * self.config.array.columns
 
-    def with_tokens(self, tokens: int) -> "DecoderPlan":
+    def with_tokens(self, tokens: int) -> typing.Self:
         """Return the same for other texts."""
         return dataclasses.replace(self, tokens=tokens)
 
