@@ -111,7 +111,7 @@ def test_positions_that_are_too_many(monkeypatch):
     sentence = "27 tokens' rows and 18 learned positions take 73728 bytes .* a text to 10, or take"
     with pytest.raises(ConfigError, match=sentence):
         CompiledDecoder.compile(ROOMY["small"], model)
-    assert CompiledDecoder.compile(ROOMY["small"], model, tokens=10).plan.tokens == 10
+    assert CompiledDecoder.compile(ROOMY["small"], model, context=10).plan.tokens == 10
 
 
 @pytest.mark.parametrize("weights", ["int4", "int4-exponent"])
