@@ -103,8 +103,9 @@ def test_the_preset_is_that_of_the_operands(operands, preset):
     (["--operands", "stream", "--set", "array.columns=32", "--arch", "llama",
       "--dims", "layers=1,dim=24,heads=4,hidden=96,vocab=27"],
      "array.columns must be at most array.rows, 16"),
-    (["--arch", "microgpt", "--dims", "layers=1,dim=24,heads=4,hidden=96,vocab=27"],
-     "DRAIN has no ReLU"),
+    (["--operands", "stream", "--arch", "microgpt",
+      "--dims", "layers=1,dim=24,heads=4,hidden=96,vocab=27"],
+     "that is streamed must have hidden values gated (SwiGLU), not behind ReLU and positions"),
 ])  # fmt: skip
 def test_commands_that_are_refused(words, sentence):
     pytest.importorskip("tokenizers")

@@ -65,7 +65,7 @@ def test_texts_that_are_none(tokens):
 
 def test_models_that_will_not_do():
     plain = type(MODEL)(**vars(MODEL) | {"rotary": None})
-    with pytest.raises(ConfigError, match="its positions must be rotary"):
+    with pytest.raises(ConfigError, match="its positions must be rotary or learned"):
         plan_decoder(CONFIG, plain)
     for chunk, words in (("output_chunk", "a multiple of 32, or all 64, not 48"),
                          ("down_chunk", "a multiple of 16, or all 48, not 24")):  # fmt: skip

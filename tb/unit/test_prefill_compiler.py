@@ -190,7 +190,7 @@ def test_command():
     (["--backend", "machine", "--sim", "icarus"], "--sim takes --backend rtl, and does nothing"),
     (["--layers", "31"], "the layers of smollm2 must be at most 30, not 31"),
     (["--arch", "microgpt", "--dims", "layers=1,dim=32,heads=1,hidden=96,vocab=27"],
-     "DRAIN has no ReLU"),
+     "whose prompt is a batch must have hidden values gated (SwiGLU), not behind ReLU"),
 ])  # fmt: skip
 def test_commands_that_are_refused(words, sentence):
     assert sentence in refused(2, "bench", "prefill", "--tokens", "5", *words)

@@ -124,9 +124,9 @@ class LogitsPart:
         self.free = writer.program.semaphore("logits have been stored")
         self.tiles = tiles_at_once(plan)
 
-    def append(self, done: int) -> None:
-        """Append the instructions; behind a deferred norm ``done`` is given when its factor is not
-        needed any more."""
+    def append(self, done: int | None) -> None:
+        """Append the instructions; behind a deferred norm ``done``, if any, is given when its
+        factor is not needed any more."""
         plan, program, writer = self.plan, self.writer.program, self.writer
         row = writer.tile
         program.calc(row, self.place, left=log2(self.rows.stride) - log2(self.list_stride))

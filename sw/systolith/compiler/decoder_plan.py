@@ -227,8 +227,8 @@ class DecoderPlan:
 
     @property
     def angle_words(self) -> int:
-        """Wide words of a position's cosines and sines, a power of two."""
-        return 2 * self.beats(self.head_tiles)
+        """Wide words of a position's cosines and sines, a power of two, or none."""
+        return 2 * self.beats(self.head_tiles) * self.shape.rotary
 
     @property
     def residual(self) -> int:
@@ -247,7 +247,7 @@ class DecoderPlan:
 
     @property
     def gates(self) -> int:
-        """Where the gates begin."""
+        """Where the gates begin, and afterwards logits that are to be stored."""
         return self.scores + self.shape.heads * self.scores_stride
 
     @property

@@ -30,6 +30,7 @@ def plan_streamed(
     """
     shape, first = DecoderShape.of(model), model.layers[0]
     shape.check(config)
+    shape.require_llama("a language model that is streamed")
     if model.norm.deferred:
         raise ConfigError(
             "vector.deferred_norms must be false for a language model that is streamed, not true"

@@ -51,7 +51,7 @@ class StreamedLogits(HeadPass):
         self.free = self.program.semaphore("logits have been stored")
         self.program.credit(self.free)
 
-    def append(self, done: int) -> None:
+    def append(self, done: int | None) -> None:
         """Append the instructions; ``done`` has been given by the norm, which is not deferred."""
         self.begin()
         self.go_on()
