@@ -144,10 +144,7 @@ class TokenProgram:
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        self._read_header(self.prompted, Header.PROMPT)
-        if self.prompt:
-            self._take_prompt(self.prompt)
-        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
+        self._begin()
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -167,6 +164,13 @@ class TokenProgram:
                 self._compute()
         program.end()
         return program.assemble()
+
+    def _begin(self) -> None:
+        """Take the prompt's blocks; find which positions are to come, one by one."""
+        self._read_header(self.prompted, Header.PROMPT)
+        if self.prompt:
+            self._take_prompt(self.prompt)
+        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
 
     def _read_header(self, target: int, word: Header) -> None:
         self.program.read(target, immediate=self.layout.list.header(word))

@@ -98,6 +98,10 @@ class StreamedLayout(DecoderLayout):
         sizes |= {"keys": self.cache_bytes, "values": self.cache_bytes}
         return starts(sizes, sum(self._scales(words) for _, words, _ in self.table_parts))
 
+    def cache(self, name: str) -> int:
+        """Return where the first layer's "keys", or "values", begin."""
+        return self.address("layers") + self.places[name]
+
     @property
     def layer_bytes(self) -> int:
         """Bytes from record to record."""
