@@ -108,6 +108,11 @@ class StreamedPromptPlan:
         return max(self.value_pages + self.plan.tokens * self.plan.head_words,
                    self.hidden + self.size * self.hidden_words)  # fmt: skip
 
+    @property
+    def unit_words(self) -> int:
+        """Activation words of a token that a slot makes."""
+        return self.unit // self.plan.config.tiles_per_group
+
     # -- wide memory: angles, the residual, then the scores of two heads, or gates -----------
 
     @property
