@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from systolith.bench_decode_streamed import bench_decode_streamed
 from systolith.compiler.decoder_pages import cache_pages
 from systolith.compiler.decoder_reach import with_reach
 from systolith.device_language import DeviceDecoder
@@ -15,6 +16,9 @@ from systolith_sim.device.host import Pauses
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model, streamed_layout
+
+SHARE = 0.9
+"""Of what the port could move in the time of a token of a small model."""
 
 
 @pytest.mark.parametrize("name", ["ulx3s", pytest.param("small", marks=pytest.mark.slow)])
@@ -63,6 +67,28 @@ def test_codes(seed):
         assert runner.run([1, 2, 3], 4) == made
         assert np.array_equal(runner.read_logits(6), model.logits([1, 2, 3, *made[:-1]]))
     assert made == golden_tokens(model, [1, 2, 3], 4) == MachineDecoder(compiled).run([1, 2, 3], 4)
+
+
+def test_share_of_the_port():
+    """A token of a small model takes little more time than its bytes do."""
+    config = CONFIGS["ulx3s"]
+    sizes = {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 192, "vocab": 512}
+    measured = bench_decode_streamed(random_model(config, context=40, **sizes), config, 20)
+    assert measured.bit_exact
+    assert measured.bandwidth_utilization is not None
+    assert measured.bandwidth_utilization > SHARE
+
+
+@pytest.mark.slow
+def test_share_of_the_port_of_smollm2():
+    """Of layers of its sizes, and a part of its vocabulary, behind 64 other tokens."""
+    sizes = {"dim": 576, "heads": 9, "kv_heads": 3, "hidden": 1536, "vocab": 8192, "layers": 4}
+    config = preset("ulx3s").replace({"bus.data_bytes": 8})
+    model = random_model(config, context=2048, **sizes)
+    measured = bench_decode_streamed(model, with_reach(config, model), 64)
+    assert measured.bit_exact
+    assert measured.bandwidth_utilization is not None
+    assert measured.bandwidth_utilization >= 0.94
 
 
 @pytest.mark.slow
