@@ -9,6 +9,7 @@ position. It stops by itself behind a token that ends texts.
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from systolith_hw.config import ConfigError
@@ -155,16 +156,20 @@ class TokenProgram:
                 count_register=self.token, counter=self.place, initial=self.place,
                 step=tokens.stride,
             ),
-            program.loop(count_register=self.alive),
+            self._while_alive(),
         ):  # fmt: skip
             self._find_rows()
             program.barrier()  # the token before has been stored
             self._look_up()
             self._check_end()
-            with program.loop(count_register=self.alive):
+            with self._while_alive():
                 self._compute()
         program.end()
         return program.assemble()
+
+    def _while_alive(self) -> AbstractContextManager[None]:
+        """Do something only if no token yet has ended the text, where tokens can."""
+        return self.program.loop(count_register=self.alive) if self.ends else nullcontext()
 
     def _read_header(self, target: int, word: Header) -> None:
         self.program.read(target, immediate=self.layout.list.header(word))
@@ -240,9 +245,9 @@ class TokenProgram:
             with program.loop(count_register=flag):
                 self._skip_norm()
         program.minimum(flag, flag, self.alive, -1)
+        writer.next_position()  # what has been issued has the registers as they were
         self._choose(flag)
         self._load_angles(1, wait_outer=self.turned)
-        writer.next_position()
 
     def _layers(self) -> None:
         """Go through the layers."""
@@ -295,7 +300,8 @@ class TokenProgram:
             wait_outer=None if self.logits else writer.normed,
         )  # fmt: skip
         waits = writer.deferred and not self.logits  # for the norm's factor
-        first = self._drain_first() if waits and plan.vocabulary_tiles > 1 else 0
+        apart = waits and self.turned is not None and plan.vocabulary_tiles > 1
+        first = self._drain_first() if apart else 0
         if sampled:
             program.read(writer.tile, immediate=self.layout.list.header(Header.CANDIDATES))
         program.drain(
@@ -318,6 +324,6 @@ class TokenProgram:
         program.read(seed, immediate=tokens.header(Header.SEED))
         program.read(sharpness, immediate=tokens.header(Header.SHARPNESS))
         program.sample(
-            destination=self.plan.best, position=1, post_outer=self.chosen,
+            destination=self.plan.best, post_outer=self.chosen,
             patches={"seed": seed, "sharpness": sharpness, "position": Register.POSITION},
         )  # fmt: skip
