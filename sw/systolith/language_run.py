@@ -89,7 +89,7 @@ class LanguageRun:
         self.model = model
         self.sampling = sampling
         self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
-        integers = quantize_language(model, config, weights, progress)
+        integers = quantize_language(model, config, weights, progress, streamed=streamed)
         self.config = reach(config, integers) if reach else config
         progress(f"compiling {model.name}")
         self.decoder = CompiledDecoder.compile(

@@ -14,15 +14,15 @@ DIMENSIONS = {"layers": 2, "dim": 32, "heads": 4, "kv_heads": 2, "hidden": 48, "
 
 
 def random_model(
-    config: Config, weights: str = "int8", /, *, seed: int = 0, context: int = 64,
-    output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
+    config: Config, weights: str = "int8", streamed: bool = False, /, *, seed: int = 0,
+    context: int = 64, output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
 ) -> DecoderModel:  # fmt: skip
     """Return a model of random weights, rounded with the help of random tokens."""
     sizes = DIMENSIONS | dimensions | {"context": context}
     text = ",".join(f"{name}={size}" for name, size in sizes.items())
     return quantize_shape(
         "llama", text, config, weights=weights, seed=seed, output_chunk=output_chunk or None,
-        down_chunk=down_chunk or None,
+        down_chunk=down_chunk or None, streamed=streamed,
     )  # fmt: skip
 
 

@@ -168,6 +168,7 @@ def decode(
     """Compute one token of a language model in a text that the core makes by itself."""
     config = choose_config(preset, settings, port_bytes=port_bytes)
     _require_pair(arch, dims)
+    streamed = operands == Operands.STREAM
     from ..bench_decode import bench_decode
     from ..bench_decode_streamed import bench_decode_streamed
     from ..models.quantized_shape import quantize_shape
@@ -175,15 +176,18 @@ def decode(
     with needs("models"), stages("reading the model", plain=json) as progress:
         if arch is not None and dims is not None:
             name = f"{arch} {dims}"
-            integers = quantize_shape(arch, dims, config, weights=str(weights), seed=seed)
+            integers = quantize_shape(
+                arch, dims, config, weights=str(weights), seed=seed, streamed=streamed
+            )
         else:
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
             name = model
             floats = load_language_model(name, progress)
-            integers = quantize_language(floats, config, str(weights), progress)
-        streamed = operands == Operands.STREAM
+            integers = quantize_language(
+                floats, config, str(weights), progress, streamed=streamed
+            )
         if streamed:
             config = reach(config, integers, settings)
         measure = bench_decode_streamed if streamed else bench_decode
@@ -230,7 +234,7 @@ def prefill(
     if dims is None:
         model_layers, dims = layer_dimensions(model, layers, tokens)
     with stages("choosing weights", plain=json) as progress:
-        integers = quantize_shape(architecture, dims, config, seed=seed)
+        integers = quantize_shape(architecture, dims, config, seed=seed, streamed=True)
         result = bench_prefill(
             integers, config, tokens, model_layers=model_layers, backend=str(backend),
             simulator=str(sim), seed=seed, progress=progress,

@@ -9,6 +9,7 @@ import typer
 
 from .console import needs, print_json, print_table, say, stages
 from .model_command import model_name
+from .operands import exceeds
 from .options import Json, PresetName, Settings, Weights, WeightsName, choose_config
 
 __all__ = ["eval_language"]
@@ -81,7 +82,10 @@ def eval_language(
                 whole = first_documents(whole, limit)
             predictor: Predictor = model.decoder
             if backend != Backend.FLOAT:
-                predictor = integers = quantize_language(model, config, str(weights), progress)
+                predictor = integers = quantize_language(
+                    model, config, str(weights), progress,
+                    streamed=backend == Backend.GOLDEN and exceeds(model, config),
+                )  # fmt: skip
             if backend == Backend.MACHINE:
                 progress(f"compiling {model.name}")
                 decoder = CompiledDecoder.compile(config, integers, logits=True)

@@ -12,7 +12,7 @@ if typing.TYPE_CHECKING:
 
     from ..models.language_model import LanguageModel
 
-__all__ = ["choose_core", "reach"]
+__all__ = ["choose_core", "exceeds", "reach"]
 
 RESIDENT, STREAMED = "ulx3s-resident", "ulx3s"
 """The presets for models on the chip, and for those that are streamed, unless one is given."""
@@ -34,10 +34,8 @@ def choose_core(
     ConfigError
     """
     resident = choose_config(name or RESIDENT, settings, port_bytes=port_bytes)
-    room = resident.memory.operand_tiles * resident.array.rows * resident.array.columns
     if operands is None:
-        larger = _weights(model) > room
-        operands = Operands.STREAM if larger else Operands.ONCHIP
+        operands = Operands.STREAM if exceeds(model, resident) else Operands.ONCHIP
     if operands == Operands.ONCHIP:
         return operands, name or RESIDENT, resident
     name, port = name or STREAMED, port_bytes or STREAMED_PORT
@@ -45,11 +43,12 @@ def choose_core(
     return operands, name, choose_config(name, settings, port_bytes=port)
 
 
-def _weights(model: "LanguageModel") -> int:
-    """Return how many weights the matrices have."""
-    decoder = model.decoder
+def exceeds(model: "LanguageModel", config: Config) -> bool:
+    """Return whether the model has more weights than operand memory, so that it is streamed."""
+    decoder, array = model.decoder, config.array
     matrices = (part for layer in decoder.layers for part in vars(layer).values())
-    return decoder.head.size + sum(part.size for part in matrices if part is not None)
+    weights = decoder.head.size + sum(part.size for part in matrices if part is not None)
+    return weights > config.memory.operand_tiles * array.rows * array.columns
 
 
 def reach(config: Config, model: "DecoderModel", settings: list[str] | None) -> Config:

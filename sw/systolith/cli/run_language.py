@@ -45,6 +45,9 @@ class Computer(enum.StrEnum):
 HARDWARE = (Computer.RTL, Computer.MACHINE)
 """Those who are given a compiled model."""
 
+INTEGERS = (*HARDWARE, Computer.GOLDEN)
+"""Those whose numbers are a core's."""
+
 
 def run_language(
     ctx: typer.Context,
@@ -123,11 +126,12 @@ def run_language(
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
             hardware = None
-            if backend in HARDWARE:
+            if backend in INTEGERS:
                 operands, preset, config = choose_core(
                     model, operands, preset, settings, port_bytes
                 )
-                streamed = operands == Operands.STREAM
+            streamed = operands == Operands.STREAM
+            if backend in HARDWARE:
                 hardware = LanguageRun(
                     model, config, progress, sampling, weights=str(weights),
                     logits=logits is not None, streamed=streamed,
@@ -137,7 +141,9 @@ def run_language(
             else:
                 generator = ModelGenerator(
                     model.decoder if backend == Computer.FLOAT
-                    else quantize_language(model, config, str(weights), progress),
+                    else quantize_language(
+                        model, config, str(weights), progress, streamed=streamed
+                    ),
                     sampling, keep_logits=logits is not None,
                 )  # fmt: skip
     show = (lambda piece: None) if json else _write
