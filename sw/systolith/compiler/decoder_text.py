@@ -26,11 +26,12 @@ __all__ = ["choose_prompt", "write_decoder"]
 def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
     """Return how a prompt goes through the model, or None if its tokens go one by one.
 
-    They do where logits of each are wanted, where the memories have no room for two, and where the
-    program's has none for a block.
+    They do where a model is not of Llama's kind, where logits of each are wanted, where the
+    memories have no room for two, and where the program's has none for a block.
     """
-    prompt, config = plan_prompt(layout.plan), layout.config
-    if prompt is None or layout.logits is not None:
+    prompt, config, shape = plan_prompt(layout.plan), layout.config, layout.plan.shape
+    plain = shape.gated and shape.rotary and not shape.learned
+    if prompt is None or layout.logits is not None or not plain:
         return None
     roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
     program = TextProgram(DecoderLayout(roomy), model, (), prompt)
