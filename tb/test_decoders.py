@@ -24,7 +24,9 @@ CYCLES = 1843
 
 CONFIGS = {
     "small": preset("small").replace(SMALL),
-    "ulx3s": preset("ulx3s").replace(SMALL | {"vector.candidates": 16}),
+    "ulx3s": preset("ulx3s").replace(SMALL | {
+        "vector.candidates": 16, "vector.deferred_norms": True,
+    }),
     "wide": preset("wide").replace(SMALL),
     "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
 }
@@ -82,7 +84,8 @@ def test_cycles():
 
 
 def test_codes(seed):
-    """A model of 4-bit weights, expanded on their way to the chip."""
+    """A model of 4-bit weights, expanded on their way to the chip; candidates behind a deferred
+    norm."""
     config = CONFIGS["ulx3s"]
     model = random_model(config, "int4", seed=seed, context=40, vocab=27)
     compiled = CompiledDecoder.compile(config, model)

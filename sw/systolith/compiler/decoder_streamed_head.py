@@ -90,7 +90,7 @@ class StreamedHead:
         )  # fmt: skip
         writer.load(chunk, address + layout.chunk_tables(chunk), writer.layer)
         writer.multiply_by(chunk, 0, None if number else writer.normed)
-        kept = {"row": self.candidates} if self.candidates else {}
+        kept = {"token_stride": self.candidates} if self.candidates else {}
         program.drain(
             DrainKind.CANDIDATES if kept else DrainKind.BEST, tiles=chunk.panels,
             scale=half, destination=plan.best,

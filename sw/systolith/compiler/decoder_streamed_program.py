@@ -63,7 +63,7 @@ class StreamedProgram(TokenProgram):
     layout: StreamedLayout
 
     def __init__(self, layout: StreamedLayout, model: DecoderModel, ends: Sequence[int]) -> None:
-        super().__init__(layout, model, ends, prompt=None)
+        super().__init__(layout, model, ends)
         self.drained = self.program.semaphore("half of the head's entries are done with")
         self.program.credit(self.writer.free, layout.plan.slots)
         self.program.credit(self.drained, len(layout.plan.head_tables))
