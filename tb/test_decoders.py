@@ -12,7 +12,7 @@ from systolith.workload import open_device
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
-from unit.language_bench import golden_tokens, random_model
+from unit.language_bench import MICROGPT, golden_tokens, random_model
 
 SMALL = {
     "vector.rows": 64, "memory.operand_tiles": 600, "memory.activation_words": 200,
@@ -21,6 +21,8 @@ SMALL = {
 }  # fmt: skip
 CYCLES = 1843
 """Of a token of a small model, two layers, on the chip."""
+MICROGPT_CYCLES = 812
+"""Of a token of the smallest one, whose array waits from one product to the next."""
 
 CONFIGS = {
     "small": preset("small").replace(SMALL),
@@ -29,6 +31,10 @@ CONFIGS = {
     }),
     "wide": preset("wide").replace(SMALL),
     "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
+    "tiny": preset("small").replace({
+        "array.columns": 4, "vector.deferred_norms": True, "sequencer.queue_depth": 8,
+        "bus.data_bytes": 16,
+    }),
 }
 
 
@@ -81,6 +87,14 @@ def test_cycles():
     measured = bench_decode(model, CONFIGS["deferred"], 20)
     assert measured.bit_exact
     assert measured.cycles_per_token == CYCLES
+
+
+def test_relu_and_learned_positions():
+    """The smallest model on 32 multipliers, as docs/decoder.md has it."""
+    model = random_model(CONFIGS["tiny"], "int8", "microgpt", context=16, **MICROGPT)
+    measured = bench_decode(model, CONFIGS["tiny"], 8)
+    assert measured.bit_exact
+    assert measured.cycles_per_token == MICROGPT_CYCLES
 
 
 def test_codes(seed):
