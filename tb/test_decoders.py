@@ -95,6 +95,7 @@ def test_relu_and_learned_positions():
     measured = bench_decode(model, CONFIGS["tiny"], 8)
     assert measured.bit_exact
     assert measured.cycles_per_token == MICROGPT_CYCLES
+    assert measured.bytes_per_token == 4 * 24
 
 
 def test_codes(seed):

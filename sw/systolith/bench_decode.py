@@ -44,7 +44,8 @@ class DecodeMeasurement:
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes_per_token : int
-        Bytes that must move: the position's row of the embedding and of angles.
+        Bytes that must move: the token's row of the embedding, and the position's of angles if
+        there are any.
     bandwidth_utilization : float
         These over what the port could move in these cycles.
     first_cycles : int
@@ -126,7 +127,8 @@ def bench_decode(
             outcome = _measure(DeviceDecoder(compiled, watched), text)
     more = outcome.more
     cycles = more.get("CYCLES")
-    needed = WORD * (plan.shape.features + 2 * plan.shape.head)
+    shape = plan.shape
+    needed = WORD * (shape.features + 2 * shape.head * shape.rotary)
     return DecodeMeasurement(
         position=position, port_bytes=config.bus.data_bytes, macs=macs,
         utilization=cycles and macs / (cycles * array.rows * array.columns),

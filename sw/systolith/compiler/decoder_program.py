@@ -192,9 +192,9 @@ class TokenProgram:
             with program.loop(count_register=flag):
                 self._skip_norm()
         program.minimum(flag, flag, self.alive, -1)
-        writer.next_position()  # what has been issued has the registers as they were
         self._choose(flag)
         self._load_angles(1, wait_outer=self.turned)
+        writer.next_position()
 
     def _layers(self) -> None:
         """Go through the layers."""
@@ -277,6 +277,6 @@ class TokenProgram:
         program.read(seed, immediate=tokens.header(Header.SEED))
         program.read(sharpness, immediate=tokens.header(Header.SHARPNESS))
         program.sample(
-            destination=self.plan.best, post_outer=self.chosen,
+            destination=self.plan.best, position=1, post_outer=self.chosen,
             patches={"seed": seed, "sharpness": sharpness, "position": Register.POSITION},
         )  # fmt: skip

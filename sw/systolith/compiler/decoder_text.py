@@ -116,9 +116,9 @@ class TextProgram(TokenProgram):
     def _compute(self) -> None:
         """Go through the layers, and make the next token."""
         self._layers()
-        self.writer.next_position()  # what has been issued has the registers as they were
         self._norm()
         self._find_best()
         self._store_best()
         self._load_angles(1, wait_outer=self.turned)
+        self.writer.next_position()
         self._find_rows(1)
