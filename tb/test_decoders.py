@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from systolith.bench_decode import bench_decode
+from systolith.bench_decode import BIN_CYCLES, bench_decode
 from systolith.device_language import DeviceDecoder
 from systolith.language import CompiledDecoder, MachineDecoder
 from systolith.progress import Progress
@@ -23,6 +23,9 @@ CYCLES = 1843
 """Of a token of a small model, two layers, on the chip."""
 MICROGPT_CYCLES = 812
 """Of a token of the smallest one, whose array waits from one product to the next."""
+
+BETWEEN = 300
+"""More than pass from its head to the next one's first matrix."""
 
 CONFIGS = {
     "small": preset("small").replace(SMALL),
@@ -58,7 +61,9 @@ def test_texts(name, seed):
         ways.append(Sampling(temperature=1.5, top_k=9, seed=seed))
     rng = np.random.default_rng(seed)
     pauses = Pauses(probability=0.2, seed=seed)
-    with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
+    with VerilatedDevice(
+        config, memory_bytes=1 << 20, pauses=pauses, activity=BIN_CYCLES
+    ) as device:
         for sampling in ways:
             runner = DeviceDecoder(compiled, device, sampling)
             machine = MachineDecoder(compiled, sampling)
@@ -81,12 +86,18 @@ def test_texts(name, seed):
 
 
 def test_cycles():
-    """A token takes as many cycles as ever, which are counted from its program and nothing else."""
+    """A token takes as many cycles as ever, which are counted from its program and nothing else.
+
+    The array works in some of them, and what it waits for in each other one is known.
+    """
     sizes = {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 96, "vocab": 64}
     model = random_model(CONFIGS["deferred"], context=40, **sizes)
     measured = bench_decode(model, CONFIGS["deferred"], 20)
     assert measured.bit_exact
     assert measured.cycles_per_token == CYCLES
+    assert sum(measured.array_cycles.values()) == CYCLES
+    assert measured.array_cycles["busy"] == measured.counters["ARRAY_BUSY"]
+    assert measured.array_cycles["between tokens"] < BETWEEN
 
 
 def test_relu_and_learned_positions():
@@ -111,6 +122,18 @@ def test_codes(seed):
 
 
 @pytest.mark.slow
+def test_the_multipliers_are_busy():
+    """A token of stories-260k behind 64 others, on ``ulx3s-resident`` as it is."""
+    library = pytest.importorskip("systolith.models.library")
+    from systolith.models.quantized_language import quantize_language
+
+    config = preset("ulx3s-resident")
+    model = quantize_language(library.load_language_model("stories-260k"), config)
+    measured = bench_decode(model, config, 64)
+    assert measured.bit_exact and measured.utilization >= 0.55
+
+
+@pytest.mark.slow
 def test_stories():
     """stories-260k on ``ulx3s-resident``, all of it on the chip; one story ends by itself."""
     library = pytest.importorskip("systolith.models.library")
@@ -125,7 +148,9 @@ def test_stories():
     whole = golden_tokens(model, prompts[1], compiled.plan.tokens - 10, language.ends)
     assert whole[-1] in language.ends
     prompts.append(prompts[1] + whole[:-20])
-    with open_device(config, compiled.size, "verilator", Progress()) as device:
+    with open_device(
+        config, compiled.size, "verilator", Progress(), activity=BIN_CYCLES
+    ) as device:
         runner = DeviceDecoder(compiled, device)
         for prompt in prompts:
             count = min(64, compiled.plan.tokens - len(prompt))
