@@ -17,7 +17,8 @@ from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
 from .decoder_plan import DecoderPlan
-from .decoder_writer import DecoderWriter, added
+from .decoder_writer import DecoderWriter
+from .layer_places import added
 from .layout import log2
 
 __all__ = ["AttentionPart", "turned"]

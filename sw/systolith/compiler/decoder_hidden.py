@@ -12,7 +12,8 @@ Without gates there is one matrix, and ReLU behind it.
 from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 
-from .decoder_writer import DecoderWriter, added
+from .decoder_writer import DecoderWriter
+from .layer_places import added
 
 __all__ = ["HiddenPart"]
 

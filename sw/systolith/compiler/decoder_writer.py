@@ -1,7 +1,6 @@
 """What the parts of a language model's program share: semaphores, registers, and norms."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypedDict
 
 from systolith_hw.isa import DrainKind, Register
@@ -9,15 +8,13 @@ from systolith_sim.transformer.row_norm import RowNorm
 
 from ..program import Program
 from .decoder_plan import DecoderPlan
+from .layer_places import NOTHING, LayerPlaces, added
 from .layout import log2
 
-__all__ = ["WORD_BITS", "DecoderWriter", "added", "multiply"]
+__all__ = ["WORD_BITS", "DecoderWriter", "multiply"]
 
 WORD_BITS = 32
 """Of a register."""
-
-NOTHING = 0
-"""The register that is always zero."""
 
 NORM_ROW = 0
 """The row whose factor is that of a norm which is deferred."""
@@ -37,31 +34,6 @@ def multiply(program: Program, target: int, source: int, factor: int) -> None:
     program.calc(target, source, left=high - low if factor & factor - 1 else high)
     if factor & factor - 1:
         program.calc(target, target, source, left=low)
-
-
-def added(**registers: int) -> dict[str, int]:
-    """Return registers that are added to fields, but for the one that is always zero."""
-    return {field: register for field, register in registers.items() if register != NOTHING}
-
-
-@dataclass(frozen=True)
-class LayerPlaces:
-    """The registers that are added to a layer's instructions.
-
-    Of a model of one layer there is nothing to be added for the layer, and what else is may be in
-    registers that are there anyway.
-
-    Parameters
-    ----------
-    tile, entry, keys, values, exponents : int
-        As in :class:`DecoderWriter`.
-    """
-
-    tile: int
-    entry: int
-    keys: int
-    values: int
-    exponents: int
 
 
 class DecoderWriter:
