@@ -29,6 +29,7 @@ CONFIGS = {
     "small": preset("small").replace(SMALL),
     "ulx3s": preset("ulx3s").replace(SMALL | {
         "vector.candidates": 16, "vector.deferred_norms": True,
+        "memory.program_instructions": 256,
     }),
     "wide": preset("wide").replace(SMALL),
     "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
