@@ -19,7 +19,7 @@ SMALL = {
     "memory.wide_words": 300, "memory.scale_words": 400, "memory.bias_words": 8,
     "memory.program_instructions": 128, "device": "",
 }  # fmt: skip
-CYCLES = 1843
+CYCLES = 1681
 """Of a token of a small model, two layers, on the chip."""
 MICROGPT_CYCLES = 812
 """Of a token of the smallest one, whose array waits from one product to the next."""
@@ -31,6 +31,7 @@ CONFIGS = {
     "small": preset("small").replace(SMALL),
     "ulx3s": preset("ulx3s").replace(SMALL | {
         "vector.candidates": 16, "vector.deferred_norms": True,
+        "memory.program_instructions": 256,
     }),
     "wide": preset("wide").replace(SMALL),
     "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
@@ -95,9 +96,10 @@ def test_cycles():
     measured = bench_decode(model, CONFIGS["deferred"], 20)
     assert measured.bit_exact
     assert measured.cycles_per_token == CYCLES
-    assert sum(measured.array_cycles.values()) == CYCLES
-    assert measured.array_cycles["busy"] == measured.counters["ARRAY_BUSY"]
-    assert measured.array_cycles["between tokens"] < BETWEEN
+    array = measured.array_cycles or {}
+    assert sum(array.values()) == CYCLES
+    assert array["busy"] == measured.counters["ARRAY_BUSY"]
+    assert array["between tokens"] < BETWEEN
 
 
 def test_relu_and_learned_positions():
@@ -130,7 +132,7 @@ def test_the_multipliers_are_busy():
     config = preset("ulx3s-resident")
     model = quantize_language(library.load_language_model("stories-260k"), config)
     measured = bench_decode(model, config, 64)
-    assert measured.bit_exact and measured.utilization >= 0.55
+    assert measured.bit_exact and (measured.utilization or 0) >= 0.55
 
 
 @pytest.mark.slow

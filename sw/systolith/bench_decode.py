@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -146,8 +147,8 @@ def bench_decode(
             total = SLOWNESS * (position + 4) * macs / (array.rows * array.columns)
             watched = WatchedDevice(device, progress, total)
             runner = DeviceDecoder(compiled, watched)
-            watches = isinstance(device, VerilatedDevice)
-            outcome = _measure(runner, text, (lambda: device.activity) if watches else None)
+            look = partial(_look, device) if isinstance(device, VerilatedDevice) else None
+            outcome = _measure(runner, text, look)
     more = outcome.more
     cycles = more.get("CYCLES")
     shape = plan.shape
@@ -176,6 +177,10 @@ def require_position(plan: DecoderPlan, position: int) -> None:
             f"the position must be 1 to {plan.tokens - 2}, since there is room for {plan.tokens} "
             f"tokens, not {position}"
         )
+
+
+def _look(device: VerilatedDevice) -> Activity:
+    return device.activity
 
 
 def _measure(

@@ -19,7 +19,7 @@ from .decoder_attention import AttentionPart
 from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix, count_rows
-from .decoder_logits import LogitsPart
+from .decoder_logits import LogitsPart, LogitsRows
 from .decoder_writer import DecoderWriter
 from .layout import log2
 from .token_list import Header
@@ -88,22 +88,23 @@ class TokenProgram:
         self.turned = None
         if self.plan.shape.rotary:
             self.turned = program.semaphore("the position's angles are not needed any more")
-        self.logits = None
-        if layout.logits:
-            self.logits = LogitsPart(
-                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
-                stored=self.chosen,
-            )  # fmt: skip
+        self.logits = self._new_logits(layout.logits) if layout.logits else None
 
     def _new_writer(self) -> Any:
         """Return what the parts of the program share; a model that is streamed has another one."""
         return DecoderWriter(self.layout.plan, self.model.norm)
 
+    def _new_logits(self, rows: LogitsRows) -> Any:
+        """Return what stores the logits of a position."""
+        return LogitsPart(
+            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
+            stored=self.chosen,
+        )  # fmt: skip
+
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        self._read_header(self.prompted, Header.PROMPT)
-        self._read_header(self.token, Header.POSITIONS)
+        self._begin()
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -127,6 +128,11 @@ class TokenProgram:
     def _while_alive(self) -> AbstractContextManager[None]:
         """Do something only if no token yet has ended the text, where tokens can."""
         return self.program.loop(count_register=self.alive) if self.ends else nullcontext()
+
+    def _begin(self) -> None:
+        """Find which positions are to come."""
+        self._read_header(self.prompted, Header.PROMPT)
+        self._read_header(self.token, Header.POSITIONS)
 
     def _read_header(self, target: int, word: Header) -> None:
         self.program.read(target, immediate=self.layout.list.header(word))

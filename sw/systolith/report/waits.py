@@ -35,13 +35,13 @@ def causes(program: bytes) -> dict[int, str]:
             waiting.append(address)
         elif raw[0] == Opcode.DRAIN and waiting:
             fields = decode(raw)[1]
-            attends = fields["factor"] or (attends and not fields["function"])
+            attends = bool(fields["factor"]) or (attends and not fields["function"])
             found |= dict.fromkeys(waiting, _cause(fields, attends))
             waiting = []
     return found
 
 
-def _cause(drain: dict[str, int], attends: int) -> str:
+def _cause(drain: dict[str, int], attends: bool) -> str:
     """Return what the product waits for that a DRAIN takes, the last one ``attends`` to context."""
     if drain["kind"] == DrainKind.KEYS:
         return "layer before"
