@@ -88,15 +88,15 @@ def test_sizes_that_are_no_multiples(name, dimensions):
         ("small", {}, {}),
         ("flat", {}, {"layers": 2, "kv_heads": 2}),
         ("small", {"array.columns": 4, "vector.deferred_norms": True}, {}),
-        ("ulx3s", {"vector.deferred_norms": True}, {"layers": 3, "hidden": 50}),
+        ("ulx3s", {"vector.deferred_norms": True}, {"layers": 2, "hidden": 50}),
     ],
 )  # fmt: skip
 def test_relu_and_learned_positions(name, settings, dimensions):
-    """At every position; prompts go token by token, and logits may be stored."""
+    """At every position, of a prompt in blocks, too, and token by token with logits."""
     compiled = Compiled(name, "microgpt", settings=settings, **MICROGPT | dimensions)
-    assert compiled.plan.tokens == CONTEXT and compiled.decoder.block == 1
+    assert compiled.plan.tokens == CONTEXT and compiled.decoder.block > 1
     made = compiled.check([5], CONTEXT - 1)
-    assert compiled.check([5, *made[:3]], CONTEXT - 4) == made[3:]
+    assert compiled.check([5, *made[:8]], CONTEXT - 9) == made[8:]
     storing = CompiledDecoder.compile(compiled.config, compiled.model, logits=True)
     text = prompt(4, 27)
     np.testing.assert_array_equal(
@@ -203,8 +203,8 @@ def test_end_of_text():
     assert compiled.check(text, 12, (other, end)) == made[: first + 1]
     issued = compiled.counters["INSTRUCTIONS"]
     compiled.run(text, first + 1)
-    # No more was done than to look the end's embedding up.
-    assert issued == compiled.counters["INSTRUCTIONS"] + 1
+    # No more was done than to look the end's embedding up, as behind any token.
+    assert issued == compiled.counters["INSTRUCTIONS"]
     compiled.check([end, *text], 2, (other, end))
 
 

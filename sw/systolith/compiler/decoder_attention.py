@@ -16,10 +16,12 @@ from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
+from .decoder_plan import DecoderPlan
 from .decoder_writer import DecoderWriter
+from .layer_places import added
 from .layout import log2
 
-__all__ = ["AttentionPart"]
+__all__ = ["AttentionPart", "turned"]
 
 
 class Turned(TypedDict, total=False):
@@ -27,6 +29,12 @@ class Turned(TypedDict, total=False):
 
     rotate: bool
     shift: int
+
+
+def turned(plan: DecoderPlan) -> Turned:
+    """Return what tells a DRAIN to turn keys or queries, if positions are rotary."""
+    angles = plan.angle_words
+    return {"rotate": True, "shift": log2(angles)} if angles else {}
 
 
 class AttentionPart:
@@ -44,6 +52,7 @@ class AttentionPart:
         self.plan = writer.plan
         self.program = writer.program
         self.layer = layer
+        self.places = writer.layer
         self.powers_base = probability_base(writer.plan.config.array)
 
     def append(self) -> None:
@@ -65,7 +74,7 @@ class AttentionPart:
         lanes = plan.config.vector.lanes
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
-            patches={"operand": writer.tile}, wait_outer=writer.normed,
+            patches=added(operand=self.places.tile), wait_outer=writer.normed,
         )  # fmt: skip
         self._drain_keys(0, 1)
         if plan.shape.key_heads > 1:
@@ -73,16 +82,16 @@ class AttentionPart:
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
-            exponent_base=layer.base, patches={"scale": writer.entry}, post_outer=writer.written,
-            **self._turned(), **writer.behind_norm(),
+            exponent_base=layer.base, patches=added(scale=self.places.entry),
+            post_outer=writer.written, **turned(plan), **writer.behind_norm(),
         )  # fmt: skip
         program.drain_operands(
             DrainKind.VALUES, groups=plan.shape.key_heads, tiles=plan.head_tiles,
             scale=plan.tables["value"], destination=plan.values, token_stride=plan.value_stride,
             group_stride=plan.head_values, entries=plan.value_entries * lanes,
             entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
-            patches={"scale": writer.entry, "destination": writer.values,
-                     "columns_last": writer.row, "entries": writer.exponents},
+            patches=added(scale=self.places.entry, destination=self.places.values,
+                          columns_last=writer.row, entries=self.places.exponents),
             **writer.behind_norm(),
         )  # fmt: skip
 
@@ -98,15 +107,10 @@ class AttentionPart:
             entries=(plan.key_entries + head * plan.head_entries) * lanes,
             entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
             exponent_base=layer.base,
-            patches={"scale": writer.entry, "destination": writer.keys,
-                     "columns_last": writer.lane, "entries": writer.exponents},
-            **self._turned(), **writer.behind_norm(first=head == 0),
+            patches=added(scale=self.places.entry, destination=self.places.keys,
+                          columns_last=writer.lane, entries=self.places.exponents),
+            **turned(plan), **writer.behind_norm(first=head == 0),
         )  # fmt: skip
-
-    def _turned(self) -> Turned:
-        """Return what tells a DRAIN to turn keys or queries, if positions are rotary."""
-        angles = self.plan.angle_words
-        return {"rotate": True, "shift": log2(angles)} if angles else {}
 
     # -- scores and context ------------------------------------------------------------------
 
@@ -118,7 +122,7 @@ class AttentionPart:
         program.matmul(
             steps=plan.head_words, tokens=share, operand=plan.keys + head * plan.head_keys,
             operand_stride=plan.key_stride, activation=plan.queries + first * plan.head_words,
-            patches={"operand": writer.tile, "tiles_last": writer.key_tiles},
+            patches=added(operand=self.places.tile, tiles_last=writer.key_tiles),
             wait_inner=writer.written,
         )  # fmt: skip
         scores = plan.scores + first * plan.scores_stride
@@ -126,8 +130,8 @@ class AttentionPart:
             DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=writer.head_row + first,
             scale=plan.key_entries + head * plan.head_entries,
             destination=scores, token_stride=plan.scores_stride,
-            patches={"scale": writer.entry, "tiles_last": writer.key_tiles,
-                     "columns_last": writer.lane},
+            patches=added(scale=self.places.entry, tiles_last=writer.key_tiles,
+                          columns_last=writer.lane),
             post_inner=writer.summed,
         )  # fmt: skip
         program.softmax(
@@ -135,7 +139,7 @@ class AttentionPart:
             source_stride=plan.scores_stride,
             scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
-            patches={"elements": Register.POSITION, "scale": writer.entry},
+            patches=added(elements=Register.POSITION, scale=self.places.entry),
             wait_inner=writer.summed, post_inner=writer.normed,
         )  # fmt: skip
 
@@ -149,7 +153,7 @@ class AttentionPart:
             operand=plan.values + head * plan.head_values, operand_stride=plan.value_stride,
             activation=plan.powers + first * plan.powers_stride,
             activation_stride=plan.powers_stride,
-            patches={"operand": writer.tile, "steps": writer.value_tiles},
+            patches=added(operand=self.places.tile, steps=writer.value_tiles),
             wait_inner=writer.normed,
         )  # fmt: skip
         ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]

@@ -13,6 +13,7 @@ from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 
 from .decoder_writer import DecoderWriter
+from .layer_places import added
 
 __all__ = ["HiddenPart"]
 
@@ -42,13 +43,13 @@ class HiddenPart:
         matrices = 1 + plan.shape.gated
         program.matmul(
             steps=plan.steps, tiles=matrices * plan.hidden_tiles, operand=plan.expansion,
-            patches={"operand": writer.tile}, wait_outer=writer.normed,
+            patches=added(operand=writer.layer.tile), wait_outer=writer.normed,
         )  # fmt: skip
         if plan.shape.gated:
             program.drain(
                 DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
                 columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
-                patches={"scale": writer.entry}, **writer.behind_norm(first=True),
+                patches=added(scale=writer.layer.entry), **writer.behind_norm(first=True),
             )  # fmt: skip
         first = 0
         for words in plan.hidden_groups:
@@ -68,6 +69,6 @@ class HiddenPart:
             tiles=end - start, exponent_base=self.layer.base,
             columns_last=plan.hidden_last if end == plan.hidden_tiles else array.columns,
             scale=plan.tables["up"] + plan.beats(start), destination=plan.hidden + first,
-            patches={"scale": self.writer.entry}, post_outer=self.writer.written,
+            patches=added(scale=self.writer.layer.entry), post_outer=self.writer.written,
             **self.writer.behind_norm(first=not gated and not first),
         )  # fmt: skip

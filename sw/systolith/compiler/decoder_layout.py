@@ -10,12 +10,13 @@ from systolith_hw.code_pages import PARAMETER_BITS
 from systolith_hw.config import ConfigError
 from systolith_sim.machine.transfer import load_bytes
 
+from ..program import Program
 from .decoder_logits import LogitsRows
 from .decoder_plan import DecoderPlan
-from .layout import MemoryMap, Region, pad, power_of_two
+from .layout import MemoryMap, Region, log2, pad, power_of_two
 from .token_list import TokenList
 
-__all__ = ["DecoderLayout", "Matrix"]
+__all__ = ["DecoderLayout", "Matrix", "count_rows"]
 
 LARGEST_SUMS = 1 << 24
 """Bytes of all sums of a token's row and a learned position's."""
@@ -186,3 +187,22 @@ class DecoderLayout:
         """Return the bytes of so many wide words, raised to a power of two."""
         size = pad(wide_words * self.config.wide_word_bytes, self.config.bus.data_bytes)
         return power_of_two(size) if size else 0
+
+
+def count_rows(
+    program: Program, layout: DecoderLayout, target: int, place: int, ahead: int = 0
+) -> None:
+    """Count, in a register, the rows of sums in front of those of a learned position.
+
+    Parameters
+    ----------
+    target, place : int
+        Registers; the second has the bytes to the position's entry of the list.
+    ahead : int
+        How many positions behind that one.
+    """
+    stride = layout.list.stride
+    program.calc(
+        target, place, immediate=ahead * stride, right=log2(stride),
+        left=log2(layout.position_bytes) - log2(layout.row_bytes),
+    )  # fmt: skip

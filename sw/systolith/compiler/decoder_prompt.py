@@ -14,7 +14,8 @@ from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 from systolith_sim.transformer.encoder import VALUE_BASE
 
 from .causal_attention import AttentionLinks, AttentionPatches, CausalAttention, RowBlock
-from .decoder_layout import DecoderLayout
+from .decoder_attention import turned
+from .decoder_layout import DecoderLayout, count_rows
 from .decoder_writer import WORD_BITS, DecoderWriter
 from .layout import log2
 from .prompt_plan import PromptPlan
@@ -63,14 +64,13 @@ class PromptPart:
         self, writer: DecoderWriter, layout: DecoderLayout, prompt: PromptPlan,
         layer: DecoderLayer, remaining: int, scratch: tuple[int, int, int],
     ) -> None:  # fmt: skip
-        assert isinstance(layer.hidden, GatedHidden)
         self.writer = writer
         self.program = writer.program
         self.layout = layout
         self.plan = layout.plan
         self.prompt = prompt
         self.layer = layer
-        self.shift = layer.hidden.shift
+        self.shift = layer.hidden.shift if isinstance(layer.hidden, GatedHidden) else 0
         self.keys, self.values = writer.keys, writer.values
         self.key_tiles, self.value_tiles = writer.key_tiles, writer.value_tiles
         self.key_lane, self.value_row, self.last = writer.exponents, writer.lane, writer.row
@@ -114,19 +114,23 @@ class PromptPart:
     def _look_up(self) -> None:
         """Bring angles and embeddings to wide memory."""
         program, plan, layout, prompt = self.program, self.plan, self.layout, self.prompt
-        place, local, scratch = self.keys, self.values, self.count
-        program.calc(scratch, Register.POSITION, left=log2(layout.angle_bytes))
-        program.load(
-            LoadKind.WIDE, address=layout.address("angles"), row_stride=layout.angle_bytes, rows=0,
-            elements=plan.angle_words, local_stride=plan.angle_words,
-            patches={"address": scratch, "rows": self.rows},
-        )  # fmt: skip
+        place, local, scratch, before = self.keys, self.values, self.count, self.key_lane
+        if plan.shape.rotary:
+            program.calc(scratch, Register.POSITION, left=log2(layout.angle_bytes))
+            program.load(
+                LoadKind.WIDE, address=layout.address("angles"), row_stride=layout.angle_bytes,
+                rows=0, elements=plan.angle_words, local_stride=plan.angle_words,
+                patches={"address": scratch, "rows": self.rows},
+            )  # fmt: skip
         program.calc(place, Register.POSITION, left=log2(layout.list.stride))
         program.calc(local)
         with program.loop(
             count_register=self.rows, counter=place, initial=place, step=layout.list.stride
         ):
             program.read(scratch, place, layout.list.entries)
+            if plan.shape.learned:
+                count_rows(program, layout, before, place)
+                program.calc(scratch, scratch, before)
             program.calc(scratch, scratch, left=log2(layout.row_bytes))
             program.load(
                 LoadKind.WIDE, address=layout.address("embedding"), local=prompt.residual,
@@ -234,8 +238,8 @@ class PromptPart:
                 group_stride=plan.head_keys,
                 entries=(plan.key_entries + first * plan.head_entries) * lanes,
                 entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
-                exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
-                patches=self._operand_patches(self.keys, self.key_lane),
+                exponent_base=layer.base,
+                patches=self._operand_patches(self.keys, self.key_lane), **turned(plan),
                 **self.writer.behind_norm(first=not first),
             )  # fmt: skip
 
@@ -244,8 +248,8 @@ class PromptPart:
         self.program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles, tokens=0,
             scale=plan.tables["query"], destination=prompt.queries, group_stride=plan.head_words,
-            token_stride=plan.output_steps, exponent_base=self.layer.base, rotate=True,
-            shift=log2(plan.angle_words), patches=self._patches(), **self.writer.behind_norm(),
+            token_stride=plan.output_steps, exponent_base=self.layer.base,
+            patches=self._patches(), **turned(plan), **self.writer.behind_norm(),
         )  # fmt: skip
 
     def _drain_values(self, first: int, count: int, *, post_outer: int | None = None) -> None:
@@ -285,26 +289,29 @@ class PromptPart:
             first += words
 
     def _expand(self, first: int, words: int) -> None:
-        """Compute some hidden words: what up gives, times gates."""
+        """Compute some hidden words: what up gives, times gates or behind ReLU."""
         plan, prompt, writer, array = self.plan, self.prompt, self.writer, self.plan.config.array
+        gated = plan.shape.gated
         start = first * array.rows // array.columns
         end = min(plan.hidden_tiles, -(-(first + words) * array.rows // array.columns))
         last = plan.hidden_last if end == plan.hidden_tiles else array.columns
         gates = prompt.gates + prompt.size * plan.beats(start)
         self._multiply_hidden(start, end - start, wait_inner=None if first else writer.normed)
+        if gated:
+            self.program.drain(
+                DrainKind.WIDE, function=DrainFunction.SILU, tiles=end - start, tokens=0,
+                columns_last=last, scale=plan.tables["gate"] + plan.beats(start),
+                destination=gates, token_stride=plan.beats(end - start), patches=self._patches(),
+                **writer.behind_norm(first=not first),
+            )  # fmt: skip
+            self._multiply_hidden(plan.hidden_tiles + start, end - start)
         self.program.drain(
-            DrainKind.WIDE, function=DrainFunction.SILU, tiles=end - start, tokens=0,
-            columns_last=last, scale=plan.tables["gate"] + plan.beats(start), destination=gates,
-            token_stride=plan.beats(end - start), patches=self._patches(),
-            **writer.behind_norm(first=not first),
-        )  # fmt: skip
-        self._multiply_hidden(plan.hidden_tiles + start, end - start)
-        self.program.drain(
-            DrainKind.ACTIVATION, function=DrainFunction.PRODUCT, shift=self.shift,
-            tiles=end - start, tokens=0, columns_last=last, exponent_base=self.layer.base,
-            scale=plan.tables["up"] + plan.beats(start), entries=gates,
-            destination=prompt.hidden + first, token_stride=prompt.hidden_words,
-            patches=self._patches(), post_inner=writer.written, **writer.behind_norm(),
+            DrainKind.ACTIVATION, function=DrainFunction.PRODUCT if gated else DrainFunction.RELU,
+            shift=self.shift, entries=gates if gated else 0, tiles=end - start, tokens=0,
+            columns_last=last, exponent_base=self.layer.base,
+            scale=plan.tables["up"] + plan.beats(start), destination=prompt.hidden + first,
+            token_stride=prompt.hidden_words, patches=self._patches(), post_inner=writer.written,
+            **writer.behind_norm(first=not gated and not first),
         )  # fmt: skip
 
     def _multiply_hidden(self, first: int, count: int, *, wait_inner: int | None = None) -> None:

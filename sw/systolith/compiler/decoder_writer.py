@@ -8,6 +8,7 @@ from systolith_sim.transformer.row_norm import RowNorm
 
 from ..program import Program
 from .decoder_plan import DecoderPlan
+from .layer_places import NOTHING, LayerPlaces, added
 from .layout import log2
 
 __all__ = ["WORD_BITS", "DecoderWriter", "multiply"]
@@ -57,6 +58,8 @@ class DecoderWriter:
         Semaphore, for the array: words of a norm, or of a head's probabilities, are there.
     written : int
         Semaphore, for the array: words of DRAIN are there.
+    layer : LayerPlaces
+        Which of the following registers a layer's instructions take.
     tile, entry : int
         Registers: operand tiles and scale words from the first block to the layer's. The first is
         free between loops over layers.
@@ -88,6 +91,14 @@ class DecoderWriter:
         self.row = program.register("row of the next value")
         self.key_tiles = program.register("whole tiles of keys")
         self.value_tiles = program.register("whole tiles of values")
+        single = plan.shape.layers == 1
+        self.layer = LayerPlaces(
+            tile=NOTHING if single else self.tile,
+            entry=NOTHING if single else self.entry,
+            keys=self.key_tiles if single and plan.key_stride == 1 else self.keys,
+            values=self.value_tiles if single else self.values,
+            exponents=Register.POSITION if single else self.exponents,
+        )  # fmt: skip
 
     def find_places(self) -> None:
         """Find everything that follows from the position, for the first layer."""
@@ -110,11 +121,13 @@ class DecoderWriter:
     def _find_tiles(self) -> None:
         program, plan, array = self.program, self.plan, self.plan.config.array
         program.calc(self.key_tiles, Register.POSITION, right=log2(array.columns))
-        program.calc(self.keys, self.key_tiles, left=log2(plan.key_stride))
+        if self.layer.keys == self.keys:
+            program.calc(self.keys, self.key_tiles, left=log2(plan.key_stride))
         program.calc(self.value_tiles, Register.POSITION, right=log2(array.rows))
-        program.calc(self.values, self.value_tiles)
-        program.calc(self.exponents, Register.POSITION)
-        program.calc(self.entry)
+        if plan.shape.layers > 1:
+            program.calc(self.values, self.value_tiles)
+            program.calc(self.exponents, Register.POSITION)
+            program.calc(self.entry)
 
     def multiply(self, target: int, source: int, factor: int) -> None:
         """Multiply a register by a power of two, or by a sum of two; the target is another one."""
@@ -206,7 +219,7 @@ class DecoderWriter:
             first = sum(chunks[:number])
             program.matmul(
                 steps=words, tiles=plan.tiles, operand=operand + first * plan.tiles,
-                activation=activation + first, patches={"operand": self.tile},
+                activation=activation + first, patches=added(operand=self.layer.tile),
                 wait_outer=self.written,
             )  # fmt: skip
             self._drain_sums(table, last=number + 1 == len(chunks))
@@ -218,6 +231,6 @@ class DecoderWriter:
         self.program.drain(
             DrainKind.MEASURED if measured else DrainKind.WIDE, accumulate=True, tiles=plan.tiles,
             columns_last=plan.features_last, scale=table, destination=plan.residual,
-            row=NORM_ROW, exponent_base=self._norm.base, patches={"scale": self.entry},
+            row=NORM_ROW, exponent_base=self._norm.base, patches=added(scale=self.layer.entry),
             post_inner=self.normed if measured else None, post_outer=told,
         )  # fmt: skip
