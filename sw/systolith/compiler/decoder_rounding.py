@@ -21,7 +21,7 @@ from systolith_sim.transformer.decoder_reference import (
     hidden,
 )
 
-from .group_rounding import CodedWeights, round_groups
+from .group_rounding import CodedWeights, doubts, round_groups
 from .norm_folding import fold_norms
 from .rounding import DAMPING
 from .weight_codecs import Codec
@@ -130,7 +130,7 @@ class _Rounder:
     ) -> CodedWeights:
         exact, rounded = inputs.both()
         missing = rounded.T @ (exact - rounded) @ weights
-        return _round(weights, rounded, missing, codec or self.codec, DAMPING)
+        return _round(weights, rounded, missing, codec or self.codec, DAMPING, alike=False)
 
     def add_matrix(
         self, weights: Floats, inputs: _Texts, damping: float = DAMPING
@@ -141,7 +141,7 @@ class _Rounder:
         missing = before - now + (exact - rounded) @ weights
         size = np.sqrt((before**2).mean(axis=-1, keepdims=True)) + 1e-9
         rounded, missing = rounded / size, missing / size
-        coded = _round(weights, rounded, rounded.T @ missing, self.codec, damping)
+        coded = _round(weights, rounded, rounded.T @ missing, self.codec, damping, alike=True)
         self.residual = _Texts(
             _add(self.residual.exact, inputs.exact, weights),
             _add(self.residual.rounded, inputs.rounded, coded.values()),
@@ -155,13 +155,12 @@ def _add(x: list[Floats], inputs: list[Floats], weights: Floats) -> list[Floats]
 
 
 def _round(
-    weights: Floats, inputs: Floats, missing: Floats, codec: Codec, damping: float
+    weights: Floats, inputs: Floats, missing: Floats, codec: Codec, damping: float, *, alike: bool
 ) -> CodedWeights:
     """Return weights in a codec for ``inputs``; ``missing`` is ``inputs.T`` of what they lack."""
     gram = inputs.T @ inputs
-    doubt = TRUST_DAMPING * np.trace(gram) / len(gram) + np.finfo(float).tiny
-    change = np.linalg.solve(gram + doubt * np.eye(len(gram)), missing)
-    return round_groups(weights + change, gram, codec, damping=damping)
+    change = np.linalg.solve(gram + np.diag(doubts(gram, TRUST_DAMPING, alike)), missing)
+    return round_groups(weights + change, gram, codec, damping=damping, alike=alike)
 
 
 def _replace(layer: FloatDecoderLayer, coded: dict[str, CodedWeights]) -> FloatDecoderLayer:
