@@ -274,8 +274,10 @@ class ValuePath(wiring.Component):
     def _elaborate_functions(
         self, m: Module, ages: Ages, scales: ScaleMemory, adder: SaturatingAdder, factors: Any
     ) -> tuple[Value, Value]:
-        """Add a lane of functions for each value; return results and summands. ``factors``: what wide
-        memory holds."""
+        """Add a lane of functions for each value; return results and summands.
+
+        ``factors`` are what wide memory holds.
+        """
         keep_age = FUNCTION + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
         m.submodules.second = second = SecondFactor(self.config)
