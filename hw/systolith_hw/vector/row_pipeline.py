@@ -140,10 +140,10 @@ class RowPipeline(Datapath):
         flight = ValuePath.long + BlockNormalizer.latency + HEAD_CHANNELS // config.vector.lanes
         credits = max(stream_credits(config, flight + 3), shared_words(config))
         m.submodules.turnstile = turnstile = Turnstile(
-            config, credits=credits, addition=ValuePath.addend - config.wide_latency,
+            config, credits=credits, addition=ValuePath.add - config.wide_latency,
             flight=flight + 6,
             wide_flight=ValuePath.long + WIDE_WRITE - LOOP_CYCLES
-            - (ValuePath.addend - config.wide_latency),
+            - (ValuePath.add - config.wide_latency),
         )  # fmt: skip
         m.submodules.path = path = ValuePath(config, self.target)
         m.submodules.gate = gate = Gate(

@@ -28,8 +28,6 @@ SELECT = 3
 """Age of a beat, in cycles since it was taken, at which its sums or wide words are chosen."""
 ADD = SELECT + 1 + Requantizer.latency
 """At which wide words are added."""
-ADDEND = ADD - 1
-"""At which they are here: wide memory is far from the lanes, so a register is in between."""
 FUNCTION = ADD + SaturatingAdder.latency
 """At which functions begin."""
 SCALE_LATENCY = 2
@@ -66,7 +64,7 @@ class ValuePath(wiring.Component):
     through :class:`.EntryScaling` first. Inputs besides the beat are wanted at fixed ages, in
     cycles since ``take``: ``sums`` and ``mean`` at :attr:`select`, ``record_factor`` at
     :attr:`factor`, ``row_factor`` at :attr:`row_factor_age`, ``reference`` at :attr:`function`,
-    ``wide`` at :attr:`select` (centre) and :attr:`addend`.
+    ``wide`` at :attr:`select` (centre) and :attr:`add`.
 
     =========== ====================================================
     Latency     :attr:`short` cycles if ``direct``, else :attr:`long`
@@ -105,7 +103,7 @@ class ValuePath(wiring.Component):
 
     select = SELECT
     factor = SELECT + OperandSelect.factor_delay
-    addend = ADDEND
+    add = ADD
     function = FUNCTION
     short = FUNCTION + 1
     long = FUNCTION + Pointwise.latency + 1
@@ -176,8 +174,6 @@ class ValuePath(wiring.Component):
         self._elaborate_addresses(m, ages, scales)
         requantizer = self._elaborate_scaling(m, ages, scales)
 
-        addend: Any = Signal(self.wide.shape(), reset_less=True)
-        m.d.sync += addend.eq(self.wide)
         m.submodules.adder = adder = SaturatingAdder(self.config)
         add = Signal(self.config.vector.lanes, reset_less=True)  # what does not exist stays zero
         m.d.sync += [
@@ -189,9 +185,9 @@ class ValuePath(wiring.Component):
             adder.saturated.eq(requantizer.saturated),
             adder.add.eq(add),
             adder.rectify.eq(ages.at("rectify", ADD)),
-            adder.wide.eq(addend),
+            adder.wide.eq(self.wide),
         ]
-        values, summands = self._elaborate_functions(m, ages, scales, adder, addend)
+        values, summands = self._elaborate_functions(m, ages, scales, adder)
         clipped = Ages(m, {"clipped": adder.clipped}).at("clipped", Pointwise.latency)
         self._elaborate_valid(m)
 
@@ -272,18 +268,15 @@ class ValuePath(wiring.Component):
         return later.at("row_factor", self.factor - self.row_factor_age), scaling.o.as_value()
 
     def _elaborate_functions(
-        self, m: Module, ages: Ages, scales: ScaleMemory, adder: SaturatingAdder, factors: Any
+        self, m: Module, ages: Ages, scales: ScaleMemory, adder: SaturatingAdder
     ) -> tuple[Value, Value]:
-        """Add a lane of functions for each value; return results and summands.
-
-        ``factors`` are what wide memory holds.
-        """
+        """Add a lane of functions for each value; return results and summands."""
         keep_age = FUNCTION + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
         m.submodules.second = second = SecondFactor(self.config)
         angle = Signal(reset_less=True)
         m.d.sync += angle.eq(turns(ages.at("operation", ADD - 1)))
-        m.d.comb += [second.wide.eq(factors), second.angle.eq(angle)]
+        m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
         shift = ages.at("shift", FUNCTION + Pointwise.factor_delay)
         units = [
             Pointwise(self.target, distributed=self.config.vector.distributed)
