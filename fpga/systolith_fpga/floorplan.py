@@ -182,11 +182,14 @@ def _blocks(grid: Grid, count: int, width: int) -> list[Block]:
     around = _around(grid, width)
     if 2 * count <= len(around):
         return around[:count]
-    # Two groups high, half as wide.
-    half, (*_, above, below, lowest) = width // 2, (None, *grid.multiplier_rows)
+    if width % 2:
+        return []
+    # Two groups high, half as wide, but for the first and the last of more than fit there.
+    half = width // 2
+    above, below, lowest = grid.multiplier_rows
     across = len(grid.columns) // half
-    low = count - across
-    if width % 2 or not 0 <= low <= 2:
+    low = max(count - across, 0)
+    if low > 2:
         return []
     upper: list[Block] = []
     for place in range(min(count, across)):
