@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FloatLayer", "FloatLinear", "FloatNorm", "encode", "gelu", "mix"]
+__all__ = ["FloatLayer", "FloatLinear", "FloatNorm", "encode", "erf", "gelu", "mix"]
 
 Floats = NDArray[np.floating]
 
@@ -17,7 +17,7 @@ _VALUES = np.array([math.erf(knot) for knot in _KNOTS])
 _SLOPES = 2 / math.sqrt(math.pi) * np.exp(-(_KNOTS**2)) * STEP
 
 
-def _erf(x: Floats) -> Floats:
+def erf(x: Floats) -> Floats:
     """Return the error function, to 1e-10, by cubic interpolation of value and slope."""
     place = np.minimum(np.abs(x), LARGEST) / STEP
     left = place.astype(np.int64)
@@ -104,7 +104,7 @@ def mix(layer: FloatLayer, x: Floats) -> Floats:
 
 def gelu(x: Floats) -> Floats:
     """Return ``x`` times the normal distribution's cumulative probability."""
-    return (x * (1 + _erf(x / math.sqrt(2))) / 2).astype(x.dtype)
+    return (x * (1 + erf(x / math.sqrt(2))) / 2).astype(x.dtype)
 
 
 def encode(layer: FloatLayer, x: Floats) -> Floats:
