@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ __all__ = [
     "Sentences",
 ]
 
-Sentences = Sequence[Sequence[int]]
+Sentences = Sequence[Any]
+"""Of each sentence its token numbers, or whatever else has as many elements as it has tokens."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ class CompiledEncoder(CompiledModel):
 
     # -- runs --------------------------------------------------------------------------------
 
-    def inputs(self, sentences: Sentences) -> tuple[int, bytes]:
-        """Return what the host writes for some sentences of token numbers, and where.
+    def inputs(self, sentences: Sentences) -> dict[int, bytes]:
+        """Return by address what the host writes for some sentences of token numbers.
 
         Raises
         ------
@@ -121,7 +123,7 @@ class CompiledEncoder(CompiledModel):
             If they are too many or too long.
         """
         tables = self.layout.tables.pack(sentences, self.layout.token_bytes)
-        return self.layout.regions["tables"].address, tables
+        return {self.layout.regions["tables"].address: tables}
 
     def registers(self, sentences: Sentences) -> dict[int, int]:
         """Return the runtime registers at the start."""
@@ -151,7 +153,8 @@ class MachineEncoder:
     def run(self, sentences: Sentences) -> EncoderResult:
         """Run some sentences of token numbers, all at once."""
         encoder, machine = self._encoder, self._machine
-        machine.memory.write(*encoder.inputs(sentences))
+        for address, content in encoder.inputs(sentences).items():
+            machine.memory.write(address, content)
         program = encoder.parts[encoder.program]
         result = machine.run(program, encoder.registers(sentences))
         return EncoderResult(encoder.results(sentences, machine.memory.array), result.counts)

@@ -68,7 +68,7 @@ class FloatNorm:
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """The parameters of one layer: BERT's, whose norms come after the residual sums.
+    """The parameters of one layer.
 
     Parameters
     ----------
@@ -76,6 +76,10 @@ class FloatLayer:
         H; each has N / H features.
     query, key, value, output, up, down : FloatLinear
     attention_norm, output_norm : FloatNorm
+        Of attention and of feed-forward: behind their residual sums, as in BERT, or before them.
+    norm_first : bool
+    activation : str
+        "gelu" or "relu".
     """
 
     heads: int
@@ -87,6 +91,13 @@ class FloatLayer:
     down: FloatLinear
     attention_norm: FloatNorm
     output_norm: FloatNorm
+    norm_first: bool = False
+    activation: str = "gelu"
+
+    def expand(self, x: Floats) -> Floats:
+        """Return hidden values (S, F) of what the up matrix takes."""
+        hidden = self.up(x)
+        return gelu(hidden) if self.activation == "gelu" else np.maximum(hidden, 0)
 
 
 def mix(layer: FloatLayer, x: Floats) -> Floats:
@@ -109,5 +120,8 @@ def gelu(x: Floats) -> Floats:
 
 def encode(layer: FloatLayer, x: Floats) -> Floats:
     """Return one sentence (S, N) after ``layer``."""
+    if layer.norm_first:
+        x = x + layer.output(mix(layer, layer.attention_norm(x)))
+        return x + layer.down(layer.expand(layer.output_norm(x)))
     x = layer.attention_norm(x + layer.output(mix(layer, x)))
-    return layer.output_norm(x + layer.down(gelu(layer.up(x))))
+    return layer.output_norm(x + layer.down(layer.expand(x)))

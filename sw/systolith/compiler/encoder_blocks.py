@@ -21,11 +21,21 @@ __all__ = ["BlocksPart"]
 
 
 class BlocksPart(OutputPart):
-    """Append what follows the context of all heads of a layer."""
+    """Append what follows the context of all heads of a layer.
 
-    def __init__(self, writer: EncoderWriter, layer: EncoderLayer) -> None:
+    Parameters
+    ----------
+    writer : EncoderWriter
+    layer : EncoderLayer
+        Any: what the instructions hold is the same in all.
+    back : bool
+        Norms renew the residual, too.
+    """
+
+    def __init__(self, writer: EncoderWriter, layer: EncoderLayer, *, back: bool = True) -> None:
         super().__init__(writer, layer)
         self.norms = layer.attention_norm, layer.output_norm
+        self.back = back
 
     def append(self) -> None:
         """Append the instructions."""
@@ -158,11 +168,11 @@ class BlocksPart(OutputPart):
     def _norm(
         self, norm: Norm, tables: int, *, post_inner: int | None, post_outer: int | None = None
     ) -> None:
-        """Norm the block's residual in its place, and write its words over the layer's input."""
+        """Norm the block's residual, and write its words over the layer's input."""
         writer, plan = self.writer, self.plan
         self.program.norm(
-            elements=plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon, back=True,
-            source=0, source_stride=plan.wide_stride, destination=0, token_stride=plan.steps,
+            elements=plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
+            back=self.back, source=0, source_stride=plan.wide_stride, destination=0, token_stride=plan.steps,
             scale=tables + 2 * plan.wide_stride, exponent_base=self.base, tokens=0,
             patches={"tokens": self.tokens, "destination": self.words},
             wait_inner=writer.summed, post_outer=post_outer, post_inner=post_inner,
