@@ -142,8 +142,8 @@ def layer_workload(plan: EncoderPlan, model: EncoderModel) -> tuple[CompiledEnco
     sentence = range(plan.tokens)
     cycles = plan.shape.macs(plan.tokens) / (plan.config.array.rows * plan.config.array.columns)
     return encoder, Workload(
-        config=plan.config, size=encoder.size, parts={**encoder.parts, **encoder.inputs([sentence])},
-        programs=programs, length=plan.tokens, expected_cycles=1.2 * cycles,
+        config=plan.config, size=encoder.size,
+        parts={**encoder.parts, **encoder.inputs([sentence])}, programs=programs, length=plan.tokens, expected_cycles=1.2 * cycles,
     )  # fmt: skip
 
 

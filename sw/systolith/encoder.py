@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = [
     "EncoderResult",
     "MachineEncoder",
     "Sentences",
+    "batches",
 ]
 
 Sentences = Sequence[Any]
@@ -75,7 +76,7 @@ class CompiledEncoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: EncoderModel, *, tokens: int, segments: int = 1
-    ) -> "CompiledEncoder":
+    ) -> Self:
         """Compile a model for at most ``tokens`` in at most ``segments`` sentences.
 
         Raises
@@ -101,7 +102,7 @@ class CompiledEncoder(CompiledModel):
         return self._image(model, program=self.program)
 
     @classmethod
-    def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledEncoder":
+    def from_image(cls, image: ModelImage, config: Config, model: str) -> Self:
         """Return what :meth:`image` was made of.
 
         Raises
@@ -158,3 +159,16 @@ class MachineEncoder:
         program = encoder.parts[encoder.program]
         result = machine.run(program, encoder.registers(sentences))
         return EncoderResult(encoder.results(sentences, machine.memory.array), result.counts)
+
+
+def batches(sentences: Sentences, encoder: CompiledEncoder) -> list[list[Any]]:
+    """Cut sentences into runs, in their order, as many in each as fit."""
+    groups: list[list[Any]] = []
+    for sentence in sentences:
+        last = groups[-1] if groups else []
+        room = encoder.plan.tokens - sum(map(len, last))
+        if last and len(sentence) <= room and len(last) < encoder.plan.segments:
+            last.append(sentence)
+        else:
+            groups.append([sentence])
+    return groups

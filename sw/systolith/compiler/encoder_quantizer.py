@@ -113,10 +113,10 @@ def quantize_linear(
     linear: FloatLinear, gram: ArrayLike, base: int, damping: float = DAMPING
 ) -> Linear:
     """Return a matrix for words of that base, and fixed-point results."""
-    weights, step = quantize_weights(linear.weights)
+    nearest, step = quantize_weights(linear.weights)
+    weights = nearest.astype(np.int64)
     if np.abs(weights * step - linear.weights).max() > EXACT * step.max():  # else they are rounded
         weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
-    weights = weights.astype(np.int64)
     scales = scale_entries(step, ActivationFormat(FRACTION, base), FRACTION, linear.bias)
     return Linear(weights, scales.scale, scales.shift, scales.bias)
 

@@ -54,7 +54,8 @@ def needed(graph: Graph, known: Iterable[str], wanted: Iterable[str]) -> list[No
 
 def run(
     graph: Graph, feeds: Mapping[str, NDArray], wanted: Sequence[str] | None = None, *,
-    handlers: Mapping[str, Handler] | None = None, keep: Callable[[str, NDArray], None] | None = None,
+    handlers: Mapping[str, Handler] | None = None,
+    keep: Callable[[str, NDArray], None] | None = None,
 ) -> dict[str, NDArray]:  # fmt: skip
     """Return tensors by name, by default the outputs.
 

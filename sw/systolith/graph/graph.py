@@ -36,6 +36,7 @@ class TensorType:
     shape: tuple[Dimension, ...]
 
     def __str__(self) -> str:
+        """Return type and shape as text."""
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
 
@@ -62,6 +63,7 @@ class Node:
     name: str = ""
 
     def __str__(self) -> str:
+        """Return what messages call it."""
         return f"node {self.name or self.outputs[0]} ({self.operator})"
 
     @property

@@ -53,8 +53,8 @@ def _encode(attributes, x, mask, *parameters):
         return REDUCTIONS["LayerNormalization"](attributes, inputs, gamma, beta)
 
     def attention(inputs):
-        parts = (linear(name, inputs) for name in ("query", "key", "value"))
-        return linear("output", _attend(attributes, *parts, mask))
+        query, key, value = (linear(name, inputs) for name in ("query", "key", "value"))
+        return linear("output", _attend(attributes, query, key, value, mask))
 
     def feed_forward(inputs):
         hidden = ELEMENTWISE[attributes["activation"]]({}, linear("up", inputs))

@@ -160,8 +160,10 @@ def _project(links: Links, nodes: list[Node], node: Node, source: Source) -> str
         linear = links.maker(name, "Linear")
         name = graph.fresh(f"{source.name}.part{len(nodes)}")
         if linear:  # a projection of its own
-            parameters = [graph.add_constant(f"{name}.parameter", graph.constants[one][..., columns])
-                          for one in linear.inputs[1:]]  # fmt: skip
+            parameters = [
+                graph.add_constant(f"{name}.parameter", graph.constants[one][..., columns])
+                for one in linear.inputs[1:]
+            ]
             nodes.append(Node("Linear", (linear.inputs[0], *parameters), (name,)))
         else:
             indices = graph.add_constant(f"{name}.columns", columns)

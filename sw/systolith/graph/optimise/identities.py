@@ -29,7 +29,8 @@ def _source(links: Links, node: Node) -> str | None:
     """Return the tensor whose copy a node makes."""
     kinds = links.graph.types
     first = node.inputs[0] if node.inputs else ""
-    same = first in kinds and kinds.get(node.output) == kinds[first] and "?" not in kinds[first].shape
+    kind = kinds.get(first)
+    same = kind is not None and kinds.get(node.output) == kind and "?" not in kind.shape
     if node.operator in ("Identity", "Dropout"):
         return first
     if node.operator in ("Cast", "Reshape", "Expand", "Squeeze", "Unsqueeze", "Flatten") and same:

@@ -14,7 +14,10 @@ __all__ = ["fuse_linear"]
 
 def fuse_linear(graph: Graph) -> int:
     """Turn MatMul and Gemm into Linear, which takes up additions and factors behind it."""
-    return sum(rewrite_nodes(graph, match) for match in (_product, _bias, _scale))
+    return rewrite_nodes(
+        graph,
+        lambda links, node: _product(links, node) or _bias(links, node) or _scale(links, node),
+    )
 
 
 def _product(links: Links, node: Node) -> list[Node] | None:

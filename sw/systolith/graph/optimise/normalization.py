@@ -12,7 +12,12 @@ NORMS = ("LayerNormalization", "RMSNormalization")
 
 def fuse_normalization(graph: Graph) -> int:
     """Turn what divides by a deviation into a norm, which then takes up gamma and beta."""
-    return sum(rewrite_nodes(graph, match) for match in (_division, _gamma, _beta))
+    return rewrite_nodes(
+        graph,
+        lambda links, node: (
+            _division(links, node) or _join(links, node, "Mul") or _join(links, node, "Add")
+        ),
+    )
 
 
 def _division(links: Links, node: Node) -> list[Node] | None:
@@ -87,17 +92,8 @@ def _mean_source(links: Links, name: str) -> str | None:
     return node.inputs[0] if one and node.attributes.get("keepdims", 1) else None
 
 
-def _gamma(links: Links, node: Node) -> list[Node] | None:
-    """Match a norm times a constant row."""
-    return _join(links, node, "Mul")
-
-
-def _beta(links: Links, node: Node) -> list[Node] | None:
-    """Match a norm plus a constant row."""
-    return _join(links, node, "Add")
-
-
 def _join(links: Links, node: Node, operator: str) -> list[Node] | None:
+    """Match a norm times a constant row, or plus one."""
     found = links.with_constant(node) if node.operator == operator else None
     norm = links.maker(found[0], *NORMS) if found else None
     if found is None or norm is None or links.only_taker(norm.output) is not node:
