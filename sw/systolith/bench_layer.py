@@ -143,7 +143,8 @@ def layer_workload(plan: EncoderPlan, model: EncoderModel) -> tuple[CompiledEnco
     cycles = plan.shape.macs(plan.tokens) / (plan.config.array.rows * plan.config.array.columns)
     return encoder, Workload(
         config=plan.config, size=encoder.size,
-        parts={**encoder.parts, **encoder.inputs([sentence])}, programs=programs, length=plan.tokens, expected_cycles=1.2 * cycles,
+        parts={**encoder.parts, **encoder.inputs([sentence])}, programs=programs,
+        length=plan.tokens, expected_cycles=1.2 * cycles,
     )  # fmt: skip
 
 

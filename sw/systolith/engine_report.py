@@ -71,11 +71,9 @@ class EngineReport:
     def __str__(self) -> str:
         """Return it as lines of text."""
         cycles = "not counted" if self.cycles is None else f"{self.cycles:,}"
-        lines = [
-            f"device {self.device}: calls {self.calls}, runs of the core {self.runs}, "
-            + f"cycles {cycles}, bytes through its port {self.port_bytes:,}",
-            str(self.parts),
-        ]
+        ran = f"device {self.device}: calls {self.calls}, runs of the core {self.runs}, "
+        lines = [f"{ran}cycles {cycles}, bytes through its port {self.port_bytes:,}"]
+        lines.append(str(self.parts))
         lines += [
             f"{one.name}: {one.decibels:.1f} dB, worst cosine {one.cosine:.5f} to float"
             for one in self.signals

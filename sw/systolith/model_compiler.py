@@ -68,9 +68,9 @@ def compile_model(
 
     Parameters
     ----------
-    model : torch.nn.Module, path of an ONNX file, or Graph
+    model : path of an ONNX file, or Graph
     example_inputs : array, sequence or dict of arrays
-        One batch, whose sizes are typical; for ONNX it may be left out, and is then random.
+        One batch, whose sizes are typical; it may be left out, and is then random.
     config : str or Config
         The core, or the name of a preset.
     strict : bool or "matrices"
@@ -93,7 +93,7 @@ def compile_model(
     config = preset(config) if isinstance(config, str) else config
     progress = progress or Progress()
     progress("reading the model")
-    source = _read(model, example_inputs)
+    source = _read(model)
     example = named_inputs(source, example_inputs)
     progress("rewriting its graph")
     graph = optimise(source, verify=verify)
@@ -113,19 +113,13 @@ def compile_model(
     return ModelProgram(config, graph, parts, stacks)
 
 
-def _read(model: Any, example: Any) -> Graph:
+def _read(model: Any) -> Graph:
     """Return the graph of a model of any kind."""
     if isinstance(model, Graph):
         return model
     if isinstance(model, str | Path):
         return read_onnx(model)
-    if hasattr(model, "state_dict") and callable(model):
-        from .graph.torch_reader import read_torch
-
-        return read_torch(model, example)
-    raise GraphError(
-        f"a model is a torch.nn.Module or the path of an ONNX file, not a {type(model).__name__}"
-    )
+    raise GraphError(f"a model is the path of an ONNX file, not a {type(model).__name__}")
 
 
 def _shapes(graph: Graph, example: Mapping[str, NDArray]) -> dict[str, tuple[int, ...]]:

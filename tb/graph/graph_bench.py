@@ -61,7 +61,7 @@ class Builder:
         query, value = (self.heads(self.linear(x, n, n), heads, n) for _ in range(2))
         key = self.heads(self.linear(x, n, n), heads, n, (0, 2, 3, 1))
         scores = self.add("Div", self.add("MatMul", query, key), np.float32((n / heads) ** 0.5))
-        if mask:
+        if mask is not None:
             scores = self.add("Add", scores, mask)
         context = self.add("MatMul", self.add("Softmax", scores, axis=-1), value)
         context = self.add("Transpose", context, perm=[0, 2, 1, 3])

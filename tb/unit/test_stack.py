@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from systolith.compiler.stack_quantizer import quantize_stack
 from systolith.encoder import MachineEncoder
@@ -88,7 +89,8 @@ def test_close_to_float(norm_first, activation, seed):
     states = [rng.normal(size=(12, 32)) for _ in range(16)]
     model = quantize_stack(config, layers, states, tokens=20)
     machine = MachineEncoder(CompiledStack.compile(config, model, tokens=20))
-    want = x = rng.normal(size=(20, 32))
+    x = rng.normal(size=(20, 32))
+    want: NDArray[np.floating] = x
     for layer in layers:
         want = encode(layer, want)
     (got,) = machine.run([x]).states

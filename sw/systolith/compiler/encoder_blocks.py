@@ -173,7 +173,8 @@ class BlocksPart(OutputPart):
         self.program.norm(
             elements=plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
             back=self.back, source=0, source_stride=plan.wide_stride, destination=0,
-            token_stride=plan.steps, scale=tables + 2 * plan.wide_stride, exponent_base=self.base, tokens=0,
+            token_stride=plan.steps, scale=tables + 2 * plan.wide_stride,
+            exponent_base=self.base, tokens=0,
             patches={"tokens": self.tokens, "destination": self.words},
             wait_inner=writer.summed, post_outer=post_outer, post_inner=post_inner,
         )  # fmt: skip

@@ -92,9 +92,9 @@ class Partition:
         """Return it as lines of text: what is where, and why, with shares of multiplications."""
         total = max(1, self.core_macs + self.host_macs)
         layers = sum(len(stack.layers) for stack in self.stacks)
+        core = f"on the core: encoder layers {layers}, in stacks {len(self.stacks)}, "
         lines = [
-            f"on the core: encoder layers {layers}, in stacks {len(self.stacks)}, "
-            + f"multiplications of the example {self.core_macs:,}, {self.core_share:.1%}",
+            f"{core}multiplications of the example {self.core_macs:,}, {self.core_share:.1%}",
             f"on the host: nodes {len(self.host)}, multiplications {self.host_macs:,}",
         ]
         lines += [f"  {one.node}: {one.reason}, {one.macs / total:.1%}" for one in self.host]
