@@ -9,6 +9,7 @@ from systolith.graph.optimise.activation import fuse_activation
 from systolith.graph.optimise.attention import fuse_attention
 from systolith.graph.optimise.constants import fold_constants
 from systolith.graph.optimise.dead_code import drop_dead_code
+from systolith.graph.optimise.duplicates import merge_duplicates
 from systolith.graph.optimise.identities import drop_identities
 from systolith.graph.optimise.linear import fuse_linear
 from systolith.graph.optimise.normalization import fuse_normalization
@@ -43,6 +44,15 @@ def test_constants_are_computed():
     part = build.add("Shape", x, start=2)
     graph = build.finish(build.add("Add", x, build.add("Cast", part, to=np.dtype(F))))
     assert operators(rewritten(graph, fold_constants)) == ["Add"]
+
+
+def test_what_is_computed_twice_is_computed_once():
+    build, x = states()
+    one, two = (build.add("Exp", build.add("Mul", x, F(3))) for _ in range(2))
+    other = build.add("Exp", build.add("Mul", x, F(2)))
+    graph = build.finish(build.add("Sub", one, build.add("Add", two, other)), two)
+    after = rewritten(graph, merge_duplicates)
+    assert operators(after) == ["Mul", "Exp", "Exp", "Mul", "Exp", "Add", "Sub"]
 
 
 def test_what_changes_nothing_goes():

@@ -114,7 +114,8 @@ class Emitter:
             If its operator is unknown.
         """
         if node.target in NUMBERS:
-            self.emit(NUMBERS[node.target], *(self.tensor(value) for value in node.args), makes=node)
+            names = [self.tensor(value) for value in node.args]
+            self.emit(NUMBERS[node.target], *names, makes=node)
         elif node.target is operator.getitem:
             source, index = node.args
             self.emit("Identity", f"{source.name}.{index}", makes=node)

@@ -9,6 +9,7 @@ from .activation import fuse_activation
 from .attention import fuse_attention
 from .constants import fold_constants
 from .dead_code import drop_dead_code
+from .duplicates import merge_duplicates
 from .encoder_layer import fuse_encoder_layers
 from .identities import drop_identities
 from .linear import fuse_linear
@@ -20,8 +21,9 @@ __all__ = ["PASSES", "optimise", "prove"]
 Rewrite = Callable[[Graph], int]
 
 PASSES: tuple[Rewrite, ...] = (
-    fold_constants, drop_dead_code, drop_identities, fuse_linear, fuse_normalization,
-    fuse_activation, drop_dead_code, fuse_attention, drop_dead_code, drop_identities,
+    fold_constants, drop_dead_code, drop_identities, merge_duplicates, fuse_linear,
+    fuse_normalization, fuse_activation, drop_dead_code, fuse_attention, drop_dead_code,
+    drop_identities,
     fuse_encoder_layers, drop_dead_code, drop_identities,
 )  # fmt: skip
 
