@@ -230,7 +230,8 @@ class Fields:
 OPTIONS = [
     {}, {"function": DrainFunction.GELU}, {"function": DrainFunction.SILU}, {"accumulate": True},
     {"accumulate": True, "function": DrainFunction.GELU}, {"maximum": True},
-    {"function": DrainFunction.PRODUCT}, {"rotate": True},
+    {"function": DrainFunction.PRODUCT}, {"rotate": True}, {"function": DrainFunction.RELU},
+    {"accumulate": True, "function": DrainFunction.RELU},
 ]  # fmt: skip
 
 

@@ -40,7 +40,7 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 4
+ISA_VERSION = 5
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
@@ -115,6 +115,7 @@ class DrainFunction(enum.IntEnum):
     GELU = 1
     SILU = 2
     PRODUCT = 3
+    RELU = 4
 
 
 class CalcOperation(enum.IntEnum):
@@ -334,16 +335,14 @@ DRAIN = Instruction(
         _slot("token_stride", 6, "words from token to token"),
         _slot("group_stride", 7, "words from group to group"),
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
-        Field("function", 8 * SLOT_BITS + 5, 2, "NONE, GELU, SILU or PRODUCT, that for ACTIVATION "
-              "and WIDE only"),
-        Field("accumulate", 8 * SLOT_BITS + 7, 1, "WIDE, MEASURED: add what wide memory holds in "
+        Field("function", 8 * SLOT_BITS + 5, 3, "NONE, GELU, SILU, RELU, or PRODUCT, that for "
+              "ACTIVATION and WIDE only"),
+        Field("accumulate", 8 * SLOT_BITS + 8, 1, "WIDE, MEASURED: add what wide memory holds in "
               "the place that is written; BEST, CANDIDATES: go on from what came so far"),
-        Field("factor", 8 * SLOT_BITS + 8, 1, "in place of the scale memory's entry, the factor of "
+        Field("factor", 8 * SLOT_BITS + 9, 1, "in place of the scale memory's entry, the factor of "
               "row `row` + token, its shift lowered by `offset`, and bias 0"),
-        Field("maximum", 8 * SLOT_BITS + 9, 1, "the largest valid value of each token becomes the "
+        Field("maximum", 8 * SLOT_BITS + 10, 1, "the largest valid value of each token becomes the "
               "reference of row `row` + token; WIDE and one group only"),
-        Field("rotate", 8 * SLOT_BITS + 10, 1, "turn pairs of channels, without `function`; "
-              "ACTIVATION, KEYS and HEADS only"),
         Field("shift", 8 * SLOT_BITS + 11, 5, "see PRODUCT and `rotate`"),
         _slot("row", 9, "first row; of `rotate`, first row of angles, too; CANDIDATES: how many "
               "are kept, 1 to `vector.candidates`", width=8),
@@ -357,7 +356,9 @@ DRAIN = Instruction(
               "VALUES; their groups, and those of HEADS, are equal"),
         _slot("columns_last", 14, "valid columns of the very last tile; others become zero, and "
               "with `maximum` are left out; for KEYS and VALUES the first lane or row; "
-              "all exist for these and HEADS"),
+              "all exist for these and HEADS", width=15),
+        Field("rotate", 14 * SLOT_BITS + 15, 1, "turn pairs of channels, without `function`; "
+              "ACTIVATION, KEYS and HEADS only"),
         _slot("entries", 15, "KEYS and VALUES: channel of the first exponent in scale memory; with "
               "`maximum`: channels that it takes in for token 0, one more for each further token, "
               "or 0 for no such limit; PRODUCT: first wide word of the second factors; BEST and "

@@ -37,14 +37,12 @@ class DecodeMeasurement:
         Tokens in front of it, to all of which it attends, besides itself.
     macs : int
         Useful multiplications, of matrices, attention and logits.
-    cycles : int
+    cycles_per_token : int
         Of a run of two tokens, the second of which is at this position, less those of a run of the
         first one alone: what a token takes in a text that the core makes by itself. Its number is
         read, its embedding loaded, and the next token's number stored meanwhile.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
-    cycles_per_token : int
-        The same as ``cycles``.
     bytes_per_token : int
         Bytes that must move: the position's row of the embedding and of angles.
     bandwidth_utilization : float
@@ -61,9 +59,8 @@ class DecodeMeasurement:
     position: int
     port_bytes: int
     macs: int
-    cycles: int | None
-    utilization: float | None
     cycles_per_token: int | None
+    utilization: float | None
     bytes_per_token: int
     bandwidth_utilization: float | None
     tokens_per_second_at_100mhz: float | None
@@ -100,8 +97,9 @@ class Runner(Protocol):
 
 
 def bench_decode(
-    model: DecoderModel, config: Config, position: int, *, backend: str = "rtl",
-    simulator: str = "verilator", seed: int = 0, progress: Progress | None = None,
+    model: DecoderModel, config: Config, position: int, *, context: int | None = None,
+    backend: str = "rtl", simulator: str = "verilator", seed: int = 0,
+    progress: Progress | None = None,
 ) -> DecodeMeasurement:  # fmt: skip
     """Compute tokens behind ``position`` random ones, and measure.
 
@@ -113,7 +111,7 @@ def bench_decode(
         If the model does not fit the chip, or has no such position.
     """
     progress = progress or Progress()
-    compiled = CompiledDecoder.compile(config, model)
+    compiled = CompiledDecoder.compile(config, model, context=context)
     plan, array = compiled.plan, config.array
     require_position(plan, position)
     text = np.random.default_rng(seed).integers(0, plan.shape.vocabulary, position).tolist()
@@ -130,7 +128,7 @@ def bench_decode(
     cycles = more.get("CYCLES")
     needed = WORD * (plan.shape.features + 2 * plan.shape.head)
     return DecodeMeasurement(
-        position=position, port_bytes=config.bus.data_bytes, macs=macs, cycles=cycles,
+        position=position, port_bytes=config.bus.data_bytes, macs=macs,
         utilization=cycles and macs / (cycles * array.rows * array.columns),
         cycles_per_token=cycles, bytes_per_token=needed,
         bandwidth_utilization=cycles and needed / (cycles * config.bus.data_bytes),

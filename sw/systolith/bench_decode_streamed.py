@@ -89,8 +89,9 @@ class Memory(Protocol):
 
 
 def bench_decode_streamed(
-    model: DecoderModel, config: Config, position: int, *, backend: str = "rtl",
-    simulator: str = "verilator", seed: int = 0, progress: Progress | None = None,
+    model: DecoderModel, config: Config, position: int, *, context: int | None = None,
+    backend: str = "rtl", simulator: str = "verilator", seed: int = 0,
+    progress: Progress | None = None,
 ) -> StreamedMeasurement:  # fmt: skip
     """Compute the token behind ``position`` random ones and another one, and measure.
 
@@ -102,7 +103,7 @@ def bench_decode_streamed(
         If the model does not fit, or has no such position.
     """
     progress = progress or Progress()
-    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    compiled = CompiledDecoder.compile(config, model, context=context, streamed=True)
     plan, array = compiled.plan, config.array
     require_position(plan, position)
     progress("computing the golden model")

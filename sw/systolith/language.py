@@ -60,9 +60,9 @@ class CompiledDecoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
-        tokens: int | None = None, logits: bool = False, streamed: bool = False,
+        context: int | None = None, logits: bool = False, streamed: bool = False,
     ) -> "CompiledDecoder":  # fmt: skip
-        """Compile a model for texts of at most ``tokens``; by default as many as fit.
+        """Compile a model for texts of ``context`` tokens; by default of as many as fit.
 
         Behind one of ``ends`` there is no more text. With ``logits`` the program also stores those
         of each position, which takes it longer. If ``streamed``, weights, keys and values are in
@@ -79,12 +79,12 @@ class CompiledDecoder(CompiledModel):
                 "--backend golden, it can be run"
             )
         if streamed:
-            places = StreamedLayout(plan_streamed(config, model, tokens=tokens))
+            places = StreamedLayout(plan_streamed(config, model, context=context))
             parts = StreamedImage(places, model).parts()
             programs = write_streamed_setup(places), write_streamed(places, model, ends)
             return cls._join(places, parts, programs, ends)
         layout = DecoderLayout(
-            plan_decoder(config, model, tokens=tokens), with_logits=logits
+            plan_decoder(config, model, context=context), with_logits=logits
         )
         parts = DecoderImage(layout, model).parts()
         prompt = choose_prompt(layout, model)

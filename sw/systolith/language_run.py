@@ -1,16 +1,23 @@
-"""A language model goes on with a prompt on simulated hardware, or on the functional machine."""
+"""A language model goes on with a prompt: on simulated hardware, on the functional machine, or in
+the golden model of the same core."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from systolith_hw.config import Config, ConfigError
+from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
 
+from .compiler.decoder_fit import plan_decoder
+from .compiler.decoder_plan import DecoderPlan
+from .compiler.decoder_streamed_fit import plan_streamed
+from .compiler.memory_needs import shortage
 from .device_language import DeviceDecoder
 from .generation import Continuation, Stop, continue_prompt
-from .language import CompiledDecoder, Logits, MachineDecoder
+from .language import CompiledDecoder, MachineDecoder
+from .model_run import ModelRun
 from .models.language_model import LanguageModel
 from .models.quantized_language import quantize_language
 from .progress import Progress
@@ -28,12 +35,12 @@ class Simulated:
     ----------
     simulator : str
     bit_exact : bool
-        Whether the tokens are those of the machine.
+        Whether the tokens, and logits if they are kept, are those of the machine.
     cycles : int
         Of the whole text, from start write to done flag.
     clock_mhz : float
-    tokens_per_second : float
-        At that clock, those of the prompt among them.
+    tokens_per_second_at_clock : float
+        Those of the prompt among them.
     counters : dict
         All of the hardware's.
     prompt_block : int
@@ -44,13 +51,13 @@ class Simulated:
     bit_exact: bool
     cycles: int
     clock_mhz: float
-    tokens_per_second: float
+    tokens_per_second_at_clock: float
     counters: dict[str, int]
     prompt_block: int
 
 
-class LanguageRun:
-    """A language model, compiled for one configuration.
+class LanguageRun(ModelRun):
+    """A language model in the integers of one configuration, on hardware or without any.
 
     Parameters
     ----------
@@ -61,17 +68,14 @@ class LanguageRun:
         How tokens are chosen.
     weights : str
         Key of ``CODECS``.
+    context : int, or None
+        Most tokens of a text; by default as many as fit.
     logits : bool
         Keep logits, too.
     streamed : bool
         Weights, keys and values are in external memory; otherwise all of it on the chip.
     reach : function, or None
-        Given config and model, returns a config whose addresses reach far enough.
-
-    Attributes
-    ----------
-    logits : array (positions, V)
-        In nats, of all positions of the last text, if they are kept.
+        Given the model, returns a config whose addresses reach far enough.
 
     Raises
     ------
@@ -81,39 +85,42 @@ class LanguageRun:
 
     def __init__(
         self, model: LanguageModel, config: Config, progress: Progress,
-        sampling: Sampling = GREEDY, *, weights: str = "int8",
+        sampling: Sampling = GREEDY, *, weights: str = "int8", context: int | None = None,
         logits: bool = False, streamed: bool = False,
-        reach: Callable[[Config, DecoderModel], Config] | None = None,
+        reach: Callable[[DecoderModel], Config] | None = None,
     ) -> None:  # fmt: skip
         sampling.require(config)
-        self.model = model
-        self.sampling = sampling
-        self.logits: Logits = np.zeros((0, len(model.decoder.embedding)))
-        integers = quantize_language(model, config, weights, progress)
-        self.config = reach(config, integers) if reach else config
-        progress(f"compiling {model.name}")
-        self.decoder = CompiledDecoder.compile(
-            self.config, integers, ends=model.ends, logits=logits, streamed=streamed
-        )
+        self.asked = context
+        self.streamed = streamed
+        self.integers = quantize_language(model, config, weights, progress)
+        self.config = reach(self.integers) if reach else config
+        find = plan_streamed if streamed else plan_decoder
+        self.plan: DecoderPlan = find(self.config, self.integers, context=context)
+        super().__init__(model, self.integers, sampling, context=self.plan.tokens, logits=logits)
 
-    @property
-    def context(self) -> int:
-        """Most tokens of a text."""
-        return self.decoder.plan.tokens
+    @cached_property
+    def decoder(self) -> CompiledDecoder:
+        """The compiled model, which the golden model does not need."""
+        return CompiledDecoder.compile(
+            self.config, self.integers, ends=self.model.ends, context=self.context,
+            logits=self.keep_logits, streamed=self.streamed,
+        )  # fmt: skip
 
-    def require_room(self, prompt: Sequence[int]) -> None:
-        """Refuse a prompt that leaves no room on the chip.
+    def compile(self, progress: Progress) -> None:
+        """Compile the model now, and not with the first text."""
+        progress(f"compiling {self.model.name}")
+        assert self.decoder
 
-        Raises
-        ------
-        ConfigError
-        """
-        if len(prompt) >= self.context:
-            raise ConfigError(
-                f"the prompt has {len(prompt)} tokens, and at most {self.context - 1} are "
-                f"possible, since keys and values of {self.context} fit the chip; shorten it, or "
-                "raise memory.operand_tiles and memory.scale_words"
-            )
+    def _limit(self, length: int) -> tuple[str, str]:
+        """Return why a text with a prompt of some length has no room, and what would help."""
+        wanted = self.plan.with_tokens(length + 1)
+        if self.asked is not None:
+            return super()._limit(length)
+        if short := shortage(wanted):
+            memory, need = short
+            why = f"keys and values of {self.context} fit the chip"
+            return why, f"raise memory.{memory} to at least {need}"
+        return f"array.max_k is {self.config.array.max_k}", "raise that"
 
     def predict(
         self, prompt: Sequence[int], count: int, show: Callable[[str], None]
@@ -128,7 +135,7 @@ class LanguageRun:
         self, runner: MachineDecoder | DeviceDecoder, prompt: Sequence[int], text: Continuation
     ) -> None:
         """Read the logits of all positions that were computed, if they were stored."""
-        if self.decoder.layout.logits:
+        if self.keep_logits:
             self.logits = runner.read_logits(len(prompt) + text.made - 1)
 
     def simulate(
@@ -143,11 +150,19 @@ class LanguageRun:
             self._keep_logits(runner, prompt, text)
         cycles = runner.counters["CYCLES"]
         made = text.made
-        machine = MachineDecoder(self.decoder, self.sampling).run(prompt, made)
-        ended = text.stopped != Stop.END or machine[-1] in self.model.ends
         return text, Simulated(
-            simulator=simulator, bit_exact=ended and machine[: len(text.tokens)] == text.tokens,
-            cycles=cycles, clock_mhz=clock_mhz,
-            tokens_per_second=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
+            simulator=simulator, bit_exact=self._is_predicted(prompt, text), cycles=cycles,
+            clock_mhz=clock_mhz,
+            tokens_per_second_at_clock=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
             counters=runner.counters, prompt_block=self.decoder.block,
         )  # fmt: skip
+
+    def _is_predicted(self, prompt: Sequence[int], text: Continuation) -> bool:
+        """Return whether tokens, and logits if they are kept, are those of the machine."""
+        machine = MachineDecoder(self.decoder, self.sampling)
+        made = machine.run(prompt, text.made)
+        ended = text.stopped != Stop.END or made[-1] in self.model.ends
+        logits = not self.keep_logits or np.array_equal(
+            self.logits, machine.read_logits(len(self.logits))
+        )
+        return ended and made[: len(text.tokens)] == text.tokens and logits

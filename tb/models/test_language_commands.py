@@ -6,45 +6,88 @@ import sys
 import numpy as np
 import pytest
 
+from unit.machine_device import CYCLES, MachineDevice
 from unit.test_cli import refused, run
 
 pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from language_models import write_llama
+from systolith import language_run
 from systolith.models.library import MODELS
 
 PROMPT = "Once upon a time"
+FLOAT = ("--backend", "float")
 
 
 def test_text_goes_to_stdout_and_the_rest_to_stderr():
-    result = run("run", "stories-260k", PROMPT, "--tokens", "12")
+    result = run("run", "stories-260k", PROMPT, "--tokens", "12", *FLOAT)
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{PROMPT}, there was a curious boy named Bob\n"
     assert "12 tokens, " in result.stderr
 
 
 def test_json():
-    values = json.loads(run("run", "stories-260k", PROMPT, "--tokens", "12", "--json").stdout)
+    words = ("run", "stories-260k", PROMPT, "--tokens", "12", *FLOAT, "--json")
+    values = json.loads(run(*words).stdout)
     assert values["text"] == ", there was a curious boy named Bob"
     assert (len(values["tokens"]), values["stopped"], values["backend"]) == (12, "tokens", "float")
-    assert values["prompt_tokens"] == 5
+    assert (values["prompt_tokens"], values["context"], values["weights"]) == (5, 256, "float32")
+    assert 12 / values["host_tokens_per_second"] == pytest.approx(values["host_seconds"], abs=1e-3)
+    assert "cycles" not in values and "preset" not in values
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Return the path of a small model whose texts never end, for which the machine stands in for
+    simulated hardware."""
+    monkeypatch.setattr(
+        language_run, "open_device",
+        lambda config, size, *_: MachineDevice(config, -(-size // 4096) * 4096),
+    )  # fmt: skip
+    return str(write_llama(tmp_path, eos_token_id=None))
+
+
+def test_hardware_is_the_default(small):
+    """It alone has a clock, at which a rate is told."""
+    values = json.loads(run("run", small, PROMPT, "--tokens", "3", "--json").stdout)
+    assert (values["backend"], values["simulator"], values["bit_exact"]) == (
+        "rtl", "verilator", True
+    )  # fmt: skip
+    seconds = values["cycles"] / values["clock_mhz"] / 1e6
+    assert values["tokens_per_second_at_clock"] == pytest.approx((5 + 3 - 1) / seconds)
+    assert values["cycles"] == CYCLES and values["host_seconds"] > 0
+
+
+@pytest.mark.parametrize("operands", ["onchip", "stream"])
+def test_all_backends_make_the_same_text_until_the_context_is_full(small, operands):
+    words = ("run", small, PROMPT, "--context", "8", "--operands", operands, "--json", "--backend")
+    results = [run(*words, backend) for backend in ("rtl", "machine", "golden")]
+    for result in results:
+        assert result.exit_code == 0, result.stderr
+        assert "the context of 8 tokens is full" in result.stderr
+    values = [json.loads(result.stdout) for result in results]
+    assert [(one["stopped"], one["context"], one["operands"]) for one in values] == [
+        ("context", 8, operands)
+    ] * 3
+    assert values[0]["tokens"] == values[1]["tokens"] == values[2]["tokens"]
+    assert len(values[0]["tokens"]) == 3
 
 
 CHIP = ["--set", "memory.operand_tiles=2176"]
 """Has room for 48 tokens."""
 
 
-def test_the_functional_machine_goes_on_until_the_chip_is_full():
+def test_the_functional_machine_goes_on_until_the_context_is_full():
     words = ("run", "stories-260k", f"{PROMPT}, there was a", "--backend", "machine", *CHIP)
     result = run(*words, "--tokens", "4")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"{PROMPT}, there was a ")
     assert "4 tokens, " in result.stderr and "on machine" in result.stderr
-    full = run(*words, "--tokens", "99", "--json")
+    full = run(*words, "--tokens", "99", "--context", "16", "--json")
     values = json.loads(full.stdout)
-    assert values["stopped"] == "context" and "the context of 48 tokens is full" in full.stderr
-    assert len(values["tokens"]) == 48 - values["prompt_tokens"]
+    assert values["stopped"] == "context" and "the context of 16 tokens is full" in full.stderr
+    assert len(values["tokens"]) == 16 - values["prompt_tokens"]
 
 
 @pytest.mark.parametrize("words, preset", [
@@ -59,7 +102,7 @@ def test_a_model_that_is_streamed(words, preset):
 
 
 def test_a_seed_repeats_a_story():
-    words = ["run", "stories-260k", PROMPT, "--temperature", "0.9", "--json", "--seed"]
+    words = ["run", "stories-260k", PROMPT, "--temperature", "0.9", *FLOAT, "--json", "--seed"]
     one, same, other = (json.loads(run(*words, seed).stdout)["text"] for seed in ("5", "5", "6"))
     assert one == same != other
 
@@ -80,7 +123,8 @@ def test_a_seed_means_the_same_text_in_integers_as_on_the_machine(tmp_path):
 
 
 def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
-    words = ("run", str(write_llama(tmp_path, eos_token_id=None)), PROMPT, "--tokens", "99")
+    words = ("run", str(write_llama(tmp_path, eos_token_id=None)), PROMPT, "--tokens", "99",
+             *FLOAT)  # fmt: skip
     result = run(*words)
     assert result.exit_code == 0
     assert "the context of 32 tokens is full" in result.stderr
@@ -108,7 +152,23 @@ def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
         (["stories-260k", "x", "--backend", "machine", "--preset", "small", "--operands", "onchip"],
          "does not fit the chip: memory.operand_tiles must be at least"),
         (["stories-260k", "a " * 60, "--backend", "machine", *CHIP],
-         "at most 47 are possible, since keys and values of 48 fit the chip"),
+         "47 are possible, since keys and values of 48 fit the chip; shorten it, or raise memory."),
+        (["stories-260k", PROMPT, *FLOAT, "--context", "5"],
+         "at most 4 are possible, since --context is 5; shorten it, or raise --context"),
+        (["stories-260k", PROMPT, *FLOAT, "--context", "257"],
+         "the context must be at most 256 tokens, the model's own, not 257"),
+        (["stories-260k", PROMPT, "--backend", "golden", "--context", "193"],
+         "lower the context to 192, or raise memory.operand_tiles"),
+        (["stories-260k", "x", *FLOAT, "--sim", "icarus"],
+         "--sim takes --backend rtl, and does nothing with float; leave it out"),
+        (["stories-260k", "x", "--backend", "machine", "--clock-mhz", "9"],
+         "--clock-mhz takes --backend rtl, and does nothing with machine"),
+        (["stories-260k", "x", "--backend", "golden", "--port-bytes", "8"],
+         "--port-bytes takes --backend rtl or machine, and does nothing with golden"),
+        (["stories-260k", "x", *FLOAT, "--operands", "stream"],
+         "--operands takes --backend rtl, machine or golden, and does nothing with float"),
+        (["stories-260k", "x", *FLOAT, "--weights", "int8"], "--weights takes --backend rtl, mac"),
+        (["minilm", "x", *FLOAT, "--image", "x"], "--image takes --backend rtl or machine, and"),
     ],
 )
 def test_run_refuses(words, sentence):
@@ -158,7 +218,7 @@ def test_eval_float_loses_nothing():
     assert values["top1_agreement"] == 1
 
 
-@pytest.mark.parametrize("weights, most", [("int8", 0.02), ("int4", 0.15)])
+@pytest.mark.parametrize("weights, most", [("int8", 0.01), ("int4", 0.10)])
 def test_eval_golden_loses_little(weights, most):
     words = ("eval", "stories-260k", "--tokens", "700", "--weights", weights, "--json")
     values = json.loads(run(*words).stdout)
@@ -170,10 +230,10 @@ def test_eval_golden_loses_little(weights, most):
 
 def test_eval_on_the_machine_has_every_number_of_the_golden_model():
     """Of the same tokens: as many as the chip has room for."""
-    words = ("eval", "stories-260k", "--limit", "2", "--cut", "6", *CHIP, "--preset",
-             "ulx3s-resident", "--json", "--backend")  # fmt: skip
+    words = ("eval", "stories-260k", "--limit", "2", "--cut", "6", *CHIP, "--json", "--backend")
     machine, golden = (run(*words, backend) for backend in ("machine", "golden"))
     assert "passages were cut to 6 tokens: " in machine.stderr
+    assert "stories-260k: all is on the chip; preset ulx3s-resident" in machine.stderr
     values = json.loads(machine.stdout)
     assert (values["tokens"], values["documents"], values["backend"]) == (10, 2, "machine")
     differ = {"backend", "seconds"}
@@ -187,6 +247,9 @@ def test_eval_on_the_machine_has_every_number_of_the_golden_model():
         (["gpt5"], "there is no model gpt5; known are"),
         (["stories-260k", "--tokens", "70000"], "heldout has 68900 tokens to predict, not 70000"),
         (["stories-260k", "--preset", "huge"], "there is no preset huge"),
+        (["stories-260k", "--backend", "float", "-p", "small"],
+         "--preset takes --backend golden or machine, and does nothing with float"),
+        (["minilm", "--jobs", "2"], "--jobs takes --backend golden, and does nothing with machine"),
     ],
 )
 def test_eval_refuses(words, sentence):

@@ -124,7 +124,8 @@ def turn_beats(config, fields, turn):
             "to_sampler": kind == DrainKind.CANDIDATES, "sample": 0,
             "factor": fields["factor"], "maximum": fields["maximum"],
             "add": reads_wide(fields),
-            "operation": fields["function"], "base": fields["exponent_base"],
+            "operation": fields["function"] % DrainFunction.RELU,
+            "rectify": fields["function"] == DrainFunction.RELU, "base": fields["exponent_base"],
             "lanes": min(max(valid - number * lanes, 0), lanes),
             "index": index, "end": end, "block_end": last if shared else end,
             "row_begin": number == 0, "row_end": last,
@@ -223,7 +224,8 @@ def some_fields(config, rng):
         "kind": int(kind), "scale": int(rng.integers(20)), "destination": int(rng.integers(100)),
         "token_stride": int(rng.integers(6)), "group_stride": int(rng.integers(20)),
         "exponent_base": int(rng.integers(32)),
-        "function": 3 if product else 0 if turned else int(rng.integers(3)),
+        "function": DrainFunction.PRODUCT if product else 0 if turned
+        else int(rng.choice([0, DrainFunction.GELU, DrainFunction.SILU, DrainFunction.RELU])),
         "accumulate": int((wide and not product or best) and rng.random() < 0.4),
         "factor": 0 if turned else int(rng.integers(2)), "rotate": int(turned), "shift": shift,
         "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256)))

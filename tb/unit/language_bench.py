@@ -11,17 +11,19 @@ from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
 
 DIMENSIONS = {"layers": 2, "dim": 32, "heads": 4, "kv_heads": 2, "hidden": 48, "vocab": 40}
+MICROGPT = {"layers": 1, "dim": 24, "heads": 4, "kv_heads": 4, "hidden": 96, "vocab": 27}
+"""A model of ReLU and learned positions, whose heads have 6 features."""
 
 
 def random_model(
-    config: Config, weights: str = "int8", /, *, seed: int = 0, context: int = 64,
-    output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
+    config: Config, weights: str = "int8", architecture: str = "llama", /, *, seed: int = 0,
+    context: int = 64, output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
 ) -> DecoderModel:  # fmt: skip
     """Return a model of random weights, rounded with the help of random tokens."""
     sizes = DIMENSIONS | dimensions | {"context": context}
     text = ",".join(f"{name}={size}" for name, size in sizes.items())
     return quantize_shape(
-        "llama", text, config, weights=weights, seed=seed, output_chunk=output_chunk or None,
+        architecture, text, config, weights=weights, seed=seed, output_chunk=output_chunk or None,
         down_chunk=down_chunk or None,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from systolith_hw.isa import DrainKind, ErrorCode, Opcode
+from systolith_hw.isa import DrainFunction, DrainKind, ErrorCode, Opcode
 from systolith_hw.vector.block_loop import BlockLoop
 from systolith_sim.errors import ProgramError
 
@@ -64,7 +64,7 @@ def spoil(config, rng, fields):
     """Return changes of one or two fields that may lead out of a memory, or mean nothing."""
     far = [0, 1, 2, 15, 16, 17, 33, 40, 64, 99, 100, 129, 150, 199, 200, 413, 500, 0x8000, 0xFFFF]
     choices = {
-        "kind": range(max(DrainKind) + 2), "function": range(4),
+        "kind": range(max(DrainKind) + 2), "function": range(max(DrainFunction) + 2),
         "accumulate": range(2), "maximum": range(2),
         "rotate": range(2), "shift": range(32), "row": (*range(16), 50, 99, 255),
         "tokens": (0, 9, 17), "groups": (0, 2, 9), "tiles": (0, 1, 3, 5, 9),
@@ -149,6 +149,8 @@ CORNERS = {
     "wide values turned": (TURNED | {"kind": int(DrainKind.WIDE)}, ErrorCode.ILLEGAL_INSTRUCTION),
     "V turned": (VALUES | {"rotate": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "turned, and a function": (TURNED | {"function": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "turned, and ReLU": (TURNED | {"function": 4}, ErrorCode.ILLEGAL_INSTRUCTION),
+    "no function": (DRAIN | {"function": 5}, ErrorCode.ILLEGAL_INSTRUCTION),
     "turned, and a factor": (TURNED | {"factor": 1}, ErrorCode.ILLEGAL_INSTRUCTION),
     "turned by half a pair": (TURNED | {"shift": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
     "the best for two tokens": (BEST | {"tokens": 2, "tiles": 0}, ErrorCode.ILLEGAL_INSTRUCTION),
@@ -166,7 +168,7 @@ CORNERS = {
     "keys turned": (KEYS | {"rotate": 1, "shift": 2}, None),
     "heads turned, wherever": (
         HEADS | {"rotate": 1, "shift": 2, "destination": 60000, "tiles_last": 0,
-                 "columns_last": 0x8000, "entries": 60000}, None),
+                 "columns_last": 0x4000, "entries": 60000}, None),
     "heads as large as may be": (HEADS | {"tiles": 16, "scale": 0, "groups": 3}, None),
     "larger heads": (HEADS | {"tiles": 17}, ErrorCode.ADDRESS_RANGE),
     "scales of heads beyond": (HEADS | {"scale": 93}, ErrorCode.ADDRESS_RANGE),
@@ -178,7 +180,7 @@ CORNERS = {
     "maximum of no groups": (WIDE | {"groups": 0}, ErrorCode.ZERO_COUNT),
     "no tiles at last": (WIDE | {"tiles_last": 0}, ErrorCode.ZERO_COUNT),
     "a lane beyond": (KEYS | {"columns_last": 8}, ErrorCode.ADDRESS_RANGE),
-    "an operand row beyond": (VALUES | {"columns_last": 0x8000}, ErrorCode.ADDRESS_RANGE),
+    "an operand row beyond": (VALUES | {"columns_last": 0x4000}, ErrorCode.ADDRESS_RANGE),
     "an operand row beyond, and no tiles": (
         VALUES | {"columns_last": 8, "tiles": 0}, ErrorCode.ZERO_COUNT),
     "the largest head": (

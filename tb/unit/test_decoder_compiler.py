@@ -25,9 +25,9 @@ def test_as_many_tokens_as_fit():
     assert plan.operand_need == 68 + 10 + 4 * 6
     small = CONFIG.replace({"memory.operand_tiles": 101})
     assert plan_decoder(small, MODEL).tokens == 48
-    sentence = "operand_tiles must be at least 102, 1 more than it is; lower the tokens to 48, or"
+    sentence = "operand_tiles must be at least 102, 1 more than it is; lower the context to 48, or"
     with pytest.raises(ConfigError, match=sentence):
-        plan_decoder(small, MODEL, tokens=49)
+        plan_decoder(small, MODEL, context=49)
     with pytest.raises(ConfigError, match=r"for 2 tokens .* 84, 4 more than it is; raise memory"):
         plan_decoder(CONFIG.replace({"memory.operand_tiles": 80}), MODEL)
 
@@ -37,11 +37,11 @@ def test_as_many_tokens_as_fit():
 ])  # fmt: skip
 def test_every_memory_is_looked_at(memory, need):
     """Of 30 tokens, for which there are 32 places."""
-    plan = plan_decoder(CONFIG, MODEL, tokens=30)
+    plan = plan_decoder(CONFIG, MODEL, context=30)
     assert getattr(plan, memory.replace("_words", "_need")) == need
-    plan_decoder(CONFIG.replace({f"memory.{memory}": need}), MODEL, tokens=30)
+    plan_decoder(CONFIG.replace({f"memory.{memory}": need}), MODEL, context=30)
     with pytest.raises(ConfigError, match=f"memory.{memory} must be at least {need}, 1 more"):
-        plan_decoder(CONFIG.replace({f"memory.{memory}": need - 1}), MODEL, tokens=30)
+        plan_decoder(CONFIG.replace({f"memory.{memory}": need - 1}), MODEL, context=30)
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -59,13 +59,13 @@ def test_cores_that_will_not_do(changes, words):
 
 @pytest.mark.parametrize("tokens", [1, 65])
 def test_texts_that_are_none(tokens):
-    with pytest.raises(ConfigError, match=f"must be 2 to 64, .* not {tokens}"):
-        plan_decoder(CONFIG, MODEL, tokens=tokens)
+    with pytest.raises(ConfigError, match=f"context must be 2 to 64 tokens, .* not {tokens}"):
+        plan_decoder(CONFIG, MODEL, context=tokens)
 
 
 def test_models_that_will_not_do():
     plain = type(MODEL)(**vars(MODEL) | {"rotary": None})
-    with pytest.raises(ConfigError, match="its positions must be rotary"):
+    with pytest.raises(ConfigError, match="its positions must be rotary or learned"):
         plan_decoder(CONFIG, plain)
     for chunk, words in (("output_chunk", "a multiple of 32, or all 64, not 48"),
                          ("down_chunk", "a multiple of 16, or all 48, not 24")):  # fmt: skip
@@ -120,7 +120,7 @@ def test_texts_that_cannot_be(prompt, count, words):
 def test_image(tmp_path):
     """What is read back computes the same; other models, versions and cores are refused."""
     path = tmp_path / "model.bin"
-    compiled = CompiledDecoder.compile(CONFIG, MODEL, ends=(3,), tokens=20)
+    compiled = CompiledDecoder.compile(CONFIG, MODEL, ends=(3,), context=20)
     compiled.image("random").save(path)
     image = ModelImage.load(path, CONFIG)
     again = CompiledDecoder.from_image(image, CONFIG, "random")

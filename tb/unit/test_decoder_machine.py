@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from systolith.compiler import decoder_layout
 from systolith.language import CompiledDecoder, MachineDecoder
 from systolith_hw.config import ConfigError
 from systolith_hw.isa import Register
@@ -14,7 +15,7 @@ from systolith_sim.machine import Deadlock, Race
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 from systolith_sim.transformer.row_norm import RowNorm
 
-from .language_bench import golden_tokens, random_model
+from .language_bench import MICROGPT, golden_tokens, random_model
 from .machine_bench import CONFIGS, instructions, with_rows, without
 
 ROOMY = {
@@ -34,9 +35,13 @@ CONTEXT = 18
 class Compiled(MachineDecoder):
     """A random model on the machine."""
 
-    def __init__(self, name, *, ends=(), seed=0, **dimensions):
-        self.config = ROOMY[name]
-        self.model = random_model(self.config, seed=seed, context=CONTEXT, **dimensions)
+    def __init__(
+        self, name, architecture="llama", *, ends=(), seed=0, settings=None, **dimensions
+    ):
+        self.config = ROOMY[name].replace(settings or {})
+        self.model = random_model(
+            self.config, "int8", architecture, seed=seed, context=CONTEXT, **dimensions
+        )
         self.decoder = CompiledDecoder.compile(self.config, self.model, ends=ends)
         self.plan = self.decoder.plan
         super().__init__(self.decoder)
@@ -75,6 +80,38 @@ def test_sizes_that_are_no_multiples(name, dimensions):
     """Heads of 12, 6, 20 and 48 features, whose last words and tiles have zeros behind."""
     compiled = Compiled(name, layers=2, **dimensions)
     compiled.check(prompt(3, dimensions.get("vocab", 40)), 4)
+
+
+@pytest.mark.parametrize(
+    "name, settings, dimensions",
+    [
+        ("small", {}, {}),
+        ("flat", {}, {"layers": 2, "kv_heads": 2}),
+        ("small", {"array.columns": 4, "vector.deferred_norms": True}, {}),
+        ("ulx3s", {"vector.deferred_norms": True}, {"layers": 3, "hidden": 50}),
+    ],
+)  # fmt: skip
+def test_relu_and_learned_positions(name, settings, dimensions):
+    """At every position; prompts go token by token, and logits may be stored."""
+    compiled = Compiled(name, "microgpt", settings=settings, **MICROGPT | dimensions)
+    assert compiled.plan.tokens == CONTEXT and compiled.decoder.block == 1
+    made = compiled.check([5], CONTEXT - 1)
+    assert compiled.check([5, *made[:3]], CONTEXT - 4) == made[3:]
+    storing = CompiledDecoder.compile(compiled.config, compiled.model, logits=True)
+    text = prompt(4, 27)
+    np.testing.assert_array_equal(
+        MachineDecoder(storing).logits(text), compiled.model.logits(text)
+    )
+
+
+def test_positions_that_are_too_many(monkeypatch):
+    """Sums of all tokens' rows with theirs, 32 of 128 bytes for each position."""
+    model = random_model(ROOMY["small"], "int8", "microgpt", context=CONTEXT, **MICROGPT)
+    monkeypatch.setattr(decoder_layout, "LARGEST_SUMS", 10 * 32 * 128)
+    sentence = "27 tokens' rows and 18 learned positions take 73728 bytes .* a text to 10, or take"
+    with pytest.raises(ConfigError, match=sentence):
+        CompiledDecoder.compile(ROOMY["small"], model)
+    assert CompiledDecoder.compile(ROOMY["small"], model, context=10).plan.tokens == 10
 
 
 @pytest.mark.parametrize("weights", ["int4", "int4-exponent"])

@@ -147,7 +147,7 @@ def test_what_does_not_fit(changes, sizes, sentence):
     config = CONFIGS["ulx3s"].replace(changes)
     model = random_model(config, context=24, **sizes)
     with pytest.raises(ConfigError, match=sentence):
-        CompiledDecoder.compile(config, model, streamed=True, tokens=24)
+        CompiledDecoder.compile(config, model, streamed=True, context=24)
 
 
 def test_reach():

@@ -62,7 +62,7 @@ class GradualDevice(MachineDevice):
 
 
 def compiled(ends=()):
-    return CompiledDecoder.compile(CONFIG, MODEL, ends=ends, tokens=16)
+    return CompiledDecoder.compile(CONFIG, MODEL, ends=ends, context=16)
 
 
 def test_tokens_come_as_they_are_made():

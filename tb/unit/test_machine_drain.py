@@ -17,7 +17,11 @@ from systolith_sim.vector.requantizer import requantize, requantize_each
 
 from .machine_bench import ROWS, finish, multiply, random_machine, run
 
-FUNCTIONS = {DrainFunction.GELU: Function.GELU, DrainFunction.SILU: Function.SILU}
+FUNCTIONS = {
+    DrainFunction.GELU: lambda z: rectify(z, Function.GELU),
+    DrainFunction.SILU: lambda z: rectify(z, Function.SILU),
+    DrainFunction.RELU: lambda z: np.maximum(z, 0),
+}
 LIMIT = 1 << 31
 
 
@@ -94,7 +98,7 @@ def test_functions(name, kind, function):
     groups, matmul = product(machine, tokens=3, tile_counts=[tiles, tiles])
     finished, saturations = finish(machine, groups, scale=1, columns_last=last)
     for z in finished:
-        z[:] = rectify(z, FUNCTIONS[function])
+        z[:] = FUNCTIONS[function](z)
     finished[-1][:, last - config.array.columns :] = 0
     assert any((np.abs(z) < 8 << FRACTION).any() for z in finished)
     expected = snapshot(machine)
@@ -141,7 +145,7 @@ def test_addition(name, function):
         z = np.clip(total, -LIMIT, LIMIT - 1)
         saturated |= z != total
         if function:
-            z = rectify(z, FUNCTIONS[function])
+            z = FUNCTIONS[function](z)
         if group == 2:
             z[:, last:] = saturated[:, last:] = 0
         saturations += int(np.count_nonzero(saturated))

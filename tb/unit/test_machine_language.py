@@ -180,6 +180,7 @@ def test_what_does_not_go_together():
         ("no rotate with SILU", words, {"rotate": 1, "shift": 3, "function": 2}),
         ("no rotate with factor", words, {"rotate": 1, "shift": 3, "factor": 1}),
         ("no rotate with a shift of 0", words, {"rotate": 1}),
+        ("DRAIN has no function 5", words, {"function": 5}),
         ("no PRODUCT with accumulate", wide, {"function": 3, "accumulate": 1}),
         ("no PRODUCT with maximum", wide, {"function": 3, "maximum": 1}),
         ("no BEST for 2 tokens", DrainKind.BEST, {}),

@@ -132,15 +132,17 @@ def test_adder(lanes):
     before = rng.random(z.shape) < 0.3
     total = z + np.where(add, wide, 0)
     limited = np.clip(total, FIXED_MIN, FIXED_MAX)
+    rectify = rng.random(len(z)) < 0.5
     clipped = before | (limited != total)
 
     dut = SaturatingAdder(Config(vector=VectorConfig(lanes=lanes)))
     bits = 1 << np.arange(lanes)
     inputs = [
         (dut.z, z.tolist()), (dut.wide, wide.tolist()), (dut.add, (add @ bits).tolist()),
-        (dut.saturated, (before @ bits).tolist()),
+        (dut.saturated, (before @ bits).tolist()), (dut.rectify, rectify.tolist()),
     ]  # fmt: skip
     seen = stream_through(dut, inputs, [*dut.o, dut.clipped], len(z) + dut.latency)
     got = np.array(seen[dut.latency :])
-    np.testing.assert_array_equal(got[:, :-1], limited)
+    wanted = np.where(rectify[:, None], np.maximum(limited, 0), limited)
+    np.testing.assert_array_equal(got[:, :-1], wanted)
     np.testing.assert_array_equal(got[:, -1], clipped @ bits)

@@ -185,9 +185,12 @@ def test_command():
 @pytest.mark.parametrize("words, sentence", [
     (["--arch", "llama"], "--arch and --dims go together"),
     (["--model", "other"], "there are no sizes of other; known are smollm2"),
+    (["--arch", "llama", "--dims", DIMENSIONS, "--layers", "1"],
+     "--layers does nothing beside --arch; leave one out"),
+    (["--backend", "machine", "--sim", "icarus"], "--sim takes --backend rtl, and does nothing"),
     (["--layers", "31"], "the layers of smollm2 must be at most 30, not 31"),
     (["--arch", "microgpt", "--dims", "layers=1,dim=32,heads=1,hidden=96,vocab=27"],
-     "DRAIN has no ReLU"),
+     "whose prompt is a batch must have hidden values gated (SwiGLU), not behind ReLU"),
 ])  # fmt: skip
 def test_commands_that_are_refused(words, sentence):
     assert sentence in refused(2, "bench", "prefill", "--tokens", "5", *words)

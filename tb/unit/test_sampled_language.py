@@ -20,8 +20,8 @@ from .machine_device import MachineDevice
 
 CONFIG = preset("small").replace({"vector.rows": 64, "vector.candidates": 16})
 MODEL = random_model(CONFIG, layers=1)
-PLAIN = CompiledDecoder.compile(CONFIG, MODEL, tokens=32)
-STORING = CompiledDecoder.compile(CONFIG, MODEL, tokens=32, logits=True)
+PLAIN = CompiledDecoder.compile(CONFIG, MODEL, context=32)
+STORING = CompiledDecoder.compile(CONFIG, MODEL, context=32, logits=True)
 PROMPT = [5, 4, 3]
 
 
@@ -55,7 +55,7 @@ def test_seeds_and_temperatures_differ():
 def test_ends():
     wanted = golden(ways(), 12)
     end = wanted[4]
-    decoder = CompiledDecoder.compile(CONFIG, MODEL, ends=(end,), tokens=32, logits=True)
+    decoder = CompiledDecoder.compile(CONFIG, MODEL, ends=(end,), context=32, logits=True)
     made = MachineDecoder(decoder, ways()).run(PROMPT, 12)
     assert made == wanted[: wanted.index(end) + 1]
 
@@ -78,7 +78,7 @@ def test_logits(sampling):
 @pytest.mark.parametrize("vocab, hidden", [(101, 24), (97, 16), (64, 40)])
 def test_logits_in_parts(vocab, hidden):
     model = random_model(CONFIG, layers=1, vocab=vocab, hidden=hidden)
-    machine = MachineDecoder(CompiledDecoder.compile(CONFIG, model, tokens=8, logits=True))
+    machine = MachineDecoder(CompiledDecoder.compile(CONFIG, model, context=8, logits=True))
     tokens = [vocab - 1, 0, 17, 40]
     assert np.array_equal(machine.logits(tokens), model.logits(tokens))
 
@@ -86,7 +86,7 @@ def test_logits_in_parts(vocab, hidden):
 def test_logits_of_a_core_without_sampler():
     config = CONFIG.replace({"vector.candidates": 0})
     model = random_model(config, layers=1)
-    machine = MachineDecoder(CompiledDecoder.compile(config, model, tokens=16, logits=True))
+    machine = MachineDecoder(CompiledDecoder.compile(config, model, context=16, logits=True))
     made = machine.run(PROMPT, 4)
     assert made == golden_tokens(model, PROMPT, 4)
     assert np.array_equal(machine.read_logits(6), model.logits(PROMPT + made[:-1]))

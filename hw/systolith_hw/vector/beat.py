@@ -45,9 +45,11 @@ def beat(config: Config) -> data.StructLayout:
         Multiply by the scale entries times the factor of row ``row``.
     add : 1
         Read ``source`` later, and add it, or multiply by it if the operation does.
+    rectify : 1
+        Negative values become zero then.
     operation : Operation
-        What is done then. AFFINE and EXP2 use scale word ``scale``, as A does for results. STRAIGHT
-        has no result, and is not counted: ACROSS follows, with the same sums.
+        What is done behind that. AFFINE and EXP2 use scale word ``scale``, as A does for results.
+        STRAIGHT has no result, and is not counted: ACROSS follows, with the same sums.
     shift : 5
         What PRODUCT and ACROSS divide by, as a power of two.
     scale : range(memory.scale_words), source : range(memory.wide_words)
@@ -110,9 +112,9 @@ def beat(config: Config) -> data.StructLayout:
     """
     array, memory, lanes = config.array, config.memory, config.vector.lanes
     flags = (
-        "row_unit", "results", "centre", "factor", "scaled", "add", "record", "to_wide", "to_best",
-        "to_sampler", "sample", "to_words", "to_stream", "to_keys", "to_values", "shared", "room",
-        "measure", "maximum", "sum", "end", "block_end", "row_begin", "row_end",
+        "row_unit", "results", "centre", "factor", "scaled", "add", "rectify", "record", "to_wide",
+        "to_best", "to_sampler", "sample", "to_words", "to_stream", "to_keys", "to_values",
+        "shared", "room", "measure", "maximum", "sum", "end", "block_end", "row_begin", "row_end",
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(flags, 1),

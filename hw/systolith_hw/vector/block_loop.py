@@ -279,7 +279,7 @@ class BlockLoop(wiring.Component):
         swept = ("lanes", "counted", "index", "more", "end", "block_end", "row_begin", "row_end")
         ordered = (
             "to_wide", "to_values", "shared", "add", "factor", "scaled", "maximum", "measure",
-            "base", "offset", "sample",
+            "base", "offset", "sample", "rectify",
         )  # fmt: skip
         turn = Mux(sweep.straight, Operation.STRAIGHT, Operation.ACROSS)
         m.d.comb += [

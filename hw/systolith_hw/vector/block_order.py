@@ -93,14 +93,15 @@ def block_order(config: Config) -> data.StructLayout:
     token. ``add``: wide memory is read. ``limited``: ``entries`` limits the maximum. ``rows``: how
     many there are, of row memory or of angles. ``angles``: the address bits in which the words of a
     row of angles differ, without ``rotate`` all. ``to_best``: values are compared, with ``gather``
-    kept for SAMPLE; with ``sample`` there are none.
+    kept for SAMPLE; with ``sample`` there are none. ``rectify``: RELU, behind which ``function`` is
+    NONE.
     """
     array, bits = config.array, place_bits(config)
     waits_and_posts = ("wait_outer", "wait_inner", "post_outer", "post_inner")
     flags = (
         "to_words", "to_wide", "to_stream", "to_keys", "to_values", "to_best", "shared", "add",
         "accumulate", "factor", "scaled", "maximum", "measure", "limited", "product", "rotate",
-        "gather", "sample",
+        "gather", "sample", "rectify",
         *(name for name, _ in OBJECTIONS),
     )  # fmt: skip
     return data.StructLayout({
@@ -161,6 +162,8 @@ def block_order_of(config: Config, instruction: Any) -> dict[str, Value]:
         "add": (fields.accumulate & ~to["to_best"]) | product | fields.rotate,
         "limited": fields.maximum & fields.entries.any(),
         "product": product,
+        "function": fields.function[:2],
+        "rectify": fields.function == DrainFunction.RELU,
         "angles": Mux(fields.rotate, (1 << fields.shift) - 1, ~0),
         "rows": _rows(config, fields),
         "base": fields.exponent_base,
@@ -217,6 +220,7 @@ def _mismatch(config: Config, fields: Any) -> Value:
     ]
     compares = (fields.kind == DrainKind.BEST) | (fields.kind == DrainKind.CANDIDATES)
     wrong += [
+        fields.function > max(DrainFunction),
         fields.rotate & not_turned,
         fields.scaled & (fields.factor if config.vector.deferred_norms else C(1)),
         product & (fields.accumulate | fields.maximum),

@@ -15,7 +15,8 @@ PRODUCT_SHIFT_BITS = 5
 
 
 class Operation(enum.IntEnum, shape=3):
-    """What is done; the first four have the numbers of :class:`systolith_hw.isa.DrainFunction`.
+    """What is done; the first four have the numbers of :class:`systolith_hw.isa.DrainFunction`,
+    whose RELU is none: the addition in front does it.
 
     ``rotate`` takes two passes of the same values: STRAIGHT keeps its products, and ACROSS adds
     those of the lanes beside to them.

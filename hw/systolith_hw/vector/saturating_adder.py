@@ -1,4 +1,4 @@
-"""Add what wide memory holds to values that are in the datapath."""
+"""Add what wide memory holds to values that are in the datapath, and make ReLU of them."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -10,12 +10,16 @@ __all__ = ["SaturatingAdder"]
 
 
 class SaturatingAdder(wiring.Component):
-    """Compute ``clip(z + wide)`` in every lane, or leave z as it is.
+    """Compute ``clip(z + wide)`` in every lane, or leave z as it is; then ``max(0, ...)`` or not.
+
+    ReLU costs no LUT: what each bit of the result takes of sum, sign and overflow leaves one of a
+    LUT's four inputs free.
 
     =========== ====================================================
     Latency     1 cycle (:attr:`latency`)
     Throughput  1 value per lane and cycle; never stalls
-    Golden      ``accumulate`` in :func:`systolith_sim.machine.vector.values.finish_values`
+    Golden      ``accumulate`` and RELU in
+                :func:`systolith_sim.machine.vector.values.finish_values`
     =========== ====================================================
 
     Parameters
@@ -29,10 +33,12 @@ class SaturatingAdder(wiring.Component):
         Values, and whether they have been clipped before.
     add : In(lanes), wide : In(ArrayLayout(signed(32), lanes))
         Lanes in which to add, and what.
+    rectify : In(1)
+        What is negative becomes zero, in all lanes.
     o : Out(ArrayLayout(signed(32), lanes))
         The sums.
     clipped : Out(lanes)
-        Lanes that were clipped, here or before: each counts once.
+        Lanes that were clipped, here or before: each counts once. ReLU does not count.
     """
 
     latency = 1
@@ -41,6 +47,7 @@ class SaturatingAdder(wiring.Component):
     saturated: Signal
     add: Signal
     wide: data.View
+    rectify: Signal
     o: data.View
     clipped: Signal
 
@@ -52,6 +59,7 @@ class SaturatingAdder(wiring.Component):
             "saturated": In(lanes),
             "add": In(lanes),
             "wide": In(values),
+            "rectify": In(1),
             "o": Out(values),
             "clipped": Out(lanes),
         })
@@ -63,15 +71,16 @@ class SaturatingAdder(wiring.Component):
             beyond = Signal(name=f"beyond_{lane}")
             limited = Signal(signed(FIXED_BITS), name=f"limited_{lane}", reset_less=True)
             clipped = Signal(name=f"clipped_{lane}", reset_less=True)
-            limit = Cat((~total[-1]).replicate(FIXED_BITS - 1), total[-1])
+            negative = total[-1]
+            limit = Cat((~negative).replicate(FIXED_BITS - 1), negative)
             m.d.comb += [
                 total.eq(z + Mux(self.add[lane], wide, 0)),
-                beyond.eq(total[-1] != total[-2]),
+                beyond.eq(negative != total[-2]),
                 self.o[lane].eq(limited),
                 self.clipped[lane].eq(clipped),
             ]
             m.d.sync += [
-                limited.eq(Mux(beyond, limit, total)),
+                limited.eq(Mux(self.rectify & negative, 0, Mux(beyond, limit, total))),
                 clipped.eq(self.saturated[lane] | beyond),
             ]
         return m

@@ -50,7 +50,8 @@ def value_beat(config: Config) -> data.StructLayout:
 
 
 class ValuePath(wiring.Component):
-    """Compute ``function(scale(x) + wide)`` or ``scale(x) * wide`` for a beat per cycle.
+    """Compute ``function(scale(x) + wide)`` or ``scale(x) * wide`` for a beat per cycle; ReLU is
+    part of the addition.
 
     ::
 
@@ -160,6 +161,7 @@ class ValuePath(wiring.Component):
         ages = Ages(m, {
             "choice": Cat(beat.results, beat.centre, beat.factor, beat.lanes),
             "offset": beat.offset, "add": beat.add & ~multiplies(beat.operation),
+            "rectify": beat.rectify,
             "scale": beat.scale, "scaled": beat.scaled, "lanes": beat.lanes, "shift": beat.shift,
             # What only waits must not come between two passes.
             "operation": Mux(self.take, beat.operation, Operation.NONE),
@@ -182,6 +184,7 @@ class ValuePath(wiring.Component):
             adder.z.eq(requantizer.z),
             adder.saturated.eq(requantizer.saturated),
             adder.add.eq(add),
+            adder.rectify.eq(ages.at("rectify", ADD)),
             adder.wide.eq(self.wide),
         ]
         values, summands = self._elaborate_functions(m, ages, scales, adder)

@@ -63,9 +63,7 @@ class DecoderModel:
     def advance(self, tokens: Sequence[int], cache: KeyValueCache) -> NDArray[np.int64]:
         """Return logits (S, V), LSB 2**-16, of S more tokens; ``cache`` has those before."""
         first, end = cache.length, cache.length + len(tokens)
-        z = self._values(self.embedding, tokens)
-        if self.positions is not None:
-            z = np.clip(z + self._values(self.positions, range(first, end)), FIXED_MIN, FIXED_MAX)
+        z = self.residual(tokens, range(first, end))
         rows = None
         if self.rotary is not None:
             cosine, sine = self.rotary
@@ -73,6 +71,13 @@ class DecoderModel:
         for number, layer in enumerate(self.layers):
             z = advance(self.array, layer, z, cache, number, rows)
         return self.head(self.norm(self.array, z))
+
+    def residual(self, tokens: Sequence[int], positions: Sequence[int]) -> NDArray[np.int64]:
+        """Return what layers begin with, fixed point (S, N), of tokens at positions."""
+        z = self._values(self.embedding, tokens)
+        if self.positions is None:
+            return z
+        return np.clip(z + self._values(self.positions, positions), FIXED_MIN, FIXED_MAX)
 
     def _values(self, words: Words, rows: Sequence[int]) -> NDArray[np.int64]:
         """Return the fixed point (S, N) of an embedding's rows."""

@@ -9,7 +9,7 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
-from .operands import reach
+from .operands import RESIDENT, Context, LanguageOperands, LanguagePreset, choose_core, reach
 from .options import (
     Json,
     Operands,
@@ -21,6 +21,8 @@ from .options import (
     Weights,
     WeightsName,
     choose_config,
+    refuse_beside,
+    require_backend,
 )
 
 __all__ = ["bench"]
@@ -79,6 +81,7 @@ def matmul(
 
 @bench.command()
 def attention(
+    ctx: typer.Context,
     seq: typing.Annotated[int, typer.Option("--seq", help="Tokens.")],
     heads: typing.Annotated[int, typer.Option("--heads", help="Heads.")],
     head_dim: typing.Annotated[int, typer.Option("--head-dim", help="Features of each head.")],
@@ -94,6 +97,7 @@ def attention(
     json: Json = False,
 ) -> None:
     """Compute scores, softmax and context of random heads, and compare with the machine."""
+    _require_hardware(ctx, backend)
     from ..bench_attention import bench_attention
 
     config = choose_config(preset, settings, port_bytes=port_bytes)
@@ -113,6 +117,7 @@ class Model(enum.StrEnum):
 
 @bench.command()
 def layer(
+    ctx: typer.Context,
     seq: typing.Annotated[int, typer.Option("--seq", help="Tokens.")],
     model: typing.Annotated[Model, typer.Option(help="Whose first layer.")] = Model.MINILM,
     preset: PresetName = "ulx3s",
@@ -124,6 +129,7 @@ def layer(
     json: Json = False,
 ) -> None:
     """Compute a whole layer with its real weights, streamed, and compare with the machine."""
+    _require_hardware(ctx, backend)
     config = choose_config(preset, settings, port_bytes=port_bytes)
     with needs("models"):
         from ..bench_layer import bench_layer
@@ -140,6 +146,7 @@ def layer(
 
 @bench.command()
 def decode(
+    ctx: typer.Context,
     position: typing.Annotated[int, typer.Option(help="Tokens in front of the measured one.")],
     model: typing.Annotated[
         str, typer.Option(help="A language model's name or path, as for systolith run.")
@@ -151,13 +158,10 @@ def decode(
     dims: typing.Annotated[
         str | None, typer.Option(help="Its sizes: layers=1,dim=24,heads=4,hidden=96,vocab=27.")
     ] = None,
-    preset: PresetName = "ulx3s-resident",
+    preset: LanguagePreset = None,
     settings: Settings = None,
-    operands: typing.Annotated[
-        Operands,
-        typer.Option(help="onchip: weights, keys and values are loaded before; stream: all of them "
-                     "are in external memory."),
-    ] = Operands.ONCHIP,
+    operands: LanguageOperands = None,
+    context: Context = None,
     weights: WeightsName = Weights.INT8,
     port_bytes: PortBytes = None,
     backend: BackendName = Backend.RTL,
@@ -166,38 +170,41 @@ def decode(
     json: Json = False,
 ) -> None:
     """Compute one token of a language model in a text that the core makes by itself."""
-    config = choose_config(preset, settings, port_bytes=port_bytes)
     _require_pair(arch, dims)
+    _require_hardware(ctx, backend)
+    if arch:
+        refuse_beside(ctx, "--arch", "model")
+    choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
     from ..bench_decode import bench_decode
     from ..bench_decode_streamed import bench_decode_streamed
     from ..models.quantized_shape import quantize_shape
+    from ..models.shape_only import shape_only_decoder
 
     with needs("models"), stages("reading the model", plain=json) as progress:
+        name, place = model, (operands, preset, settings, port_bytes)
         if arch is not None and dims is not None:
             name = f"{arch} {dims}"
-            integers = quantize_shape(arch, dims, config, weights=str(weights), seed=seed)
+            core = choose_core(name, shape_only_decoder(arch, dims, seed), *place)
+            integers = quantize_shape(arch, dims, core.config, weights=str(weights), seed=seed)
         else:
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
-            name = model
             floats = load_language_model(name, progress)
-            integers = quantize_language(floats, config, str(weights), progress)
-        streamed = operands == Operands.STREAM
-        if streamed:
-            config = reach(config, integers, settings)
-        measure = bench_decode_streamed if streamed else bench_decode
+            core = choose_core(name, floats.decoder, *place)
+            integers = quantize_language(floats, core.config, str(weights), progress)
+        measure = bench_decode_streamed if core.streamed else bench_decode
         result = measure(
-            integers, config, position, backend=str(backend), simulator=str(sim), seed=seed,
-            progress=progress,
+            integers, reach(core, integers, settings, context=context), position, context=context,
+            backend=str(backend), simulator=str(sim), seed=seed, progress=progress,
         )  # fmt: skip
-    values = {"model": name, "preset": preset, "weights": str(weights),
-              "operands": str(operands), **_who(backend, sim)}  # fmt: skip
+    values = {"model": name, **core.place, "weights": str(weights), **_who(backend, sim)}
     _show(values | dataclasses.asdict(result), json)
 
 
 @bench.command()
 def prefill(
+    ctx: typer.Context,
     tokens: typing.Annotated[int, typer.Option(help="Of the prompt.", min=1)],
     model: typing.Annotated[
         str, typer.Option(help="Whose layers, by their sizes: smollm2; weights are random.")
@@ -220,8 +227,11 @@ def prefill(
     json: Json = False,
 ) -> None:
     """Compute layers of a language model for a whole prompt, weights streamed, without the head."""
-    config = choose_config(preset, settings, port_bytes=port_bytes)
     _require_pair(arch, dims)
+    _require_hardware(ctx, backend)
+    if arch:
+        refuse_beside(ctx, "--arch", "model", "layers")
+    config = choose_config(preset, settings, port_bytes=port_bytes)
     from ..bench_prefill import bench_prefill
     from ..models.quantized_shape import quantize_shape
     from ..models.shape_only import layer_dimensions
@@ -244,6 +254,11 @@ def _require_pair(arch: str | None, dims: str | None) -> None:
     """Refuse a kind of model without sizes, and sizes of no kind."""
     if (arch is None) != (dims is None):
         raise ConfigError("--arch and --dims go together")
+
+
+def _require_hardware(ctx: typer.Context, backend: Backend) -> None:
+    """Refuse the choice of a simulator where none runs."""
+    require_backend(ctx, backend, {"sim": (Backend.RTL,)})
 
 
 def _who(backend: Backend, sim: Simulator) -> dict[str, str]:

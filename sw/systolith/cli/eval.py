@@ -10,7 +10,7 @@ import typer
 from .console import needs, print_json, print_table, stages
 from .eval_language import eval_language
 from .model_command import MODEL, ModelCommands
-from .options import Json, PresetName, Settings, choose_config
+from .options import Json, PresetName, Settings, choose_config, require_backend
 
 __all__ = ["evaluate"]
 
@@ -36,6 +36,13 @@ class Backend(enum.StrEnum):
     FLOAT = "float"
 
 
+INTEGERS = (Backend.MACHINE, Backend.GOLDEN)
+"""Those whose numbers are a core's."""
+
+ACTS = {"preset": INTEGERS, "settings": INTEGERS, "jobs": (Backend.GOLDEN,)}
+"""With whom options do something; others act with everybody."""
+
+
 @evaluate.callback()
 def _group() -> None:
     """Evaluate quantised models on real data."""
@@ -43,6 +50,7 @@ def _group() -> None:
 
 @evaluate.command()
 def minilm(
+    ctx: typer.Context,
     data: typing.Annotated[
         Data,
         typer.Option(help="sentences: closeness to float32 on 24 sentences from the news; lee50: "
@@ -77,6 +85,7 @@ def minilm(
     The weights are rounded with the help of random tokens alone. Nothing is cut unless you say
     --truncate; it is told how many texts were.
     """
+    require_backend(ctx, backend, ACTS)
     config = choose_config(preset, settings)
     with needs("models"):
         from ..evaluate import embedders, evaluation

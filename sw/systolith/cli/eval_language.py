@@ -9,7 +9,8 @@ import typer
 
 from .console import needs, print_json, print_table, say, stages
 from .model_command import model_name
-from .options import Json, PresetName, Settings, Weights, WeightsName, choose_config
+from .operands import RESIDENT, LanguageOperands, LanguagePreset, choose_core, reach
+from .options import Json, Settings, Weights, WeightsName, choose_config, require_backend
 
 __all__ = ["eval_language"]
 
@@ -27,6 +28,10 @@ class Backend(enum.StrEnum):
     FLOAT = "float"
     GOLDEN = "golden"
     MACHINE = "machine"
+
+
+INTEGERS = (Backend.GOLDEN, Backend.MACHINE)
+"""Those whose numbers are a core's."""
 
 
 def eval_language(
@@ -55,7 +60,8 @@ def eval_language(
                      "hardware; machine: programs on the functional machine, slow."),
     ] = Backend.GOLDEN,
     weights: WeightsName = Weights.INT8,
-    preset: PresetName = "ulx3s",
+    operands: LanguageOperands = None,
+    preset: LanguagePreset = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -64,7 +70,9 @@ def eval_language(
     MODEL is as for systolith run. The text was never seen by whoever chose the integers; the
     standard error is that of the mean difference, in which a document counts as a whole.
     """
-    config = choose_config(preset, settings)
+    acts = ("weights", "operands", "preset", "settings")
+    require_backend(ctx, backend, dict.fromkeys(acts, INTEGERS))
+    choose_config(preset or RESIDENT, settings)  # refuses at once
     with needs("models"):
         from ..evaluate.losses import Predictor, compare_losses
         from ..evaluate.passages import Text, first_documents, passages, shorten
@@ -80,11 +88,17 @@ def eval_language(
             if limit:
                 whole = first_documents(whole, limit)
             predictor: Predictor = model.decoder
+            core = None
             if backend != Backend.FLOAT:
-                predictor = integers = quantize_language(model, config, str(weights), progress)
-            if backend == Backend.MACHINE:
+                core = choose_core(name, model.decoder, operands, preset, settings)
+                predictor = integers = quantize_language(
+                    model, core.config, str(weights), progress
+                )
+            if core and backend == Backend.MACHINE:
                 progress(f"compiling {model.name}")
-                decoder = CompiledDecoder.compile(config, integers, logits=True)
+                decoder = CompiledDecoder.compile(
+                    reach(core, integers, settings), integers, logits=True, streamed=core.streamed
+                )
                 cut = min(cut or decoder.plan.tokens, decoder.plan.tokens)
                 predictor = MachineDecoder(decoder)
             chosen = shorten(whole, cut) if cut else whole
@@ -99,7 +113,8 @@ def eval_language(
         say(f"passages were cut to {cut} tokens: {lost:,} tokens are not predicted")
     values = {
         "model": model.name, "data": str(data), "backend": str(backend),
-        "weights": "float32" if backend == Backend.FLOAT else str(weights),
+        "weights": "float32" if core is None else str(weights),
+        **(core.place if core else {}),
         **dataclasses.asdict(result), "tokens_cut": lost, "seconds": round(seconds, 1),
     }  # fmt: skip
     if json:

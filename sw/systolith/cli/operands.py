@@ -1,61 +1,114 @@
-"""Where a language model's operands are, and what follows from that for the core."""
+"""Which core computes a language model: one rule for all commands.
+
+A model that has more weights than operand memory is streamed, unless ``--operands`` says otherwise;
+a model on the chip has the preset ``ulx3s-resident``, and one that is streamed ``ulx3s``, unless
+``--preset`` says otherwise.
+"""
 
 import typing
+from dataclasses import dataclass
+
+import typer
 
 from systolith_hw.config import Config
+from systolith_hw.presets import PRESETS
 
 from .console import say
 from .options import Operands, choose_config
 
 if typing.TYPE_CHECKING:
     from systolith_sim.transformer.decoder_model import DecoderModel
+    from systolith_sim.transformer.decoder_reference import FloatDecoder
 
-    from ..models.language_model import LanguageModel
-
-__all__ = ["choose_core", "reach"]
+__all__ = ["Context", "Core", "LanguageOperands", "LanguagePreset", "choose_core", "reach"]
 
 RESIDENT, STREAMED = "ulx3s-resident", "ulx3s"
 """The presets for models on the chip, and for those that are streamed, unless one is given."""
 
-STREAMED_PORT = 128
-"""Bytes per cycle of a streamed model's port, unless they are given: simulation is slow."""
+LanguageOperands = typing.Annotated[
+    Operands | None,
+    typer.Option("--operands", help="onchip: all of the model is on the chip; stream: weights, "
+                 "keys and values are in external memory. By default a model that has more weights "
+                 "than operand memory is streamed."),
+]  # fmt: skip
+LanguagePreset = typing.Annotated[
+    str | None,
+    typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}; by default {RESIDENT} "
+                 f"for a model on the chip, and {STREAMED} for one that is streamed."),
+]  # fmt: skip
+Context = typing.Annotated[
+    int | None,
+    typer.Option(help="Most tokens of a text, prompt and all; by default as many as the model and "
+                 "the chip take.", min=2),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Core:
+    """A core for a language model.
+
+    Parameters
+    ----------
+    operands : Operands
+        Where the model's are.
+    preset : str
+    config : Config
+        The preset with all settings.
+    """
+
+    operands: Operands
+    preset: str
+    config: Config
+
+    @property
+    def streamed(self) -> bool:
+        """Whether weights, keys and values are in external memory."""
+        return self.operands == Operands.STREAM
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What JSON says of it."""
+        return {"operands": str(self.operands), "preset": self.preset}
 
 
 def choose_core(
-    model: "LanguageModel", operands: Operands | None, name: str | None,
-    settings: list[str] | None, port_bytes: int | None,
-) -> tuple[Operands, str, Config]:  # fmt: skip
-    """Return where the operands are, the preset, and the config.
+    name: str, model: "FloatDecoder", operands: Operands | None, preset: str | None,
+    settings: list[str] | None, port_bytes: int | None = None, *, streamed_port: int | None = None,
+) -> Core:  # fmt: skip
+    """Return the core for a model of some name, and say which it is.
 
-    By default a model that has more weights than operand memory is streamed.
+    The port of a model that is streamed has ``streamed_port`` bytes per cycle, if none are given.
 
     Raises
     ------
     ConfigError
     """
-    resident = choose_config(name or RESIDENT, settings, port_bytes=port_bytes)
-    room = resident.memory.operand_tiles * resident.array.rows * resident.array.columns
     if operands is None:
-        larger = _weights(model) > room
-        operands = Operands.STREAM if larger else Operands.ONCHIP
-    if operands == Operands.ONCHIP:
-        return operands, name or RESIDENT, resident
-    name, port = name or STREAMED, port_bytes or STREAMED_PORT
-    say(f"{model.name}: weights, keys and values are streamed; preset {name}, --port-bytes {port}")
-    return operands, name, choose_config(name, settings, port_bytes=port)
+        operands = _by_size(model, choose_config(preset or RESIDENT, settings))
+    streamed = operands == Operands.STREAM
+    chosen = preset or (STREAMED if streamed else RESIDENT)
+    port = port_bytes or (streamed_port if streamed else None)
+    core = Core(operands, chosen, choose_config(chosen, settings, port_bytes=port))
+    where = "weights, keys and values are streamed" if core.streamed else "all is on the chip"
+    say(f"{name}: {where}; preset {core.preset}, --port-bytes {core.config.bus.data_bytes}")
+    return core
 
 
-def _weights(model: "LanguageModel") -> int:
-    """Return how many weights the matrices have."""
-    decoder = model.decoder
-    matrices = (part for layer in decoder.layers for part in vars(layer).values())
-    return decoder.head.size + sum(part.size for part in matrices if part is not None)
+def _by_size(model: "FloatDecoder", config: Config) -> Operands:
+    """Return where the operands of a model are, if nobody says."""
+    matrices = (part for layer in model.layers for part in vars(layer).values())
+    weights = model.head.size + sum(part.size for part in matrices if part is not None)
+    room = config.memory.operand_tiles * config.array.rows * config.array.columns
+    return Operands.STREAM if weights > room else Operands.ONCHIP
 
 
-def reach(config: Config, model: "DecoderModel", settings: list[str] | None) -> Config:
-    """Return a config whose addresses reach all of a streamed model, and say so if it is another.
+def reach(
+    core: Core, model: "DecoderModel", settings: list[str] | None, *,
+    context: int | None = None,
+) -> Config:  # fmt: skip
+    """Return a config whose addresses reach all of a model, and say so if it is another.
 
-    Whoever sets ``bus.address_bits`` keeps them.
+    That may be one for a model that is streamed. Whoever sets ``bus.address_bits`` keeps them.
 
     Raises
     ------
@@ -63,9 +116,12 @@ def reach(config: Config, model: "DecoderModel", settings: list[str] | None) -> 
     """
     from ..compiler.decoder_reach import with_reach
 
-    if any(setting.partition("=")[0].strip() == "bus.address_bits" for setting in settings or []):
+    config = core.config
+    if not core.streamed or any(
+        setting.partition("=")[0].strip() == "bus.address_bits" for setting in settings or []
+    ):
         return config
-    wider = with_reach(config, model)
+    wider = with_reach(config, model, context=context)
     if wider != config:
         say(f"bus.address_bits is {wider.bus.address_bits}, not {config.bus.address_bits}, so that "
             "the model has room in external memory")  # fmt: skip

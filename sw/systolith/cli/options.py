@@ -2,6 +2,7 @@
 
 import enum
 import typing
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -24,6 +25,8 @@ __all__ = [
     "Weights",
     "WeightsName",
     "choose_config",
+    "refuse_beside",
+    "require_backend",
 ]
 
 
@@ -121,3 +124,54 @@ def choose_config(
     if config.device:
         device(config.device)  # whatever the command is, an unknown name is refused at once
     return config
+
+
+def require_backend(
+    ctx: typer.Context, backend: enum.StrEnum, acts: Mapping[str, Sequence[enum.StrEnum]]
+) -> None:
+    """Refuse options that were given and would do nothing with a backend.
+
+    Parameters
+    ----------
+    ctx : Context
+        Of the running command.
+    backend : StrEnum
+        What was chosen.
+    acts : dict
+        The backends with which a parameter of the command does something, by its name.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for name, backends in acts.items():
+        if backend not in backends and _given(ctx, name):
+            *others, last = map(str, backends)
+            names = f"{', '.join(others)} or {last}" if others else last
+            raise ConfigError(
+                f"{_option(ctx, name)} takes --backend {names}, and does nothing with {backend}; "
+                "leave it out"
+            )
+
+
+def refuse_beside(ctx: typer.Context, option: str, *names: str) -> None:
+    """Refuse parameters of a command that were given beside an option that takes their place.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for name in names:
+        if _given(ctx, name):
+            raise ConfigError(f"{_option(ctx, name)} does nothing beside {option}; leave one out")
+
+
+def _given(ctx: typer.Context, name: str) -> bool:
+    """Return whether somebody has written an option."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _option(ctx: typer.Context, name: str) -> str:
+    """Return how an option is written."""
+    return next(one.opts[0] for one in ctx.command.params if one.name == name)

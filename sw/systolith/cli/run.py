@@ -21,10 +21,19 @@ from .options import (
     Simulator,
     SimulatorName,
     choose_config,
+    require_backend,
 )
 from .run_language import run_language
 
 __all__ = ["run"]
+
+HARDWARE = (Computer.RTL, Computer.MACHINE)
+
+ACTS = {
+    "sim": (Computer.RTL,), "clock_mhz": (Computer.RTL,), "preset": HARDWARE, "settings": HARDWARE,
+    "port_bytes": HARDWARE, "tokens": HARDWARE, "image": HARDWARE,
+}  # fmt: skip
+"""With whom options of ``minilm`` do something; others act with everybody."""
 
 run = typer.Typer(
     cls=ModelCommands, help="Run real models on the generated Verilog.", no_args_is_help=True
@@ -74,6 +83,7 @@ def ffn(
 
 @run.command()
 def minilm(
+    ctx: typer.Context,
     texts: typing.Annotated[list[str], typer.Argument(help="Sentences.", metavar="TEXT...")],
     backend: ComputerName = Computer.RTL,
     preset: PresetName = "ulx3s",
@@ -110,6 +120,7 @@ def minilm(
     From token numbers to the last layer everything is computed by a program for the core, the same
     for every length; the host makes tokens, and the mean over them.
     """
+    require_backend(ctx, backend, ACTS)
     config = choose_config(preset, settings, port_bytes=port_bytes)
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text

@@ -11,16 +11,21 @@ from pathlib import Path
 import typer
 
 from systolith_hw.config import ConfigError
-from systolith_hw.presets import PRESETS
 
 from ..progress import Progress
 from .console import needs, print_json, say, stages
 from .model_command import model_name
-from .operands import RESIDENT, STREAMED, choose_core, reach
+from .operands import (
+    RESIDENT,
+    Context,
+    LanguageOperands,
+    LanguagePreset,
+    choose_core,
+    reach,
+)
 from .options import (
     ClockMhz,
     Json,
-    Operands,
     PortBytes,
     Settings,
     Simulator,
@@ -28,9 +33,17 @@ from .options import (
     Weights,
     WeightsName,
     choose_config,
+    require_backend,
 )
 
+if typing.TYPE_CHECKING:
+    from ..generation import Continuation
+    from ..language_run import Simulated
+
 __all__ = ["run_language"]
+
+STREAMED_PORT = 128
+"""Bytes per cycle of a streamed model's port, unless they are given: simulation is slow."""
 
 
 class Computer(enum.StrEnum):
@@ -44,6 +57,15 @@ class Computer(enum.StrEnum):
 
 HARDWARE = (Computer.RTL, Computer.MACHINE)
 """Those who are given a compiled model."""
+
+INTEGERS = (*HARDWARE, Computer.GOLDEN)
+"""Those whose numbers are a core's."""
+
+ACTS = {
+    "sim": (Computer.RTL,), "clock_mhz": (Computer.RTL,), "port_bytes": HARDWARE,
+    "weights": INTEGERS, "operands": INTEGERS, "preset": INTEGERS, "settings": INTEGERS,
+}  # fmt: skip
+"""With whom options do something; others act with everybody."""
 
 
 def run_language(
@@ -68,23 +90,16 @@ def run_language(
         typer.Option(help="rtl: the generated Verilog, compared with the functional machine; "
                      "machine: that alone; golden: the integer model, of which both have every "
                      "bit; float: float32."),
-    ] = Computer.FLOAT,
+    ] = Computer.RTL,
     weights: WeightsName = Weights.INT8,
-    operands: typing.Annotated[
-        Operands | None,
-        typer.Option(help="onchip: all of the model is on the chip; stream: weights, keys and "
-                     "values are in external memory. By default as the model's size wants it."),
-    ] = None,
+    operands: LanguageOperands = None,
+    context: Context = None,
     logits: typing.Annotated[
         Path | None,
         typer.Option(help="Write the logits of all positions, in nats, to an .npz file.",
                      dir_okay=False),
     ] = None,
-    preset: typing.Annotated[
-        str | None,
-        typer.Option("--preset", "-p", help=f"One of {', '.join(PRESETS)}; by default {RESIDENT} "
-                     f"for a model on the chip, and {STREAMED} for one that is streamed."),
-    ] = None,
+    preset: LanguagePreset = None,
     settings: Settings = None,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
@@ -96,94 +111,87 @@ def run_language(
     MODEL is stories-260k, smollm2, glassllm-en, glassllm-pt, the path of a folder with a
     Llama-type checkpoint (config.json, model.safetensors, tokenizer.json), or that of a GGUF file.
     The text is written as it comes, and ends with the model's token for that, or where the context
-    is full.
+    is full. The port of a model that is streamed has 128 bytes per cycle, if --port-bytes does not
+    say otherwise.
     """
-    config = choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)
-    if backend == Computer.FLOAT and weights != Weights.INT8:
-        raise ConfigError(
-            f"--weights {weights} takes --backend rtl, machine or golden, since float computes in "
-            "float32"
-        )
+    require_backend(ctx, backend, ACTS)
+    choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
         import numpy as np
 
-        from ..generation import ModelGenerator, Stop, continue_prompt
         from ..language_run import LanguageRun
+        from ..model_run import ModelRun
         from ..models.library import load_language_model
-        from ..models.quantized_language import quantize_language
         from ..sampling import Sampling
         from ..workload import CLOCK_MHZ
 
-        clock = clock_mhz or CLOCK_MHZ
         sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
-        name = model_name(ctx)
+        name, core, hardware, simulated = model_name(ctx), None, None, None
+        keeps = logits is not None
         with stages(f"reading {name}", plain=json) as progress:
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
-            hardware = None
-            if backend in HARDWARE:
-                operands, preset, config = choose_core(
-                    model, operands, preset, settings, port_bytes
-                )
-                streamed = operands == Operands.STREAM
-                hardware = LanguageRun(
-                    model, config, progress, sampling, weights=str(weights),
-                    logits=logits is not None, streamed=streamed,
-                    reach=partial(reach, settings=settings) if streamed else None,
-                )  # fmt: skip
-                hardware.require_room(numbers)
+            if backend == Computer.FLOAT:
+                running = ModelRun(model, model.decoder, sampling, context=context, logits=keeps)
             else:
-                generator = ModelGenerator(
-                    model.decoder if backend == Computer.FLOAT
-                    else quantize_language(model, config, str(weights), progress),
-                    sampling, keep_logits=logits is not None,
+                core = choose_core(name, model.decoder, operands, preset, settings, port_bytes,
+                                   streamed_port=STREAMED_PORT)  # fmt: skip
+                running = integers = LanguageRun(
+                    model, core.config, progress, sampling, weights=str(weights), context=context,
+                    logits=keeps, streamed=core.streamed,
+                    reach=partial(reach, core, settings=settings, context=context),
                 )  # fmt: skip
+                hardware = integers if backend in HARDWARE else None
+            running.require_room(numbers)
+            if hardware:
+                hardware.compile(progress)
     show = (lambda piece: None) if json else _write
     show(prompt)
     begin = time.perf_counter()
-    context, simulated = model.decoder.context, None
     if hardware is None:
-        result = continue_prompt(model, generator, numbers, tokens, show)
+        result = running.compute(numbers, tokens, show)
+    elif backend == Computer.MACHINE:
+        result = hardware.predict(numbers, tokens, show)
     else:
-        context = hardware.context
-        if backend == Computer.RTL:
-            result, simulated = hardware.simulate(
-                numbers, tokens, show, simulator=str(sim), clock_mhz=clock,
-                progress=Progress(),
-            )  # fmt: skip
-        else:
-            result = hardware.predict(numbers, tokens, show)
+        result, simulated = hardware.simulate(
+            numbers, tokens, show, simulator=str(sim), clock_mhz=clock_mhz or CLOCK_MHZ,
+            progress=Progress(),
+        )  # fmt: skip
     seconds = time.perf_counter() - begin
     show("\n")
-    if result.stopped == Stop.CONTEXT:
-        say(f"the context of {context} tokens is full")
+    if result.stopped == "context":
+        say(f"the context of {running.context} tokens is full")
     if logits is not None:
-        found = [hardware.logits] if hardware else generator.logits
-        np.savez_compressed(
-            logits, logits=np.concatenate(found), tokens=[*numbers, *result.tokens]
-        )
+        np.savez_compressed(logits, logits=running.logits, tokens=[*numbers, *result.tokens])
     rate = len(result.tokens) / seconds
     if json:
         print_json({
-            "model": model.name, "backend": str(backend), "weights": str(weights),
-            "prompt": prompt,
+            "model": model.name, "backend": str(backend),
+            "weights": "float32" if core is None else str(weights),
+            **(core.place if core else {}), "context": running.context, "prompt": prompt,
             **dataclasses.asdict(result), "prompt_tokens": len(numbers),
-            **dataclasses.asdict(sampling), "seconds": round(seconds, 3),
-            "tokens_per_second": rate,
-            **({"operands": str(operands), "preset": preset, **dataclasses.asdict(simulated)}
-               if simulated else {}),
+            **dataclasses.asdict(sampling), "host_seconds": round(seconds, 3),
+            "host_tokens_per_second": rate,
+            **(dataclasses.asdict(simulated) if simulated else {}),
         })  # fmt: skip
-    elif simulated:
-        say(f"{len(result.tokens)} tokens, {simulated.cycles:,} cycles: "
-            f"{simulated.tokens_per_second:,.0f} tokens per second at {clock:g} MHz, "
-            + ("every one that of the machine" if simulated.bit_exact else "NOT the machine's")
-        )  # fmt: skip
     else:
-        say(f"{len(result.tokens)} tokens, {rate:.1f} per second of this computer on {backend}")
+        say(_summary(result, simulated, f"{rate:.1f} per second of this computer on {backend}"))
     if simulated and not simulated.bit_exact:
         raise typer.Exit(1)
+
+
+def _summary(result: "Continuation", simulated: "Simulated | None", rate: str) -> str:
+    """Say how many tokens there are, and how fast they came."""
+    count = f"{len(result.tokens)} tokens"
+    if simulated is None:
+        return f"{count}, {rate}"
+    exact = "every one that of the machine" if simulated.bit_exact else "NOT the machine's"
+    return (
+        f"{count}, {simulated.cycles:,} cycles: {simulated.tokens_per_second_at_clock:,.0f} tokens "
+        f"per second at {simulated.clock_mhz:g} MHz, {exact}"
+    )
 
 
 def _write(piece: str) -> None:

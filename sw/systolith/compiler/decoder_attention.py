@@ -10,6 +10,8 @@ K, Q and V are one MATMUL, whose results DRAINs take one after the other; scores
 first queries are there. The heads of queries that share keys are tokens of one MATMUL.
 """
 
+from typing import TypedDict
+
 from systolith_hw.isa import DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
@@ -18,6 +20,13 @@ from .decoder_writer import DecoderWriter
 from .layout import log2
 
 __all__ = ["AttentionPart"]
+
+
+class Turned(TypedDict, total=False):
+    """What a DRAIN is told of rotary positions."""
+
+    rotate: bool
+    shift: int
 
 
 class AttentionPart:
@@ -64,8 +73,8 @@ class AttentionPart:
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
-            exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
-            patches={"scale": writer.entry}, post_outer=writer.written, **writer.behind_norm(),
+            exponent_base=layer.base, patches={"scale": writer.entry}, post_outer=writer.written,
+            **self._turned(), **writer.behind_norm(),
         )  # fmt: skip
         program.drain_operands(
             DrainKind.VALUES, groups=plan.shape.key_heads, tiles=plan.head_tiles,
@@ -88,11 +97,16 @@ class AttentionPart:
             group_stride=plan.head_keys,
             entries=(plan.key_entries + head * plan.head_entries) * lanes,
             entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
-            exponent_base=layer.base, rotate=True, shift=log2(plan.angle_words),
+            exponent_base=layer.base,
             patches={"scale": writer.entry, "destination": writer.keys,
                      "columns_last": writer.lane, "entries": writer.exponents},
-            **writer.behind_norm(first=head == 0),
+            **self._turned(), **writer.behind_norm(first=head == 0),
         )  # fmt: skip
+
+    def _turned(self) -> Turned:
+        """Return what tells a DRAIN to turn keys or queries, if positions are rotary."""
+        angles = self.plan.angle_words
+        return {"rotate": True, "shift": log2(angles)} if angles else {}
 
     # -- scores and context ------------------------------------------------------------------
 

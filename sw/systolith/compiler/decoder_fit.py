@@ -7,14 +7,14 @@ from .decoder_plan import DecoderPlan
 from .decoder_shape import DecoderShape
 from .memory_needs import lacks, shortage
 
-__all__ = ["FEWEST_TOKENS", "most_tokens", "plan_decoder"]
+__all__ = ["FEWEST_TOKENS", "largest", "most_tokens", "plan_decoder", "refusal"]
 
 FEWEST_TOKENS = 2
 """Of a text: one of a prompt, and one behind it."""
 
 
-def plan_decoder(config: Config, model: DecoderModel, *, tokens: int | None = None) -> DecoderPlan:
-    """Return the plan of a model for texts of at most ``tokens``; by default as many as fit.
+def plan_decoder(config: Config, model: DecoderModel, *, context: int | None = None) -> DecoderPlan:
+    """Return the plan of a model for texts of ``context`` tokens; by default of as many as fit.
 
     Raises
     ------
@@ -24,18 +24,18 @@ def plan_decoder(config: Config, model: DecoderModel, *, tokens: int | None = No
     shape, first = DecoderShape.of(model), model.layers[0]
     shape.check(config)
     plan = DecoderPlan(
-        config=config, shape=shape, tokens=most_tokens(config, shape, tokens),
+        config=config, shape=shape, tokens=most_tokens(config, shape, context),
         output_chunk=first.output_chunk, down_chunk=first.down_chunk,
     )  # fmt: skip
     _check_chunks(plan)
-    if tokens is None:
-        plan = plan.with_tokens(_largest(plan) or FEWEST_TOKENS)
+    if context is None:
+        plan = plan.with_tokens(largest(plan) or FEWEST_TOKENS)
     if short := shortage(plan):
-        raise ConfigError(_refusal(plan, *short))
+        raise ConfigError(refusal(plan, *short))
     return plan
 
 
-def most_tokens(config: Config, shape: DecoderShape, tokens: int | None) -> int:
+def most_tokens(config: Config, shape: DecoderShape, context: int | None) -> int:
     """Return the tokens of a text that are asked for, or all that the model takes.
 
     Raises
@@ -43,13 +43,13 @@ def most_tokens(config: Config, shape: DecoderShape, tokens: int | None) -> int:
     ConfigError
         If there are more, or fewer than any text has.
     """
-    context = min(shape.context, config.array.max_k)
-    if tokens is not None and not FEWEST_TOKENS <= tokens <= context:
+    most = min(shape.context, config.array.max_k)
+    if context is not None and not FEWEST_TOKENS <= context <= most:
+        name = "array.max_k" if most < shape.context else "the model's own"
         raise ConfigError(
-            f"a text's tokens must be {FEWEST_TOKENS} to {context}, the model's context or "
-            f"array.max_k, not {tokens}"
+            f"the context must be {FEWEST_TOKENS} to {most} tokens, {name}, not {context}"
         )
-    return tokens or context
+    return context or most
 
 
 def _check_chunks(plan: DecoderPlan) -> None:
@@ -66,17 +66,17 @@ def _check_chunks(plan: DecoderPlan) -> None:
             )
 
 
-def _largest(plan: DecoderPlan) -> int:
+def largest(plan: DecoderPlan) -> int:
     """Return for how many tokens there is room; 0 if there is for none."""
     counts = range(plan.tokens, FEWEST_TOKENS - 1, -1)
     return next((count for count in counts if not shortage(plan.with_tokens(count))), 0)
 
 
-def _refusal(plan: DecoderPlan, memory: str, need: int) -> str:
+def refusal(plan: DecoderPlan, memory: str, need: int, how: str = "") -> str:
     """Say what is too small, and what would do."""
-    fits = _largest(plan)
-    lower = f"lower the tokens to {fits}, or " if fits else ""
+    fits = largest(plan)
+    lower = f"lower the context to {fits}, or " if fits else ""
     return (
-        f"a language model for {plan.tokens} tokens does not fit the chip: "
+        f"a language model for {plan.tokens} tokens{how} does not fit the chip: "
         f"{lacks(plan, memory, need)}; {lower}raise memory.{memory}"
     )

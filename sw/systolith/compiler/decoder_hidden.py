@@ -5,6 +5,8 @@
     row      norm
     array         | gate and up                   | down 0 | down 1
     vector             SiLU of gate | up x gate 0 | up x gate 1 | residual += ...
+
+Without gates there is one matrix, and ReLU behind it.
 """
 
 from systolith_hw.isa import DrainFunction, DrainKind
@@ -26,42 +28,46 @@ class HiddenPart:
     """
 
     def __init__(self, writer: DecoderWriter, layer: DecoderLayer) -> None:
-        assert isinstance(layer.hidden, GatedHidden)
         self.writer = writer
         self.plan = writer.plan
         self.program = writer.program
         self.layer = layer
-        self.shift = layer.hidden.shift
+        hidden = layer.hidden
+        self.shift = hidden.shift if isinstance(hidden, GatedHidden) else 0
 
     def append(self) -> None:
         """Append the instructions."""
         writer, plan, program = self.writer, self.plan, self.program
         writer.norm()
+        matrices = 1 + plan.shape.gated
         program.matmul(
-            steps=plan.steps, tiles=2 * plan.hidden_tiles, operand=plan.expansion,
+            steps=plan.steps, tiles=matrices * plan.hidden_tiles, operand=plan.expansion,
             patches={"operand": writer.tile}, wait_outer=writer.normed,
         )  # fmt: skip
-        program.drain(
-            DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
-            columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
-            patches={"scale": writer.entry}, **writer.behind_norm(first=True),
-        )  # fmt: skip
+        if plan.shape.gated:
+            program.drain(
+                DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
+                columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
+                patches={"scale": writer.entry}, **writer.behind_norm(first=True),
+            )  # fmt: skip
         first = 0
         for words in plan.hidden_groups:
-            self._multiply(first, words)
+            self._finish(first, words)
             first += words
         writer.add(plan.hidden_groups, plan.down_matrix, plan.hidden, plan.tables["down"])
 
-    def _multiply(self, first: int, words: int) -> None:
-        """Make some hidden words out of the results of up, and the gates."""
+    def _finish(self, first: int, words: int) -> None:
+        """Make some hidden words out of the results of up, and the gates if there are any."""
         plan, array = self.plan, self.plan.config.array
         start = first * array.rows // array.columns
         end = min(plan.hidden_tiles, -(-(first + words) * array.rows // array.columns))
+        gated = plan.shape.gated
         self.program.drain(
-            DrainKind.ACTIVATION, function=DrainFunction.PRODUCT, shift=self.shift,
+            DrainKind.ACTIVATION, function=DrainFunction.PRODUCT if gated else DrainFunction.RELU,
+            shift=self.shift, entries=plan.gates + plan.beats(start) if gated else 0,
             tiles=end - start, exponent_base=self.layer.base,
             columns_last=plan.hidden_last if end == plan.hidden_tiles else array.columns,
-            scale=plan.tables["up"] + plan.beats(start), entries=plan.gates + plan.beats(start),
-            destination=plan.hidden + first, patches={"scale": self.writer.entry},
-            post_outer=self.writer.written, **self.writer.behind_norm(),
+            scale=plan.tables["up"] + plan.beats(start), destination=plan.hidden + first,
+            patches={"scale": self.writer.entry}, post_outer=self.writer.written,
+            **self.writer.behind_norm(first=not gated and not first),
         )  # fmt: skip

@@ -13,6 +13,7 @@ from systolith_sim.transformer.encoder import Linear
 
 from .coded_linear import loaded
 from .decoder_layout import DecoderLayout, Matrix
+from .layout import power_of_two
 from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
 from .recipes import NOTHING, pack_recipes
 
@@ -45,8 +46,8 @@ class DecoderImage:
         """Return by address all but the programs, and what the host writes for each text."""
         layout, plan, model = self.layout, self.plan, self.model
         address = layout.address
-        assert model.rotary is not None
-        return {
+        parts = {} if model.rotary is None else {address("angles"): self._angles(model.rotary)}
+        return parts | {
             address("embedding"): self._embedding(),
             address("matrices"): b"".join(self._matrices(layer) for layer in model.layers),
             address("tables"): b"".join(
@@ -55,19 +56,21 @@ class DecoderImage:
             address("head"): self._pack(layout.head, loaded(model.head)),
             address("head tables"):
                 self._all_units() + self._table(model.head, plan.vocabulary_tiles),
-            address("angles"): self._angles(model.rotary),
         }  # fmt: skip
 
     # -- rows that tokens take ---------------------------------------------------------------
 
     def _embedding(self) -> bytes:
-        """Return the rows of the embedding as fixed point."""
-        words, features = self.model.embedding, self.plan.shape.features
-        shift = words.exponents[..., None].astype(np.int64) + self.model.base
-        fixed = words.mantissas.astype(np.int64) << shift
-        rows = np.zeros((len(fixed), self.layout.row_bytes // WORD), "<i4")
-        rows[:, :features] = fixed.reshape(len(fixed), -1)[:, :features]
-        return rows.tobytes()
+        """Return the rows of the embedding as fixed point, or their sums with each position's."""
+        model, layout, plan = self.model, self.layout, self.plan
+        size = plan.shape.vocabulary
+        if model.positions is None:
+            rows = model.residual(range(size), ())
+        else:
+            rows = np.zeros((plan.tokens, power_of_two(size), plan.shape.features), np.int64)
+            for position in range(plan.tokens):
+                rows[position, :size] = model.residual(range(size), [position] * size)
+        return self._widen(rows, layout.row_bytes // WORD).astype("<i4").tobytes()
 
     def _angles(self, rotary: RotaryRows) -> bytes:
         """Return each position's cosines and sines, with zeros behind a head's."""

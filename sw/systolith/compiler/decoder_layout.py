@@ -1,12 +1,13 @@
 """Where a language model lies in external memory.
 
 All of it is brought to the chip once, but for embedding and angles, of which each token takes a
-row, and the list of tokens (``token_list.py``).
+row each, and the list of tokens (``token_list.py``).
 """
 
 from functools import cached_property
 
 from systolith_hw.code_pages import PARAMETER_BITS
+from systolith_hw.config import ConfigError
 from systolith_sim.machine.transfer import load_bytes
 
 from .decoder_logits import LogitsRows
@@ -15,6 +16,9 @@ from .layout import MemoryMap, Region, pad, power_of_two
 from .token_list import TokenList
 
 __all__ = ["DecoderLayout", "Matrix"]
+
+LARGEST_SUMS = 1 << 24
+"""Bytes of all sums of a token's row and a learned position's."""
 
 
 class Matrix:
@@ -69,7 +73,8 @@ class DecoderLayout:
     logits : LogitsRows or None
         Where logits are.
     regions : dict of Region
-        "list", "embedding", "angles", "matrices" and "tables" of all layers, "head", and "head
+        "list", "embedding" (with learned positions the sums of each position's row and each
+        token's), "angles" if any, "matrices" and "tables" of all layers, "head", and "head
         tables", of the last norm and the head.
     """
 
@@ -81,8 +86,9 @@ class DecoderLayout:
         size = TokenList(plan.config, plan.shape, plan.tokens, 0).size
         address = self.map.add("list", size).address
         self.list = TokenList(plan.config, plan.shape, plan.tokens, address)
-        self.map.add("embedding", shape.vocabulary * self.row_bytes)
-        self.map.add("angles", (plan.tokens + 1) * self.angle_bytes)  # the last are never used
+        self.map.add("embedding", self._embedding_size())
+        if shape.rotary:
+            self.map.add("angles", (plan.tokens + 1) * self.angle_bytes)  # the last: never used
         self.map.add("matrices", shape.layers * self.layer_bytes)
         self.map.add("tables", shape.layers * self.table_bytes)
         self.map.add("head", self.head.size)
@@ -105,6 +111,32 @@ class DecoderLayout:
     def row_bytes(self) -> int:
         """Bytes from one embedding to the next, a power of two."""
         return self._step(self.plan.beats(self.plan.tiles))
+
+    @property
+    def position_bytes(self) -> int:
+        """Bytes from the sums of one learned position to the next one's, a power of two."""
+        return power_of_two(self.plan.shape.vocabulary) * self.row_bytes
+
+    def _embedding_size(self) -> int:
+        """Return the bytes of the embedding, or of its sums with learned positions.
+
+        Raises
+        ------
+        ConfigError
+            If these are more than anybody wants to fill.
+        """
+        shape, tokens = self.plan.shape, self.plan.tokens
+        if not shape.learned:
+            return shape.vocabulary * self.row_bytes
+        size = tokens * self.position_bytes
+        if size > LARGEST_SUMS:
+            raise ConfigError(
+                f"the sums of {shape.vocabulary} tokens' rows and {tokens} learned positions take "
+                f"{size} bytes of external memory, and at most {LARGEST_SUMS} are made; lower the "
+                f"tokens of a text to {LARGEST_SUMS // self.position_bytes}, or take a model with "
+                "rotary positions"
+            )
+        return size
 
     @property
     def angle_bytes(self) -> int:

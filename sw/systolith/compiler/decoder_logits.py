@@ -101,9 +101,9 @@ class LogitsPart:
                 f"{plan.shape.hidden} hidden values leave room for less at once; lower it"
             )
 
-    def append(self, done: int) -> None:
-        """Append the instructions; behind a deferred norm ``done`` is given when its factor is not
-        needed any more."""
+    def append(self, done: int | None) -> None:
+        """Append the instructions; behind a deferred norm ``done``, if any, is given when its
+        factor is not needed any more."""
         plan, program, writer = self.plan, self.writer.program, self.writer
         row = writer.tile
         program.calc(row, self.place, left=log2(self.rows.stride) - log2(self.list_stride))

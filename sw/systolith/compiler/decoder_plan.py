@@ -13,6 +13,7 @@ as soon as its inputs are there.
 """
 
 import dataclasses
+import typing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -226,8 +227,8 @@ class DecoderPlan:
 
     @property
     def angle_words(self) -> int:
-        """Wide words of a position's cosines and sines, a power of two."""
-        return 2 * self.beats(self.head_tiles)
+        """Wide words of a position's cosines and sines, a power of two, or none."""
+        return 2 * self.beats(self.head_tiles) * self.shape.rotary
 
     @property
     def residual(self) -> int:
@@ -246,7 +247,7 @@ class DecoderPlan:
 
     @property
     def gates(self) -> int:
-        """Where the gates begin."""
+        """Where the gates begin, and afterwards logits that are to be stored."""
         return self.scores + self.shape.heads * self.scores_stride
 
     @property
@@ -336,7 +337,7 @@ class DecoderPlan:
     def _last(self, channels: int) -> int:
         return channels - (self.panels(channels) - 1) * self.config.array.columns
 
-    def with_tokens(self, tokens: int) -> "DecoderPlan":
+    def with_tokens(self, tokens: int) -> typing.Self:
         """Return the same for other texts."""
         return dataclasses.replace(self, tokens=tokens)
 

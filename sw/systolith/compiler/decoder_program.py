@@ -66,11 +66,12 @@ def _load_matrix(
 def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
     """Return how a prompt goes through the model, or None if its tokens go one by one.
 
-    They do where logits of each are wanted, where the memories have no room for two, and where the
-    program's has none for a block.
+    They do where a model is not of Llama's kind, where logits of each are wanted, where the
+    memories have no room for two, and where the program's has none for a block.
     """
-    prompt, config = plan_prompt(layout.plan), layout.config
-    if prompt is None or layout.logits is not None:
+    prompt, config, shape = plan_prompt(layout.plan), layout.config, layout.plan.shape
+    plain = shape.gated and shape.rotary and not shape.learned
+    if prompt is None or layout.logits is not None or not plain:
         return None
     roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
     program = TokenProgram(DecoderLayout(roomy), model, (), prompt)
@@ -124,7 +125,9 @@ class TokenProgram:
         self.alive = program.register("whether no token yet has ended the text")
         self.token = program.register("the position's token, or what is to be done")
         self.chosen = program.semaphore("the next token is in wide memory")
-        self.turned = program.semaphore("the position's angles are not needed any more")
+        self.turned = None
+        if self.plan.shape.rotary:
+            self.turned = program.semaphore("the position's angles are not needed any more")
         self.logits = None
         if layout.logits:
             self.logits = LogitsPart(
@@ -154,6 +157,7 @@ class TokenProgram:
             ),
             program.loop(count_register=self.alive),
         ):  # fmt: skip
+            self._find_rows()
             program.barrier()  # the token before has been stored
             self._look_up()
             self._check_end()
@@ -176,8 +180,10 @@ class TokenProgram:
         program.calc(self.prompted, immediate=1)
 
     def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
-        """Bring the angles of a position so many ahead to wide memory."""
+        """Bring the angles of a position so many ahead to wide memory, if there are any."""
         program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
+        if not plan.shape.rotary:
+            return
         left = log2(layout.angle_bytes) - log2(layout.list.stride)
         program.calc(scratch, self.place, left=left)
         program.load(
@@ -185,11 +191,23 @@ class TokenProgram:
             elements=plan.angle_words, patches={"address": scratch}, wait_outer=wait_outer,
         )  # fmt: skip
 
+    def _find_rows(self) -> None:
+        """Count the rows of the embedding in front of those of a learned position."""
+        layout = self.layout
+        if self.plan.shape.learned:
+            self.program.calc(
+                self.writer.tile, self.place, right=log2(layout.list.stride),
+                left=log2(layout.position_bytes) - log2(layout.row_bytes),
+            )  # fmt: skip
+
     def _look_up(self) -> None:
         """Bring the token's embedding to wide memory."""
         program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
         program.read(self.token, self.place, layout.list.entries)
-        self.writer.multiply(scratch, self.token, layout.row_bytes)
+        if plan.shape.learned:
+            program.calc(scratch, scratch, self.token, left=log2(layout.row_bytes))
+        else:
+            self.writer.multiply(scratch, self.token, layout.row_bytes)
         program.load(
             LoadKind.WIDE, address=layout.address("embedding"), local=plan.residual,
             elements=plan.beats(plan.tiles), patches={"address": scratch},

@@ -33,9 +33,11 @@ class DecoderShape:
     vocabulary : int
         V.
     context : int
-        Most tokens that rotary positions are known for; 0 if there are none.
+        Most tokens that positions are known for; 0 if there are none.
     gated : bool
         SwiGLU; otherwise ReLU.
+    rotary, learned : bool
+        How positions are told of: queries and keys are turned, or a row is added to the embedding.
     kind : LoadKind
         OPERAND_ROWS for weights of 8 bits, or that of their codes.
     """
@@ -49,18 +51,25 @@ class DecoderShape:
     vocabulary: int
     context: int
     gated: bool
+    rotary: bool
+    learned: bool
     kind: LoadKind = LoadKind.OPERAND_ROWS
 
     @classmethod
     def of(cls, model: DecoderModel) -> "DecoderShape":
         """Return the sizes of a model."""
         first = model.layers[0]
+        known = [len(table) for table in (
+            None if model.rotary is None else model.rotary[0],
+            None if model.positions is None else model.positions.mantissas,
+        ) if table is not None]  # fmt: skip
         return cls(
             features=len(first.query.weights), heads=first.heads, key_heads=first.key_heads,
             head=first.query.weights.shape[1] // first.heads, hidden=len(first.down.weights),
             layers=len(model.layers), vocabulary=model.head.weights.shape[1],
-            context=0 if model.rotary is None else len(model.rotary[0]),
-            gated=isinstance(first.hidden, GatedHidden), kind=kind_of(model.head),
+            context=min(known, default=0), gated=isinstance(first.hidden, GatedHidden),
+            rotary=model.rotary is not None, learned=model.positions is not None,
+            kind=kind_of(model.head),
         )  # fmt: skip
 
     @property
@@ -80,6 +89,22 @@ class DecoderShape:
         matrices = self.layers * (self.layer_weights + attention)
         return matrices + self.features * self.vocabulary
 
+    def require_llama(self, what: str) -> None:
+        """Refuse what is not of Llama's kind, for what takes nothing else.
+
+        Raises
+        ------
+        ConfigError
+        """
+        lacking = [
+            name for name, has in (
+                ("hidden values gated (SwiGLU), not behind ReLU", self.gated),
+                ("positions rotary, not learned", self.rotary and not self.learned),
+            ) if not has
+        ]  # fmt: skip
+        if lacking:
+            raise ConfigError(f"{what} must have {' and '.join(lacking)}")
+
     def check(self, config: Config) -> None:
         """Refuse what no depth of a memory makes possible.
 
@@ -94,10 +119,8 @@ class DecoderShape:
                 "weights of 4 bits take a core that expands them: set bus.codecs to true, or take "
                 "weights int8"
             )
-        elif not self.gated:
-            sentence = "DRAIN has no ReLU, so the hidden values must be gated (SwiGLU)"
         elif not self.context:
-            sentence = "its positions must be rotary"
+            sentence = "its positions must be rotary or learned"
         elif self.head > HEAD_CHANNELS:
             sentence = (
                 f"a head has {self.head} features, and at most {HEAD_CHANNELS} share an exponent"
@@ -112,7 +135,7 @@ class DecoderShape:
                 f"vector.rows must be at least {self.heads + vector.deferred_norms}, one for each "
                 f"head{norms}, not {vector.rows}"
             )
-        elif vector.lanes == 1:
+        elif vector.lanes == 1 and self.rotary:
             sentence = "vector.lanes must be at least 2 for rotary positions, not 1"
         elif config.sequencer.loop_depth < LOOP_DEPTH:
             sentence = (

@@ -5,10 +5,10 @@ import dataclasses
 from systolith_hw.config import Config, ConfigError
 from systolith_sim.transformer.decoder_model import DecoderModel
 
-from .decoder_fit import FEWEST_TOKENS, most_tokens
+from .decoder_fit import FEWEST_TOKENS, largest, most_tokens, refusal
 from .decoder_shape import DecoderShape
 from .decoder_streamed_plan import StreamedPlan
-from .memory_needs import lacks, shortage
+from .memory_needs import shortage
 
 __all__ = ["plan_streamed"]
 
@@ -17,9 +17,9 @@ FEWEST_SLOTS = 2
 
 
 def plan_streamed(
-    config: Config, model: DecoderModel, *, tokens: int | None = None
+    config: Config, model: DecoderModel, *, context: int | None = None
 ) -> StreamedPlan:
-    """Return the plan of a model for texts of at most ``tokens``; by default as many as fit.
+    """Return the plan of a model for texts of ``context`` tokens; by default of as many as fit.
 
     The ring is as large as what keys and values leave.
 
@@ -30,23 +30,21 @@ def plan_streamed(
     """
     shape, first = DecoderShape.of(model), model.layers[0]
     shape.check(config)
+    shape.require_llama("a language model that is streamed")
     if model.norm.deferred:
         raise ConfigError(
             "vector.deferred_norms must be false for a language model that is streamed, not true"
         )
     plan = StreamedPlan(
-        config=config, shape=shape, tokens=most_tokens(config, shape, tokens),
+        config=config, shape=shape, tokens=most_tokens(config, shape, context),
         output_chunk=first.output_chunk, down_chunk=first.down_chunk, slot=1, slots=FEWEST_SLOTS,
     )  # fmt: skip
     _check(plan)
     plan = _with_ring(plan)
-    if tokens is None:
-        plan = _most_tokens(plan)
+    if context is None:
+        plan = plan.with_tokens(largest(plan) or FEWEST_TOKENS)
     if short := shortage(plan):
-        raise ConfigError(
-            f"a language model for {plan.tokens} tokens, streamed, does not fit the chip: "
-            f"{lacks(plan, *short)}; lower the tokens, or raise memory.{short[0]}"
-        )
+        raise ConfigError(refusal(plan, *short, how=", streamed,"))
     rings = [dataclasses.replace(plan, slots=count) for count in _slot_counts(plan)]
     return max((ring for ring in rings if not shortage(ring)), key=lambda ring: ring.slots)
 
@@ -95,11 +93,3 @@ def _slot_counts(plan: StreamedPlan) -> list[int]:
     layer = sum(slots.values())
     most = min(plan.config.memory.operand_tiles // plan.slot, slots["down"])
     return [count for count in range(FEWEST_SLOTS, most + 1) if layer % count == 0]
-
-
-def _most_tokens(plan: StreamedPlan) -> StreamedPlan:
-    """Return the plan for as many tokens as fit; if none do, for the fewest."""
-    counts = range(plan.tokens, FEWEST_TOKENS, -1)
-    plans = (dataclasses.replace(plan, tokens=count) for count in counts)
-    fewest = dataclasses.replace(plan, tokens=FEWEST_TOKENS)
-    return next((one for one in plans if not shortage(one)), fewest)

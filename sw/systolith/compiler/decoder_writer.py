@@ -154,8 +154,8 @@ class DecoderWriter:
         if not self._norm.deferred:
             self._append_norm(post_outer=self.normed, post_inner=done)
 
-    def skip_norm(self, semaphore: int) -> None:
-        """Give a semaphore when all is done whose results nobody wants."""
+    def skip_norm(self, semaphore: int | None) -> None:
+        """Give a semaphore, if any, when all is done whose results nobody wants."""
         if not self._norm.deferred:
             self._append_norm(post_inner=semaphore)
             return

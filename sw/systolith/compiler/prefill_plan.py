@@ -295,6 +295,7 @@ def plan_prefill(config: Config, shape: DecoderShape, tokens: int) -> PrefillPla
         A sentence that says what does not fit, and what would.
     """
     shape.check(config)
+    shape.require_llama("a model whose prompt is a batch")
     most = min(shape.context, config.array.max_k)
     if not 1 <= tokens <= most:
         raise ConfigError(

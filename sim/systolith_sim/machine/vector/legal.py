@@ -46,6 +46,10 @@ def require_legal(run: Run, job: Job) -> None:
         ErrorCode.ILLEGAL_INSTRUCTION,
         "vector.deferred_norms is false, so DRAIN has no kind MEASURED",
     )  # fmt: skip
+    require(
+        f["function"] in list(DrainFunction), line, ErrorCode.ILLEGAL_INSTRUCTION,
+        f"DRAIN has no function {f['function']}",
+    )  # fmt: skip
     wrong = mismatch(f, run.config.vector.lanes)
     require(not wrong, line, ErrorCode.ILLEGAL_INSTRUCTION, wrong)
     require_counts(line, f, "tokens", "groups", "tiles")

@@ -38,6 +38,8 @@ def finish_values(run: Run, part: Part) -> Integers:
     function = DrainFunction(f["function"])
     if function == DrainFunction.PRODUCT:
         values = multiply(values, _second(run, part)[:, :valid], PRODUCT_SHIFT, f["shift"])
+    elif function == DrainFunction.RELU:
+        values = np.maximum(values, 0)
     elif function:
         values = rectify(values, FUNCTIONS[function])
     z = np.zeros_like(part.values)
