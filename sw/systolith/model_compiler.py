@@ -68,9 +68,10 @@ def compile_model(
 
     Parameters
     ----------
-    model : path of an ONNX file, or Graph
+    model : torch.nn.Module, path of an ONNX file, or Graph
     example_inputs : array, sequence or dict of arrays
-        One batch, whose sizes are typical; it may be left out, and is then random.
+        One batch, whose sizes are typical. Only for an ONNX file it may be left out, and is then
+        random.
     config : str or Config
         The core, or the name of a preset.
     strict : bool or "matrices"
@@ -93,7 +94,7 @@ def compile_model(
     config = preset(config) if isinstance(config, str) else config
     progress = progress or Progress()
     progress("reading the model")
-    source = _read(model)
+    source = _read(model, example_inputs)
     example = named_inputs(source, example_inputs)
     progress("rewriting its graph")
     graph = optimise(source, verify=verify)
@@ -113,13 +114,19 @@ def compile_model(
     return ModelProgram(config, graph, parts, stacks)
 
 
-def _read(model: Any) -> Graph:
+def _read(model: Any, example: Any) -> Graph:
     """Return the graph of a model of any kind."""
     if isinstance(model, Graph):
         return model
     if isinstance(model, str | Path):
         return read_onnx(model)
-    raise GraphError(f"a model is the path of an ONNX file, not a {type(model).__name__}")
+    if hasattr(model, "state_dict") and callable(model):
+        from .graph.torch_reader import read_torch
+
+        return read_torch(model, example)
+    raise GraphError(
+        f"a model is a torch.nn.Module or the path of an ONNX file, not a {type(model).__name__}"
+    )
 
 
 def _shapes(graph: Graph, example: Mapping[str, NDArray]) -> dict[str, tuple[int, ...]]:

@@ -139,6 +139,8 @@ class EncoderLayer:
         Fixed-point bits below exponent 0 of all words but V's.
     output_chunk, down_chunk : int
         Inputs of the two matrices that are multiplied at once: a multiple of R.
+    activation : str
+        "gelu", "silu" or "relu".
     """
 
     heads: int
@@ -154,6 +156,14 @@ class EncoderLayer:
     base: int
     output_chunk: int
     down_chunk: int
+    activation: str = "gelu"
+
+    def expand(self, words: "Words") -> Integers:
+        """Return hidden values, fixed point (S, F), of the up matrix's words."""
+        hidden = self.up(words)
+        if self.activation == "relu":
+            return np.maximum(hidden, 0)
+        return rectify(hidden, Function[self.activation.upper()])
 
 
 @dataclass(frozen=True)
@@ -269,8 +279,8 @@ def advance(
     context = to_words(array, attend(array, layer, words), layer.base)
     z = layer.output.add(z, context, layer.output_chunk)
     z, words = renew(array, layer.attention_norm, z, layer.base, back=back)
-    hidden = rectify(layer.up(words), Function.GELU)  # (S, F)
-    z = layer.down.add(z, to_words(array, hidden, layer.base), layer.down_chunk)
+    hidden = to_words(array, layer.expand(words), layer.base)
+    z = layer.down.add(z, hidden, layer.down_chunk)
     return renew(array, layer.output_norm, z, layer.base, back=back)
 
 

@@ -79,7 +79,7 @@ class FloatLayer:
         Of attention and of feed-forward: behind their residual sums, as in BERT, or before them.
     norm_first : bool
     activation : str
-        "gelu" or "relu".
+        "gelu", "silu" or "relu".
     """
 
     heads: int
@@ -97,7 +97,9 @@ class FloatLayer:
     def expand(self, x: Floats) -> Floats:
         """Return hidden values (S, F) of what the up matrix takes."""
         hidden = self.up(x)
-        return gelu(hidden) if self.activation == "gelu" else np.maximum(hidden, 0)
+        if self.activation == "relu":
+            return np.maximum(hidden, 0)
+        return gelu(hidden) if self.activation == "gelu" else hidden / (1 + np.exp(-hidden))
 
 
 def mix(layer: FloatLayer, x: Floats) -> Floats:

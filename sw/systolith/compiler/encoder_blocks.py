@@ -35,6 +35,7 @@ class BlocksPart(OutputPart):
     def __init__(self, writer: EncoderWriter, layer: EncoderLayer, *, back: bool = True) -> None:
         super().__init__(writer, layer)
         self.norms = layer.attention_norm, layer.output_norm
+        self.function = DrainFunction[layer.activation.upper()]
         self.back = back
 
     def append(self) -> None:
@@ -158,7 +159,7 @@ class BlocksPart(OutputPart):
             patches={"tokens": self.tokens, "activation": self.words}, wait_inner=wait_inner,
         )  # fmt: skip
         program.drain(
-            DrainKind.ACTIVATION, function=DrainFunction.GELU, tiles=plan.head_tiles, tokens=0,
+            DrainKind.ACTIVATION, function=self.function, tiles=plan.head_tiles, tokens=0,
             scale=plan.up_table + table, destination=plan.hidden, token_stride=plan.head_steps,
             exponent_base=self.base, patches=patches(tokens=self.tokens, scale=offset),
             post_inner=writer.hidden,

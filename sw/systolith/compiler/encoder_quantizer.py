@@ -150,4 +150,5 @@ def quantize_layer(
         base=base,
         output_chunk=output_chunk or len(layer.output.weights),
         down_chunk=down_chunk or len(layer.down.weights),
+        activation=layer.activation,
     )  # fmt: skip

@@ -9,18 +9,12 @@ from numpy.typing import NDArray
 from systolith_hw.config import Config, ConfigError
 from systolith_sim.transformer.encoder import EncoderLayer, Words
 from systolith_sim.transformer.model import EncoderModel
-from systolith_sim.transformer.reference import FloatLayer, FloatLinear
+from systolith_sim.transformer.reference import FloatLayer
 
 from ..progress import Progress
 from .encoder_quantizer import Grams, measure_grams, quantize_layer, quantize_norm, word_base
 
 __all__ = ["check_layers", "quantize_stack"]
-
-STEEPEST = 64.0
-"""ReLU(x) is GELU(s * x) / s but for 0.17 / s near zero. This is s, if numbers leave room."""
-
-ROOM = 512.0
-"""How large hidden values may become by it: half of what words hold."""
 
 Floats = NDArray[np.floating]
 
@@ -40,6 +34,7 @@ def check_layers(layers: Sequence[FloatLayer]) -> None:
             ("hidden values", len(layer.down.weights), len(first.down.weights)),
             ("epsilon", layer.output_norm.epsilon, first.output_norm.epsilon),
             ("norm_first", layer.norm_first, first.norm_first),
+            ("activation", layer.activation, first.activation),
         ):
             if one != other:
                 raise ConfigError(
@@ -81,21 +76,7 @@ def quantize_stack(
 
 def _quantize(config: Config, layer: FloatLayer, gram: Grams) -> EncoderLayer:
     head = len(layer.query.bias) // layer.heads
-    if layer.activation == "relu":
-        layer = _steep(layer, gram)
     return quantize_layer(config, layer, gram, output_chunk=head, down_chunk=head)
-
-
-def _steep(layer: FloatLayer, gram: Grams) -> FloatLayer:
-    """Return a layer with GELU for one with ReLU, whose hidden values are some times as large."""
-    up, down = layer.up, layer.down
-    # No hidden value of the sentences was larger than the root of the sum of their squares.
-    largest = max(1.0, float(np.sqrt(gram.down.diagonal().max())))
-    times = 2.0 ** np.floor(np.log2(max(1.0, min(STEEPEST, ROOM / largest))))
-    return dataclasses.replace(
-        layer, activation="gelu", up=FloatLinear(up.weights * times, up.bias * times),
-        down=FloatLinear(down.weights / times, down.bias),
-    )
 
 
 def _shift_norms(layers: Sequence[EncoderLayer]) -> list[EncoderLayer]:

@@ -7,7 +7,7 @@ which broadcasts to (batch, heads, tokens, tokens).
 ``EncoderLayer`` is a Transformer encoder's layer: input and mask, then weights and bias of query,
 key, value, output, up and down, then gamma and beta of attention's norm and of the other; with
 ``norm_first`` the norms stand before attention and feed-forward, otherwise behind the sums. Its
-``activation`` is "Gelu" or "Relu".
+``activation`` is "Gelu", "Silu" or "Relu".
 """
 
 import numpy as np

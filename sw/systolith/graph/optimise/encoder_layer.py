@@ -13,7 +13,7 @@ from .links import Links, close, rewrite_nodes
 
 __all__ = ["fuse_encoder_layers"]
 
-ACTIVATIONS = ("Gelu", "Relu")
+ACTIVATIONS = ("Gelu", "Silu", "Relu")
 
 
 def fuse_encoder_layers(graph: Graph) -> int:
