@@ -192,6 +192,18 @@ def test_attention_with_one_projection():
     assert operators(after).count("Linear") == 4
 
 
+def test_layers_with_tokens_first_under_a_mask():
+    """The mask is for batch first, in which order the layer is found."""
+    build = Builder()
+    x = build.input("x", "tokens", "batch", 12)
+    turned = build.add("Transpose", x, perm=[1, 0, 2])
+    y = build.attention(build.norm(turned, 12), 12, 3, build.token_mask())
+    x = build.add("Add", x, build.add("Transpose", y, perm=[1, 0, 2]))
+    y = build.linear(build.gelu(build.linear(build.norm(x, 12), 12, 8)), 8, 12)
+    after = optimise(build.finish(build.add("Add", x, y)), verify=True)
+    assert "EncoderLayer" in operators(after) and "Softmax" not in operators(after)
+
+
 def test_attention_to_other_tokens_is_left():
     """Scores whose softmax is over the queries are no attention."""
     build, x = states()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..executor import run_node
-from ..graph import Graph, Node
+from ..graph import Graph, GraphError, Node
 from .head_layout import Sizes, Source, find_source, moved
 from .links import Links, close, rewrite_nodes
 
@@ -71,7 +71,7 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
     attributes = {"heads": heads, "scale": query.factor * keys.factor * scores.factor}
     fused = Node("MultiHeadAttention", (*inputs, *filter(None, [scores.mask])),
                  (links.graph.fresh(f"{node.output}.context"),), attributes, node.name)  # fmt: skip
-    return _prove(links, node, [*nodes, fused], batch)
+    return _prove(links, node, [*nodes, fused])
 
 
 def _context_behind(links: Links, node: Node) -> Node | None:
@@ -175,13 +175,14 @@ def _project(links: Links, nodes: list[Node], node: Node, source: Source) -> str
     return name
 
 
-def _prove(
-    links: Links, node: Node, nodes: Sequence[Node], batch: int
-) -> list[Node] | None:
+def _prove(links: Links, node: Node, nodes: Sequence[Node]) -> list[Node] | None:
     """Return nodes that make what ``node`` does, if they are found to."""
     values = {**links.values, **links.graph.constants}
     for one in nodes:
-        results = run_node(one, [values[name] for name in one.inputs])
+        try:
+            results = run_node(one, [values[name] for name in one.inputs])
+        except GraphError:  # a mask of other sizes
+            return None
         values.update(zip(one.outputs, results, strict=False))
     context, want = nodes[-1].output, values[node.output]
     for tokens_first in (False, True):
