@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from systolith.bench_decode_streamed import bench_decode_streamed
 from systolith.compiler.decoder_pages import cache_pages
 from systolith.compiler.decoder_reach import with_reach
 from systolith.device_language import DeviceDecoder
@@ -16,23 +17,27 @@ from systolith_sim.transformer.decoder_reference import KeyValueCache
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model, streamed_layout
 
+SHARE = 0.9
+"""Of what the port could move in the time of a token of a small model."""
+
 
 @pytest.mark.parametrize("name", ["ulx3s", pytest.param("small", marks=pytest.mark.slow)])
 def test_texts(name, seed):
     """Texts that cross the borders of tiles, with pauses on the bus; sizes are no multiples.
 
-    Keys and values in memory are the golden model's, too.
+    The longer prompt goes in blocks, but for its last two tokens. Keys and values in memory are the
+    golden model's, too.
     """
     config = CONFIGS[name]
     sizes = {"dim": 40, "heads": 4, "kv_heads": 2, "hidden": 50, "vocab": 7000}
     model = random_model(config, seed=seed, context=40, **sizes)
     compiled = CompiledDecoder.compile(config, model, streamed=True)
-    assert len(streamed_layout(compiled).chunks) > 3
+    assert len(streamed_layout(compiled).chunks) > 3 and compiled.block > 1
     rng = np.random.default_rng(seed)
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 22, pauses=pauses) as device:
         runner, machine = DeviceDecoder(compiled, device), MachineDecoder(compiled)
-        for length, count in ((1, 2), (19, 2)):
+        for length, count in ((1, 2), (18, 2)):
             prompt = rng.integers(0, 7000, length).tolist()
             made = list(runner.generate(prompt, count))
             assert made == golden_tokens(model, prompt, count)
@@ -42,19 +47,48 @@ def test_texts(name, seed):
             assert counted == machine.counters
         cache = KeyValueCache(len(model.layers))
         model.advance([*prompt, *made[:-1]], cache)
-        for address, page in cache_pages(streamed_layout(compiled), model.base, cache, range(20)):
+        written = range(19)
+        for address, page in cache_pages(streamed_layout(compiled), model.base, cache, written):
             assert device.read_memory(address, len(page)) == page
 
 
 def test_codes(seed):
-    """Weights of 4 bits are expanded on their way into the ring."""
+    """Weights of 4 bits are expanded on their way into the ring; logits are stored, too."""
     config = CONFIGS["ulx3s"]
     model = random_model(config, "int4", seed=seed, context=40, vocab=100)
-    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    compiled, storing = (
+        CompiledDecoder.compile(config, model, streamed=True, logits=logits)
+        for logits in (False, True)
+    )
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
         made = list(DeviceDecoder(compiled, device).generate([1, 2, 3], 4))
+        runner = DeviceDecoder(storing, device)
+        assert runner.run([1, 2, 3], 4) == made
+        assert np.array_equal(runner.read_logits(6), model.logits([1, 2, 3, *made[:-1]]))
     assert made == golden_tokens(model, [1, 2, 3], 4) == MachineDecoder(compiled).run([1, 2, 3], 4)
+
+
+def test_share_of_the_port():
+    """A token of a small model takes little more time than its bytes do."""
+    config = CONFIGS["ulx3s"]
+    sizes = {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 192, "vocab": 512}
+    measured = bench_decode_streamed(random_model(config, context=40, **sizes), config, 20)
+    assert measured.bit_exact
+    assert measured.bandwidth_utilization is not None
+    assert measured.bandwidth_utilization > SHARE
+
+
+@pytest.mark.slow
+def test_share_of_the_port_of_smollm2():
+    """Of layers of its sizes, and a part of its vocabulary, behind 64 other tokens."""
+    sizes = {"dim": 576, "heads": 9, "kv_heads": 3, "hidden": 1536, "vocab": 8192, "layers": 4}
+    config = preset("ulx3s").replace({"bus.data_bytes": 8})
+    model = random_model(config, context=2048, **sizes)
+    measured = bench_decode_streamed(model, with_reach(config, model), 64)
+    assert measured.bit_exact
+    assert measured.bandwidth_utilization is not None
+    assert measured.bandwidth_utilization >= 0.94
 
 
 @pytest.mark.slow

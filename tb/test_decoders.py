@@ -24,7 +24,9 @@ CYCLES = 1843
 
 CONFIGS = {
     "small": preset("small").replace(SMALL),
-    "ulx3s": preset("ulx3s").replace(SMALL | {"vector.candidates": 16}),
+    "ulx3s": preset("ulx3s").replace(
+        SMALL | {"vector.candidates": 16, "memory.program_instructions": 256}
+    ),
     "wide": preset("wide").replace(SMALL),
     "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
 }

@@ -22,7 +22,11 @@ from .compiler.decoder_streamed_fit import plan_streamed
 from .compiler.decoder_streamed_image import StreamedImage
 from .compiler.decoder_streamed_layout import StreamedLayout
 from .compiler.decoder_streamed_plan import StreamedPlan
-from .compiler.decoder_streamed_program import write_streamed, write_streamed_setup
+from .compiler.decoder_streamed_program import (
+    choose_blocks,
+    write_streamed,
+    write_streamed_setup,
+)
 from .model_image import ModelImage
 from .sampling import GREEDY, Sampling
 
@@ -73,16 +77,13 @@ class CompiledDecoder(CompiledModel):
         ConfigError
             If it does not fit.
         """
-        if streamed and logits:
-            raise ConfigError(
-                "the logits of a streamed model stay on the chip; without them, or with "
-                "--backend golden, it can be run"
-            )
         if streamed:
-            places = StreamedLayout(plan_streamed(config, model, context=context))
+            plan = plan_streamed(config, model, context=context)
+            places = StreamedLayout(plan, with_logits=logits)
             parts = StreamedImage(places, model).parts()
-            programs = write_streamed_setup(places), write_streamed(places, model, ends)
-            return cls._join(places, parts, programs, ends)
+            blocks = choose_blocks(places, model)
+            programs = write_streamed_setup(places), write_streamed(places, model, ends, blocks)
+            return cls._join(places, parts, programs, ends, block=blocks.size if blocks else 1)
         layout = DecoderLayout(
             plan_decoder(config, model, context=context), with_logits=logits
         )
@@ -150,10 +151,9 @@ class CompiledDecoder(CompiledModel):
         kind = StreamedPlan if streamed else DecoderPlan
         plan, manifest = cls._plan_of(image, config, model, DecoderShape, kind)
         places, ends = (manifest["setup"], manifest["program"]), tuple(manifest["ends"])
-        layout = (
-            StreamedLayout(plan) if streamed
-            else DecoderLayout(plan, with_logits=manifest["logits"])
-        )  # fmt: skip
+        layout = (StreamedLayout if streamed else DecoderLayout)(
+            plan, with_logits=manifest["logits"]
+        )
         return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 

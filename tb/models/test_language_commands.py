@@ -107,9 +107,11 @@ def test_a_seed_repeats_a_story():
     assert one == same != other
 
 
-def test_a_seed_means_the_same_text_in_integers_as_on_the_machine(tmp_path):
-    words = ["run", "stories-260k", PROMPT, "--tokens", "6", "--temperature", "0.9", "--seed", "4",
-             "--top-k", "16", *CHIP, "--set", "vector.candidates=16", "--json"]  # fmt: skip
+@pytest.mark.parametrize("operands", ["onchip", "stream"])
+def test_a_seed_means_the_same_text_in_integers_as_on_the_machine(tmp_path, operands):
+    words = ["run", str(write_llama(tmp_path)), PROMPT, "--tokens", "6", "--temperature", "0.9",
+             "--seed", "4", "--top-k", "16", "--set", "vector.candidates=16", "--json",
+             "--operands", operands]  # fmt: skip
     texts, logits = [], []
     for backend in ("golden", "machine"):
         file = tmp_path / f"{backend}.npz"

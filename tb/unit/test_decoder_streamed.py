@@ -53,6 +53,51 @@ def test_texts(name, sizes):
         assert len(streamed_layout(compiled).chunks) > 4  # the first two, a loop of pairs, the rest
 
 
+@pytest.mark.parametrize("name, sizes, block", [
+    ("ulx3s", "one head, in no whole tiles", 8), ("square", "shared", 8),
+    ("square", "many chunks of the head", 4),
+])  # fmt: skip
+def test_prompts_in_blocks(name, sizes, block):
+    """Prompts of one token, of less than a block, of blocks, and of one token more than those.
+
+    Tokens, keys and values are the golden model's; weights come once for each block.
+    """
+    config = CONFIGS[name].replace({"memory.program_instructions": 256})
+    model = random_model(config, seed=1, context=24, **SIZES[sizes])
+    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    assert compiled.block == block
+    machine, rng = MachineDecoder(compiled), np.random.default_rng(3)
+    beats = {}
+    for length in (1, block - 1, block + 1, block + 2, 2 * block + 3):
+        prompt = rng.integers(0, 27, length).tolist()
+        made = machine.run(prompt, 1)
+        assert made == golden_tokens(model, prompt, 1)
+        beats[length] = machine.counters["LOAD_BEATS"]
+        cache = KeyValueCache(len(model.layers))
+        model.advance(prompt, cache)
+        pages = cache_pages(streamed_layout(compiled), model.base, cache, range(length))
+        assert all(machine.machine.memory.read(address, len(page)) == page
+                   for address, page in pages)  # fmt: skip
+    assert beats[block + 1] < 2.1 * beats[1] and beats[2 * block + 3] < 4.1 * beats[1]
+    # Behind positions that are in memory already.
+    assert machine.run(prompt, 1, block + 1) == made
+
+
+def test_prompts_that_go_token_by_token():
+    """Heads smaller than a word, codes, tiles that are no whole beats, short programs, few rows."""
+    config = CONFIGS["ulx3s"].replace({"memory.program_instructions": 256, "bus.codecs": True})
+    square = CONFIGS["square"].replace({"memory.program_instructions": 256})
+    small, sizes = SIZES["shared"], SIZES["one head, in no whole tiles"]
+    for changed, weights, shape in (
+        (config, "int8", small), (config, "int4", small | {"hidden": 64}),
+        (square.replace({"bus.data_bytes": 128, "bus.burst_beats": 32}), "int8", sizes),
+        (CONFIGS["square"], "int8", SIZES["many chunks of the head"]),
+        (config.replace({"vector.rows": 2}), "int8", sizes),
+    ):  # fmt: skip
+        model = random_model(changed, weights, context=24, **shape)
+        assert CompiledDecoder.compile(changed, model, streamed=True).block == 1
+
+
 def test_keys_and_values_in_memory():
     """The pages are the golden model's, and with those of others a text goes on anywhere."""
     config = CONFIGS["ulx3s"]
@@ -128,11 +173,43 @@ def test_as_many_tokens_as_fit():
         assert plan.tokens == tokens and plan.slots >= 2
 
 
-def test_logits_stay():
+@pytest.mark.parametrize("name, sizes, weights", [
+    ("ulx3s", "shared", "int8"), ("square", "many chunks of the head", "int8"),
+    ("port of 64 bytes", "one head, in no whole tiles", "int8"), ("ulx3s", "shared", "int4"),
+])  # fmt: skip
+def test_logits(name, sizes, weights):
+    """Those of all positions, the prompt's too, beside the tokens that are chosen by chance."""
+    config = CONFIGS[name].replace({
+        "vector.candidates": 8, "bus.codecs": weights == "int4",
+        "memory.program_instructions": 256,
+    })  # fmt: skip
+    changes = {"hidden": 64} if weights == "int4" else {}
+    model = random_model(config, weights, seed=1, context=24, **SIZES[sizes] | changes)
+    compiled = CompiledDecoder.compile(config, model, streamed=True, logits=True)
+    if "many" in sizes:
+        assert len(streamed_layout(compiled).chunks) > 4
+    sampling = Sampling(temperature=2.0, top_k=8, seed=3)
+    machine = MachineDecoder(compiled, sampling)
+    made = machine.run([1, 2, 3], 4)
+    assert made == golden_tokens(model, [1, 2, 3], 4, sampling=sampling)
+    assert np.array_equal(machine.read_logits(6), model.logits([1, 2, 3, *made[:-1]]))
+    assert np.array_equal(machine.logits([5, 4]), model.logits([5, 4]))
+
+
+def test_logits_of_an_image():
     config = CONFIGS["ulx3s"]
-    with pytest.raises(ConfigError, match="logits of a streamed model stay on the chip"):
+    model = random_model(config, layers=1, context=24)
+    compiled = CompiledDecoder.compile(config, model, streamed=True, logits=True)
+    again = CompiledDecoder.from_image(compiled.image("a model"), config, "a model")
+    assert np.array_equal(MachineDecoder(again).logits([1]), model.logits([1]))
+
+
+def test_logits_that_have_no_room():
+    config = CONFIGS["port of 64 bytes"].replace({"bus.data_bytes": 128})
+    with pytest.raises(ConfigError, match="logits cannot be stored with a bus.data_bytes of 128"):
         CompiledDecoder.compile(
-            config, random_model(config, layers=1), streamed=True, logits=True
+            config, random_model(config, layers=1, dim=64, hidden=24), streamed=True,
+            logits=True,
         )
 
 

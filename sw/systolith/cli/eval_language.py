@@ -97,7 +97,8 @@ def eval_language(
             if core and backend == Backend.MACHINE:
                 progress(f"compiling {model.name}")
                 decoder = CompiledDecoder.compile(
-                    reach(core, integers, settings), integers, logits=True, streamed=core.streamed
+                    reach(core, integers, settings, logits=True), integers, logits=True,
+                    streamed=core.streamed,
                 )
                 cut = min(cut or decoder.plan.tokens, decoder.plan.tokens)
                 predictor = MachineDecoder(decoder)

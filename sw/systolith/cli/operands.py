@@ -104,7 +104,7 @@ def _by_size(model: "FloatDecoder", config: Config) -> Operands:
 
 def reach(
     core: Core, model: "DecoderModel", settings: list[str] | None, *,
-    context: int | None = None,
+    context: int | None = None, logits: bool = False,
 ) -> Config:  # fmt: skip
     """Return a config whose addresses reach all of a model, and say so if it is another.
 
@@ -121,7 +121,7 @@ def reach(
         setting.partition("=")[0].strip() == "bus.address_bits" for setting in settings or []
     ):
         return config
-    wider = with_reach(config, model, context=context)
+    wider = with_reach(config, model, context=context, logits=logits)
     if wider != config:
         say(f"bus.address_bits is {wider.bus.address_bits}, not {config.bus.address_bits}, so that "
             "the model has room in external memory")  # fmt: skip

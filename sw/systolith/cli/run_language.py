@@ -141,7 +141,9 @@ def run_language(
                 running = integers = LanguageRun(
                     model, core.config, progress, sampling, weights=str(weights), context=context,
                     logits=keeps, streamed=core.streamed,
-                    reach=partial(reach, core, settings=settings, context=context),
+                    reach=partial(
+                        reach, core, settings=settings, context=context, logits=keeps
+                    ),
                 )  # fmt: skip
                 hardware = integers if backend in HARDWARE else None
             running.require_room(numbers)

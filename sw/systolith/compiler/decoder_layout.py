@@ -95,8 +95,9 @@ class DecoderLayout:
         self.map.add("head tables", self._padded(plan.scale_need - plan.unit_table))
         self.logits: LogitsRows | None = None
         if with_logits:
-            address = self.map.add("logits", LogitsRows(plan, 0).size).address
-            self.logits = LogitsRows(plan, address)
+            parts = (plan.vocabulary_tiles,)
+            address = self.map.add("logits", LogitsRows(plan, 0, parts).size).address
+            self.logits = LogitsRows(plan, address, parts)
 
     @property
     def regions(self) -> dict[str, Region]:

@@ -18,9 +18,9 @@ from systolith_hw.tables import FRACTION
 
 from .decoder_plan import DecoderPlan
 from .decoder_writer import DecoderWriter
-from .layout import log2, power_of_two
+from .layout import log2, pad, power_of_two
 
-__all__ = ["LogitsPart", "LogitsRows", "in_nats"]
+__all__ = ["LogitsPart", "LogitsRows", "in_nats", "tiles_at_once"]
 
 LOGIT_BYTES = FIXED_BITS // 8
 
@@ -34,17 +34,24 @@ class LogitsRows:
     plan : DecoderPlan
     address : int
         Of position 0.
+    parts : tuple of int
+        Output tiles of each part of a row, which begins with a beat of the port.
     """
 
     plan: DecoderPlan
     address: int
+    parts: tuple[int, ...]
 
     @property
     def stride(self) -> int:
         """Bytes from row to row, a power of two."""
-        return power_of_two(
-            self.plan.beats(self.plan.vocabulary_tiles) * self.plan.config.wide_word_bytes
-        )
+        return power_of_two(self.place(len(self.parts)))
+
+    def place(self, part: int) -> int:
+        """Return the bytes in front of a part of a row."""
+        config = self.plan.config
+        sizes = (self.plan.beats(tiles) * config.wide_word_bytes for tiles in self.parts[:part])
+        return sum(pad(size, config.bus.data_bytes) for size in sizes)
 
     @property
     def size(self) -> int:
@@ -54,12 +61,35 @@ class LogitsRows:
     def unpack(self, raw: bytes) -> NDArray[np.int32]:
         """Return logits (positions, V) with LSB 2**-16 of whole rows."""
         rows = np.frombuffer(raw, "<i4").reshape(-1, self.stride // LOGIT_BYTES)
-        return rows[:, : self.plan.shape.vocabulary]
+        firsts = (self.place(part) // LOGIT_BYTES for part in range(len(self.parts)))
+        columns = self.plan.config.array.columns
+        parts = [rows[:, first : first + tiles * columns]
+                 for first, tiles in zip(firsts, self.parts, strict=True)]  # fmt: skip
+        return np.concatenate(parts, axis=1)[:, : self.plan.shape.vocabulary]
 
 
 def in_nats(logits: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return logits of LSB 2**-16 in nats."""
     return np.ldexp(logits.astype(np.float64), -FRACTION)
+
+
+def tiles_at_once(plan: DecoderPlan) -> int:
+    """Return the output tiles whose logits the place of the gates holds, in whole beats.
+
+    Raises
+    ------
+    ConfigError
+        If there are none.
+    """
+    port = plan.config.bus.data_bytes
+    unit = max(1, port // (LOGIT_BYTES * plan.config.array.columns))
+    tiles = plan.hidden_tiles // unit * unit
+    if not tiles:
+        raise ConfigError(
+            f"logits cannot be stored with a bus.data_bytes of {port}, since the "
+            f"{plan.shape.hidden} hidden values leave room for less at once; lower it"
+        )
+    return tiles
 
 
 class LogitsPart:
@@ -92,14 +122,7 @@ class LogitsPart:
         self.list_stride = list_stride
         self.stored = stored
         self.free = writer.program.semaphore("logits have been stored")
-        port = plan.config.bus.data_bytes
-        unit = max(1, port // (LOGIT_BYTES * plan.config.array.columns))
-        self.tiles = plan.hidden_tiles // unit * unit
-        if not self.tiles:
-            raise ConfigError(
-                f"logits cannot be stored with a bus.data_bytes of {port}, since the "
-                f"{plan.shape.hidden} hidden values leave room for less at once; lower it"
-            )
+        self.tiles = tiles_at_once(plan)
 
     def append(self, done: int | None) -> None:
         """Append the instructions; behind a deferred norm ``done``, if any, is given when its

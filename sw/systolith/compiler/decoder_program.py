@@ -20,7 +20,7 @@ from .decoder_attention import AttentionPart
 from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
-from .decoder_logits import LogitsPart
+from .decoder_logits import LogitsPart, LogitsRows
 from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
@@ -128,24 +128,23 @@ class TokenProgram:
         self.turned = None
         if self.plan.shape.rotary:
             self.turned = program.semaphore("the position's angles are not needed any more")
-        self.logits = None
-        if layout.logits:
-            self.logits = LogitsPart(
-                self.writer, layout.logits, place=self.place, list_stride=layout.list.stride,
-                stored=self.chosen,
-            )  # fmt: skip
+        self.logits = self._new_logits(layout.logits) if layout.logits else None
 
     def _new_writer(self) -> Any:
         """Return what the parts of the program share; a model that is streamed has another one."""
         return DecoderWriter(self.layout.plan, self.model.norm)
 
+    def _new_logits(self, rows: LogitsRows) -> Any:
+        """Return what stores the logits of a position."""
+        return LogitsPart(
+            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
+            stored=self.chosen,
+        )  # fmt: skip
+
     def assemble(self) -> bytes:
         """Return it."""
         program, tokens = self.program, self.layout.list
-        self._read_header(self.prompted, Header.PROMPT)
-        if self.prompt:
-            self._take_prompt(self.prompt)
-        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
+        self._begin()
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(tokens.stride))
         self._load_angles(0)
@@ -165,6 +164,13 @@ class TokenProgram:
                 self._compute()
         program.end()
         return program.assemble()
+
+    def _begin(self) -> None:
+        """Take the prompt's blocks; find which positions are to come, one by one."""
+        self._read_header(self.prompted, Header.PROMPT)
+        if self.prompt:
+            self._take_prompt(self.prompt)
+        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
 
     def _read_header(self, target: int, word: Header) -> None:
         self.program.read(target, immediate=self.layout.list.header(word))

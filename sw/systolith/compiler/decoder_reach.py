@@ -12,7 +12,9 @@ MOST_BITS = 32
 PROGRAMS = 2
 
 
-def with_reach(config: Config, model: DecoderModel, *, context: int | None = None) -> Config:
+def with_reach(
+    config: Config, model: DecoderModel, *, context: int | None = None, logits: bool = False
+) -> Config:
     """Return a config with as many ``bus.address_bits`` as the model needs, at least its own.
 
     Raises
@@ -21,7 +23,7 @@ def with_reach(config: Config, model: DecoderModel, *, context: int | None = Non
         If the model does not fit the chip, or any memory.
     """
     widest = config.replace({"bus.address_bits": MOST_BITS})
-    layout = StreamedLayout(plan_streamed(widest, model, context=context))
+    layout = StreamedLayout(plan_streamed(widest, model, context=context), with_logits=logits)
     programs = PROGRAMS * config.memory.program_instructions * INSTRUCTION_BYTES
     bits = (layout.map.size + programs).bit_length()
     return config.replace({"bus.address_bits": max(bits, config.bus.address_bits)})

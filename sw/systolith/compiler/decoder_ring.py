@@ -54,6 +54,12 @@ class RingMatrix:
         return self.panels - (self.slots - 1) * self.each
 
     @property
+    def pieces(self) -> list[tuple[int, int, int]]:
+        """All slots but the last, and the last: the first of them, how many, and their panels."""
+        pieces = [(0, self.slots - 1, self.each), (self.slots - 1, 1, self.last)]
+        return pieces if self.slots > 1 else pieces[1:]
+
+    @property
     def stride(self) -> int:
         """Bytes from slot to slot."""
         config = self.plan.config
@@ -90,9 +96,11 @@ class RingMatrix:
         return pack_recipes(page, panels.reshape(1, -1, config.array.columns)).tobytes()
 
     def load(
-        self, program: Program, address: int, patches: Patches, *, free: int, arrived: int
-    ) -> None:
-        """Append the LOADs of all slots, each of which waits for a ``free`` one."""
+        self, program: Program, address: int, patches: Patches, *, free: int, arrived: int,
+        begin: int | None = None,
+    ) -> None:  # fmt: skip
+        """Append the LOADs of all slots, each of which waits for a ``free`` one; all of them for
+        ``begin``, if it is given."""
         plan = self.plan
         whole = self.slots - (self.last < self.each)
         parts = [(0, whole, self.each)] * bool(whole)
@@ -102,15 +110,17 @@ class RingMatrix:
                 plan.shape.kind, address=address + start * self.stride, rows=rows,
                 elements=self._elements(panels), row_stride=self.stride, local=self._place(start),
                 local_stride=plan.slot, ring=plan.ring, patches=patches, wait_inner=free,
-                post_inner=arrived,
+                post_inner=arrived, wait_outer=None if start else begin,
             )  # fmt: skip
 
     def multiply(
         self, program: Program, activation: int, *, ready: int | None, free: int, arrived: int,
+        rows: int | None = None, stride: int | None = None,
     ) -> None:  # fmt: skip
         """Append the MATMULs of all slots; the first also waits until its inputs are ``ready``.
 
-        That is None if they are when the instruction is issued.
+        That is None if they are when the instruction is issued. They are of one token, or of as
+        many as the register ``rows`` says, ``stride`` words apart.
         """
         parts = [(0, self.slots)] if ready is None else [(0, 1), (1, self.slots - 1)]
         for start, groups in parts:
@@ -120,7 +130,8 @@ class RingMatrix:
                     steps=self.steps, groups=groups, tiles=self.each,
                     tiles_last=self.last if last else self.each, operand=self._place(start),
                     operand_stride=self.plan.slot if self.each == 1 else 0, ring=self.plan.ring,
-                    activation=activation, wait_outer=arrived,
+                    activation=activation, activation_stride=stride, wait_outer=arrived,
+                    tokens=0 if rows else 1, patches={"tokens": rows} if rows else {},
                     wait_inner=None if start else ready, post_outer=free,
                 )  # fmt: skip
 

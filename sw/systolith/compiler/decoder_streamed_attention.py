@@ -8,17 +8,17 @@ Of the one token, with two heads of keys and values::
     store             K V
     row                                             softmax 0
 
-The position's keys and values go to external memory first, and come back with those of all others:
-pages become activation words, whose product with the identity DRAIN makes operands of. Mantissas
-and exponents stay as they are, since an exponent was as small as its largest mantissa allowed.
+The position's keys and values go to external memory first, and come back with those of all others
+(:mod:`.decoder_streamed_pages`).
 """
 
 from collections.abc import Callable
 
-from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
+from systolith_hw.isa import DrainKind, Register, StoreKind
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
+from .decoder_streamed_pages import PagedOperands
 from .decoder_streamed_writer import StreamedWriter
 from .layout import log2
 
@@ -42,6 +42,9 @@ class StreamedAttention:
         self.program = writer.program
         self.layer = layer
         self.powers_base = probability_base(writer.plan.config.array)
+        self.pages = PagedOperands(
+            writer, layer, Register.POSITION, self.plan.key_pages, self.plan.value_pages
+        )
 
     def append(self, load_next: Callable[[], None]) -> None:
         """Append the instructions; ``load_next`` those of LOAD for what is behind the heads."""
@@ -51,13 +54,13 @@ class StreamedAttention:
         )
         self._project()
         for head in range(heads):
-            self._load_pages(head)
+            self.pages.load(head)
             if head + 1 == heads:
                 load_next()
-            self._bring_keys(head)
+            self.pages.bring_keys(head, post_outer=writer.written)
             if head:
                 self._blend(head - 1)
-            self._bring_values(head)
+            self.pages.bring_values(head, post_outer=writer.written)
             self._score(head)
         self._blend(heads - 1)
         self._add()
@@ -80,63 +83,14 @@ class StreamedAttention:
         program.calc(writer.tile, writer.layer, writer.page)
         for name in ("keys", "values"):
             program.store(
-                StoreKind.STREAM, address=self._cache(name), elements=plan.head_words, rows=groups,
-                row_stride=self.layout.head_bytes, patches={"address": writer.tile},
+                StoreKind.STREAM, address=self.layout.cache(name), elements=plan.head_words,
+                rows=groups, row_stride=self.layout.head_bytes, patches={"address": writer.tile},
                 post_outer=writer.stored,
             )  # fmt: skip
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
             exponent_base=layer.base, rotate=True, shift=shift,
-        )  # fmt: skip
-
-    def _cache(self, name: str) -> int:
-        """Return where the first layer's keys, or values, begin."""
-        return self.layout.address("layers") + self.layout.places[name]
-
-    # -- keys and values of all positions ----------------------------------------------------
-
-    def _load_pages(self, head: int) -> None:
-        """Bring a head's pages to the chip, where those of the head before are done with."""
-        writer, plan = self.writer, self.plan
-        for name, local in (("keys", plan.key_pages), ("values", plan.value_pages)):
-            self.program.load(
-                LoadKind.ACTIVATION, rows=1, elements=plan.head_words, local=local,
-                address=self._cache(name) + head * self.layout.head_bytes,
-                row_stride=self.layout.page_stride, local_stride=plan.head_words,
-                patches={"address": writer.layer, "rows": Register.POSITION},
-                wait_outer=writer.unpaged if head else writer.stored, post_outer=writer.paged,
-            )  # fmt: skip
-
-    def _copy(self, head: int, pages: int) -> None:
-        """Multiply a head's words by the identity."""
-        writer, plan = self.writer, self.plan
-        last = head + 1 == plan.shape.key_heads
-        self.program.matmul(
-            steps=1, tokens=plan.head_words, tiles=plan.config.tiles_per_group,
-            operand=plan.identity, activation=pages, patches={"tokens": writer.words},
-            wait_outer=writer.paged, post_outer=None if last else writer.unpaged,
-        )  # fmt: skip
-
-    def _bring_keys(self, head: int) -> None:
-        """Make operands of a head's keys, and tell the array."""
-        writer, plan, lanes = self.writer, self.plan, self.plan.config.vector.lanes
-        self._copy(head, plan.key_pages)
-        self.program.drain_operands(
-            DrainKind.KEYS, tiles=plan.page_tiles, scale=plan.units, destination=plan.keys,
-            token_stride=plan.key_stride, entries=plan.key_entries * lanes,
-            offset=self.layer.score_shift, patches={"tokens": Register.POSITION},
-            post_outer=writer.written,
-        )  # fmt: skip
-
-    def _bring_values(self, head: int) -> None:
-        """Make operands of a head's values, and tell the array."""
-        writer, plan, lanes = self.writer, self.plan, self.plan.config.vector.lanes
-        self._copy(head, plan.value_pages)
-        self.program.drain_operands(
-            DrainKind.VALUES, tiles=plan.page_tiles, scale=plan.units, destination=plan.values,
-            token_stride=plan.value_stride, entries=plan.value_entries * lanes,
-            patches={"tokens": Register.POSITION}, post_outer=writer.written,
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------

@@ -13,6 +13,7 @@ from functools import cached_property
 from systolith_sim.dma.pages import page_bytes
 
 from .decoder_layout import DecoderLayout
+from .decoder_logits import LogitsRows
 from .decoder_ring import RingMatrix
 from .decoder_streamed_plan import StreamedPlan
 from .layout import MemoryMap, pad, starts, two_powers
@@ -27,20 +28,24 @@ class StreamedLayout(DecoderLayout):
     Parameters
     ----------
     plan : StreamedPlan
+    with_logits : bool
+        Logits are stored, too.
 
     Attributes
     ----------
     list : TokenList
         What the host writes, and where it finds what comes.
+    logits : LogitsRows or None
+        Where logits are.
     map : MemoryMap
-        "list", "embedding", "angles", "layers", "last norm", "head", "identity" and "units".
+        "list", "embedding", "angles", "layers", "last norm", "head", "identity" and "units", and
+        "logits" where they are stored.
     """
 
     plan: StreamedPlan
 
-    def __init__(self, plan: StreamedPlan) -> None:
+    def __init__(self, plan: StreamedPlan, *, with_logits: bool = False) -> None:
         self.plan = plan
-        self.logits = None  # no part of memory is for them
         self.config = plan.config
         self.map = MemoryMap(plan.config, f"a streamed language model for {plan.tokens} tokens")
         shape = plan.shape
@@ -54,6 +59,11 @@ class StreamedLayout(DecoderLayout):
         self.map.add("head", sum(self.chunk_bytes(chunk) for chunk in self.chunks))
         self.map.add("identity", pad(plan.config.array.rows**2, plan.config.bus.data_bytes))
         self.map.add("units", self._scales(plan.beats(plan.page_tiles)))
+        self.logits: LogitsRows | None = None
+        if with_logits:
+            parts = tuple(chunk.panels for chunk in self.chunks)
+            address = self.map.add("logits", LogitsRows(plan, 0, parts).size).address
+            self.logits = LogitsRows(plan, address, parts)
 
     # -- rows that tokens take ---------------------------------------------------------------
 
@@ -87,6 +97,10 @@ class StreamedLayout(DecoderLayout):
         sizes = {name: matrix.size for name, matrix in self.ring_matrices.items()}
         sizes |= {"keys": self.cache_bytes, "values": self.cache_bytes}
         return starts(sizes, sum(self._scales(words) for _, words, _ in self.table_parts))
+
+    def cache(self, name: str) -> int:
+        """Return where the first layer's "keys", or "values", begin."""
+        return self.address("layers") + self.places[name]
 
     @property
     def layer_bytes(self) -> int:

@@ -1,6 +1,7 @@
 """The programs of a language model that is streamed: as in :mod:`.decoder_program`, but that one
 brings only an identity matrix to the chip, and the other one all weights for each token."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from systolith_hw.config import ConfigError
@@ -8,14 +9,22 @@ from systolith_hw.isa import LoadKind
 from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import Program
+from .decoder_logits import LogitsRows
 from .decoder_program import TokenProgram
 from .decoder_streamed_attention import StreamedAttention
 from .decoder_streamed_head import StreamedHead
 from .decoder_streamed_hidden import StreamedHidden
 from .decoder_streamed_layout import StreamedLayout
+from .decoder_streamed_logits import StreamedLogits
+from .decoder_streamed_prompt import StreamedPrompt
 from .decoder_streamed_writer import StreamedWriter
+from .decoder_writer import WORD_BITS
+from .layout import log2
+from .memory_needs import with_longest_loops
+from .streamed_prompt_plan import StreamedPromptPlan, plan_streamed_prompt
+from .token_list import Header
 
-__all__ = ["write_streamed", "write_streamed_setup"]
+__all__ = ["choose_blocks", "write_streamed", "write_streamed_setup"]
 
 
 def write_streamed_setup(layout: StreamedLayout) -> bytes:
@@ -34,7 +43,28 @@ def write_streamed_setup(layout: StreamedLayout) -> bytes:
     return program.assemble()
 
 
-def write_streamed(layout: StreamedLayout, model: DecoderModel, ends: Sequence[int]) -> bytes:
+def choose_blocks(layout: StreamedLayout, model: DecoderModel) -> StreamedPromptPlan | None:
+    """Return how a prompt goes through the model, or None if its tokens go one by one.
+
+    They do where logits of each are wanted, where a core has no room for blocks, and where the
+    program's memory has none for a block's instructions.
+    """
+    blocks, config = plan_streamed_prompt(layout.plan), layout.config
+    if blocks is None or layout.logits is not None:
+        return None
+    roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
+    program = StreamedProgram(
+        StreamedLayout(roomy), model, (), dataclasses.replace(blocks, plan=roomy)
+    )
+    program.assemble()
+    longest = program.program.longest_loop
+    return blocks if longest <= config.memory.program_instructions else None
+
+
+def write_streamed(
+    layout: StreamedLayout, model: DecoderModel, ends: Sequence[int],
+    blocks: StreamedPromptPlan | None = None,
+) -> bytes:  # fmt: skip
     """Return the program that computes tokens; behind one of ``ends`` it computes no more.
 
     Raises
@@ -43,7 +73,7 @@ def write_streamed(layout: StreamedLayout, model: DecoderModel, ends: Sequence[i
         If it takes more registers or instructions of a loop than there are.
     """
     try:
-        return StreamedProgram(layout, model, ends).assemble()
+        return StreamedProgram(layout, model, ends, blocks).assemble()
     except ConfigError:
         raise
     except ValueError as error:
@@ -58,18 +88,53 @@ class StreamedProgram(TokenProgram):
     layout : StreamedLayout
     model : DecoderModel
     ends : sequence of int
+    blocks : StreamedPromptPlan or None
+        How a prompt goes through the model; None: token by token.
     """
 
     layout: StreamedLayout
 
-    def __init__(self, layout: StreamedLayout, model: DecoderModel, ends: Sequence[int]) -> None:
+    def __init__(
+        self, layout: StreamedLayout, model: DecoderModel, ends: Sequence[int],
+        blocks: StreamedPromptPlan | None,
+    ) -> None:  # fmt: skip
         super().__init__(layout, model, ends, prompt=None)
-        self.drained = self.program.semaphore("half of the head's entries are done with")
+        self.blocks = blocks
         self.program.credit(self.writer.free, layout.plan.slots)
-        self.program.credit(self.drained, len(layout.plan.head_tables))
+        self.program.credit(self.writer.drained, len(layout.plan.head_tables))
 
     def _new_writer(self) -> StreamedWriter:
         return StreamedWriter(self.layout)
+
+    def _new_logits(self, rows: LogitsRows) -> StreamedLogits:
+        return StreamedLogits(
+            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
+            stored=self.chosen,
+        )  # fmt: skip
+
+    def _begin(self) -> None:
+        """Take the prompt's blocks; find which positions are to come, one by one."""
+        program, last, one = self.program, self.prompted, self.alive
+        if not self.blocks:
+            super()._begin()
+            return
+        self._read_header(last, Header.PROMPT)
+        program.calc(last, last, immediate=-1)
+        StreamedPrompt(
+            self.writer, self.blocks, self.model.layers[0], last,
+            scratch=(self.place, self.alive, self.token),
+        ).append()  # fmt: skip
+        # One token more than the prompt's last is left, where it would have been a block by itself.
+        bits = WORD_BITS - log2(self.blocks.size)
+        self._read_header(last, Header.PROMPT)
+        program.calc(last, last, immediate=-1, left=bits)
+        program.calc(last, last, right=bits)
+        program.calc(one, immediate=1)
+        program.minimum(last, last, one, -1)  # zero for one, and one for all others
+        program.calc(last, last, immediate=-1, right=WORD_BITS - 1)
+        program.calc(last, last, immediate=1)
+        self._read_header(self.token, Header.TOKENS)
+        program.calc(self.token, self.token, last, -1)
 
     def _layers(self) -> None:
         """Go through the layers."""
@@ -121,10 +186,12 @@ class StreamedProgram(TokenProgram):
         """If the register ``flag`` is one and not zero, choose the next token, and store it."""
         sampled = self.plan.config.vector.candidates > 0
         head = StreamedHead(
-            self.writer, drained=self.drained, chosen=None if sampled else self.chosen
-        )
+            self.writer, ready=None if self.logits else self.writer.normed,
+            chosen=None if sampled else self.chosen,
+        )  # fmt: skip
         with self.program.loop(count_register=flag):
-            self._norm()
+            if not self.logits:
+                self._norm()
             head.begin()
         head.go_on(flag)
         with self.program.loop(count_register=flag):

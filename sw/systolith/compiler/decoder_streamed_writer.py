@@ -38,6 +38,8 @@ class StreamedWriter:
         Semaphores, for the array and for LOAD: a slot of the ring is full, or free.
     stored : int
         Semaphore, for LOAD: the position's keys, or values, are in external memory.
+    drained : int
+        Semaphore, for LOAD: one of the two halves for the head's entries is free.
     paged, unpaged : int
         Semaphores, for the array and for LOAD: pages of a head are there, or done with.
     tile : int
@@ -65,6 +67,7 @@ class StreamedWriter:
         self.arrived = program.semaphore("a slot of the ring is full")
         self.free = program.semaphore("a slot of the ring is free")
         self.stored = program.semaphore("keys or values are in external memory")
+        self.drained = program.semaphore("half of the head's entries are done with")
         self.paged = program.semaphore("pages of a head are there")
         self.unpaged = program.semaphore("pages of a head are done with")
         self.tile = program.register("whatever is needed at once")
@@ -74,6 +77,11 @@ class StreamedWriter:
         self.lane = program.register("lane of the next key")
         self.key_tiles = program.register("whole tiles of keys")
         self.value_tiles = program.register("whole tiles of values")
+
+    @property
+    def spare(self) -> tuple[int, int, int]:
+        """Registers for whatever is behind the layers: they are found anew for each position."""
+        return self.words, self.key_tiles, self.value_tiles
 
     def find_places(self) -> None:
         """Find everything that follows from the position."""

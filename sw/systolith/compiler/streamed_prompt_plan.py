@@ -1,0 +1,207 @@
+"""Where the tokens of a prompt lie, some of which go together through a model that is streamed.
+
+They share memories with the single tokens that follow. In operand memory the ring of those is cut
+in another way, and behind the identity matrix come first the weights of a head of keys, or of
+values, which all its channels need at once, then that head's keys and values.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+
+from systolith_hw.isa import LoadKind
+
+from .causal_attention import AttentionPlaces
+from .decoder_ring import RingMatrix
+from .decoder_streamed_plan import StreamedPlan
+
+__all__ = ["StreamedPromptPlan", "plan_streamed_prompt"]
+
+LARGEST = 32
+"""Most tokens at once: with so many of them the multipliers are the limit, not a port of 8 bytes.
+"""
+
+FEWEST_SLOTS = 2
+"""One that is multiplied while another one is loaded."""
+
+
+@dataclass(frozen=True)
+class StreamedPromptPlan:
+    """Places of so many tokens; addresses are those of memories on the chip.
+
+    Parameters
+    ----------
+    plan : StreamedPlan
+    size : int
+        M, a power of two.
+    unit : int
+        Output tiles of a slot of queries, gates or up: a power of two, and whole words.
+    """
+
+    plan: StreamedPlan
+    size: int
+    unit: int
+
+    # -- operand memory ----------------------------------------------------------------------
+
+    @cached_property
+    def ring(self) -> StreamedPlan:
+        """The plan whose ring all matrices but down go through; that one keeps its own."""
+        slot = self.unit * self.plan.steps
+        return dataclasses.replace(self.plan, slot=slot, slots=self.plan.identity // slot)
+
+    @cached_property
+    def matrices(self) -> dict[str, RingMatrix]:
+        """What goes through it in each layer, from its first slot on."""
+        plan, shape = self.plan, self.plan.shape
+        sizes = {
+            "query": (plan.steps, shape.heads * plan.head_tiles),
+            "output": (plan.output_steps, plan.tiles),
+            "gate": (plan.steps, plan.hidden_tiles), "up": (plan.steps, plan.hidden_tiles),
+        }  # fmt: skip
+        found, first = {}, 0
+        for name, (steps, panels) in sizes.items():
+            found[name] = RingMatrix(self.ring, steps, panels, first % self.ring.slots)
+            first += found[name].slots
+        return found
+
+    @property
+    def head_weights(self) -> int:
+        """Tiles of the weights of a head of keys, or values, which come where keys do."""
+        return self.plan.head_tiles * self.plan.steps
+
+    # -- activation memory: words of norms, then queries, probabilities and pages, or hidden words
+
+    @property
+    def queries(self) -> int:
+        """Where the queries begin, token by token; the context takes their places."""
+        return self.size * self.plan.steps
+
+    @property
+    def powers(self) -> int:
+        """Where the probabilities of two heads begin."""
+        return self.queries + self.size * self.plan.output_steps
+
+    @property
+    def key_pages(self) -> int:
+        """Where the words of a head's keys come to."""
+        return self.powers + 2 * self.size * self.plan.powers_stride
+
+    @property
+    def value_pages(self) -> int:
+        """Where the words of a head's values come to."""
+        return self.key_pages + self.plan.tokens * self.plan.head_words
+
+    @property
+    def hidden(self) -> int:
+        """Where the hidden words begin, token by token."""
+        return self.queries
+
+    @property
+    def hidden_words(self) -> int:
+        """Hidden words of a token."""
+        return self.plan.words(self.plan.shape.hidden)
+
+    @property
+    def activation_need(self) -> int:
+        """Words altogether."""
+        return max(self.value_pages + self.plan.tokens * self.plan.head_words,
+                   self.hidden + self.size * self.hidden_words)  # fmt: skip
+
+    @property
+    def unit_words(self) -> int:
+        """Activation words of a token that a slot makes."""
+        return self.unit // self.plan.config.tiles_per_group
+
+    # -- wide memory: angles, the residual, then the scores of two heads, or gates -----------
+
+    @property
+    def residual(self) -> int:
+        """Where the residual begins."""
+        return self.size * self.plan.angle_words
+
+    @property
+    def residual_stride(self) -> int:
+        """Wide words of a token's residual."""
+        return self.plan.beats(self.plan.tiles)
+
+    @property
+    def scores(self) -> int:
+        """Where the scores begin."""
+        return self.residual + self.size * self.residual_stride
+
+    @property
+    def gates(self) -> int:
+        """Where the gates begin: of all tokens for each slot."""
+        return self.scores
+
+    @property
+    def last_gates(self) -> int:
+        """Where those of the last slot begin, however many tokens a block has."""
+        return self.gates + (self.matrices["gate"].slots - 1) * self.size * self.gate_words
+
+    @property
+    def gate_words(self) -> int:
+        """Wide words of a token's gates of a slot, a power of two."""
+        return self.plan.beats(self.unit)
+
+    @property
+    def wide_need(self) -> int:
+        """Words altogether."""
+        return max(self.scores + 2 * self.size * self.plan.scores_stride,
+                   self.last_gates + self.size * self.gate_words)  # fmt: skip
+
+    @property
+    def attention(self) -> AttentionPlaces:
+        """Where the attention of a head of keys and values lies."""
+        plan = self.plan
+        return AttentionPlaces(
+            keys=plan.keys, key_stride=plan.key_stride, values=plan.values,
+            value_stride=plan.value_stride, key_entries=plan.key_entries,
+            value_entries=plan.value_entries, queries=self.queries, token_words=plan.output_steps,
+            head_words=plan.head_words, head_tiles=plan.head_tiles, scores=self.scores,
+            scores_stride=plan.scores_stride, block_scores=self.size * plan.scores_stride,
+            powers=self.powers, powers_stride=plan.powers_stride,
+            block_powers=self.size * plan.powers_stride, row_block=self.size,
+        )  # fmt: skip
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memories of the chip have room for it."""
+        memory, vector = self.plan.config.memory, self.plan.config.vector
+        return (
+            self.plan.keys + self.head_weights <= memory.operand_tiles
+            and self.activation_need <= memory.activation_words
+            and self.wide_need <= memory.wide_words
+            and 2 * self.size <= vector.rows
+        )
+
+
+def plan_streamed_prompt(plan: StreamedPlan) -> StreamedPromptPlan | None:
+    """Return places of as many tokens as fit, or None if the tokens of prompts go one by one.
+
+    They do where weights are codes, or lie in external memory in no whole beats for each tile,
+    where heads are smaller than a word, and where memories have no room for two tokens.
+    """
+    array, unit = plan.config.array, _unit(plan)
+    whole = array.rows * array.columns % plan.config.bus.data_bytes == 0
+    if (
+        plan.shape.kind != LoadKind.OPERAND_ROWS or not whole or unit is None
+        or plan.head_tiles < plan.config.tiles_per_group
+    ):  # fmt: skip
+        return None
+    sizes = (1 << bits for bits in range(LARGEST.bit_length() - 1, 0, -1))
+    plans = (StreamedPromptPlan(plan, size, unit) for size in sizes if size < plan.tokens)
+    return next((one for one in plans if one.fits), None)
+
+
+def _unit(plan: StreamedPlan) -> int | None:
+    """Return the largest unit of which the ring holds two, and which suits the output matrix."""
+    unit = plan.config.tiles_per_group
+    found = None
+    while FEWEST_SLOTS * unit * plan.steps <= plan.identity:
+        slot, size = unit * plan.steps, plan.output_steps
+        if size <= slot and (slot % size == 0 or slot < 2 * size):
+            found = unit
+        unit *= 2
+    return found
