@@ -1,5 +1,7 @@
 """Modules of PyTorch: read, recognised, and run; and what is refused."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,8 @@ from systolith.graph.optimise import optimise
 from .test_engine import CONFIG
 
 torch = pytest.importorskip("torch", reason="the extra systolith[torch] is not installed")
-nn = torch.nn
+nn: Any = torch.nn
+Module: Any = nn.Module
 
 
 def padded(batch=3, tokens=10, features=64):
@@ -47,7 +50,7 @@ def test_encoders_with_defaults(norm_first, batch_first):
     assert decibels(got.numpy()[seen], want.numpy()[seen]) > 35
 
 
-class Classifier(nn.Module):
+class Classifier(Module):
     """Embeddings, attention of torch's own in a layer of one's own, and a head."""
 
     def __init__(self):
@@ -76,7 +79,7 @@ def test_a_classifier(seed):
     assert decibels(got.numpy(), want.detach().numpy()) > 30
 
 
-class Spelt(nn.Module):
+class Spelt(Module):
     """What is not in the modules of torch's own."""
 
     def forward(self, x, mask):
@@ -102,12 +105,12 @@ def test_operators():
             np.testing.assert_allclose(got[name], value.numpy(), rtol=1e-4, atol=1e-5)
 
 
-class Deciding(nn.Module):
+class Deciding(Module):
     def forward(self, x):
         return x * 2 if x.sum() > 0 else x
 
 
-class Strange(nn.Module):
+class Strange(Module):
     def forward(self, x):
         return torch.linalg.det(x)
 
