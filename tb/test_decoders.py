@@ -22,7 +22,7 @@ SMALL = {
 CYCLES = 1681
 """Of a token of a small model, two layers, on the chip."""
 
-BETWEEN = 300
+BETWEEN = 330
 """More than pass from its head to the next one's first matrix."""
 
 CONFIGS = {
