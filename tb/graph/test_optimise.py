@@ -112,6 +112,17 @@ def test_norms_from_their_parts(spelling, centred):
     assert after.nodes[0].attributes["epsilon"] == pytest.approx(1e-3)
 
 
+@pytest.mark.parametrize("operator, power, order", [
+    ("Div", 0.5, -1), ("Div", -0.5, 1), ("Mul", 0.5, 1), ("Mul", 0.5, -1),
+])  # fmt: skip
+def test_what_divides_the_other_way_is_no_norm(operator, power, order):
+    build, x = states()
+    square = build.add("ReduceMean", build.add("Mul", x, x), axes=[-1])
+    root = build.add("Pow", build.add("Add", square, F(1e-3)), F(power))
+    graph = build.finish(build.add(operator, *(x, root)[::order]))
+    assert operators(rewritten(graph, fuse_normalization)) == operators(graph)
+
+
 def test_a_mean_over_another_axis_is_no_norm():
     build, x = states()
     c = build.add("Sub", x, build.add("ReduceMean", x, axes=[1]))
