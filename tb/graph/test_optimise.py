@@ -204,15 +204,19 @@ def test_attention_with_one_projection():
 
 
 def test_layers_with_tokens_first_under_a_mask():
-    """The mask is for batch first, in which order the layer is found."""
+    """The mask is for batch first, in which order layers are found, and follow one another."""
     build = Builder()
     x = build.input("x", "tokens", "batch", 12)
-    turned = build.add("Transpose", x, perm=[1, 0, 2])
-    y = build.attention(build.norm(turned, 12), 12, 3, build.token_mask())
-    x = build.add("Add", x, build.add("Transpose", y, perm=[1, 0, 2]))
-    y = build.linear(build.gelu(build.linear(build.norm(x, 12), 12, 8)), 8, 12)
-    after = optimise(build.finish(build.add("Add", x, y)), verify=True)
-    assert "EncoderLayer" in operators(after) and "Softmax" not in operators(after)
+    mask = build.token_mask()
+    for _ in range(2):
+        turned = build.add("Transpose", x, perm=[1, 0, 2])
+        y = build.attention(build.norm(turned, 12), 12, 3, mask)
+        x = build.add("Add", x, build.add("Transpose", y, perm=[1, 0, 2]))
+        y = build.linear(build.gelu(build.linear(build.norm(x, 12), 12, 8)), 8, 12)
+        x = build.add("Add", x, y)
+    after = operators(optimise(build.finish(x), verify=True))
+    assert after[-4:] == ["Transpose", "EncoderLayer", "EncoderLayer", "Transpose"]
+    assert after.count("Transpose") == 2
 
 
 def test_attention_to_other_tokens_is_left():
