@@ -172,11 +172,12 @@ class RowMachine:
         """Return the parts of ``program``, which ends with END."""
         executors = {Unit.ARRAY: lambda _: iter(()), **dict.fromkeys(UNITS, self._execute)}
         scheduler = Scheduler(
-            self.config, self._run.progress, executors, self._barrier, lambda _: None
-        )
+            self.config, self._run.progress, executors, self._barrier, lambda _: None,
+            lambda _: None,
+        )  # fmt: skip
         issued = expand(program, {}, self.config, lambda *_: None)
         clock = self._run.lines[Unit.SEQUENCER]
-        scheduler.run(decode_job(item.pc, item.raw, clock.now - 1) for item in issued)
+        scheduler.run(decode_job(item.pc, item.raw, clock.clock(clock.now - 1)) for item in issued)
         return self._parts[:-1]
 
     def _execute(self, job: Job) -> Iterator[str]:
@@ -195,8 +196,7 @@ class RowMachine:
         values = job.opcode == Opcode.DRAIN and f["kind"] == DrainKind.VALUES
         self._times[job.unit] = self.config.beats_per_result if values else 1
         self._run.lines[job.unit].begin(job.pc, job.raw)
-        known = self._run.lines[job.unit].known
-        known[Unit.SEQUENCER] = max(known[Unit.SEQUENCER], job.issued)
+        self._run.lines[job.unit].join(job.issued)
         return (drain if job.opcode == Opcode.DRAIN else row)(self._run, job)
 
     def _note(self, unit: Unit, memory: str, cells: NDArray[np.int64]) -> None:

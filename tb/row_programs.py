@@ -124,7 +124,7 @@ class Fields:
             )  # fmt: skip
             program.drain(
                 DrainKind.CANDIDATES, entries=self.draw(0, 0xFFFF), accumulate=number > 0,
-                row=kept, scale=self.draw(0, 40),
+                token_stride=kept, scale=self.draw(0, 40),
                 columns_last=self.draw(1, self.config.array.columns), **loops, **semaphores,
             )  # fmt: skip
         for _ in range(self.draw(1, 2)):

@@ -155,7 +155,9 @@ class Core(wiring.Component):
         if config.vector.rows:
             connect(m, vector.lanes, array.lane_writes)
             connect(m, vector.wide_read, wide.first)
-            m.d.comb += vector.arrived.eq(array.arrived)
+            m.d.comb += [
+                vector.arrived.eq(array.arrived), sequencer.number.eq(vector.number)
+            ]  # fmt: skip
 
         connect(m, flipped(self.settings), sequencer.settings)
         connect(m, sequencer.bus, flipped(self.fetch))
@@ -261,7 +263,10 @@ class Core(wiring.Component):
             for number, post in enumerate((part.post_inner, part.post_outer)):
                 port = getattr(semaphores, f"post_{2 * index + number}")
                 idle = idle & ~self._connect_post(m, unit, post, port)
-            idle = idle & part.idle & queue.empty
+            alone = part.idle & queue.empty
+            idle = idle & alone
+            if unit == Unit.VECTOR:
+                m.d.sync += sequencer.vector_idle.eq(alone)
             if stands:
                 refused[unit] = queue.refused
         for unit, part in {Unit.SEQUENCER: sequencer, **units}.items():

@@ -60,10 +60,6 @@ def mismatch(fields: Mapping[str, int], lanes: int) -> str:
             kind == DrainKind.MEASURED and (fields["tokens"] > 1 or fields["groups"] > 1),
             f"MEASURED for {fields['tokens']} tokens in {fields['groups']} groups",
         ),
-        (
-            kind == DrainKind.CANDIDATES and f["scaled"],
-            "CANDIDATES with scaled: both use `row`",
-        ),
     ):
         if wrong:
             return f"DRAIN has no {what}"

@@ -251,11 +251,16 @@ READ = Instruction(
     Opcode.READ,
     Unit.SEQUENCER,
     "r[target] = the 32-bit word of external memory at byte r[a] + immediate, a multiple of 4. "
-    "What STORE wrote is there after a BARRIER; what is issued later comes after the read.",
+    "What STORE wrote is there after a BARRIER; what is issued later comes after the read. With "
+    "`number` it is the number that BEST or SAMPLE wrote last, in place of a word of memory: READ "
+    "waits until VECTOR has done all that was issued before, and what is issued later comes after "
+    "that.",
     (
         _slot("target", 4, "register written; r0 stays zero", width=4),
         _slot("a", 5, "register", width=4),
         _slot("immediate", 8, "constant", width=32, signed=True),
+        _slot("number", 10, "read a number of VECTOR's; the address is looked at all the same",
+              width=1),
     ),
 )
 
@@ -309,9 +314,10 @@ DRAIN = Instruction(
     "HEADS. BEST writes no values: lane 0 of wide word destination becomes the number of the "
     "channel with the largest value, the first of equals, channel 0 of the instruction being "
     "number `entries`; with `accumulate` the largest so far, which nothing but another BEST "
-    "clears, is held against them. CANDIDATES writes nothing, but keeps the `row` largest values "
-    "with their channels' numbers, of equals those with the smaller ones; with `accumulate` they "
-    "are held against those kept so far, of which as many stay as were kept. The exponent goes to "
+    "clears, is held against them. CANDIDATES writes nothing, but keeps the `token_stride` largest "
+    "values with their channels' numbers, of equals those with the smaller ones; with "
+    "`accumulate` they are held against those kept so far, of which as many stay as were kept. The "
+    "exponent goes to "
     "lane c mod `lanes` of scale word c div `lanes`, c being entries + group * entries_stride + t, "
     "as an entry of scale 2**15 and shift `offset` less the exponent (KEYS), or shift the exponent "
     "(VALUES), and bias 0; the next DRAIN with `maximum` finds it, others when another unit has "
@@ -332,7 +338,8 @@ DRAIN = Instruction(
     (
         _slot("scale", 4, "first scale word"),
         _slot("destination", 5, "first word written"),
-        _slot("token_stride", 6, "words from token to token"),
+        _slot("token_stride", 6, "words from token to token; CANDIDATES: how many are kept, 1 to "
+              "`vector.candidates`"),
         _slot("group_stride", 7, "words from group to group"),
         _slot("exponent_base", 8, "fixed-point bits below block exponent 0", width=5),
         Field("function", 8 * SLOT_BITS + 5, 3, "NONE, GELU, SILU, RELU, or PRODUCT, that for "
@@ -344,11 +351,10 @@ DRAIN = Instruction(
         Field("maximum", 8 * SLOT_BITS + 10, 1, "the largest valid value of each token becomes the "
               "reference of row `row` + token; WIDE and one group only"),
         Field("shift", 8 * SLOT_BITS + 11, 5, "see PRODUCT and `rotate`"),
-        _slot("row", 9, "first row; of `rotate`, first row of angles, too; CANDIDATES: how many "
-              "are kept, 1 to `vector.candidates`", width=8),
+        _slot("row", 9, "first row; of `rotate`, first row of angles, too", width=8),
         Field("offset", 9 * SLOT_BITS + 8, 7, "see `factor` and KEYS"),
         Field("scaled", 9 * SLOT_BITS + 15, 1, "multiply the scale memory's entry by the factor of "
-              "row `row` + token and by 2**16; not for CANDIDATES"),
+              "row `row` + token and by 2**16"),
         _slot("tokens", 10, "M"),
         _slot("groups", 11, "groups of output tiles"),
         _slot("tiles", 12, "output tiles in a group"),

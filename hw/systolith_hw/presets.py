@@ -59,7 +59,7 @@ PRESETS = {
     # The same chip with 320 KiB of operand memory: a small language model lives on it whole.
     "ulx3s-resident": Config(
         array=ArrayConfig(rows=16, columns=8),
-        vector=VectorConfig(lanes=8, rows=64, distributed=True),
+        vector=VectorConfig(lanes=8, rows=64, distributed=True, deferred_norms=True),
         memory=MemoryConfig(
             operand_tiles=2560,
             activation_words=256,

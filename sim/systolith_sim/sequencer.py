@@ -16,7 +16,7 @@ from systolith_hw.isa import (
 )
 from systolith_hw.limits import opcodes
 
-from .errors import MachineError
+from .errors import MachineError, ProgramError
 
 __all__ = ["READ_BYTES", "Issued", "Reader", "expand"]
 
@@ -43,6 +43,11 @@ Reader = Callable[[Issued, int], int | None]
 """Returns the 32-bit word at an address that READ names, or None where the bus has an error."""
 
 
+def _no_number() -> int:
+    """Refuse to read a number."""
+    raise ProgramError("READ wants a number, and neither BEST nor SAMPLE has written one")
+
+
 @dataclass
 class _Loop:
     """A loop that is open; ``end`` is the last instruction of its body."""
@@ -55,9 +60,11 @@ class _Loop:
 
 
 def expand(
-    program: bytes, registers: Mapping[int, int], config: Config, read: Reader
-) -> Iterator[Issued]:
-    """Yield what the sequencer issues, in order; its own END, BARRIER and CREDIT too.
+    program: bytes, registers: Mapping[int, int], config: Config, read: Reader,
+    number: Callable[[], int] = _no_number,
+) -> Iterator[Issued]:  # fmt: skip
+    """Yield what the sequencer issues, in order; its own END, BARRIER and CREDIT too, and READ
+    where that waits for VECTOR.
 
     Parameters
     ----------
@@ -69,6 +76,8 @@ def expand(
         Uses ``sequencer.loop_depth``, ``memory.program_instructions`` and ``bus.address_bits``.
     read : Reader
         External memory, as READ finds it.
+    number : function
+        Returns what BEST or SAMPLE has written last.
 
     Raises
     ------
@@ -97,7 +106,12 @@ def expand(
                 x = _calculate(fields, r)
                 _write(r, fields["target"], x >> fields["right"] << fields["left"])
             case Opcode.READ:
-                _write(r, fields["target"], _read(fields, r, Issued(pc, raw), config, read))
+                item = Issued(pc, raw)
+                address = _read_address(fields, r, item, config)
+                if fields["number"]:
+                    yield item
+                _write(r, fields["target"],
+                       number() if fields["number"] else _read(item, address, read))  # fmt: skip
             case _:
                 if instruction.opcode == Opcode.CREDIT and not fields["count"]:
                     raise _error(ErrorCode.ZERO_COUNT, pc, "count is zero")
@@ -136,10 +150,8 @@ def _calculate(fields: dict[str, int], r: list[int]) -> int:
     return a + b & MASK
 
 
-def _read(
-    fields: dict[str, int], r: list[int], item: Issued, config: Config, read: Reader
-) -> int:
-    """Return what READ finds."""
+def _read_address(fields: dict[str, int], r: list[int], item: Issued, config: Config) -> int:
+    """Return the address that READ names."""
     address = r[fields["a"]] + fields["immediate"] & MASK
     if address % READ_BYTES:
         raise _error(
@@ -151,6 +163,15 @@ def _read(
             ErrorCode.ADDRESS_RANGE, item.pc,
             f"address {address:#x} is beyond {config.bus.address_bits} address bits",
         )  # fmt: skip
+    if fields["number"] and not config.vector.rows:
+        raise _error(
+            ErrorCode.ILLEGAL_INSTRUCTION, item.pc, "vector.rows is 0, so READ has no number"
+        )
+    return address
+
+
+def _read(item: Issued, address: int, read: Reader) -> int:
+    """Return the word that READ finds."""
     value = read(item, address)
     if value is None:
         raise _error(ErrorCode.BUS_READ, item.pc, f"nothing answers at address {address:#x}")

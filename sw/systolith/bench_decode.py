@@ -1,12 +1,16 @@
 """Compute a token of a language model on the simulated hardware, and measure it by its counters."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from systolith_hw.config import Config, ConfigError
+from systolith_sim.device.activity import Activity
+from systolith_sim.device.verilated import VerilatedDevice
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
@@ -14,12 +18,16 @@ from .compiler.decoder_plan import DecoderPlan
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, MachineDecoder
 from .progress import Progress
+from .report.waits import array_waits
 from .watched_device import WatchedDevice
 from .workload import FREQUENCY, open_device
 
 __all__ = ["WORD", "DecodeMeasurement", "bench_decode", "require_position"]
 
 WORD = 4
+
+BIN_CYCLES = 1 << 20
+"""Of what is counted while a device runs; only what each instruction of the array takes is used."""
 
 SLOWNESS = 4
 """At most so many cycles for each that the multipliers need, for who waits."""
@@ -51,6 +59,9 @@ class DecodeMeasurement:
         Of a run of this token alone, from the start write to the done flag.
     bit_exact : bool
         Whether the tokens of these runs are the machine's, and the golden model's.
+    array_cycles : dict
+        Of the token's cycles, those in which the array was at work ("busy"), and those in which it
+        waited, by what it waited for (:mod:`systolith.report.waits`). None where nobody looks.
     counters : dict
         What each of the hardware's, or the machine's, counters has more for two tokens than for the
         first one.
@@ -66,21 +77,31 @@ class DecodeMeasurement:
     tokens_per_second_at_100mhz: float | None
     first_cycles: int | None
     bit_exact: bool
+    array_cycles: dict[str, int] | None
     counters: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Tokens and counters of three runs: of the token before, of both, of this one."""
+    """Tokens and counters of three runs: of the token before, of both, of this one; and what was
+    seen of the array before the first two and behind each, if anybody looks."""
 
     tokens: list[list[int]]
     counters: list[dict[str, int]]
+    seen: list[Activity]
 
     @property
     def more(self) -> dict[str, int]:
         """What both tokens counted more than the first."""
         one, both, _ = self.counters
         return {name: both[name] - one[name] for name in both}
+
+    def array_cycles(self, program: bytes) -> dict[str, int] | None:
+        """Return what the array did more for both tokens than for the first."""
+        if not self.seen:
+            return None
+        one, both = (array_waits(program, *pair) for pair in itertools.pairwise(self.seen))
+        return {name: count - one.get(name, 0) for name, count in both.items()}
 
 
 class Runner(Protocol):
@@ -119,11 +140,14 @@ def bench_decode(
     predicted = outcome = _measure(MachineDecoder(compiled), text)
     macs = plan.shape.macs(position)
     if backend == "rtl":
-        with open_device(config, compiled.size, simulator, progress) as device:
+        bins = {"activity": BIN_CYCLES} if simulator == "verilator" else {}
+        with open_device(config, compiled.size, simulator, progress, **bins) as device:
             progress(f"running {position + 4} tokens in {simulator}")
             total = SLOWNESS * (position + 4) * macs / (array.rows * array.columns)
             watched = WatchedDevice(device, progress, total)
-            outcome = _measure(DeviceDecoder(compiled, watched), text)
+            runner = DeviceDecoder(compiled, watched)
+            look = partial(_look, device) if isinstance(device, VerilatedDevice) else None
+            outcome = _measure(runner, text, look)
     more = outcome.more
     cycles = more.get("CYCLES")
     needed = WORD * (plan.shape.features + 2 * plan.shape.head)
@@ -134,6 +158,7 @@ def bench_decode(
         bandwidth_utilization=cycles and needed / (cycles * config.bus.data_bytes),
         tokens_per_second_at_100mhz=cycles and FREQUENCY / cycles,
         first_cycles=outcome.counters[2].get("CYCLES"), counters=more,
+        array_cycles=outcome.array_cycles(compiled.parts[compiled.program]),
         bit_exact=outcome.tokens == predicted.tokens == _golden(model, text),
     )  # fmt: skip
 
@@ -152,17 +177,25 @@ def require_position(plan: DecoderPlan, position: int) -> None:
         )
 
 
-def _measure(runner: Runner, text: list[int]) -> Outcome:
+def _look(device: VerilatedDevice) -> Activity:
+    return device.activity
+
+
+def _measure(
+    runner: Runner, text: list[int], look: Callable[[], Activity] | None = None
+) -> Outcome:
     """Run a text of as many tokens as the position says, and those behind it."""
     last = len(text) - 1
     if last:
         runner.run(text[:last], 1)
     tokens, counters = [], []
+    seen = [look()] if look else []
     for count in (1, 2):
         tokens.append(runner.run(text, count, last))
         counters.append(dict(runner.counters))
+        seen += [look()] if look else []
     tokens.append(runner.run([*text, tokens[0][0]], 1, last + 1))
-    return Outcome(tokens, [*counters, dict(runner.counters)])
+    return Outcome(tokens, [*counters, dict(runner.counters)], seen)
 
 
 def _golden(model: DecoderModel, text: list[int]) -> list[list[int]]:

@@ -16,7 +16,7 @@ from .compiler.decoder_image import DecoderImage
 from .compiler.decoder_layout import DecoderLayout
 from .compiler.decoder_logits import in_nats
 from .compiler.decoder_plan import DecoderPlan
-from .compiler.decoder_program import choose_prompt, write_decoder, write_setup
+from .compiler.decoder_program import write_setup
 from .compiler.decoder_shape import DecoderShape
 from .compiler.decoder_streamed_fit import plan_streamed
 from .compiler.decoder_streamed_image import StreamedImage
@@ -27,6 +27,7 @@ from .compiler.decoder_streamed_program import (
     write_streamed,
     write_streamed_setup,
 )
+from .compiler.decoder_text import choose_prompt, write_decoder
 from .model_image import ModelImage
 from .sampling import GREEDY, Sampling
 

@@ -92,7 +92,9 @@ class LanguageRun(ModelRun):
         sampling.require(config)
         self.asked = context
         self.streamed = streamed
-        self.integers = quantize_language(model, config, weights, progress)
+        self.integers = quantize_language(
+            model, config, weights, progress, streamed=streamed
+        )
         self.config = reach(self.integers) if reach else config
         find = plan_streamed if streamed else plan_decoder
         self.plan: DecoderPlan = find(self.config, self.integers, context=context)

@@ -222,14 +222,15 @@ def some_fields(config, rng):
     return {
         **{name: int(rng.choice([0, PRESENT + rng.integers(16)])) for name in semaphores},
         "kind": int(kind), "scale": int(rng.integers(20)), "destination": int(rng.integers(100)),
-        "token_stride": int(rng.integers(6)), "group_stride": int(rng.integers(20)),
+        "token_stride": int(rng.integers(6)) if kind != DrainKind.CANDIDATES
+        else int(rng.integers(1, config.vector.candidates + 1)),
+        "group_stride": int(rng.integers(20)),
         "exponent_base": int(rng.integers(32)),
         "function": DrainFunction.PRODUCT if product else 0 if turned
         else int(rng.choice([0, DrainFunction.GELU, DrainFunction.SILU, DrainFunction.RELU])),
         "accumulate": int((wide and not product or best) and rng.random() < 0.4),
         "factor": 0 if turned else int(rng.integers(2)), "rotate": int(turned), "shift": shift,
-        "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256)))
-        if kind != DrainKind.CANDIDATES else int(rng.integers(1, config.vector.candidates + 1)),
+        "maximum": maximum, "row": int(rng.integers(min(max(row, 1), 256))),
         "offset": int(rng.integers(128)), "tokens": tokens, "scaled": 0,
         "groups": 1 if maximum else int(rng.integers(1, 4)), "tiles": tiles,
         "tiles_last": int(rng.integers(30)) if operand else int(rng.integers(1, tiles + 2)),

@@ -16,7 +16,8 @@ MICROGPT = {"layers": 1, "dim": 24, "heads": 4, "kv_heads": 4, "hidden": 96, "vo
 
 
 def random_model(
-    config: Config, weights: str = "int8", architecture: str = "llama", /, *, seed: int = 0,
+    config: Config, weights: str = "int8", architecture: str = "llama", streamed: bool = False,
+    /, *, seed: int = 0,
     context: int = 64, output_chunk: int = 0, down_chunk: int = 0, **dimensions: int,
 ) -> DecoderModel:  # fmt: skip
     """Return a model of random weights, rounded with the help of random tokens."""
@@ -24,7 +25,7 @@ def random_model(
     text = ",".join(f"{name}={size}" for name, size in sizes.items())
     return quantize_shape(
         architecture, text, config, weights=weights, seed=seed, output_chunk=output_chunk or None,
-        down_chunk=down_chunk or None,
+        down_chunk=down_chunk or None, streamed=streamed,
     )  # fmt: skip
 
 

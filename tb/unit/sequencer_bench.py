@@ -198,6 +198,10 @@ class Teller:
             await ctx.tick()
 
 
+NUMBERS = 0x8000
+"""What READ finds as VECTOR's number before any instruction; each makes it one more."""
+
+
 class Bench:
     """A Sequencer with memory and queues that stall; run it with :meth:`run`.
 
@@ -237,6 +241,10 @@ class Bench:
             if self.units_busy:
                 self.units_busy -= 1
             ctx.set(self.dut.units_idle, self.units_busy == 0)
+            # VECTOR's number counts instructions, once it is idle.
+            ctx.set(self.dut.vector_idle, self.units_busy == 0)
+            ctx.set(self.dut.number, self.rng.randrange(1 << 16) if self.units_busy
+                    else NUMBERS + len(self.issued))  # fmt: skip
             state = []
             for queue in streams.values():
                 state += [queue.valid, queue.ready, Value.cast(queue.payload)]

@@ -33,7 +33,7 @@ def test_machine():
 def test_device(monkeypatch):
     devices = []
 
-    def open_device(config, size, simulator, progress):
+    def open_device(config, size, simulator, progress, **_):
         devices.append(MachineDevice(config, -(-size // 4096) * 4096))
         return devices[-1]
 
@@ -41,7 +41,7 @@ def test_device(monkeypatch):
     values = bench_decode(MODEL, CONFIG, 1)
     assert values.bit_exact and values.first_cycles == CYCLES
     # Two tokens take as long as one, on that device.
-    assert values.cycles_per_token == 0
+    assert values.cycles_per_token == 0 and values.array_cycles is None
 
 
 def test_wrong_tokens_are_seen(monkeypatch):
@@ -51,7 +51,7 @@ def test_wrong_tokens_are_seen(monkeypatch):
             self.machine.chip.operand[:] *= -1
 
     monkeypatch.setattr(
-        module, "open_device", lambda config, size, *_: Wrong(config, -(-size // 4096) * 4096)
+        module, "open_device", lambda config, size, *_, **__: Wrong(config, -(-size // 4096) * 4096)
     )
     assert not bench_decode(MODEL, CONFIG, 3).bit_exact
 

@@ -38,7 +38,7 @@ VALUES = KEYS | {"kind": int(DrainKind.VALUES)}
 HEADS = DRAIN | {"kind": int(DrainKind.HEADS)}
 BEST = DRAIN | {"kind": int(DrainKind.BEST), "tokens": 1, "entries": 65530, "destination": 412}
 CANDIDATES = DRAIN | {
-    "kind": int(DrainKind.CANDIDATES), "tokens": 1, "entries": 65530, "row": 3, "pc": 77,
+    "kind": int(DrainKind.CANDIDATES), "tokens": 1, "entries": 65530, "token_stride": 3, "pc": 77,
 }  # fmt: skip
 PRODUCT = DRAIN | {"function": 3, "entries": 365}
 TURNED = DRAIN | {"rotate": 1, "shift": 3, "row": 48}
@@ -95,10 +95,10 @@ def check(config, instructions, log):
     assert log.waits == [number for *_, taken in instructions for number in taken]
     gathered = [(begin.channel, begin.anew, begin.most) for begin in log.sampling]
     assert gathered == [
-        (fields["entries"], 1 - fields["accumulate"], fields["row"])
+        (fields["entries"], 1 - fields["accumulate"], fields["token_stride"])
         for fields, _, code, _ in instructions
         if fields["kind"] == DrainKind.CANDIDATES and code in (None, ErrorCode.ADDRESS_RANGE)
-        and fields["row"] <= config.vector.candidates
+        and fields["token_stride"] <= config.vector.candidates
     ]
     assert log.best == [
         (fields["entries"], 1 - fields["accumulate"])
@@ -229,9 +229,9 @@ def test_corners(name):
 
 
 GATHERING = {
-    "none kept": (CANDIDATES | {"row": 0}, ErrorCode.ZERO_COUNT),
-    "all kept": (CANDIDATES | {"row": 4}, None),
-    "more kept": (CANDIDATES | {"row": 5}, ErrorCode.ADDRESS_RANGE),
+    "none kept": (CANDIDATES | {"token_stride": 0}, ErrorCode.ZERO_COUNT),
+    "all kept": (CANDIDATES | {"token_stride": 4}, None),
+    "more kept": (CANDIDATES | {"token_stride": 5}, ErrorCode.ADDRESS_RANGE),
     "kept for two tokens": (CANDIDATES | {"tokens": 2}, ErrorCode.ILLEGAL_INSTRUCTION),
     "kept, wherever": (CANDIDATES | {"destination": 60000}, None),
     "a maximum kept": (CANDIDATES | {"maximum": 1, "groups": 1}, ErrorCode.ILLEGAL_INSTRUCTION),

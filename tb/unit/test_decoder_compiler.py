@@ -53,8 +53,23 @@ def test_every_memory_is_looked_at(memory, need):
     ({"vector.lanes": 1}, "vector.lanes must be at least 2 for rotary positions"),
 ])  # fmt: skip
 def test_cores_that_will_not_do(changes, words):
+    config = CONFIG.replace(changes)
+    model = random_model(config) if config.vector.deferred_norms else MODEL
     with pytest.raises(ConfigError, match=words):
-        plan_decoder(CONFIG.replace(changes), MODEL)
+        plan_decoder(config, model)
+
+
+def test_whose_norms_are_deferred():
+    """The model says so: a core that can also takes one whose norms are whole."""
+    able = CONFIG.replace({"vector.deferred_norms": True})
+    deferred = random_model(able)
+    assert deferred.norm.deferred
+    assert not random_model(able, "int8", "llama", True).norm.deferred
+    with pytest.raises(ConfigError, match="vector.deferred_norms must be true, since its norms"):
+        plan_decoder(CONFIG, deferred)
+    made = [MachineDecoder(CompiledDecoder.compile(able, model)).run([1, 2, 3], 4)
+            for model in (deferred, MODEL)]  # fmt: skip
+    assert made == [golden_tokens(model, [1, 2, 3], 4) for model in (deferred, MODEL)]
 
 
 @pytest.mark.parametrize("tokens", [1, 65])

@@ -155,6 +155,38 @@ def test_read_comes_before_what_is_issued_later():
     execute(load(address=2048), read(2048))
 
 
+def test_read_number():
+    """The number of the best channel says where LOAD reads, and VECTOR has done all before."""
+    best = matmul(), lambda p: p.drain(DrainKind.BEST, destination=7, entries=9)
+
+    def number(p):
+        p.read_number(3)
+        p.calc(3, 3, left=5)
+
+    def row(**fields):
+        return lambda p: p.load(
+            LoadKind.WIDE, address=0, elements=1, local=7, patches={"address": 3}, **fields
+        )
+
+    machine = execute(*best, number, row(), words=[(9 << 5, 77)])
+    assert machine.chip.wide[7, 0] == 77
+    with pytest.raises(Race, match="wide word 7"):
+        execute(*best, row())
+    # A LOAD that was issued before knows of it only by way of one that was issued later.
+    with pytest.raises(Race, match="wide word 7"):
+        execute(row(wait_outer=0), matmul(post_outer=0), best[1], number)
+    execute(row(wait_outer=0), *best, number, matmul(post_outer=0), drain(destination=100))
+    with pytest.raises(ProgramError, match="neither BEST nor SAMPLE of this program has written"):
+        execute(matmul(), drain(), number)
+    with pytest.raises(Deadlock, match="sequencer: .*READ.* waits for VECTOR to be idle"):
+        execute(drain(), number, matmul())
+    bare = Program(CONFIG.replace({"vector.rows": 0}))
+    with pytest.raises(ValueError, match="there is no READ.number with a vector.rows of 0"):
+        number(bare)
+    with pytest.raises(MachineError, match="vector.rows is 0, so READ has no number"):
+        Machine(bare.config, 1 << 12).run(encode(Opcode.READ, number=1) + encode(Opcode.END))
+
+
 # -- CREDIT --------------------------------------------------------------------------------------
 
 

@@ -99,7 +99,7 @@ def test_images_keep_what_the_program_stores(tmp_path):
     assert np.array_equal(MachineDecoder(again).logits(PROMPT), MODEL.logits(PROMPT))
 
 
-KEEP = {"row": 3, "columns_last": 8}
+KEEP = {"token_stride": 3, "columns_last": 8}
 
 
 def test_what_only_the_machine_refuses():
@@ -121,13 +121,13 @@ def test_what_only_the_machine_refuses():
     with pytest.raises(ProgramError, match="sharpness must be zero or have bit 15 set, not be 0x7"):
         run(lambda program: (keep(program), program.sample(
             destination=1, sharpness=Factor(7, 0))))  # fmt: skip
-    with pytest.raises(ValueError, match=r"DRAIN.row must be in 1..16, vector.candidates, .* 17"):
-        run(lambda program: program.drain(DrainKind.CANDIDATES, row=17))
+    with pytest.raises(ValueError, match=r"token_stride must be in 1..16, .* CANDIDATES, not 17"):
+        run(lambda program: program.drain(DrainKind.CANDIDATES, token_stride=17))
     bare = CONFIG.replace({"vector.candidates": 0})
     with pytest.raises(ValueError, match="no SAMPLE with a vector.candidates of 0"):
         Program(bare).sample(destination=1)
     with pytest.raises(ValueError, match="no DRAIN.CANDIDATES with a vector.candidates of 0"):
-        Program(bare).drain(DrainKind.CANDIDATES, row=1)
+        Program(bare).drain(DrainKind.CANDIDATES, token_stride=1)
     program = encode(Opcode.SAMPLE) + encode(Opcode.END)
     with pytest.raises(MachineError, match="opcode 0x21 is illegal") as caught:
         Machine(bare, 1 << 16).run(program)

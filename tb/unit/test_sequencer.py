@@ -13,6 +13,7 @@ from systolith_sim.errors import MachineError
 from systolith_sim.sequencer import expand
 
 from .sequencer_bench import (
+    NUMBERS,
     WORD_COUNT,
     WORDS,
     Bench,
@@ -37,7 +38,9 @@ def golden(program, registers, config, table=b""):
         return 0
 
     try:
-        for item in expand(program, dict(registers), config, read):
+        for item in expand(
+            program, dict(registers), config, read, lambda: NUMBERS + len(queued)
+        ):  # fmt: skip
             if item.raw[0] in issued(config):
                 queued.append(item.raw)
             elif item.raw[0] == Opcode.CREDIT:
@@ -217,6 +220,29 @@ def test_read_errors(fields, code):
     bad = encode(Opcode.READ, **fields)
     bench = compare(config, b"".join([unit(), bad, unit(), END]), {1: 0x101, 2: 0x8000_0000})
     assert bench.outcome == f"{code:d} at 1"
+
+
+NUMBER = encode(Opcode.READ, target=3, number=1)
+
+
+@pytest.mark.parametrize("data_bytes", [1, 8])
+@pytest.mark.parametrize("pace, delay, p_ready", STALLS)
+def test_read_number(data_bytes, pace, delay, p_ready):
+    """Numbers among words of memory, behind instructions that VECTOR has not yet done."""
+    config = small_config(data_bytes=data_bytes, window=8, rows=4)
+    program = [NUMBER, SHOW, *loop([NUMBER, SHOW, READS[2], SHOW], count=5), unit(), NUMBER, SHOW]
+    compare(config, b"".join([*program, *[unit()] * 3, NUMBER, SHOW, END]),
+            pace=pace, delay=delay, p_ready=p_ready)  # fmt: skip
+
+
+def test_read_number_errors():
+    """A core that has none; an address is looked at all the same."""
+    for config, fields, code in (
+        (small_config(), {}, ErrorCode.ILLEGAL_INSTRUCTION),
+        (small_config(rows=4), {"immediate": 2}, ErrorCode.MISALIGNED),
+    ):
+        bad = encode(Opcode.READ, number=1, **fields)
+        assert compare(config, unit() + bad + unit() + END).outcome == f"{code:d} at 1"
 
 
 @pytest.mark.parametrize("data_bytes", [1, 2, 8, 32])

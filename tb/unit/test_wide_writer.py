@@ -81,7 +81,7 @@ def test_writes(lanes, writes, pause):
         for beats in some_beats(rng, lanes, writes):
             while not ctx.get(dut.settled):
                 await step()
-            assert owed == 0 and last == [number]
+            assert owed == 0 and last == [number] == [ctx.get(dut.number)]
             channel, place = int(rng.integers(1 << 16)), int(rng.integers(512))
             best, number, numbers = None, channel, {channel}
             ends = {"post_inner": semaphore(rng), "post_outer": semaphore(rng)}

@@ -18,13 +18,9 @@ from .loops import add_loop_end_states, add_loop_states
 from .micro import Count, Micro
 from .outside import add_credit_states, add_read_states
 from .states import States
+from .word_reader import QUIET_CYCLES
 
 __all__ = ["Issue"]
-
-QUIET_CYCLES = 4
-"""Cycles in a row in which all units must be idle at END and BARRIER: an instruction may be in
-the registers between queue and unit, where neither sees it."""
-
 
 class Issue(wiring.Component):
     """Executes the program: issues the units' instructions, and does the control instructions.
@@ -68,8 +64,8 @@ class Issue(wiring.Component):
         Instructions, four words each; one for each of :func:`~systolith_hw.limits.queues`.
     credit : Out(stream of a semaphore's number)
         Counts that CREDIT gives.
-    word_read : Out(1), word_address : Out
-        Read a word for READ; both hold until ``word_done``.
+    word_read : Out(1), word_address : Out, word_numbered : Out(1)
+        Read a word for READ, or VECTOR's number; all hold until ``word_done``.
     word_done : In(1), word_failed : In(1), word : In(32)
         It is there.
     done : Out(1)
@@ -102,6 +98,7 @@ class Issue(wiring.Component):
     credit: Any
     word_read: Signal
     word_address: Signal
+    word_numbered: Signal
     word_done: Signal
     word_failed: Signal
     word: Signal
@@ -132,6 +129,7 @@ class Issue(wiring.Component):
             "credit": Out(stream.Signature(SEMAPHORE_ID_BITS)),
             "word_read": Out(1),
             "word_address": Out(config.bus.address_bits),
+            "word_numbered": Out(1),
             "word_done": In(1),
             "word_failed": In(1),
             "word": In(32),
@@ -202,8 +200,9 @@ class Issue(wiring.Component):
         add_loop_states(m, micro, self.config, hold)
         add_loop_end_states(m, micro)
         add_read_states(
-            m, micro, self.config, self.word_read, self.word_done, self.word_failed
-        )
+            m, micro, self.config, self.word_read, self.word_numbered, self.word_done,
+            self.word_failed,
+        )  # fmt: skip
         add_credit_states(m, micro, self.credit.valid, self.credit.ready)
         with m.If(self.word_read):
             m.d.comb += self.busy.eq(0)

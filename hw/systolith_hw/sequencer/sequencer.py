@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import Config
 from ..control.settings import Settings
 from ..interfaces import PC_BITS, SEMAPHORE_ID_BITS, Fault, ReadPort, issue_word
-from ..isa import Unit
+from ..isa import SLOT_BITS, Unit
 from ..limits import queues
 from .fetch import ProgramFetch
 from .issue import Issue
@@ -64,6 +64,8 @@ class Sequencer(wiring.Component):
         Stop at once. The program is lost.
     units_idle : In(1)
         All queues are empty and all units idle.
+    vector_idle : In(1), number : In(16)
+        VECTOR's queue is empty and it is idle; what BEST or SAMPLE has found last.
     array, vector, load, store, row : Out(stream of issue_word)
         Instructions for the queues, one for each of :func:`~systolith_hw.limits.queues`.
     credit : Out(stream of a semaphore's number)
@@ -92,6 +94,8 @@ class Sequencer(wiring.Component):
     start: Signal
     halt: Signal
     units_idle: Signal
+    vector_idle: Signal
+    number: Signal
     array: Any
     vector: Any
     load: Any
@@ -116,6 +120,8 @@ class Sequencer(wiring.Component):
             "start": In(1),
             "halt": In(1),
             "units_idle": In(1),
+            "vector_idle": In(1),
+            "number": In(SLOT_BITS),
             **{
                 unit.name.lower(): Out(stream.Signature(issue_word(config)))
                 for unit in self.queues
@@ -198,6 +204,9 @@ class Sequencer(wiring.Component):
             words.halt.eq(self.halt),
             words.read.eq(issue.word_read),
             words.address.eq(issue.word_address),
+            words.numbered.eq(issue.word_numbered),
+            words.number.eq(self.number),
+            words.vector_idle.eq(self.vector_idle),
             issue.word_done.eq(words.done),
             issue.word_failed.eq(words.failed),
             issue.word.eq(words.word),

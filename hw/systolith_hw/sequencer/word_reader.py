@@ -9,11 +9,16 @@ from amaranth.utils import exact_log2
 
 from ..config import Config
 from ..interfaces import ReadPort
+from ..isa import SLOT_BITS
 
-__all__ = ["READ_BYTES", "WordReader"]
+__all__ = ["QUIET_CYCLES", "READ_BYTES", "WordReader"]
 
 READ_BYTES = 4
 """What READ reads."""
+
+QUIET_CYCLES = 4
+"""Cycles in a row in which units must be idle: an instruction may be in the registers between queue
+and unit, where neither sees it."""
 
 
 class State(enum.Enum, shape=2):
@@ -26,15 +31,16 @@ class State(enum.Enum, shape=2):
 
 
 class WordReader(wiring.Component):
-    """Reads a word for READ, between two bursts of the program fetch.
+    """Reads a word for READ, between two bursts of the program fetch, or VECTOR's last number.
 
     ::
 
         fetch request ──►[ unless a word is read ]──► bus request
-        fetch data    ◄──[          "            ]◄── bus data ──► word
+        fetch data    ◄──[          "            ]◄── bus data ──► word ◄── number
 
     The fetch asks for nothing new while a word is wanted, and what it has asked for comes first, so
-    the two need no numbers to tell their beats apart.
+    the two need no numbers to tell their beats apart. VECTOR's number is taken when that has been
+    idle for some cycles.
 
     =========== ==========================================================
     Latency     2 cycles from ``read`` to the request if the fetch is quiet, 1 from the last beat to
@@ -60,7 +66,11 @@ class WordReader(wiring.Component):
     halt : In(1)
         Begin nothing.
     read : In(1), address : In(address_bits)
-        Read a word here, a multiple of 4; both hold until ``done``.
+        Read a word here, a multiple of 4; all hold until ``done``.
+    numbered : In(1)
+        Take ``number`` in its place.
+    number : In(16), vector_idle : In(1)
+        Of VECTOR.
     done : Out(1)
         The word is there, for one cycle.
     failed : Out(1), word : Out(32)
@@ -73,6 +83,9 @@ class WordReader(wiring.Component):
     halt: Signal
     read: Signal
     address: Signal
+    numbered: Signal
+    number: Signal
+    vector_idle: Signal
     done: Signal
     failed: Signal
     word: Signal
@@ -86,6 +99,9 @@ class WordReader(wiring.Component):
             "halt": In(1),
             "read": In(1),
             "address": In(config.bus.address_bits),
+            "numbered": In(1),
+            "number": In(SLOT_BITS),
+            "vector_idle": In(1),
             "done": Out(1),
             "failed": Out(1),
             "word": Out(8 * READ_BYTES),
@@ -114,12 +130,18 @@ class WordReader(wiring.Component):
                 bus.request.p.address.eq(self._address(part)), bus.request.p.last.eq(burst - 1)
             ]  # fmt: skip
 
-        m.d.sync += self.done.eq(0)
+        idle = Signal(QUIET_CYCLES)  # bit n: VECTOR was, n + 1 cycles ago and since
+        m.d.sync += [self.done.eq(0), idle.eq(Mux(self.vector_idle, Cat(C(1, 1), idle), 0))]
         with m.Switch(state):
             with m.Case(State.IDLE):
                 # An offer is not taken back.
                 free = ~fetch.request.valid | bus.request.ready
-                with m.If(self.read & ~self.done & ~self.halt & free):
+                wanted = self.read & ~self.done & ~self.halt
+                with m.If(wanted & self.numbered):
+                    m.d.sync += [
+                        word.eq(self.number), self.failed.eq(0), self.done.eq(idle.all())
+                    ]
+                with m.Elif(wanted & free):
                     m.d.sync += [state.eq(State.WAIT), part.eq(0), self.failed.eq(0)]
             with m.Case(State.WAIT):
                 with m.If(self.halt):

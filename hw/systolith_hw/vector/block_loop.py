@@ -223,7 +223,7 @@ class BlockLoop(wiring.Component):
         given: Any = Signal(task(), reset_less=True)
         with m.If(state == State.IDLE):
             m.d.sync += [
-                given.most.eq(fields.row),
+                given.most.eq(fields.token_stride),
                 given.seed.eq(fields.seed),
                 given.position.eq(fields.position),
                 given.sharpness.scale.eq(fields.sharpness),

@@ -201,9 +201,9 @@ def _objections(
         | _mismatch(config, fields),
         "zero": Cat(~fields[name].any() for name in ("tokens", "groups", "tiles")).any(),
         "divided": fields.maximum & (fields.groups != 1),
-        "zero_last": (~shared & ~fields.tiles_last.any()) | (gather & ~fields.row.any()),
+        "zero_last": (~shared & ~fields.tiles_last.any()) | (gather & ~fields.token_stride.any()),
         "beyond": (shared & (no_lane | (fields.tiles > HEAD_CHANNELS // array.columns)))
-        | (gather & (fields.row > candidates)),
+        | (gather & (fields.token_stride > candidates)),
     }
 
 
@@ -226,7 +226,6 @@ def _mismatch(config: Config, fields: Any) -> Value:
         product & (fields.accumulate | fields.maximum),
         (compares | (fields.kind == DrainKind.MEASURED)) & (fields.tokens > 1),
         (fields.kind == DrainKind.MEASURED) & (fields.groups > 1),
-        (fields.kind == DrainKind.CANDIDATES) & fields.scaled,
     ]
     return Cat(wrong).any()
 

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import HEAD_CHANNELS, Config
 from ..interfaces import SemaphorePost, lane_write
+from ..isa import SLOT_BITS
 from ..memory.wide import WideRead
 from ..sampling.candidate import task
 from ..sampling.sampler import Sampler
@@ -80,6 +81,8 @@ class RowPipeline(Datapath):
         From and for their loops.
     best : In(best_begin()), sampling : In(task()), measured : Out(1)
         From and for the loops of DRAIN.
+    number : Out(16)
+        Of BEST or SAMPLE, the last one.
     vector_written, row_written, wide_written, exponents_written : Out(1)
         As in the turnstile.
     lanes : Out(stream of lane_write(config), always ready)
@@ -106,6 +109,7 @@ class RowPipeline(Datapath):
     row_written: Signal
     wide_written: Signal
     exponents_written: Signal
+    number: Signal
     measured: Signal
     row_post_inner: Any
     row_post_outer: Any
@@ -125,6 +129,7 @@ class RowPipeline(Datapath):
             "wide_written": Out(1),
             "exponents_written": Out(1),
             "measured": Out(1),
+            "number": Out(SLOT_BITS),
             "lanes": Out(stream.Signature(lane_write(config), always_ready=True)),
             "wide_read": Out(WideRead(config)),
             "arrived": In(1),
@@ -287,6 +292,7 @@ class RowPipeline(Datapath):
         written = wide_writer.i.payload
         m.d.comb += [
             wide_writer.begin.eq(self.best),
+            self.number.eq(wide_writer.number),
             wide_writer.i.valid.eq(valid),
             *(written[name].eq(about[name])
               for name in ("to_wide", "to_best", "sample", "row_end", "wide", *POSTS)),

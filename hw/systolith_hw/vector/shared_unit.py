@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import Config
 from ..interfaces import unit_ports
-from ..isa import Opcode
+from ..isa import SLOT_BITS, Opcode
 from .block_loop import BlockLoop
 from .block_order import drain_descriptor
 from .datapath import EVENTS
@@ -58,6 +58,8 @@ class SharedUnit(wiring.Component):
         Wide memory, always granted.
     arrived : In(1)
         A beat of sums has entered the array's FIFO; it is in ``results`` four cycles later.
+    number : Out(16)
+        Of BEST or SAMPLE, the last one.
     """
 
     instruction: stream.Interface
@@ -69,6 +71,7 @@ class SharedUnit(wiring.Component):
     stream: stream.Interface
     wide_read: Any
     arrived: Signal
+    number: Signal
     wait: Any
     post_inner: Any
     post_outer: Any
@@ -91,6 +94,7 @@ class SharedUnit(wiring.Component):
             "instruction": In(stream.Signature(drain_descriptor(config))),
             **paths,
             "arrived": In(1),
+            "number": Out(SLOT_BITS),
             "events": Out(EVENTS),
             "row": Out(wiring.Signature({**row, "events": Out(EVENTS)})),
         })
@@ -125,6 +129,7 @@ class SharedUnit(wiring.Component):
             pipeline.best.eq(drain.best),
             pipeline.sampling.eq(drain.sampling),
             pipeline.arrived.eq(self.arrived),
+            self.number.eq(pipeline.number),
             pipeline.waiting.eq(drain.waiting),
             pipeline.row_waiting.eq(rows.waiting),
             self.idle.eq(drain.idle & pipeline.empty),

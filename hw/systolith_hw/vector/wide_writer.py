@@ -73,6 +73,8 @@ class WideWriter(wiring.Component):
         What is written.
     post_inner, post_outer : Out(SemaphorePost)
         Of VECTOR.
+    number : Out(16)
+        The number that was written last.
     settled : Out(1)
         All numbers that follow from beats that have come are written, and told.
     empty : Out(1)
@@ -85,6 +87,7 @@ class WideWriter(wiring.Component):
     wide: stream.Interface
     post_inner: Any
     post_outer: Any
+    number: Signal
     settled: Signal
     empty: Signal
 
@@ -96,6 +99,7 @@ class WideWriter(wiring.Component):
             "chosen": In(stream.Signature(SLOT_BITS)),
             "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
             **{name: Out(SemaphorePost()) for name in POSTS},
+            "number": Out(SLOT_BITS),
             "settled": Out(1),
             "empty": Out(1),
         })
@@ -105,6 +109,7 @@ class WideWriter(wiring.Component):
         m.submodules.best = best = BestChannel(self.config)
         i: Any = self.i.payload
         values, tells, compared, number = Signal(), Signal(), Signal(), Signal()
+        found = Mux(self.chosen.valid, self.chosen.payload, best.o.payload)
         # Where the number goes is the same for all groups of an instruction, and so are its posts.
         group: Any = Signal.like(i, name="group", reset_less=True)
         with m.If((compared | (self.i.valid & i.sample)) & i.row_end):
@@ -124,10 +129,11 @@ class WideWriter(wiring.Component):
             self.wide.valid.eq(values | number),
             self.wide.payload.address.eq(Mux(number, group.wide, i.wide)),
             self.wide.payload.data.as_value().eq(
-                Mux(number, Mux(self.chosen.valid, self.chosen.payload, best.o.payload),
-                    i.data.as_value())
+                Mux(number, found, i.data.as_value())
             ),
-        ]  # fmt: skip
+        ]
+        with m.If(number):
+            m.d.sync += self.number.eq(found)
         told = self._elaborate_posts(m, tells, number, i, group)
         numbers = Signal(LAG)  # bit n: one was written n + 1 cycles ago
         m.d.sync += numbers.eq(Cat(number, numbers))

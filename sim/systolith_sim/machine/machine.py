@@ -18,7 +18,7 @@ from .races import meet
 from .row import row
 from .run import Run
 from .scheduler import Job, Leftover, Scheduler, decode_job
-from .sequencer import credit, read
+from .sequencer import credit, follow, number, read
 from .store import store
 from .vector import drain, sample
 
@@ -130,11 +130,14 @@ class Machine:
         }  # fmt: skip
         executors = {unit: partial(_execute, run, function) for unit, function in units.items()}
         scheduler = Scheduler(
-            self.config, run.progress, executors, partial(_barrier, run), partial(credit, run)
+            self.config, run.progress, executors, partial(_barrier, run), partial(credit, run),
+            partial(follow, run),
+        )  # fmt: skip
+        issued = expand(
+            program, dict(registers or {}), self.config, partial(read, run), partial(number, run)
         )
-        issued = expand(program, dict(registers or {}), self.config, partial(read, run))
-        clock = run.lines[Unit.SEQUENCER]
-        scheduler.run(decode_job(item.pc, item.raw, clock.now - 1) for item in issued)
+        line = run.lines[Unit.SEQUENCER]
+        scheduler.run(decode_job(item.pc, item.raw, line.clock(line.now - 1)) for item in issued)
         return RunResult({name: run.counts[name] for name in COUNTS})
 
 
@@ -143,7 +146,7 @@ def _execute(run: Run, function, job: Job):
     for line in run.lines.values():
         if line.unit == job.unit:
             line.begin(job.pc, job.raw)
-            line.known[Unit.SEQUENCER] = max(line.known[Unit.SEQUENCER], job.issued)
+            line.join(job.issued)
     run.counts["INSTRUCTIONS"] += 1
     if run.config.sequencer.instructions_stand:
         _require_limits(run.config, job)

@@ -66,13 +66,15 @@ class Candidates:
 
 @dataclass
 class Run:
-    """What the units of one run share; ``candidates`` is None before CANDIDATES began to keep."""
+    """What the units of one run share; ``candidates`` is None before CANDIDATES began to keep, and
+    ``number`` before BEST or SAMPLE wrote one."""
 
     config: Config
     chip: ChipMemory
     external: ExternalMemory
     counts: Counter[str] = field(default_factory=Counter)
     candidates: Candidates | None = None
+    number: int | None = None
 
     def __post_init__(self) -> None:
         """Begin with nothing under way."""

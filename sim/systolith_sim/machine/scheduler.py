@@ -1,7 +1,7 @@
 """Queues, and the round robin that plays the token game."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from systolith_hw.config import Config
@@ -26,7 +26,7 @@ class Leftover(ProgramError):
 class Job:
     """An instruction in a queue, its fields decoded.
 
-    ``issued`` is the time of the sequencer, up to which everything is past.
+    ``issued`` is a clock (:mod:`.races`): what the sequencer knows to be past, and its own time.
     """
 
     pc: int
@@ -34,7 +34,7 @@ class Job:
     unit: Unit
     opcode: Opcode
     fields: dict[str, int]
-    issued: int = 0
+    issued: Sequence[int] = ()
 
     def __str__(self) -> str:
         """Return the program address and the text of the instruction."""
@@ -87,6 +87,8 @@ class Scheduler:
         Called when everything is idle at a BARRIER or END.
     credit : function
         Executes CREDIT.
+    follow : function
+        Called when VECTOR is idle at a READ of its number.
     """
 
     def __init__(
@@ -96,11 +98,13 @@ class Scheduler:
         execute: Mapping[Unit, Callable[[Job], Iterator[str]]],
         barrier: Callable[[Job], None],
         credit: Callable[[Job], None],
+        follow: Callable[[Job], None],
     ) -> None:
         self._depth = config.sequencer.queue_depth
         self._progress = progress
         self._barrier = barrier
         self._credit = credit
+        self._follow = follow
         self._workers = {unit: Worker(unit, function) for unit, function in execute.items()}
         self._next: Job | None = None
 
@@ -131,6 +135,11 @@ class Scheduler:
         if job.opcode == Opcode.CREDIT:
             self._credit(job)
             return True
+        if job.opcode == Opcode.READ:
+            if not self._workers[Unit.VECTOR].idle:
+                return False
+            self._follow(job)
+            return True
         if not all(worker.idle for worker in self._workers.values()):
             return False
         self._barrier(job)
@@ -146,13 +155,14 @@ class Scheduler:
             missing = (
                 f"room in the queue of {self._next.unit.name.lower()}"
                 if self._next.unit != Unit.SEQUENCER
+                else "VECTOR to be idle" if self._next.opcode == Opcode.READ
                 else "all units to be idle"
             )
             lines.append(f"  sequencer: {self._next} waits for {missing}")
         return "\n".join(lines)
 
 
-def decode_job(pc: int, raw: bytes, issued: int) -> Job:
+def decode_job(pc: int, raw: bytes, issued: Sequence[int]) -> Job:
     """Decode an issued instruction."""
     instruction, fields = decode(raw)
     return Job(pc, raw, instruction.unit, instruction.opcode, fields, issued)

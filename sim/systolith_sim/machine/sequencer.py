@@ -2,11 +2,12 @@
 
 from systolith_hw.isa import Unit
 
+from ..errors import ProgramError
 from ..sequencer import READ_BYTES, Issued
 from .run import Run
 from .scheduler import Job
 
-__all__ = ["credit", "read"]
+__all__ = ["credit", "follow", "number", "read"]
 
 
 def read(run: Run, item: Issued, address: int) -> int | None:
@@ -22,6 +23,24 @@ def read(run: Run, item: Issued, address: int) -> int | None:
     cells = slice(address // port, (address + READ_BYTES - 1) // port + 1)
     run.shadows.external.read(line, cells, line.advance())
     return int.from_bytes(run.external.read(address, READ_BYTES), "little")
+
+
+def number(run: Run) -> int:
+    """Return the number that READ finds."""
+    if run.number is None:
+        raise ProgramError(
+            f"{run.lines[Unit.SEQUENCER]} reads a number, and neither BEST nor SAMPLE of this "
+            "program has written one"
+        )
+    return run.number
+
+
+def follow(run: Run, job: Job) -> None:
+    """Let all that VECTOR has done be past for READ of a number, and for what comes behind it."""
+    line, vector = run.lines[Unit.SEQUENCER], run.lines[Unit.VECTOR]
+    line.begin(job.pc, job.raw)
+    line.join(vector.clock(vector.advance()))
+    line.advance()
 
 
 def credit(run: Run, job: Job) -> None:

@@ -185,14 +185,18 @@ def decode(
         if arch is not None and dims is not None:
             name = f"{arch} {dims}"
             core = choose_core(name, shape_only_decoder(arch, dims, seed), *place)
-            integers = quantize_shape(arch, dims, core.config, weights=str(weights), seed=seed)
+            integers = quantize_shape(
+                arch, dims, core.config, weights=str(weights), seed=seed, streamed=core.streamed
+            )
         else:
             from ..models.library import load_language_model
             from ..models.quantized_language import quantize_language
 
             floats = load_language_model(name, progress)
             core = choose_core(name, floats.decoder, *place)
-            integers = quantize_language(floats, core.config, str(weights), progress)
+            integers = quantize_language(
+                floats, core.config, str(weights), progress, streamed=core.streamed
+            )
         measure = bench_decode_streamed if core.streamed else bench_decode
         result = measure(
             integers, reach(core, integers, settings, context=context), position, context=context,
@@ -240,7 +244,7 @@ def prefill(
     if dims is None:
         model_layers, dims = layer_dimensions(model, layers, tokens)
     with stages("choosing weights", plain=json) as progress:
-        integers = quantize_shape(architecture, dims, config, seed=seed)
+        integers = quantize_shape(architecture, dims, config, seed=seed, streamed=True)
         result = bench_prefill(
             integers, config, tokens, model_layers=model_layers, backend=str(backend),
             simulator=str(sim), seed=seed, progress=progress,

@@ -92,7 +92,7 @@ def eval_language(
             if backend != Backend.FLOAT:
                 core = choose_core(name, model.decoder, operands, preset, settings)
                 predictor = integers = quantize_language(
-                    model, core.config, str(weights), progress
+                    model, core.config, str(weights), progress, streamed=core.streamed
                 )
             if core and backend == Backend.MACHINE:
                 progress(f"compiling {model.name}")

@@ -21,7 +21,6 @@ from systolith_hw.config import Config
 
 from .decoder_shape import DecoderShape
 from .layout import power_of_two, starts
-from .norm_folding import defers_norms
 
 __all__ = ["DecoderPlan"]
 
@@ -308,7 +307,7 @@ class DecoderPlan:
     @property
     def unit_entries(self) -> int:
         """Scale words of these entries."""
-        return 0 if defers_norms(self.config) else self.beats(self.tiles)
+        return 0 if self.shape.deferred else self.beats(self.tiles)
 
     @property
     def head_table(self) -> int:

@@ -1,17 +1,15 @@
 """The programs of a language model that lies on the chip whole.
 
 One brings it there; the other computes tokens. That one goes through positions from POSITION on,
-as many as the header says: those of the prompt but for its last in blocks, if there is room for
-some. Of each other it reads the token, and computes keys, values and residual; from the prompt's
-last token on also the likeliest next token, which it adds to the list and reads for the next
-position. It stops by itself behind a token that ends texts.
+as many as the header says. Of each it reads the token, and computes keys, values and residual; from
+the prompt's last token on also the likeliest next token, which it adds to the list and reads for
+the next position. It stops by itself behind a token that ends texts. Where there is room for blocks
+of a prompt, :mod:`.decoder_text` has another one.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from systolith_hw.config import ConfigError
 from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
 from systolith_sim.transformer.decoder_model import DecoderModel
 
@@ -21,14 +19,12 @@ from .decoder_codes import load_codes
 from .decoder_hidden import HiddenPart
 from .decoder_layout import DecoderLayout, Matrix
 from .decoder_logits import LogitsPart, LogitsRows
-from .decoder_prompt import PromptPart
 from .decoder_writer import DecoderWriter
 from .layout import log2
-from .memory_needs import with_longest_loops
-from .prompt_plan import PromptPlan, plan_prompt
 from .token_list import Header
 
-__all__ = ["choose_prompt", "write_decoder", "write_setup"]
+__all__ = ["TokenProgram", "write_setup"]
+
 
 def write_setup(layout: DecoderLayout) -> bytes:
     """Return the program that brings all matrices and their entries to the chip."""
@@ -63,61 +59,24 @@ def _load_matrix(
     )  # fmt: skip
 
 
-def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
-    """Return how a prompt goes through the model, or None if its tokens go one by one.
-
-    They do where a model is not of Llama's kind, where logits of each are wanted, where the
-    memories have no room for two, and where the program's has none for a block.
-    """
-    prompt, config, shape = plan_prompt(layout.plan), layout.config, layout.plan.shape
-    plain = shape.gated and shape.rotary and not shape.learned
-    if prompt is None or layout.logits is not None or not plain:
-        return None
-    roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
-    program = TokenProgram(DecoderLayout(roomy), model, (), prompt)
-    program.assemble()
-    longest = program.program.longest_loop
-    return prompt if longest <= config.memory.program_instructions else None
-
-
-def write_decoder(
-    layout: DecoderLayout, model: DecoderModel, ends: Sequence[int], prompt: PromptPlan | None
-) -> bytes:
-    """Return the program that computes tokens; behind one of ``ends`` it computes no more.
-
-    Raises
-    ------
-    ConfigError
-        If it takes more registers or instructions of a loop than there are.
-    """
-    try:
-        return TokenProgram(layout, model, ends, prompt).assemble()
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"this language model cannot be programmed: {error}") from error
-
-
 class TokenProgram:
-    """The program that computes tokens.
+    """The program that computes tokens, one by one.
 
     Parameters
     ----------
     layout : DecoderLayout
     model : DecoderModel
     ends : sequence of int
-    prompt : PromptPlan or None
     """
 
-    def __init__(
-        self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int],
-        prompt: PromptPlan | None,
-    ) -> None:  # fmt: skip
+    stored: int | None = None
+    """Semaphore, for VECTOR: the word may be written from which the last token is stored."""
+
+    def __init__(self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int]) -> None:
         self.layout = layout
         self.plan = layout.plan
         self.model = model
         self.ends = ends
-        self.prompt = prompt
         self.writer: Any = self._new_writer()
         self.program = program = self.writer.program
         self.place = program.register("bytes to the position's entry of the list")
@@ -166,24 +125,12 @@ class TokenProgram:
         return program.assemble()
 
     def _begin(self) -> None:
-        """Take the prompt's blocks; find which positions are to come, one by one."""
+        """Find which positions are to come."""
         self._read_header(self.prompted, Header.PROMPT)
-        if self.prompt:
-            self._take_prompt(self.prompt)
-        self._read_header(self.token, Header.TOKENS if self.prompt else Header.POSITIONS)
+        self._read_header(self.token, Header.POSITIONS)
 
     def _read_header(self, target: int, word: Header) -> None:
         self.program.read(target, immediate=self.layout.list.header(word))
-
-    def _take_prompt(self, prompt: PromptPlan) -> None:
-        """Go through the prompt, but for its last token."""
-        program, remaining = self.program, self.prompted
-        program.calc(remaining, remaining, immediate=-1)
-        PromptPart(
-            self.writer, self.layout, prompt, self.model.layers[0], remaining,
-            scratch=(self.place, self.alive, self.token),
-        ).append()  # fmt: skip
-        program.calc(self.prompted, immediate=1)
 
     def _load_angles(self, ahead: int, wait_outer: int | None = None) -> None:
         """Bring the angles of a position so many ahead to wide memory, if there are any."""
@@ -207,9 +154,13 @@ class TokenProgram:
             )  # fmt: skip
 
     def _look_up(self) -> None:
+        """Read the position's token, and bring its embedding to wide memory."""
+        self.program.read(self.token, self.place, self.layout.list.entries)
+        self._load_row()
+
+    def _load_row(self) -> None:
         """Bring the token's embedding to wide memory."""
         program, plan, layout, scratch = self.program, self.plan, self.layout, self.writer.tile
-        program.read(self.token, self.place, layout.list.entries)
         if plan.shape.learned:
             program.calc(scratch, scratch, self.token, left=log2(layout.row_bytes))
         else:
@@ -242,7 +193,7 @@ class TokenProgram:
         if self.logits:
             self._norm()
             self.logits.append(self.turned)
-        elif not self.prompt:  # else this is no token of a prompt but its last
+        else:
             with program.loop(count_register=flag):
                 self._skip_norm()
         program.minimum(flag, flag, self.alive, -1)
@@ -267,16 +218,6 @@ class TokenProgram:
         """Tell only that all before is done."""
         self.writer.skip_norm(self.turned)
 
-    def _drain_first(self) -> int:
-        """Drain the first tile of the head, which tells that all before is done, so that angles
-        come beside the others; return how many tiles it was."""
-        plan = self.plan
-        self.program.drain(
-            DrainKind.BEST, scale=plan.head_table, destination=plan.best, post_outer=self.turned,
-            **self.writer.behind_norm(first=True),
-        )  # fmt: skip
-        return 1
-
     def _choose(self, flag: int) -> None:
         """If the register ``flag`` is one and not zero, choose the next token, and store it."""
         with self.program.loop(count_register=flag):
@@ -289,7 +230,7 @@ class TokenProgram:
         """Store the token that was chosen, behind the position's."""
         self.program.store(
             StoreKind.WIDE, address=self.layout.list.entry(1), elements=1, local=self.plan.best,
-            patches={"address": self.place}, wait_outer=self.chosen,
+            patches={"address": self.place}, wait_outer=self.chosen, post_inner=self.stored,
         )  # fmt: skip
 
     def _find_best(self) -> None:
@@ -300,22 +241,34 @@ class TokenProgram:
             steps=plan.steps, tiles=plan.vocabulary_tiles, operand=plan.head_matrix,
             wait_outer=None if self.logits else writer.normed,
         )  # fmt: skip
-        waits = writer.deferred and not self.logits  # for the norm's factor
-        first = self._drain_first() if waits and plan.vocabulary_tiles > 1 else 0
         if sampled:
             program.read(writer.tile, immediate=self.layout.list.header(Header.CANDIDATES))
-        program.drain(
-            DrainKind.CANDIDATES if sampled else DrainKind.BEST, accumulate=first > 0,
-            tiles=plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
-            scale=plan.head_table + plan.beats(first), destination=plan.best,
-            entries=first * plan.config.array.columns,
-            patches={"row": writer.tile} if sampled else {},
-            post_inner=self.turned if waits and not first else None,
-            post_outer=None if sampled else self.chosen,
+        waits = writer.deferred and not self.logits  # for the norm's factor
+        first = 1 if waits and plan.vocabulary_tiles > 1 else 0
+        chosen = None if sampled else self.chosen
+        if first:  # tells that all before is done, so that angles come beside the other tiles
+            self._drain_logits(
+                0, first, wait_inner=self.stored, post_outer=self.turned,
+                **writer.behind_norm(first=True),
+            )  # fmt: skip
+        self._drain_logits(
+            first, plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
+            wait_inner=None if first else self.stored,
+            post_inner=self.turned if waits and not first else None, post_outer=chosen,
             **writer.behind_norm(first=waits and not first),
         )  # fmt: skip
         if sampled:
             self._sample()
+
+    def _drain_logits(self, first: int, tiles: int, **fields: Any) -> None:
+        """Compare some tiles of the head with those before, or keep the largest of all."""
+        plan, sampled = self.plan, self.plan.config.vector.candidates > 0
+        self.program.drain(
+            DrainKind.CANDIDATES if sampled else DrainKind.BEST, accumulate=first > 0, tiles=tiles,
+            scale=plan.head_table + plan.beats(first), destination=plan.best,
+            entries=first * plan.config.array.columns,
+            patches={"token_stride": self.writer.tile} if sampled else {}, **fields,
+        )  # fmt: skip
 
     def _sample(self) -> None:
         """Choose one of the largest logits, as the header says."""

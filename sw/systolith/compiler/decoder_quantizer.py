@@ -42,7 +42,7 @@ from .coded_linear import CodedLinear
 from .decoder_rounding import Rounded
 from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
-from .norm_folding import defers_norms, fold_norms
+from .norm_folding import fold_norms
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 from .recipes import NOTHING
 
@@ -112,15 +112,20 @@ def choose_fractions(
 
 def quantize_decoder(
     config: Config, model: FloatDecoder, rounded: Rounded, *,
-    output_chunk: int | None = None, down_chunk: int | None = None,
+    output_chunk: int | None = None, down_chunk: int | None = None, streamed: bool = False,
 ) -> DecoderModel:  # fmt: skip
-    """Return a model in integers, whose chunks are by default all inputs, or parts of them if norms
-    are deferred: then the core is there for one token, and what is ready need not wait.
+    """Return a model in integers.
+
+    Chunks are by default all inputs, or parts of them if norms are deferred: then the core is there
+    for one token, and what is ready need not wait.
 
     Parameters
     ----------
     rounded : Rounded
         From :func:`systolith.compiler.decoder_rounding.round_decoder`.
+    streamed : bool
+        Its weights will be in external memory. No norm is deferred then; on the chip they are where
+        the core has that.
     output_chunk, down_chunk : int
         See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
     """
@@ -128,7 +133,8 @@ def quantize_decoder(
     base = probability_base(array)
     whole = [rounded.layer(layer, number) for number, layer in enumerate(model.layers)]
     fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
-    norm = _norm(config, model, rounded.largest, fractions.residual)
+    deferred = config.vector.deferred_norms and not streamed
+    norm = _norm(config.array, model, rounded.largest, fractions.residual, deferred)
     layers = [
         _layer(config, model, layer, coded, fractions, norm, output_chunk, down_chunk)
         for layer, coded in zip(model.layers, rounded.layers, strict=True)
@@ -214,9 +220,11 @@ def _by_head(output: Linear, heads: int, rows: int) -> Linear:
     return dataclasses.replace(output, **changes)
 
 
-def _norm(config: Config, model: FloatDecoder, largest: float, fraction: int) -> RowNorm:
-    """Return the model's norm, deferred if the core does that."""
-    array, features, deferred = config.array, len(model.norm), defers_norms(config)
+def _norm(
+    array: ArrayConfig, model: FloatDecoder, largest: float, fraction: int, deferred: bool
+) -> RowNorm:
+    """Return the model's norm."""
+    features = len(model.norm)
     units = max(1, round(math.ldexp(model.epsilon, 2 * fraction)))
     base = residual_base(array, largest, fraction) if deferred else probability_base(array)
     return RowNorm(features, factor(1 / features), units, base, deferred)

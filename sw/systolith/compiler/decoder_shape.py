@@ -40,6 +40,8 @@ class DecoderShape:
         How positions are told of: queries and keys are turned, or a row is added to the embedding.
     kind : LoadKind
         OPERAND_ROWS for weights of 8 bits, or that of their codes.
+    deferred : bool
+        Norms leave the division to DRAIN.
     """
 
     features: int
@@ -54,6 +56,7 @@ class DecoderShape:
     rotary: bool
     learned: bool
     kind: LoadKind = LoadKind.OPERAND_ROWS
+    deferred: bool = False
 
     @classmethod
     def of(cls, model: DecoderModel) -> "DecoderShape":
@@ -69,7 +72,7 @@ class DecoderShape:
             layers=len(model.layers), vocabulary=model.head.weights.shape[1],
             context=min(known, default=0), gated=isinstance(first.hidden, GatedHidden),
             rotary=model.rotary is not None, learned=model.positions is not None,
-            kind=kind_of(model.head),
+            kind=kind_of(model.head), deferred=model.norm.deferred,
         )  # fmt: skip
 
     @property
@@ -129,10 +132,12 @@ class DecoderShape:
             sentence = (
                 f"array.max_k must be at least {max(self.features, self.hidden)}, not {array.max_k}"
             )
-        elif vector.rows < self.heads + vector.deferred_norms:
-            norms = " and one for norms" * vector.deferred_norms
+        elif self.deferred and not vector.deferred_norms:
+            sentence = "vector.deferred_norms must be true, since its norms are deferred"
+        elif vector.rows < self.heads + self.deferred:
+            norms = " and one for norms" * self.deferred
             sentence = (
-                f"vector.rows must be at least {self.heads + vector.deferred_norms}, one for each "
+                f"vector.rows must be at least {self.heads + self.deferred}, one for each "
                 f"head{norms}, not {vector.rows}"
             )
         elif vector.lanes == 1 and self.rotary:

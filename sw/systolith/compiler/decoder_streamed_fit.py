@@ -31,9 +31,10 @@ def plan_streamed(
     shape, first = DecoderShape.of(model), model.layers[0]
     shape.check(config)
     shape.require_llama("a language model that is streamed")
-    if model.norm.deferred:
+    if shape.deferred:
         raise ConfigError(
-            "vector.deferred_norms must be false for a language model that is streamed, not true"
+            "the norms of this language model are deferred, so it is one for the chip; to be "
+            "streamed it must be quantised with streamed=True"
         )
     plan = StreamedPlan(
         config=config, shape=shape, tokens=most_tokens(config, shape, context),

@@ -139,7 +139,7 @@ class StreamedHead(HeadPass):
     def _take(self, number: int, half: int) -> None:
         """Compare the channels of a chunk."""
         chunks = self.layout.chunks
-        kept = {"row": self.candidates} if self.candidates else {}
+        kept = {"token_stride": self.candidates} if self.candidates else {}
         self.program.drain(
             DrainKind.CANDIDATES if kept else DrainKind.BEST, tiles=chunks[number].panels,
             scale=half, destination=self.plan.best, columns_last=self._columns_last(number),

@@ -98,7 +98,7 @@ class StreamedProgram(TokenProgram):
         self, layout: StreamedLayout, model: DecoderModel, ends: Sequence[int],
         blocks: StreamedPromptPlan | None,
     ) -> None:  # fmt: skip
-        super().__init__(layout, model, ends, prompt=None)
+        super().__init__(layout, model, ends)
         self.blocks = blocks
         self.program.credit(self.writer.free, layout.plan.slots)
         self.program.credit(self.writer.drained, len(layout.plan.head_tables))

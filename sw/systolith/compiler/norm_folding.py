@@ -1,19 +1,12 @@
-"""Put the gammas of RMSNorms into the matrices behind them; which norms are deferred."""
+"""Put the gammas of RMSNorms into the matrices behind them."""
 
 import dataclasses
 
 import numpy as np
 
-from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
 
-__all__ = ["defers_norms", "fold_norms"]
-
-
-def defers_norms(config: Config) -> bool:
-    """Return whether norms are deferred: not where tokens are chosen by chance, since CANDIDATES
-    has no room for what that takes."""
-    return config.vector.deferred_norms and not config.vector.candidates
+__all__ = ["fold_norms"]
 
 
 def fold_norms(model: FloatDecoder) -> FloatDecoder:

@@ -302,9 +302,10 @@ def plan_prefill(config: Config, shape: DecoderShape, tokens: int) -> PrefillPla
             f"the prompt's tokens must be 1 to {most}, the model's context or array.max_k, not "
             f"{tokens}"
         )
-    if config.vector.deferred_norms:
+    if shape.deferred:
         raise ConfigError(
-            "vector.deferred_norms must be false for a prompt as a batch, whose norms are not"
+            "the norms of this language model are deferred; for a prompt as a batch it must be "
+            "quantised with streamed=True"
         )
     if config.vector.rows < 2:
         raise ConfigError("vector.rows must be at least 2 for two blocks of scores, not 1")

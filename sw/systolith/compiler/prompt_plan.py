@@ -103,7 +103,7 @@ class PromptPlan:
     @property
     def rows(self) -> int:
         """Rows of row memory: factors of norms, if they are deferred, then those of two heads."""
-        return (3 if self.plan.config.vector.deferred_norms else 2) * self.size
+        return (3 if self.plan.shape.deferred else 2) * self.size
 
     @property
     def fits(self) -> bool:

@@ -52,9 +52,11 @@ Arrays = Mapping[str, NDArray]
 
 
 def quantize_language(
-    model: LanguageModel, config: Config, weights: str = "int8", progress: Progress | None = None
-) -> DecoderModel:
-    """Return the model for words of a configuration, its weights in a codec of ``CODECS``."""
+    model: LanguageModel, config: Config, weights: str = "int8", progress: Progress | None = None,
+    *, streamed: bool = False,
+) -> DecoderModel:  # fmt: skip
+    """Return the model for words of a configuration, its weights in a codec of ``CODECS``, and on
+    the chip unless ``streamed``."""
     progress = progress or Progress()
     files = sources(*METHOD)
     version = digest(*(files[name].read_bytes() for name in files if name not in BESIDE_IT))
@@ -65,7 +67,7 @@ def quantize_language(
         rounded = _round(model, weights, progress)
         _keep(path, rounded)
     progress(f"quantising {model.name}")
-    return quantize_decoder(config, model.decoder, rounded)
+    return quantize_decoder(config, model.decoder, rounded, streamed=streamed)
 
 
 def _round(model: LanguageModel, weights: str, progress: Progress) -> Rounded:

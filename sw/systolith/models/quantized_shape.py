@@ -17,9 +17,10 @@ TEXTS, LONGEST = 2, 12
 
 def quantize_shape(
     architecture: str, dimensions: str, config: Config, *, weights: str = "int8", seed: int = 0,
-    output_chunk: int | None = None, down_chunk: int | None = None,
+    output_chunk: int | None = None, down_chunk: int | None = None, streamed: bool = False,
 ) -> DecoderModel:  # fmt: skip
-    """Return the model of :func:`~systolith.models.shape_only.shape_only_decoder` in integers.
+    """Return the model of :func:`~systolith.models.shape_only.shape_only_decoder` in integers;
+    for ``streamed`` see :func:`~systolith.compiler.decoder_quantizer.quantize_decoder`.
 
     Raises
     ------
@@ -31,5 +32,6 @@ def quantize_shape(
     texts = np.random.default_rng(seed).integers(0, len(floats.embedding), (TEXTS, length))
     rounded = round_decoder(floats, texts.tolist(), CODECS[weights], CODECS[weights])
     return quantize_decoder(
-        config, floats, rounded, output_chunk=output_chunk, down_chunk=down_chunk
-    )
+        config, floats, rounded, output_chunk=output_chunk, down_chunk=down_chunk,
+        streamed=streamed,
+    )  # fmt: skip

@@ -91,7 +91,7 @@ class Compute(Instructions):
         self._check_kinds(fields)
         self._check_channels(kind, tiles)
         if kind == DrainKind.CANDIDATES:
-            self._check_candidates(row, patches)
+            self._check_candidates(token_stride, patches)
         require(
             groups == 1 or not maximum, f"DRAIN.maximum is for one group, not for {groups}"
         )
@@ -165,12 +165,13 @@ class Compute(Instructions):
             **self._semaphore_fields(semaphores),
         }, patches)  # fmt: skip
 
-    def _check_candidates(self, row: int, patches: Patches) -> None:
+    def _check_candidates(self, kept: int, patches: Patches) -> None:
         most = self.config.vector.candidates
         require(most > 0, "there is no DRAIN.CANDIDATES with a vector.candidates of 0")
         require(
-            1 <= row <= most or "row" in patches,
-            f"DRAIN.row must be in 1..{most}, vector.candidates, for CANDIDATES, not {row}",
+            1 <= kept <= most or "token_stride" in patches,
+            f"DRAIN.token_stride must be in 1..{most}, vector.candidates, for CANDIDATES, not "
+            f"{kept}",
         )
 
     def _check_kinds(self, fields: dict[str, typing.Any]) -> None:

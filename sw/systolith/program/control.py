@@ -47,6 +47,14 @@ class Control(Instructions):
         )
         self._append(Opcode.READ, {"target": target, "a": a, "immediate": immediate})
 
+    def read_number(self, target: int) -> None:
+        """Append ``r[target] = the number that BEST or SAMPLE wrote last``, of all that VECTOR has
+        been given so far."""
+        require(
+            self.config.vector.rows > 0, "there is no READ.number with a vector.rows of 0"
+        )
+        self._append(Opcode.READ, {"target": target, "number": 1})
+
     def credit(self, semaphore: int, count: int = 1, *, patches: Patches = NONE) -> None:
         """Give ``count`` counts to a semaphore."""
         limit = self.config.sequencer.semaphores

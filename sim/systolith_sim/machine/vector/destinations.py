@@ -95,6 +95,7 @@ def _best(run: Run, part: Part, z: Integers) -> None:
             channel = group * f["tiles"] * run.config.array.columns + int(row.argmax())
             best[:] = row.max(), f["entries"] + channel & 0xFFFF
     _claim(run, part, np.repeat(place, len(z), axis=0), run.shadows.wide)
+    run.number = int(best[1])
     run.chip.wide[f["destination"]] = [best[1], *[0] * (run.config.vector.lanes - 1)]
 
 
@@ -103,7 +104,7 @@ def _candidates(run: Run, part: Part, z: Integers) -> None:
     f, valid = part.fields, part.valid(run.config)
     for group, row in zip(part.group, z[:, :valid], strict=True):
         if group == 0 and not f["accumulate"]:
-            run.candidates = Candidates(f["row"])
+            run.candidates = Candidates(f["token_stride"])
         if run.candidates is None:
             raise ProgramError(
                 f"{run.lines[Unit.VECTOR]} goes on keeping values, but none in this program began"

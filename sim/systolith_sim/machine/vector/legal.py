@@ -60,11 +60,11 @@ def require_legal(run: Run, job: Job) -> None:
     if kind not in SHARED:
         require_counts(line, f, "tiles_last")
         if kind == DrainKind.CANDIDATES:
-            require_counts(line, f, "row")
+            require_counts(line, f, "token_stride")
             most = run.config.vector.candidates
             require(
-                f["row"] <= most, line, ErrorCode.ADDRESS_RANGE,
-                f"{f['row']} values cannot be kept, only vector.candidates, {most}",
+                f["token_stride"] <= most, line, ErrorCode.ADDRESS_RANGE,
+                f"{f['token_stride']} values cannot be kept, only vector.candidates, {most}",
             )  # fmt: skip
         if f["accumulate"] and kind == DrainKind.WIDE:
             _require_separate(run.config, job)

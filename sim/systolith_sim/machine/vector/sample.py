@@ -39,7 +39,7 @@ def sample(run: Run, job: Job) -> Iterator[str]:
     if kept is None or not len(kept.values):
         raise ProgramError(f"{job}: nothing is kept that could be chosen; CANDIDATES comes first")
     run.shadows.wide.write(line, place, line.now)
-    number = choose_among(
+    run.number = number = choose_among(
         kept.values, kept.numbers, Factor(scale, f["sharpness_shift"]),
         seed=f["seed"], position=f["position"],
     )  # fmt: skip

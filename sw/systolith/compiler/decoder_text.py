@@ -1,0 +1,123 @@
+"""The program that computes tokens of a model on the chip, whose prompt goes through it in blocks.
+
+All tokens of the prompt but its last are done before; so each that is computed makes the next one,
+whose number goes straight from VECTOR to the sequencer, and its embedding is on its way while the
+list of tokens is still being written.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from systolith_hw.config import ConfigError
+from systolith_hw.isa import Register
+from systolith_sim.transformer.decoder_model import DecoderModel
+
+from .decoder_layout import DecoderLayout
+from .decoder_program import TokenProgram
+from .decoder_prompt import PromptPart
+from .layout import log2
+from .memory_needs import with_longest_loops
+from .prompt_plan import PromptPlan, plan_prompt
+from .token_list import Header
+
+__all__ = ["choose_prompt", "write_decoder"]
+
+
+def choose_prompt(layout: DecoderLayout, model: DecoderModel) -> PromptPlan | None:
+    """Return how a prompt goes through the model, or None if its tokens go one by one.
+
+    They do where a model is not of Llama's kind, where logits of each are wanted, where the
+    memories have no room for two, and where the program's has none for a block.
+    """
+    prompt, config, shape = plan_prompt(layout.plan), layout.config, layout.plan.shape
+    plain = shape.gated and shape.rotary and not shape.learned
+    if prompt is None or layout.logits is not None or not plain:
+        return None
+    roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
+    program = TextProgram(DecoderLayout(roomy), model, (), prompt)
+    program.assemble()
+    longest = program.program.longest_loop
+    return prompt if longest <= config.memory.program_instructions else None
+
+
+def write_decoder(
+    layout: DecoderLayout, model: DecoderModel, ends: Sequence[int], prompt: PromptPlan | None
+) -> bytes:
+    """Return the program that computes tokens; behind one of ``ends`` it computes no more.
+
+    Raises
+    ------
+    ConfigError
+        If it takes more registers or instructions of a loop than there are.
+    """
+    try:
+        if prompt is None:
+            return TokenProgram(layout, model, ends).assemble()
+        return TextProgram(layout, model, ends, prompt).assemble()
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"this language model cannot be programmed: {error}") from error
+
+
+class TextProgram(TokenProgram):
+    """The program that takes a prompt in blocks, and goes on with it.
+
+    Parameters
+    ----------
+    layout : DecoderLayout
+    model : DecoderModel
+    ends : sequence of int
+    prompt : PromptPlan
+    """
+
+    def __init__(
+        self, layout: DecoderLayout, model: DecoderModel, ends: Sequence[int], prompt: PromptPlan
+    ) -> None:
+        super().__init__(layout, model, ends)
+        self.prompt = prompt
+        self.stored = self.program.semaphore("the last token has been read, to be stored")
+        self.program.credit(self.stored)
+
+    def assemble(self) -> bytes:
+        """Return it."""
+        program, stride, count = self.program, self.layout.list.stride, self.writer.tile
+        self._read_header(self.prompted, Header.PROMPT)
+        self._take_prompt()
+        program.calc(self.alive, immediate=1)
+        program.calc(self.place, Register.POSITION, left=log2(stride))
+        self._load_angles(0)
+        self._look_up()
+        self.writer.find_places()
+        self._read_header(count, Header.TOKENS)
+        with (
+            program.loop(
+                count_register=count, counter=self.place, initial=self.place, step=stride
+            ),
+            program.loop(count_register=self.alive),
+        ):
+            self._compute()
+            program.read_number(self.token)
+            self._load_row()
+            for end in self.ends:  # less than one only for this token
+                program.minimum(self.alive, self.token, self.alive, -end)
+        program.end()
+        return program.assemble()
+
+    def _take_prompt(self) -> None:
+        """Go through the prompt, but for its last token."""
+        program, remaining = self.program, self.prompted
+        program.calc(remaining, remaining, immediate=-1)
+        PromptPart(
+            self.writer, self.layout, self.prompt, self.model.layers[0], remaining,
+            scratch=(self.place, self.alive, self.token),
+        ).append()  # fmt: skip
+
+    def _compute(self) -> None:
+        """Go through the layers, and make the next token."""
+        self._layers()
+        self._norm()
+        self._find_best()
+        self._store_best()
+        self._load_angles(1, wait_outer=self.turned)
+        self.writer.next_position()
