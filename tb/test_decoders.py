@@ -24,7 +24,7 @@ CYCLES = 1681
 MICROGPT_CYCLES = 820
 """Of a token of the smallest one, whose array waits from one product to the next."""
 
-BETWEEN = 300
+BETWEEN = 330
 """More than pass from its head to the next one's first matrix."""
 
 CONFIGS = {

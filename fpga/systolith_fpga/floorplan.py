@@ -1,5 +1,6 @@
 """Where an array's multipliers and memories stand on a device of which it takes a large part."""
 
+import math
 from dataclasses import dataclass
 
 from systolith_hw.budget import ecp5_blocks, memory_budget
@@ -17,8 +18,14 @@ tiles of wire, which cannot be routed, this one 270,000, and 230,000 with a floo
 SMALL = 4
 """An array with less than this part of the multipliers is placed well without a floorplan."""
 
+STACKED_WORDS = 2048
+"""Words of the blocks that a deep memory is stacked from."""
+
 Site = tuple[int, int, str]
 """Column, row and name, as nextpnr has them."""
+
+Block = tuple[tuple[int, int], ...]
+"""Column and row of the group of multipliers of each two columns of the array, from the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +67,16 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
 
     Placers see an array as loose multipliers that all pull at the same sums. Those of a large one
     end up anywhere, rows across the whole chip. So two rows, which add
-    their products first, stand in one block, column by column, with their memories below; and
-    the blocks go around the chip, so that the first is beside the last, and what feeds the one and
-    follows the other finds its place between them. ::
+    their products first, stand in one block, with their memories below, and blocks that follow one
+    another are neighbours. One that takes half of the multipliers goes around the chip, so that
+    what feeds its first block and follows its last is beside both. A larger one would shut that in:
+    it keeps to the upper rows of multipliers, and comes down to the lowest where it begins
+    and ends. ::
 
-        1  0  7       blocks of two rows each; sums go from 0 to 7
-        2  s  6
-        3  4  5
-           w
+        1  0          1  2  3  4  5  6      blocks of two rows each; sums go from 0 to the last
+        2  s          1  2  3  4  5  6
+        3  s          0     s     7
+           w             w
 
     Tables and scale memory go into the middle, since they belong to what follows. The blocks of
     wide memory go below them, close to one another.
@@ -75,25 +84,29 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
     if grid is None or config.short_pipelines:
         return []
     rows, columns = config.array.rows, config.array.columns
-    blocks = _around(grid, columns // 2)
-    if SMALL * rows * columns <= grid.multipliers or rows // 2 > len(blocks):
+    if SMALL * rows * columns <= grid.multipliers:
+        return []
+    blocks = _blocks(grid, rows // 2, columns // 2)
+    if not blocks:
         return []
     places = {}
     for row in range(rows):
-        groups, y = blocks[row // 2]
         for column in range(columns):
             x, name = grid.MULTIPLIERS[column % 2 * 2 + row % 2]
-            cell = f"row_{row}.multipliers.multiplier_{column}"
-            places[cell] = (groups[column // 2] + x, y, name)
+            group_x, y = blocks[row // 2][column // 2]
+            places[f"row_{row}.multipliers.multiplier_{column}"] = (group_x + x, y, name)
     free = grid.memories()
     blocks_of = {use.memory: use.blocks for use in memory_budget(config, config.device)}
     for bank, use in (("operands", "operand"), ("activations", "activation")):
         for row in range(rows):
-            groups, y = blocks[row // 2]
-            for index in range(blocks_of[use] // rows):
-                # Those of a block that feed it all belong in its middle.
-                group = len(groups) // 2 if bank == "activations" else index % len(groups)
-                site = _nearest(free, groups[group] + row % 2, y)
+            groups = blocks[row // 2]
+            count = blocks_of[use] // rows
+            # Those of a block that feed it all belong in its middle, others near their columns.
+            parts = math.gcd(count, len(groups)) if bank == "operands" else 1
+            y = sum(y for _, y in groups) // len(groups)
+            for index in range(count):
+                x, _ = groups[(2 * (index % parts) + 1) * len(groups) // (2 * parts)]
+                site = _nearest(free, x + row % 2, y)
                 free.remove(site)
                 places[f"row_{row}.{bank}.memory.0.{index}"] = site
     places = {f"array.{cell}": site for cell, site in places.items()}
@@ -154,17 +167,43 @@ def _deep(name: str, words: int, blocks: int) -> list[str]:
 
 
 def _wide_blocks(config: Config) -> list[str]:
-    """Return the names of wide memory's blocks, part by part."""
-    depth = config.memory.wide_words
-    return [
-        name
-        for part, (first, last) in enumerate(wide_parts(config))
-        for name in _numbered(f"wide.store.memory_{part}", ecp5_blocks(depth, last - first))
+    """Return the names of wide memory's blocks, part by part, and those of the same bits together,
+    which stand one above the other in yosys' numbering."""
+    depth, names = config.memory.wide_words, []
+    for part, (first, last) in enumerate(wide_parts(config)):
+        numbered = _numbered(f"wide.store.memory_{part}", ecp5_blocks(depth, last - first))
+        across = ecp5_blocks(min(depth, STACKED_WORDS), last - first)
+        names += [name for bits in range(across) for name in numbered[bits::across]]
+    return names
+
+
+def _blocks(grid: Grid, count: int, width: int) -> list[Block]:
+    """Return the places of ``count`` blocks of ``width`` groups; none if there is no room."""
+    around = _around(grid, width)
+    if 2 * count <= len(around):
+        return around[:count]
+    if width % 2:
+        return []
+    # Two groups high, half as wide, but for the first and the last of more than fit there.
+    half = width // 2
+    above, below, lowest = grid.multiplier_rows
+    across = len(grid.columns) // half
+    low = max(count - across, 0)
+    if low > 2:
+        return []
+    upper: list[Block] = []
+    for place in range(min(count, across)):
+        columns = grid.columns[place * half : (place + 1) * half]
+        upper.append(tuple((x, y) for y in (above, below) for x in columns))
+    ends: list[Block] = [
+        tuple((x, lowest) for x in columns)
+        for columns in (grid.columns[:width], grid.columns[-width:])
     ]
+    return [*ends[: min(low, 1)], *upper, *ends[1:low]]
 
 
-def _around(grid: Grid, width: int) -> list[tuple[tuple[int, ...], int]]:
-    """Return the places of blocks of ``width`` groups, around the chip: columns, and the row."""
+def _around(grid: Grid, width: int) -> list[Block]:
+    """Return the places of blocks of ``width`` groups, around the chip."""
     across = len(grid.columns) // width
     if across < 2:
         return []
@@ -176,7 +215,9 @@ def _around(grid: Grid, width: int) -> list[tuple[tuple[int, ...], int]]:
         *((last, y) for y in reversed(range(low))),
     ]
     return [
-        (grid.columns[x * width : (x + 1) * width], grid.multiplier_rows[y]) for x, y in ring
+        tuple((column, grid.multiplier_rows[y])
+              for column in grid.columns[x * width : (x + 1) * width])
+        for x, y in ring
     ]
 
 

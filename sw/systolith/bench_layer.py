@@ -140,11 +140,11 @@ def layer_workload(plan: EncoderPlan, model: EncoderModel) -> tuple[CompiledEnco
     }
     encoder = CompiledEncoder(layout, programs["main"][0], layout.parts(model))
     sentence = range(plan.tokens)
-    address, tables = encoder.inputs([sentence])
     cycles = plan.shape.macs(plan.tokens) / (plan.config.array.rows * plan.config.array.columns)
     return encoder, Workload(
-        config=plan.config, size=encoder.size, parts={**encoder.parts, address: tables},
-        programs=programs, length=plan.tokens, expected_cycles=1.2 * cycles,
+        config=plan.config, size=encoder.size,
+        parts={**encoder.parts, **encoder.inputs([sentence])}, programs=programs,
+        length=plan.tokens, expected_cycles=1.2 * cycles,
     )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class DeviceEncoder:
     def run(self, sentences: Sentences) -> EncoderResult:
         """Run some sentences of token numbers, all at once."""
         encoder, device = self._encoder, self._device
-        device.write_memory(*encoder.inputs(sentences))
+        for address, content in encoder.inputs(sentences).items():
+            device.write_memory(address, content)
         counters = self._driver.run(length=sum(map(len, sentences)))
         memory = np.frombuffer(device.read_memory(0, encoder.size), np.uint8)
         return EncoderResult(encoder.results(sentences, memory), counters)

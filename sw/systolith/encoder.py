@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,11 @@ __all__ = [
     "EncoderResult",
     "MachineEncoder",
     "Sentences",
+    "batches",
 ]
 
-Sentences = Sequence[Sequence[int]]
+Sentences = Sequence[Any]
+"""Of each sentence its token numbers, or whatever else has as many elements as it has tokens."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class CompiledEncoder(CompiledModel):
     @classmethod
     def compile(
         cls, config: Config, model: EncoderModel, *, tokens: int, segments: int = 1
-    ) -> "CompiledEncoder":
+    ) -> Self:
         """Compile a model for at most ``tokens`` in at most ``segments`` sentences.
 
         Raises
@@ -99,7 +102,7 @@ class CompiledEncoder(CompiledModel):
         return self._image(model, program=self.program)
 
     @classmethod
-    def from_image(cls, image: ModelImage, config: Config, model: str) -> "CompiledEncoder":
+    def from_image(cls, image: ModelImage, config: Config, model: str) -> Self:
         """Return what :meth:`image` was made of.
 
         Raises
@@ -112,8 +115,8 @@ class CompiledEncoder(CompiledModel):
 
     # -- runs --------------------------------------------------------------------------------
 
-    def inputs(self, sentences: Sentences) -> tuple[int, bytes]:
-        """Return what the host writes for some sentences of token numbers, and where.
+    def inputs(self, sentences: Sentences) -> dict[int, bytes]:
+        """Return by address what the host writes for some sentences of token numbers.
 
         Raises
         ------
@@ -121,7 +124,7 @@ class CompiledEncoder(CompiledModel):
             If they are too many or too long.
         """
         tables = self.layout.tables.pack(sentences, self.layout.token_bytes)
-        return self.layout.regions["tables"].address, tables
+        return {self.layout.regions["tables"].address: tables}
 
     def registers(self, sentences: Sentences) -> dict[int, int]:
         """Return the runtime registers at the start."""
@@ -151,7 +154,21 @@ class MachineEncoder:
     def run(self, sentences: Sentences) -> EncoderResult:
         """Run some sentences of token numbers, all at once."""
         encoder, machine = self._encoder, self._machine
-        machine.memory.write(*encoder.inputs(sentences))
+        for address, content in encoder.inputs(sentences).items():
+            machine.memory.write(address, content)
         program = encoder.parts[encoder.program]
         result = machine.run(program, encoder.registers(sentences))
         return EncoderResult(encoder.results(sentences, machine.memory.array), result.counts)
+
+
+def batches(sentences: Sentences, encoder: CompiledEncoder) -> list[list[Any]]:
+    """Cut sentences into runs, in their order, as many in each as fit."""
+    groups: list[list[Any]] = []
+    for sentence in sentences:
+        last = groups[-1] if groups else []
+        room = encoder.plan.tokens - sum(map(len, last))
+        if last and len(sentence) <= room and len(last) < encoder.plan.segments:
+            last.append(sentence)
+        else:
+            groups.append([sentence])
+    return groups

@@ -19,6 +19,7 @@ from .encoder import (
     EncoderResult,
     MachineEncoder,
     Sentences,
+    batches,
 )
 from .model_image import ModelImage
 from .models.minilm import MAX_TOKENS, MiniLM
@@ -27,7 +28,7 @@ from .progress import Progress
 from .sources import compiler_version
 from .workload import CLOCK_MHZ, moved_bytes
 
-__all__ = ["Similarity", "batches", "compare", "compile_minilm", "least_tokens"]
+__all__ = ["Similarity", "compare", "compile_minilm", "least_tokens"]
 
 SEGMENTS = 4
 """Sentences of a run, if that many fit."""
@@ -204,16 +205,3 @@ def _run_on_machine(
         progress.reached(number, len(groups))
         results.append(machine.run(group))
     return results
-
-
-def batches(sentences: Sequence[list[int]], encoder: CompiledEncoder) -> list[list[list[int]]]:
-    """Cut sentences into runs, in their order, as many in each as fit."""
-    groups: list[list[list[int]]] = []
-    for sentence in sentences:
-        last = groups[-1] if groups else []
-        room = encoder.plan.tokens - sum(map(len, last))
-        if last and len(sentence) <= room and len(last) < encoder.plan.segments:
-            last.append(sentence)
-        else:
-            groups.append([sentence])
-    return groups

@@ -1,5 +1,6 @@
 """The floorplan of an array that takes a large part of its device."""
 
+import itertools
 import re
 
 import pytest
@@ -56,24 +57,55 @@ def test_every_cell_has_a_place_of_its_own(name, rows, banks, more):
     assert all(site[2].startswith("MULT18_") for site in multipliers)
 
 
-def test_rows_that_add_are_together_and_the_last_is_beside_the_first():
+def multipliers(name):
+    """Return columns and rows of the multipliers of each two rows of an array."""
+    placed, _ = places(name)
+    return [
+        tuple(zip(*((x, y) for (x, y, _), row, part, _ in placed
+                    if row // 2 == pair and part == "multipliers"), strict=True))
+        for pair in range(preset(name).array.rows // 2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["small", "ulx3s", "ulx3s-resident"])
+def test_rows_that_add_are_together_and_those_that_follow_beside_them(name):
+    middles = []
+    for xs, ys in multipliers(name):
+        assert max(xs) - min(xs) + max(ys) - min(ys) <= 40
+        middles.append((sum(xs) / len(xs), sum(ys) / len(ys)))
+    for (x, y), (next_x, next_y) in itertools.pairwise(middles):
+        assert abs(x - next_x) + abs(y - next_y) < 50
+
+
+def test_a_large_array_begins_and_ends_below_the_rest():
+    first, *others, last = [set(ys) for _, ys in multipliers("ulx3s")]
+    assert first == last == {58}
+    assert all(ys == {10, 34} for ys in others)
+
+
+def test_columns_are_near_their_half_of_the_memory():
     placed, _ = places("ulx3s")
-    middle = {}
-    for pair in range(8):
-        xs, ys = zip(*((x, y) for (x, y, _), row, part, _ in placed
-                       if row // 2 == pair and part == "multipliers"), strict=True)  # fmt: skip
-        assert len(set(ys)) == 1
-        assert max(xs) - min(xs) < 40
-        middle[pair] = sum(xs) / len(xs), ys[0]
-    for pair in range(8):
-        (x, y), (next_x, next_y) = middle[pair], middle[(pair + 1) % 8]
-        assert abs(x - next_x) + abs(y - next_y) < 40
+    for row in range(16):
+        x = {cell: x for (x, *_), number, part, cell in placed
+             if number == row and part != "activations"}  # fmt: skip
+        for half in range(2):
+            first, last = (x[f"multiplier_{4 * half + column}"] for column in (0, 3))
+            assert first - 5 < x[f"memory.0.{half}"] < last + 5
 
 
 def test_memories_are_near_their_row():
+    middles = [sum(ys) // len(ys) for _, ys in multipliers("ulx3s")]
     placed, _ = places("ulx3s")
-    row_y = {row: y for (_, y, _), row, part, _ in placed if part == "multipliers"}
-    assert all(abs(y - row_y[row]) == 12 for (_, y, _), row, *_ in placed if y != row_y[row])
+    assert all(abs(y - middles[row // 2]) == (0 if middles[row // 2] == 22 else 12)
+               for (_, y, _), row, part, _ in placed if part != "multipliers")  # fmt: skip
+
+
+def test_the_blocks_of_the_same_bits_of_a_wide_word_are_together():
+    _, others = places("ulx3s")
+    x = {cell: x for (x, *_), _, part, cell in others if part == "wide"}
+    for bits in range(7):
+        stacked = [x[f"store.memory_1.0.{bits + 7 * above}"] for above in range(3)]
+        assert max(stacked) - min(stacked) < 12
 
 
 def test_the_grid_is_the_devices():

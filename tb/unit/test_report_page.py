@@ -72,7 +72,7 @@ def test_phases_of_an_encoder():
     program = encoder.parts[encoder.program]
     sentence = [[1, 2, 3, 4, 5]]
     memory = np.zeros(encoder.size, np.uint8)
-    for address, content in [*encoder.parts.items(), encoder.inputs(sentence)]:
+    for address, content in {**encoder.parts, **encoder.inputs(sentence)}.items():
         memory[address : address + len(content)] = np.frombuffer(content, np.uint8)
 
     def read(_, address):

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from .beat import beat, makes_block
+from .beat import beat
 from .block_gap import BlockGap
 from .block_normalizer import BlockNormalizer
 from .operation import Operation, takes_scale
@@ -53,6 +53,8 @@ class Gate(wiring.Component):
     -------
     beats : In(stream of beat(config))
         What to do.
+    blocks : In(1)
+        This beat goes through the normaliser; with ``beats.payload``.
     room : In(1)
         The sampler has room for another beat.
     halt : In(1)
@@ -64,6 +66,7 @@ class Gate(wiring.Component):
     """
 
     beats: stream.Interface
+    blocks: Signal
     room: Signal
     halt: Signal
     take: Signal
@@ -76,6 +79,7 @@ class Gate(wiring.Component):
         self.detour = detour
         super().__init__({
             "beats": In(stream.Signature(beat(config))),
+            "blocks": In(1),
             "room": In(1),
             "halt": In(1),
             "take": Out(1),
@@ -87,15 +91,13 @@ class Gate(wiring.Component):
         beat = self.beats.payload
         halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
         m.submodules.gap = gap = BlockGap(self.config)
-        blocks = Signal()
         told_here = beat.to_wide & ~beat.row_unit & ~beat.measure
         posts = told_here | beat.to_best | beat.to_sampler
         may_go = (~posts | gap.played) & (~beat.to_sampler | self.room)
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
-            blocks.eq(makes_block(beat)),
-            gap.last.eq(blocks & beat.block_end),
-            gap.taken.eq(self.take & blocks),
+            gap.last.eq(self.blocks & beat.block_end),
+            gap.taken.eq(self.take & self.blocks),
             gap.counts.eq(~beat.row_unit),
             self.beats.ready.eq(gap.clear & may_go & ~self._collides(m) & ~halted),
             self.take.eq(self.beats.valid & self.beats.ready),

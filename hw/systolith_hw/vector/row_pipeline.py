@@ -15,7 +15,7 @@ from ..sampling.sampler import Sampler
 from ..sequencer.permit import semaphore
 from ..tables import FRACTION
 from .ages import Ages
-from .beat import POSTS, beat, makes_block
+from .beat import POSTS, beat
 from .best_channel import best_begin
 from .block_normalizer import BlockNormalizer
 from .block_writer import BlockWriter
@@ -177,12 +177,13 @@ class RowPipeline(Datapath):
             self.wide_written.eq(turnstile.wide_written),
             self.exponents_written.eq(turnstile.exponents_written),
             turnstile.exponent.eq(writer.entries.valid),
+            gate.blocks.eq(turnstile.blocks),
             gate.halt.eq(self.halt),
             writer.take.eq(gate.take),
             writer.beat.eq(turnstile.o.payload),
         ]
         self._elaborate_inputs(m, turnstile, gate, path, statistics)
-        valid, about = self._elaborate_about(m, turnstile.o.payload, path)
+        valid, about = self._elaborate_about(m, turnstile, path)
         if config.vector.candidates:
             self._elaborate_sampler(m, valid, about, path, gate, wide_writer, sampled)
         else:
@@ -252,8 +253,11 @@ class RowPipeline(Datapath):
             path.reference.eq(statistics.reference),
         ]
 
-    def _elaborate_about(self, m: Module, beat: Any, path: ValuePath) -> tuple[Signal, Any]:
+    def _elaborate_about(
+        self, m: Module, turnstile: Turnstile, path: ValuePath
+    ) -> tuple[Signal, Any]:
         """Send along with a beat what is known of it; return "values are there", and that."""
+        beat: Any = turnstile.o.payload
         shape = data.StructLayout({
             **{name: beat[name].shape() for name in ABOUT},
             "blocks": 1,
@@ -263,7 +267,7 @@ class RowPipeline(Datapath):
         entering: Any = Signal(shape)
         m.d.comb += [
             *(entering[name].eq(beat[name]) for name in ABOUT),
-            entering.blocks.eq(makes_block(beat)),
+            entering.blocks.eq(turnstile.blocks),
             entering.counts.eq(~beat.row_unit & (beat.operation != Operation.STRAIGHT)),
         ]
         for name in POSTS:

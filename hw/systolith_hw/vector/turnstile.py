@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import HEAD_CHANNELS, Config
-from .beat import beat
+from .beat import beat, makes_block
 from .exponent_watch import ExponentWatch
 from .operation import Operation
 
@@ -68,6 +68,9 @@ class Turnstile(wiring.Component):
         they have begun.
     o : Out(stream of beat(config))
         Beats of both; once valid it stays, but for the cycles in which ``adding`` is set.
+    blocks : Out(1)
+        The beat goes through the normaliser (:func:`.makes_block`): a register, since the gate
+        has little time for it.
     arrived : In(1)
         A beat of sums is, or will be within a few cycles, where the head takes it.
     freed : In(1)
@@ -93,6 +96,7 @@ class Turnstile(wiring.Component):
     vector: stream.Interface
     row: stream.Interface
     o: stream.Interface
+    blocks: Signal
     arrived: Signal
     freed: Signal
     adding: Signal
@@ -117,6 +121,7 @@ class Turnstile(wiring.Component):
             "vector": In(beats),
             "row": In(beats),
             "o": Out(beats),
+            "blocks": Out(1),
             **dict.fromkeys(("arrived", "freed", "exponent"), In(1)),
             **dict.fromkeys(("adding", "empty"), Out(1)),
             **dict.fromkeys(("vector_written", "row_written"), Out(1)),
@@ -155,8 +160,14 @@ class Turnstile(wiring.Component):
                 opened.eq(~Mux(takes_row, row.block_end, vector.block_end)),
                 of_row.eq(takes_row),
             ]
+        blocks = Signal(reset_less=True)
         with m.If(free):
-            m.d.sync += [offered.eq(moves), chosen.eq(Mux(takes_row, row, vector))]
+            m.d.sync += [
+                offered.eq(moves),
+                chosen.eq(Mux(takes_row, row, vector)),
+                blocks.eq(Mux(takes_row, makes_block(row), makes_block(vector))),
+            ]
+        m.d.comb += self.blocks.eq(blocks)
         self._elaborate_offer(m, offered, chosen, free)
         self._elaborate_written(m, offered, chosen)
         return m
@@ -169,7 +180,8 @@ class Turnstile(wiring.Component):
         most = config.array.output_depth * config.beats_per_result + 8
         there, urgent = Signal(range(most + 1)), Signal()
         m.d.sync += [
-            there.eq(there + self.arrived - taken),
+            # What is known late chooses between two sums.
+            there.eq(Mux(taken, there + self.arrived - 1, there + self.arrived)),
             urgent.eq(there >= config.array.output_depth * config.beats_per_result // 2),
         ]
         beat = self.vector.payload
@@ -180,10 +192,12 @@ class Turnstile(wiring.Component):
         whether there is enough for all words that share an exponent."""
         credits = Signal(range(self.credits + 1), init=self.credits)
         credit, many = Signal(init=1), Signal(init=1)
+        enough = shared_words(self.config)
         m.d.sync += [
-            credits.eq(credits - spent + self.freed),
+            # What is known late chooses between two sums.
+            credits.eq(Mux(spent, credits + self.freed - 1, credits + self.freed)),
             credit.eq(credits[1:].any() | (credits[0] & ~spent) | self.freed),
-            many.eq(credits >= shared_words(self.config) + spent),
+            many.eq(Mux(spent, credits > enough, credits >= enough)),
         ]
         m.d.comb += self.empty.eq(credits == self.credits)
         return credit, many

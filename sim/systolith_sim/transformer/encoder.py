@@ -31,10 +31,12 @@ __all__ = [
     "Linear",
     "Norm",
     "Words",
+    "advance",
     "attend",
     "attend_head",
     "encode",
     "probability_base",
+    "renew",
     "to_words",
 ]
 
@@ -137,6 +139,8 @@ class EncoderLayer:
         Fixed-point bits below exponent 0 of all words but V's.
     output_chunk, down_chunk : int
         Inputs of the two matrices that are multiplied at once: a multiple of R.
+    activation : str
+        "gelu", "silu" or "relu".
     """
 
     heads: int
@@ -152,6 +156,14 @@ class EncoderLayer:
     base: int
     output_chunk: int
     down_chunk: int
+    activation: str = "gelu"
+
+    def expand(self, words: "Words") -> Integers:
+        """Return hidden values, fixed point (S, F), of the up matrix's words."""
+        hidden = self.up(words)
+        if self.activation == "relu":
+            return np.maximum(hidden, 0)
+        return rectify(hidden, Function[self.activation.upper()])
 
 
 @dataclass(frozen=True)
@@ -247,10 +259,31 @@ def attend(array: ArrayConfig, layer: EncoderLayer, x: Words) -> Integers:
     return np.concatenate(context, axis=-1)
 
 
+def renew(
+    array: ArrayConfig, norm: Norm, z: Integers, base: int, *, back: bool
+) -> tuple[Integers, Words]:
+    """Return a sentence's residual (S, N) and the norm's words; ``back``, those are both."""
+    normed = norm(array, z, base)
+    return normed if back else z, to_words(array, normed, base)
+
+
+def advance(
+    array: ArrayConfig, layer: EncoderLayer, z: Integers, words: Words, *, back: bool = True
+) -> tuple[Integers, Words]:
+    """Return one sentence's residual, fixed point (S, N), and words, after ``layer``.
+
+    Words are what matrices take. With ``back`` norms renew the residual, too; otherwise they stand
+    before attention and feed-forward: ``attention_norm`` is the one between these, and
+    ``output_norm`` the next layer's first.
+    """
+    context = to_words(array, attend(array, layer, words), layer.base)
+    z = layer.output.add(z, context, layer.output_chunk)
+    z, words = renew(array, layer.attention_norm, z, layer.base, back=back)
+    hidden = to_words(array, layer.expand(words), layer.base)
+    z = layer.down.add(z, hidden, layer.down_chunk)
+    return renew(array, layer.output_norm, z, layer.base, back=back)
+
+
 def encode(array: ArrayConfig, layer: EncoderLayer, x: Integers) -> Integers:
-    """Return one sentence, fixed point (S, N), after ``layer``."""
-    context = to_words(array, attend(array, layer, to_words(array, x, layer.base)), layer.base)
-    x = layer.attention_norm(array, layer.output.add(x, context, layer.output_chunk), layer.base)
-    hidden = rectify(layer.up(to_words(array, x, layer.base)), Function.GELU)  # (S, F)
-    x = layer.down.add(x, to_words(array, hidden, layer.base), layer.down_chunk)
-    return layer.output_norm(array, x, layer.base)
+    """Return one sentence, fixed point (S, N), after ``layer``, whose norms come last."""
+    return advance(array, layer, x, to_words(array, x, layer.base))[0]

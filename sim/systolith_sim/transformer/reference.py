@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FloatLayer", "FloatLinear", "FloatNorm", "encode", "gelu", "mix"]
+__all__ = ["FloatLayer", "FloatLinear", "FloatNorm", "encode", "erf", "gelu", "mix"]
 
 Floats = NDArray[np.floating]
 
@@ -17,7 +17,7 @@ _VALUES = np.array([math.erf(knot) for knot in _KNOTS])
 _SLOPES = 2 / math.sqrt(math.pi) * np.exp(-(_KNOTS**2)) * STEP
 
 
-def _erf(x: Floats) -> Floats:
+def erf(x: Floats) -> Floats:
     """Return the error function, to 1e-10, by cubic interpolation of value and slope."""
     place = np.minimum(np.abs(x), LARGEST) / STEP
     left = place.astype(np.int64)
@@ -68,7 +68,7 @@ class FloatNorm:
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """The parameters of one layer: BERT's, whose norms come after the residual sums.
+    """The parameters of one layer.
 
     Parameters
     ----------
@@ -76,6 +76,10 @@ class FloatLayer:
         H; each has N / H features.
     query, key, value, output, up, down : FloatLinear
     attention_norm, output_norm : FloatNorm
+        Of attention and of feed-forward: behind their residual sums, as in BERT, or before them.
+    norm_first : bool
+    activation : str
+        "gelu", "silu" or "relu".
     """
 
     heads: int
@@ -87,6 +91,15 @@ class FloatLayer:
     down: FloatLinear
     attention_norm: FloatNorm
     output_norm: FloatNorm
+    norm_first: bool = False
+    activation: str = "gelu"
+
+    def expand(self, x: Floats) -> Floats:
+        """Return hidden values (S, F) of what the up matrix takes."""
+        hidden = self.up(x)
+        if self.activation == "relu":
+            return np.maximum(hidden, 0)
+        return gelu(hidden) if self.activation == "gelu" else hidden / (1 + np.exp(-hidden))
 
 
 def mix(layer: FloatLayer, x: Floats) -> Floats:
@@ -104,10 +117,13 @@ def mix(layer: FloatLayer, x: Floats) -> Floats:
 
 def gelu(x: Floats) -> Floats:
     """Return ``x`` times the normal distribution's cumulative probability."""
-    return (x * (1 + _erf(x / math.sqrt(2))) / 2).astype(x.dtype)
+    return (x * (1 + erf(x / math.sqrt(2))) / 2).astype(x.dtype)
 
 
 def encode(layer: FloatLayer, x: Floats) -> Floats:
     """Return one sentence (S, N) after ``layer``."""
+    if layer.norm_first:
+        x = x + layer.output(mix(layer, layer.attention_norm(x)))
+        return x + layer.down(layer.expand(layer.output_norm(x)))
     x = layer.attention_norm(x + layer.output(mix(layer, x)))
-    return layer.output_norm(x + layer.down(gelu(layer.up(x))))
+    return layer.output_norm(x + layer.down(layer.expand(x)))

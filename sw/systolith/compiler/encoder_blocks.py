@@ -21,11 +21,22 @@ __all__ = ["BlocksPart"]
 
 
 class BlocksPart(OutputPart):
-    """Append what follows the context of all heads of a layer."""
+    """Append what follows the context of all heads of a layer.
 
-    def __init__(self, writer: EncoderWriter, layer: EncoderLayer) -> None:
+    Parameters
+    ----------
+    writer : EncoderWriter
+    layer : EncoderLayer
+        Any: what the instructions hold is the same in all.
+    back : bool
+        Norms renew the residual, too.
+    """
+
+    def __init__(self, writer: EncoderWriter, layer: EncoderLayer, *, back: bool = True) -> None:
         super().__init__(writer, layer)
         self.norms = layer.attention_norm, layer.output_norm
+        self.function = DrainFunction[layer.activation.upper()]
+        self.back = back
 
     def append(self) -> None:
         """Append the instructions."""
@@ -148,7 +159,7 @@ class BlocksPart(OutputPart):
             patches={"tokens": self.tokens, "activation": self.words}, wait_inner=wait_inner,
         )  # fmt: skip
         program.drain(
-            DrainKind.ACTIVATION, function=DrainFunction.GELU, tiles=plan.head_tiles, tokens=0,
+            DrainKind.ACTIVATION, function=self.function, tiles=plan.head_tiles, tokens=0,
             scale=plan.up_table + table, destination=plan.hidden, token_stride=plan.head_steps,
             exponent_base=self.base, patches=patches(tokens=self.tokens, scale=offset),
             post_inner=writer.hidden,
@@ -158,12 +169,13 @@ class BlocksPart(OutputPart):
     def _norm(
         self, norm: Norm, tables: int, *, post_inner: int | None, post_outer: int | None = None
     ) -> None:
-        """Norm the block's residual in its place, and write its words over the layer's input."""
+        """Norm the block's residual, and write its words over the layer's input."""
         writer, plan = self.writer, self.plan
         self.program.norm(
-            elements=plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon, back=True,
-            source=0, source_stride=plan.wide_stride, destination=0, token_stride=plan.steps,
-            scale=tables + 2 * plan.wide_stride, exponent_base=self.base, tokens=0,
+            elements=plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
+            back=self.back, source=0, source_stride=plan.wide_stride, destination=0,
+            token_stride=plan.steps, scale=tables + 2 * plan.wide_stride,
+            exponent_base=self.base, tokens=0,
             patches={"tokens": self.tokens, "destination": self.words},
             wait_inner=writer.summed, post_outer=post_outer, post_inner=post_inner,
         )  # fmt: skip

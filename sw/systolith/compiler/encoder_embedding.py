@@ -23,18 +23,24 @@ class EmbeddingPart:
     Parameters
     ----------
     writer : EncoderWriter
-    norm : Norm
+    norm : Norm or None
+        Without one, words stay as they were gathered.
     base : int
         Of all words.
+    back : bool
+        The norm renews the residual, too.
     """
 
-    def __init__(self, writer: EncoderWriter, norm: Norm, base: int) -> None:
+    def __init__(
+        self, writer: EncoderWriter, norm: Norm | None, base: int, *, back: bool = True
+    ) -> None:
         self.writer = writer
         self.plan = writer.plan
         self.layout = writer.layout
         self.program = writer.program
         self.norm = norm
         self.base = base
+        self.back = back
         (self.tokens, self.remaining, self.words, self.wide, self.residual, self.record,
          self.token, self.place, self.address, self.number, self.part) = writer.scratch  # fmt: skip
 
@@ -54,8 +60,9 @@ class EmbeddingPart:
             program.barrier()
             self._add()
             program.barrier()
-            self._norm()
-            program.barrier()
+            if self.norm is not None:
+                self._norm(self.norm)
+                program.barrier()
             if plan.resident:
                 program.calc(self.wide, self.wide, immediate=plan.staging * plan.wide_stride)
             else:
@@ -82,7 +89,8 @@ class EmbeddingPart:
             LoadKind.SCALE, address=writer.address("unity"), elements=plan.unit_entries,
             local=plan.unity,
         )  # fmt: skip
-        program.load(LoadKind.SCALE, address=writer.address("norm"), elements=plan.wide_stride)
+        if self.norm is not None:
+            program.load(LoadKind.SCALE, address=writer.address("norm"), elements=plan.wide_stride)
 
     def _gather(self) -> None:
         """Load the rows of some tokens."""
@@ -134,11 +142,11 @@ class EmbeddingPart:
                     patches={"tokens": self.tokens, "destination": self.place},
                 )  # fmt: skip
 
-    def _norm(self) -> None:
+    def _norm(self, norm: Norm) -> None:
         plan = self.plan
         self.program.norm(
-            elements=plan.shape.features, inverse=self.norm.inverse, epsilon=self.norm.epsilon,
-            back=True, source=0, source_stride=plan.wide_stride, destination=0,
+            elements=plan.shape.features, inverse=norm.inverse, epsilon=norm.epsilon,
+            back=self.back, source=0, source_stride=plan.wide_stride, destination=0,
             token_stride=plan.steps, exponent_base=self.base, tokens=0,
             patches={"tokens": self.tokens, "destination": self.words, "source": self.wide},
         )  # fmt: skip

@@ -146,9 +146,9 @@ class EncoderLayout:
         parts = {
             regions["identity"].address: self._panels(identity),
             regions["unity"].address: pack_scales(ones << UNITY_SHIFT, shift * ones, 0 * ones),
-            regions["norm"].address: pack_norm(model.norm),
-            regions["words"].address: self._rows(model.words),
-            regions["positions"].address: self._rows(model.positions),
+            regions["norm"].address: pack_norm(model.norm) if model.norm else b"",
+            regions["words"].address: self.rows(model.words),
+            regions["positions"].address: self.rows(model.positions),
         }
         for number, layer in enumerate(model.layers):
             address = regions["layers"].address + number * self.layer_bytes
@@ -203,7 +203,7 @@ class EncoderLayout:
     def _panels(self, weights: Integers) -> bytes:
         return pack_panels(weights, self.config.array.columns)
 
-    def _rows(self, words: Words) -> bytes:
+    def rows(self, words: Words) -> bytes:
         """Return embeddings, a run of pages each."""
         runs = (
             pack_pages(self.config, mantissas, exponents).ljust(self.row_bytes, b"\0")

@@ -62,7 +62,7 @@ def longest_loop(plan: EncoderPlan) -> int:
 def _write(layout: EncoderLayout, model: EncoderModel) -> EncoderWriter:
     """Return the program but for its end."""
     writer = EncoderWriter(layout)
-    EmbeddingPart(writer, model.norm, model.base).append()
+    EmbeddingPart(writer, model.norm, model.base, back=not model.norm_first).append()
     _compute_layers(writer, model)
     if layout.plan.resident:
         writer.program.barrier()
@@ -93,7 +93,7 @@ def write_stages(layout: EncoderLayout, model: EncoderModel) -> dict[str, bytes]
     """
     with _sentences():
         setup, main, readout = (EncoderWriter(layout) for _ in range(3))
-        EmbeddingPart(setup, model.norm, model.base).append()
+        EmbeddingPart(setup, model.norm, model.base, back=not model.norm_first).append()
         _compute_layers(main, model)
         stages = {"setup": _end(setup), "main": _end(main)}
         if layout.plan.resident:
@@ -141,7 +141,7 @@ def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:
     heads = StreamedHeadsPart if plan.streamed else HeadsPart
     with program.loop(plan.shape.layers, counter=writer.layer, step=writer.layout.layer_bytes):
         heads(writer, model.base, model.layers[0].score_shift).append()
-        BlocksPart(writer, model.layers[0]).append()
+        BlocksPart(writer, model.layers[0], back=not model.norm_first).append()
 
 
 def _store_residual(writer: EncoderWriter) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from systolith_hw.config import SCALE_BITS, Config
 from systolith_hw.tables import CENTRED_FRACTION, FRACTION
 from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm
-from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, gelu, mix
+from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, mix
 from systolith_sim.vector.row import Factor
 
 from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
@@ -28,6 +28,9 @@ __all__ = [
 
 LARGEST = 2.0**10
 """Activations up to this magnitude fit a word, where the config's window does not reach further."""
+
+EXACT = 1e-3
+"""Of a step: weights that are so close to integers have been rounded before."""
 
 HIDDEN_DAMPING = 1.0
 """Few hidden values are large, and not the same for all texts: silence of others proves little."""
@@ -77,12 +80,15 @@ def measure_grams(
     x = np.concatenate(list(sentences))
     result = []
     for layer in layers:
+        inputs = layer.attention_norm(x) if layer.norm_first else x
         # Only attention knows where sentences end.
-        context = np.concatenate([mix(layer, part) for part in np.split(x, ends[:-1])])
-        middle = layer.attention_norm(x + layer.output(context))
-        hidden = gelu(layer.up(middle))
-        result.append(Grams(*(_gram(inputs) for inputs in (x, context, middle, hidden))))
-        x = layer.output_norm(middle + layer.down(hidden))
+        context = np.concatenate([mix(layer, part) for part in np.split(inputs, ends[:-1])])
+        residual = x + layer.output(context)
+        middle = (layer.output_norm if layer.norm_first else layer.attention_norm)(residual)
+        hidden = layer.expand(middle)
+        result.append(Grams(*(_gram(each) for each in (inputs, context, middle, hidden))))
+        x = (residual if layer.norm_first else middle) + layer.down(hidden)
+        x = x if layer.norm_first else layer.output_norm(x)
     return result
 
 
@@ -107,8 +113,10 @@ def quantize_linear(
     linear: FloatLinear, gram: ArrayLike, base: int, damping: float = DAMPING
 ) -> Linear:
     """Return a matrix for words of that base, and fixed-point results."""
-    _, step = quantize_weights(linear.weights)
-    weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
+    nearest, step = quantize_weights(linear.weights)
+    weights = nearest.astype(np.int64)
+    if np.abs(weights * step - linear.weights).max() > EXACT * step.max():  # else they are rounded
+        weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
     scales = scale_entries(step, ActivationFormat(FRACTION, base), FRACTION, linear.bias)
     return Linear(weights, scales.scale, scales.shift, scales.bias)
 
@@ -142,4 +150,5 @@ def quantize_layer(
         base=base,
         output_chunk=output_chunk or len(layer.output.weights),
         down_chunk=down_chunk or len(layer.down.weights),
+        activation=layer.activation,
     )  # fmt: skip

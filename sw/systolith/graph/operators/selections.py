@@ -1,0 +1,56 @@
+"""Operators that pick elements."""
+
+import numpy as np
+
+__all__ = ["SELECTIONS"]
+
+
+def _numbers(given):
+    return None if given is None else [int(value) for value in np.reshape(given, -1)]
+
+
+def _gather(attributes, x, indices):
+    return np.take(x, indices, axis=attributes.get("axis", 0))
+
+
+def _gather_many(attributes, x, indices):
+    if attributes.get("batch_dims", 0):
+        raise ValueError("batch_dims is not here; it must be 0")
+    return x[tuple(np.moveaxis(indices, -1, 0))]
+
+
+def _gather_elements(attributes, x, indices):
+    return np.take_along_axis(x, indices, axis=attributes.get("axis", 0))
+
+
+def _slice(attributes, x, starts=None, ends=None, axes=None, steps=None):
+    starts, ends = _numbers(starts), _numbers(ends)
+    axes = _numbers(axes) or list(range(len(starts)))
+    steps = _numbers(steps) or [1] * len(starts)
+    index = [slice(None)] * x.ndim
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if step < 0:
+            end = None if end < -x.shape[axis] else end
+        index[axis] = slice(start, end, step)
+    return x[tuple(index)]
+
+
+def _split(attributes, x, sizes=None):
+    axis = attributes.get("axis", 0)
+    sizes = _numbers(sizes) or attributes.get("split")
+    if sizes is None:
+        count = attributes["num_outputs"]
+        part = -(-x.shape[axis] // count)
+        sizes = [part] * (count - 1) + [x.shape[axis] - part * (count - 1)]
+    return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
+
+
+def _triangle(attributes, x, k=None):
+    place = 0 if k is None else int(k)
+    return np.triu(x, place) if attributes.get("upper", 1) else np.tril(x, place)
+
+
+SELECTIONS = {
+    "Gather": _gather, "GatherND": _gather_many, "GatherElements": _gather_elements,
+    "Slice": _slice, "Split": _split, "Trilu": _triangle,
+}  # fmt: skip

@@ -1,0 +1,36 @@
+"""Compute what is the same in each run."""
+
+import numpy as np
+
+from ..executor import run_node
+from ..graph import Graph, Node
+from ..operators import OPERATORS
+
+__all__ = ["fold_constants"]
+
+
+def fold_constants(graph: Graph) -> int:
+    """Turn nodes into constants: those of constants alone, and shapes that do not change."""
+    rest = []
+    for node in graph.nodes:
+        values = _values(graph, node)
+        if values is None:
+            rest.append(node)
+        else:
+            graph.constants.update(zip(node.outputs, values, strict=False))
+    count = len(graph.nodes) - len(rest)
+    graph.nodes = rest
+    return count
+
+
+def _values(graph: Graph, node: Node) -> tuple[np.ndarray, ...] | None:
+    """Return a node's outputs if they are the same in each run."""
+    if node.operator == "Shape" and node.inputs[0] in graph.types:
+        part = slice(node.attributes.get("start", 0), node.attributes.get("end"))
+        shape = graph.types[node.inputs[0]].shape[part]
+        if all(isinstance(size, int) for size in shape):
+            return (np.array(shape, np.int64),)
+    known = all(not name or name in graph.constants for name in node.inputs)
+    if not known or node.operator not in OPERATORS:
+        return None
+    return run_node(node, [graph.constants[name] if name else None for name in node.inputs])

@@ -1,0 +1,69 @@
+"""All rewrites, in the order in which they help each other."""
+
+from collections.abc import Callable
+
+from ..executor import run
+from ..graph import Graph, GraphError
+from ..shapes import infer, probe
+from .activation import fuse_activation
+from .attention import fuse_attention
+from .constants import fold_constants
+from .dead_code import drop_dead_code
+from .duplicates import merge_duplicates
+from .encoder_layer import fuse_encoder_layers
+from .identities import drop_identities
+from .linear import fuse_linear
+from .links import close
+from .normalization import fuse_normalization
+
+__all__ = ["PASSES", "optimise", "prove"]
+
+Rewrite = Callable[[Graph], int]
+
+PASSES: tuple[Rewrite, ...] = (
+    fold_constants, drop_dead_code, drop_identities, merge_duplicates, fuse_linear,
+    fuse_normalization, fuse_activation, drop_dead_code, fuse_attention, drop_dead_code,
+    drop_identities, fuse_encoder_layers, drop_dead_code, drop_identities,
+)  # fmt: skip
+
+
+def optimise(graph: Graph, *, verify: bool = False) -> Graph:
+    """Return the graph with everything fused that is known; its types are set.
+
+    Parameters
+    ----------
+    graph : Graph
+    verify : bool
+        Compare the outputs behind each rewrite with those before.
+
+    Raises
+    ------
+    GraphError
+        If a node's inputs do not go together.
+    """
+    graph = graph.copy()
+    infer(graph)
+    for rewrite in PASSES:
+        before = graph.copy()
+        rewrite(graph)
+        if verify:
+            prove(before, graph, rewrite.__name__)
+    infer(graph)
+    return graph
+
+
+def prove(before: Graph, after: Graph, what: str, *, seed: int = 1) -> None:
+    """Refuse a rewrite that changes what a graph computes of random inputs.
+
+    Raises
+    ------
+    GraphError
+    """
+    want = probe(before, which=1, seed=seed)
+    got = run(after, {name: want[name] for name in before.inputs})
+    for name in before.outputs:
+        if not close(got[name], want[name]):
+            raise GraphError(
+                f"{what} changes the output {name}, which is a fault of this compiler; report the "
+                "model"
+            )

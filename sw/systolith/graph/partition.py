@@ -1,0 +1,206 @@
+"""Cut a graph in what the core does, stacks of encoder layers, and what the host does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm
+
+from .graph import Graph, GraphError, Node
+from .macs import node_macs
+from .operators.fused import LAYER_PARAMETERS
+from .optimise.links import Links
+
+__all__ = ["HostNode", "Partition", "Stack", "float_layer", "partition"]
+
+REASONS = {
+    "MultiHeadAttention": "attention that is in no encoder layer",
+    "Gather": "looks up rows of a table",
+    "Softmax": "Softmax outside of attention",
+    "Conv": "a convolution",
+    "LayerNormalization": "a norm outside of encoder layers",
+    **dict.fromkeys(("MatMul", "Linear", "Gemm"), "a matrix outside of encoder layers"),
+}  # fmt: skip
+"""Why the host does what it does; everything else is small work on elements or shapes."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers that follow one another on the core.
+
+    Parameters
+    ----------
+    layers : list of FloatLayer
+    nodes : list of Node
+        The same in the graph.
+    x, mask, y : str
+        Tensors that go in, and come out; no mask is empty.
+    """
+
+    layers: list[FloatLayer]
+    nodes: list[Node]
+    x: str
+    mask: str
+    y: str
+
+
+@dataclass(frozen=True)
+class HostNode:
+    """What the host does.
+
+    Parameters
+    ----------
+    node : Node
+    reason : str
+    macs : int
+        Of the example.
+    """
+
+    node: Node
+    reason: str
+    macs: int
+
+
+@dataclass
+class Partition:
+    """A graph in which each stack is one node, ``EncoderStack``, with the number of its stack.
+
+    Parameters
+    ----------
+    graph : Graph
+    stacks : list of Stack
+    host : list of HostNode
+    core_macs : int
+        Multiplications of all stacks, of the example.
+    """
+
+    graph: Graph
+    stacks: list[Stack] = field(default_factory=list)
+    host: list[HostNode] = field(default_factory=list)
+    core_macs: int = 0
+
+    @property
+    def host_macs(self) -> int:
+        """Multiplications that the host does."""
+        return sum(one.macs for one in self.host)
+
+    @property
+    def core_share(self) -> float:
+        """The core's part of all multiplications."""
+        return self.core_macs / max(1, self.core_macs + self.host_macs)
+
+    def __str__(self) -> str:
+        """Return it as lines of text: what is where, and why, with shares of multiplications."""
+        total = max(1, self.core_macs + self.host_macs)
+        layers = sum(len(stack.layers) for stack in self.stacks)
+        core = f"on the core: encoder layers {layers}, in stacks {len(self.stacks)}, "
+        lines = [
+            f"{core}multiplications of the example {self.core_macs:,}, {self.core_share:.1%}",
+            f"on the host: nodes {len(self.host)}, multiplications {self.host_macs:,}",
+        ]
+        lines += [f"  {one.node}: {one.reason}, {one.macs / total:.1%}" for one in self.host]
+        return "\n".join(lines)
+
+    def require_core(self, *, matrices_only: bool = False) -> None:
+        """Refuse whatever the host does, or only its matrices.
+
+        Raises
+        ------
+        GraphError
+        """
+        if left := [one for one in self.host if one.macs or not matrices_only]:
+            listed = "; ".join(f"{one.node}: {one.reason}" for one in left)
+            what = "nodes with matrices" if matrices_only else "nodes"
+            raise GraphError(f"strict, but {len(left)} {what} are left to the host: {listed}")
+
+
+def partition(
+    graph: Graph, shapes: Mapping[str, tuple[int, ...]], refuse: Callable[[Stack], str]
+) -> Partition:
+    """Cut a graph whose encoder layers have been recognised.
+
+    Parameters
+    ----------
+    graph : Graph
+    shapes : dict
+        Of all tensors of an example.
+    refuse : function
+        Says why the core cannot do a stack; nothing if it can.
+    """
+    result = Partition(graph.copy())
+    reasons: dict[str, str] = {}
+    for stack in _stacks(graph):
+        if why := refuse(stack):
+            reasons |= {node.output: why for node in stack.nodes}
+            continue
+        last = stack.nodes[-1]
+        for node in stack.nodes[:-1]:
+            result.graph.replace(node, [])
+        attributes = {"stack": len(result.stacks)}
+        inputs = (stack.x, stack.mask) if stack.mask else (stack.x,)
+        result.graph.replace(last, [Node("EncoderStack", inputs, (stack.y,), attributes)])
+        result.stacks.append(stack)
+        result.core_macs += sum(node_macs(node, shapes) for node in stack.nodes)
+    result.host = [
+        HostNode(node, reasons.get(node.output) or REASONS.get(node.operator, "no matrix"),
+                 node_macs(node, shapes))
+        for node in result.graph.nodes if node.operator != "EncoderStack"
+    ]  # fmt: skip
+    return result
+
+
+def _stacks(graph: Graph) -> list[Stack]:
+    """Return the longest chains of layers that are alike."""
+    links = Links(graph)
+    chains: list[list[Node]] = []
+    for node in graph.nodes:
+        if node.operator != "EncoderLayer":
+            continue
+        last = chains[-1][-1] if chains else None
+        if last and links.only_taker(last.output) is node and _alike(graph, last, node):
+            chains[-1].append(node)
+        else:
+            chains.append([node])
+    return [
+        Stack([float_layer(graph, node) for node in chain], chain, chain[0].inputs[0],
+              chain[0].inputs[1], chain[-1].output)
+        for chain in chains
+    ]  # fmt: skip
+
+
+def _alike(graph: Graph, one: Node, other: Node) -> bool:
+    """Whether a layer takes another one's output, under the same mask, and has its sizes."""
+    sizes = [[graph.constants[name].shape for name in node.inputs[2:]] for node in (one, other)]
+    return (
+        other.inputs[0] == one.output and other.inputs[1] == one.inputs[1]
+        and sizes[0] == sizes[1] and one.attributes == other.attributes
+    )  # fmt: skip
+
+
+def float_layer(graph: Graph, node: Node) -> FloatLayer:
+    """Return an encoder layer's weights; scores' scale goes into the query, as far as it differs.
+
+    The core's own is one over the root of a head's features.
+    """
+    values = {
+        name: graph.constants[tensor]
+        for name, tensor in zip(LAYER_PARAMETERS, node.inputs[2:], strict=True)
+    }
+    heads = node.attributes["heads"]
+    usual = (values["query.weights"].shape[1] / heads) ** -0.5
+    for part in ("weights", "bias"):
+        values[f"query.{part}"] = values[f"query.{part}"] * (node.attributes["scale"] / usual)
+
+    def linear(name: str) -> FloatLinear:
+        return FloatLinear(values[f"{name}.weights"], values[f"{name}.bias"])
+
+    def norm(name: str) -> FloatNorm:
+        epsilon = node.attributes["epsilon"]
+        return FloatNorm(values[f"{name}.gamma"], values[f"{name}.beta"], epsilon)
+
+    return FloatLayer(
+        heads=heads, query=linear("query"), key=linear("key"), value=linear("value"),
+        output=linear("output"), up=linear("up"), down=linear("down"),
+        attention_norm=norm("attention_norm"), output_norm=norm("output_norm"),
+        norm_first=node.attributes["norm_first"],
+        activation=node.attributes["activation"].lower(),
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""Find the type of every tensor by running the graph on small inputs, of two sizes.
+
+Dimensions that do not change between the runs are numbers; the others follow one of the names
+that the inputs' shapes have, or a product of two, by the sizes that these had. What else changes
+depends on values, and is called "?".
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .executor import run
+from .graph import Dimension, Graph, GraphError, TensorType
+
+__all__ = ["infer", "probe", "random_feeds", "symbols"]
+
+PRIMES = ((2, 3), (5, 7), (11, 13), (17, 19))
+"""The sizes of each name in the two runs; no two products are the same in both."""
+
+
+def symbols(graph: Graph) -> list[str]:
+    """Return the names in the inputs' shapes."""
+    found = (size for kind in graph.inputs.values() for size in kind.shape)
+    return list(dict.fromkeys(size for size in found if isinstance(size, str)))
+
+
+def random_feeds(
+    graph: Graph, sizes: Mapping[str, int], *, seed: int = 0, index: int = 1
+) -> dict[str, NDArray]:
+    """Return inputs: normal floats; integers that are ``index`` and 0 in turn, booleans likewise.
+
+    So masks let something pass, whatever a one or true means.
+    """
+    rng = np.random.default_rng(seed)
+    feeds = {}
+    for name, kind in graph.inputs.items():
+        shape = [sizes[size] if isinstance(size, str) else size for size in kind.shape]
+        if np.issubdtype(kind.dtype, np.floating):
+            feeds[name] = rng.normal(size=shape).astype(kind.dtype)
+        else:
+            turns = np.arange(shape[-1] if shape else 1) % 2 == (kind.dtype == np.bool)
+            feeds[name] = np.broadcast_to(turns * index, shape).astype(kind.dtype)
+    return feeds
+
+
+def infer(graph: Graph) -> None:
+    """Set the types of all tensors.
+
+    Raises
+    ------
+    GraphError
+        If a node's inputs do not go together.
+    """
+    graph.check()
+    names = symbols(graph)
+    if len(names) > len(PRIMES):
+        raise GraphError(
+            f"the inputs have {len(names)} sizes that may change, {', '.join(names)}; at most "
+            f"{len(PRIMES)} are possible: give the others as numbers"
+        )
+    pairs = dict(zip(names, PRIMES, strict=False))
+    seen = [_observe(graph, which) for which in range(2 if names else 1)]
+    first, last = seen[0], seen[-1]
+    graph.types = {
+        name: TensorType(dtype, _shape(shape, last[name][1], pairs))
+        for name, (dtype, shape) in first.items() if name in last
+    }  # fmt: skip
+    for name, value in graph.constants.items():
+        graph.types[name] = TensorType(value.dtype, value.shape)
+    graph.types.update(graph.inputs)
+
+
+def probe(graph: Graph, *, which: int = 0, seed: int = 0) -> dict[str, NDArray]:
+    """Return the values of all tensors in a run of random inputs of the first or second sizes.
+
+    Integers may be indices: they are 1 or 0, or, if there is no 1, all 0.
+
+    Raises
+    ------
+    GraphError
+        If a node's inputs do not go together.
+    """
+    sizes = {name: pair[which] for name, pair in zip(symbols(graph), PRIMES, strict=False)}
+
+    def attempt(index: int) -> dict[str, NDArray]:
+        feeds = random_feeds(graph, sizes, seed=seed, index=index)
+        values = {**graph.constants, **feeds}
+        run(graph, feeds, keep=values.__setitem__)
+        return values
+
+    try:
+        return attempt(1)
+    except GraphError:
+        return attempt(0)
+
+
+Observed = dict[str, tuple[np.dtype, tuple[int, ...]]]
+
+
+def _observe(graph: Graph, which: int) -> Observed:
+    """Return type and shape of each tensor in a run of the smaller sizes, 0, or the larger, 1."""
+    return {name: (value.dtype, value.shape) for name, value in probe(graph, which=which).items()}
+
+
+def _shape(
+    first: tuple[int, ...], last: tuple[int, ...], pairs: Mapping[str, tuple[int, int]]
+) -> tuple[Dimension, ...]:
+    if len(first) != len(last):
+        return ("?",)
+    return tuple(
+        one if one == other else next(_explanations(one, other, pairs), "?")
+        for one, other in zip(first, last, strict=True)
+    )
+
+
+def _explanations(one: int, other: int, pairs: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """Yield in what way two sizes follow from those of names: itself, a multiple, a product."""
+    for name, (low, high) in pairs.items():
+        if one % low == 0 and other == one // low * high:
+            times = one // low
+            yield name if times == 1 else f"{times}*{name}"
+    for (a, (low, high)), (b, (less, more)) in itertools.combinations(pairs.items(), 2):
+        if one % (low * less) == 0 and other == one // (low * less) * high * more:
+            times = one // (low * less)
+            yield f"{a}*{b}" if times == 1 else f"{times}*{a}*{b}"
+    for name, (low, high) in pairs.items():
+        if one - low == other - high:
+            yield f"{name}{one - low:+d}"

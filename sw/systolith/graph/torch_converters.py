@@ -1,0 +1,276 @@
+"""Operators of torch's aten that take more than a name in our place.
+
+Each function takes the emitter, the node of torch.fx, and its arguments as torch has them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .torch_operators import FAR, Emitter, dtype_of
+
+__all__ = ["CONVERTERS"]
+
+
+def _linear(e: Emitter, node: Any, x: Any, weight: Any, bias: Any = None) -> None:
+    product = e.emit("Transpose", weight.name, perm=[1, 0])
+    if bias is None:
+        e.emit("MatMul", x.name, product, makes=node)
+    else:
+        e.emit("Add", e.emit("MatMul", x.name, product), bias.name, makes=node)
+
+
+def _addmm(e: Emitter, node: Any, bias: Any, x: Any, weight: Any) -> None:
+    e.emit("Add", e.emit("MatMul", x.name, weight.name), bias.name, makes=node)
+
+
+def _layer_norm(
+    e: Emitter, node: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None,
+    epsilon: float = 1e-5, *_: Any,
+) -> None:  # fmt: skip
+    names = [part.name if part is not None else "" for part in (weight, bias)]
+    e.emit("LayerNormalization", x.name, *names, makes=node, axis=-len(shape), epsilon=epsilon)
+
+
+def _rms_norm(
+    e: Emitter, node: Any, x: Any, shape: Any, weight: Any = None, epsilon: float | None = None
+) -> None:
+    names = [weight.name] if weight is not None else []
+    small = float(np.finfo(np.float32).eps) if epsilon is None else epsilon
+    e.emit("RMSNormalization", x.name, *names, makes=node, axis=-len(shape), epsilon=small)
+
+
+def _softmax(e: Emitter, node: Any, x: Any, axis: int, *_: Any, **__: Any) -> None:
+    e.emit("Softmax", x.name, makes=node, axis=axis)
+
+
+def _gelu(e: Emitter, node: Any, x: Any, approximate: str = "none") -> None:
+    e.emit("Gelu", x.name, makes=node, approximate=approximate)
+
+
+def _rsqrt(e: Emitter, node: Any, x: Any) -> None:
+    e.emit("Reciprocal", e.emit("Sqrt", x.name), makes=node)
+
+
+def _rsub(e: Emitter, node: Any, x: Any, other: Any) -> None:
+    e.emit("Sub", e.tensor(other, x), x.name, makes=node)
+
+
+def _ne(e: Emitter, node: Any, x: Any, other: Any) -> None:
+    e.emit("Not", e.emit("Equal", x.name, e.tensor(other, x)), makes=node)
+
+
+def _clamp(e: Emitter, node: Any, x: Any, low: Any = None, high: Any = None) -> None:
+    names = ["" if value is None else e.tensor(value, x) for value in (low, high)]
+    e.emit("Clip", x.name, *names, makes=node)
+
+
+def _where(e: Emitter, node: Any, test: Any, one: Any, other: Any) -> None:
+    e.emit("Where", test.name, e.tensor(one, node), e.tensor(other, node), makes=node)
+
+
+def _fill_masked(e: Emitter, node: Any, x: Any, mask: Any, value: Any) -> None:
+    e.emit("Where", mask.name, e.tensor(value, x), x.name, makes=node)
+
+
+def _cast(e: Emitter, node: Any, x: Any, *_: Any, **__: Any) -> None:
+    e.cast(x.name, dtype_of(node), makes=node)
+
+
+# -- shapes ----------------------------------------------------------------------------------
+
+
+def _reshape(e: Emitter, node: Any, x: Any, shape: Any) -> None:
+    e.emit("Reshape", x.name, e.sizes(shape), makes=node)
+
+
+def _transpose(e: Emitter, node: Any, x: Any, one: int, other: int) -> None:
+    order = list(range(x.meta["val"].dim()))
+    order[one], order[other] = order[other], order[one]
+    e.emit("Transpose", x.name, makes=node, perm=order)
+
+
+def _turn(e: Emitter, node: Any, x: Any) -> None:
+    e.emit("Transpose", x.name, makes=node, perm=[1, 0])
+
+
+def _permute(e: Emitter, node: Any, x: Any, order: Any) -> None:
+    rank = x.meta["val"].dim()
+    e.emit("Transpose", x.name, makes=node, perm=[axis % rank for axis in order])
+
+
+def _unsqueeze(e: Emitter, node: Any, x: Any, axis: int) -> None:
+    e.emit("Unsqueeze", x.name, e.numbers(axis), makes=node)
+
+
+def _squeeze(e: Emitter, node: Any, x: Any, axes: Any = None) -> None:
+    axes = [axes] if isinstance(axes, int) else axes
+    e.emit("Squeeze", x.name, *([] if axes is None else [e.numbers(*axes)]), makes=node)
+
+
+def _expand(e: Emitter, node: Any, x: Any, shape: Any, **_: Any) -> None:
+    sizes = [1 if isinstance(size, int) and size == -1 else size for size in shape]
+    e.emit("Expand", x.name, e.sizes(sizes), makes=node)
+
+
+def _repeat(e: Emitter, node: Any, x: Any, counts: Any) -> None:
+    e.emit("Tile", x.name, e.sizes(counts), makes=node)
+
+
+def _size(e: Emitter, node: Any, x: Any, axis: int) -> None:
+    shape = e.emit("Shape", x.name)
+    e.emit("Squeeze", e.emit("Gather", shape, e.numbers(axis), axis=0), e.numbers(0), makes=node)
+
+
+# -- selections ------------------------------------------------------------------------------
+
+
+def _select(e: Emitter, node: Any, x: Any, axis: int, index: Any) -> None:
+    e.emit("Gather", x.name, e.tensor(index), makes=node, axis=axis)
+
+
+def _slice(
+    e: Emitter, node: Any, x: Any, axis: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> None:
+    ends = (0 if start is None else start, FAR if end is None else end)
+    e.emit("Slice", x.name, *(e.sizes([value]) for value in ends), e.numbers(axis),
+           e.numbers(step), makes=node)  # fmt: skip
+
+
+def _concatenate(e: Emitter, node: Any, parts: Any, axis: int = 0) -> None:
+    e.emit("Concat", *(part.name for part in parts), makes=node, axis=axis)
+
+
+def _stack(e: Emitter, node: Any, parts: Any, axis: int = 0) -> None:
+    places = [e.emit("Unsqueeze", part.name, e.numbers(axis)) for part in parts]
+    e.emit("Concat", *places, makes=node, axis=axis)
+
+
+def _split(e: Emitter, node: Any, x: Any, _: Any, axis: int = 0) -> None:
+    """Cut in as many parts, of such sizes, as torch found."""
+    parts = node.meta["val"]
+    e.split(x.name, [int(part.shape[axis]) for part in parts], axis, node)
+
+
+def _unbind(e: Emitter, node: Any, x: Any, axis: int = 0) -> None:
+    for number in range(len(node.meta["val"])):
+        e.part(node, number, "Gather", x.name, e.tensor(number), axis=axis)
+
+
+def _embed(e: Emitter, node: Any, table: Any, indices: Any, *_: Any) -> None:
+    e.emit("Gather", table.name, indices.name, makes=node, axis=0)
+
+
+# -- reductions ------------------------------------------------------------------------------
+
+
+def _reduce(kind: str) -> Any:
+    def convert(
+        e: Emitter, node: Any, x: Any, axes: Any = None, keep: bool = False, **_: Any
+    ) -> None:
+        axes = [axes] if isinstance(axes, int) else axes
+        name = x.name if dtype_of(x) == dtype_of(node) else e.cast(x.name, dtype_of(node))
+        inputs = [e.numbers(*axes)] if axes else []
+        e.emit(kind, name, *inputs, makes=node, keepdims=int(keep))
+
+    return convert
+
+
+def _argmax(e: Emitter, node: Any, x: Any, axis: int, keep: bool = False) -> None:
+    e.emit("ArgMax", x.name, makes=node, axis=axis, keepdims=int(keep))
+
+
+# -- made from nothing -----------------------------------------------------------------------
+
+
+def _range(e: Emitter, node: Any, *ends: Any, **_: Any) -> None:
+    start, end, step = {1: (0, *ends, 1), 2: (*ends, 1), 3: ends}[len(ends)]
+    names = [e.tensor(value) for value in (start, end, step)]
+    e.cast(e.emit("Range", *names), dtype_of(node), makes=node)
+
+
+def _fill(e: Emitter, node: Any, sizes: str, value: Any) -> None:
+    content = np.array([value], dtype_of(node))
+    e.emit("ConstantOfShape", sizes, makes=node, value=content)
+
+
+def _like(value: Any = None) -> Any:
+    """Return the converter of a tensor of one value as large as another."""
+
+    def convert(e: Emitter, node: Any, x: Any, *given: Any, **_: Any) -> None:
+        _fill(e, node, e.emit("Shape", x.name), given[0] if value is None else value)
+
+    return convert
+
+
+def _filled(value: Any = None, *, first: int = 0) -> Any:
+    """Return the converter of a tensor of one value, whose sizes are an argument."""
+
+    def convert(e: Emitter, node: Any, *args: Any, **_: Any) -> None:
+        sizes, *given = args[first:]
+        _fill(e, node, e.sizes(sizes), given[0] if value is None else value)
+
+    return convert
+
+
+def _triangle(upper: int) -> Any:
+    def convert(e: Emitter, node: Any, x: Any, place: int = 0) -> None:
+        e.emit("Trilu", x.name, e.tensor(place), makes=node, upper=upper)
+
+    return convert
+
+
+# -- attention -------------------------------------------------------------------------------
+
+
+def _attend(
+    e: Emitter, node: Any, query: Any, key: Any, value: Any, mask: Any = None,
+    dropout: float = 0.0, causal: bool = False, *, scale: float | None = None, **_: Any,
+) -> None:  # fmt: skip
+    """Scores, mask, softmax, and context, (..., tokens, features)."""
+    rank = query.meta["val"].dim()
+    order = [*range(rank - 2), rank - 1, rank - 2]
+    features = int(query.meta["val"].shape[-1])
+    factor = e.tensor(features**-0.5 if scale is None else scale, query)
+    scores = e.emit("MatMul", query.name, e.emit("Transpose", key.name, perm=order))
+    scores = e.emit("Mul", scores, factor)
+    if causal:
+        scores = e.emit("Add", scores, _behind(e, query, scores))
+    if mask is not None:
+        scores = e.emit("Add", scores, _additive(e, query, mask))
+    weights = e.emit("Softmax", scores, axis=-1)
+    e.emit("MatMul", weights, value.name, makes=node)
+
+
+def _additive(e: Emitter, query: Any, mask: Any) -> str:
+    """Return what is added for a mask, which may be of booleans."""
+    if dtype_of(mask) != np.bool:
+        return mask.name
+    return e.emit("Where", mask.name, e.tensor(0.0, query), e.tensor(-np.inf, query))
+
+
+def _behind(e: Emitter, query: Any, scores: str) -> str:
+    """Return what hides keys behind each query."""
+    shape = e.emit("Slice", e.emit("Shape", scores), e.numbers(-2), e.numbers(FAR))
+    ones = e.emit("ConstantOfShape", shape, value=np.array([1], np.int64))
+    hidden = e.cast(e.emit("Trilu", ones, e.tensor(1), upper=1), np.dtype(np.bool))
+    return e.emit("Where", hidden, e.tensor(-np.inf, query), e.tensor(0.0, query))
+
+
+CONVERTERS = {
+    "linear": _linear, "addmm": _addmm, "layer_norm": _layer_norm, "rms_norm": _rms_norm,
+    "softmax": _softmax, "_softmax": _softmax, "gelu": _gelu, "rsqrt": _rsqrt, "rsub": _rsub,
+    "ne": _ne, "clamp": _clamp, "where": _where, "masked_fill": _fill_masked,
+    "_to_copy": _cast, "to": _cast, "view": _reshape, "reshape": _reshape,
+    "_unsafe_view": _reshape, "transpose": _transpose, "t": _turn, "permute": _permute,
+    "unsqueeze": _unsqueeze, "squeeze": _squeeze, "expand": _expand, "repeat": _repeat,
+    "sym_size": _size, "select": _select, "slice": _slice, "cat": _concatenate, "stack": _stack,
+    "chunk": _split, "split": _split, "split_with_sizes": _split, "unbind": _unbind,
+    "embedding": _embed, "mean": _reduce("ReduceMean"), "sum": _reduce("ReduceSum"),
+    "amax": _reduce("ReduceMax"), "amin": _reduce("ReduceMin"), "argmax": _argmax,
+    "zeros_like": _like(0), "ones_like": _like(1), "full_like": _like(),
+    "zeros": _filled(0), "ones": _filled(1), "full": _filled(),
+    "new_zeros": _filled(0, first=1), "new_ones": _filled(1, first=1),
+    "arange": _range, "triu": _triangle(1), "tril": _triangle(0),
+    "scaled_dot_product_attention": _attend,
+}  # fmt: skip

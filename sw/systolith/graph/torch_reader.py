@@ -1,0 +1,137 @@
+"""Read modules of PyTorch: exported to aten's operators, and these turned into ours."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Dimension, Graph, GraphError, TensorType
+from .torch_operators import Emitter
+
+__all__ = ["read_torch"]
+
+NAMES = ("batch", "tokens", "size2", "size3")
+"""What sizes that may change are called, in the order of the inputs."""
+
+
+def read_torch(model: Any, example: Any) -> Graph:
+    """Return the graph of a torch.nn.Module.
+
+    Sizes of the example that are 1, or that the module does not leave open, are fixed.
+
+    Raises
+    ------
+    GraphError
+        If it cannot be exported, or has an operator or a type that is not supported.
+    """
+    if example is None:
+        raise GraphError(
+            "a torch.nn.Module needs example_inputs: a tensor, a tuple of them, or a dict by name"
+        )
+    program = _export(model, *_arguments(example)).run_decompositions({})
+    signature = program.graph_signature
+    tensors = {**program.state_dict, **program.constants}
+    emitter = Emitter(Graph({}, [], {}, []))
+    sizes: dict[str, str] = {}
+    targets = {spec.arg.name: spec.target for spec in signature.input_specs}
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and targets.get(node.name) is not None:
+            target = targets[node.name]
+            emitter.graph.constants[node.name] = _array(target, tensors[target])
+        elif node.op == "placeholder":
+            emitter.graph.inputs[node.name] = _type(node, sizes)
+        elif node.op == "call_function":
+            emitter.convert(node)
+    emitter.graph.outputs = list(signature.user_outputs)
+    emitter.graph.check()
+    return emitter.graph
+
+
+def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return an example's tensors, in order and by name."""
+    import torch
+
+    def tensor(value: Any) -> Any:
+        return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.asarray(value))
+
+    if isinstance(example, Mapping):
+        return (), {name: tensor(value) for name, value in example.items()}
+    parts = example if isinstance(example, tuple | list) else (example,)
+    return tuple(tensor(value) for value in parts), {}
+
+
+def _export(model: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Export a module as it is, or, if that fails, as torch.fx traces it."""
+    import torch
+
+    with _inference(torch, model):
+        try:
+            return _exported(torch, model, arguments, named)
+        except Exception as error:  # torch has many, of which few are public
+            reason = error
+        try:
+            return _exported(torch, torch.fx.symbolic_trace(model), arguments, named)
+        except Exception:  # what the first one said is what matters
+            pass
+    line = next(iter(str(reason).strip().splitlines()), type(reason).__name__)
+    raise GraphError(
+        f"{type(model).__name__} cannot be exported by torch.export ({line}); control flow that "
+        "depends on data, and what is no tensor, must be outside of the module"
+    ) from reason
+
+
+def _exported(torch: Any, model: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Return the exported program, whose sizes are open where they can be."""
+
+    def opened(value: Any) -> dict[int, Any]:
+        return {axis: torch.export.Dim.AUTO for axis in range(value.dim())}
+
+    shapes: Any = {name: opened(value) for name, value in named.items()}
+    if not named:
+        shapes = tuple(opened(value) for value in arguments)
+    return torch.export.export(model, arguments, named, dynamic_shapes=shapes)
+
+
+@contextmanager
+def _inference(torch: Any, model: Any) -> Iterator[None]:
+    """Put a module in the state in which it is used; its layers are to be seen one by one."""
+    training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _array(name: str, tensor: Any) -> NDArray:
+    """Return the value of a parameter or a buffer."""
+    try:
+        return tensor.detach().cpu().numpy()
+    except TypeError as error:
+        raise GraphError(
+            f"the tensor {name} is of {tensor.dtype}, which is not supported; call the module's "
+            "float() first"
+        ) from error
+
+
+def _type(node: Any, sizes: dict[str, str]) -> TensorType:
+    """Return the type of an input; ``sizes`` are names by torch's own."""
+    value = node.meta["val"]
+    shape: list[Dimension] = []
+    for name in map(str, value.shape):  # numbers, also as symbols that were found to be some
+        if name not in sizes and not name.isdigit():
+            number = len(sizes)
+            sizes[name] = NAMES[number] if number < len(NAMES) else f"size{number}"
+        shape.append(int(name) if name.isdigit() else sizes[name])
+    kind = str(value.dtype).removeprefix("torch.")
+    try:
+        return TensorType(np.dtype(kind), tuple(shape))
+    except TypeError as error:
+        raise GraphError(
+            f"the input {node.name} is of {kind}, which is not supported; give float32 or integers"
+        ) from error

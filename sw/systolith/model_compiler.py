@@ -1,0 +1,208 @@
+"""From a person's model to a program: read, rewritten, cut, rounded, and compiled for the core."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config, ConfigError
+from systolith_hw.presets import preset
+from systolith_sim.transformer.model import EncoderModel
+
+from .compiler.encoder_fit import plan_encoder
+from .compiler.encoder_shape import EncoderShape
+from .compiler.stack_quantizer import check_layers, quantize_stack
+from .graph import Graph, GraphError
+from .graph.calibration import similar_inputs
+from .graph.executor import run
+from .graph.key_mask import visible_tokens
+from .graph.model_inputs import named_inputs
+from .graph.onnx_reader import read_onnx
+from .graph.optimise import optimise, prove
+from .graph.partition import Partition, Stack, partition
+from .progress import Progress
+from .stack import CompiledStack
+
+__all__ = ["ModelProgram", "Strict", "compile_model"]
+
+Strict = bool | Literal["matrices"]
+
+FEWEST_TOKENS = 32
+"""Programs are compiled for this many tokens, or for a power of two times as many."""
+
+SEGMENTS = 4
+"""Sentences of a run, if that many fit."""
+
+
+@dataclass(frozen=True)
+class ModelProgram:
+    """A model that has been compiled.
+
+    Parameters
+    ----------
+    config : Config
+    graph : Graph
+        The model in float, rewritten: what results are measured against.
+    parts : Partition
+        Of the same.
+    stacks : list of CompiledStack
+        Programs of the core, in the partition's order.
+    """
+
+    config: Config
+    graph: Graph
+    parts: Partition
+    stacks: list[CompiledStack]
+
+
+def compile_model(
+    model: Any, example_inputs: Any = None, *, config: str | Config = "ulx3s",
+    strict: Strict = False, verify: bool = False, tokens: int | None = None,
+    calibration: Sequence[Any] | None = None, progress: Progress | None = None,
+) -> ModelProgram:  # fmt: skip
+    """Compile a model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, path of an ONNX file, or Graph
+    example_inputs : array, sequence or dict of arrays
+        One batch, whose sizes are typical. Only for an ONNX file it may be left out, and is then
+        random.
+    config : str or Config
+        The core, or the name of a preset.
+    strict : bool or "matrices"
+        Refuse a model of which anything, or any matrix, is left to the host.
+    verify : bool
+        Compare the graph before and after each rewrite on random inputs, not only once.
+    tokens : int
+        Most tokens of a run of the core; by default enough for the example.
+    calibration : sequence of inputs
+        Batches with which weights are rounded; by default random ones like the example.
+    progress : Progress
+
+    Raises
+    ------
+    GraphError
+        If the model cannot be read, or, if ``strict``, something is left to the host.
+    ConfigError
+        If there is no such preset.
+    """
+    config = preset(config) if isinstance(config, str) else config
+    progress = progress or Progress()
+    progress("reading the model")
+    source = _read(model, example_inputs)
+    example = named_inputs(source, example_inputs)
+    progress("rewriting its graph")
+    graph = optimise(source, verify=verify)
+    prove(source, graph, "rewriting")
+    shapes = _shapes(graph, example)
+    refuse = functools.partial(_refuse, config, graph, example, tokens)
+    parts = partition(graph, shapes, refuse)
+    if strict:
+        parts.require_core(matrices_only=strict == "matrices")
+    batches = similar_inputs(graph, example)
+    if calibration is not None:
+        batches = [named_inputs(graph, each) for each in calibration]
+    stacks = []
+    for number, stack in enumerate(parts.stacks):
+        progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
+        stacks.append(_compile(config, graph, stack, batches, tokens, progress))
+    return ModelProgram(config, graph, parts, stacks)
+
+
+def _read(model: Any, example: Any) -> Graph:
+    """Return the graph of a model of any kind."""
+    if isinstance(model, Graph):
+        return model
+    if isinstance(model, str | Path):
+        return read_onnx(model)
+    if hasattr(model, "state_dict") and callable(model):
+        from .graph.torch_reader import read_torch
+
+        return read_torch(model, example)
+    raise GraphError(
+        f"a model is a torch.nn.Module or the path of an ONNX file, not a {type(model).__name__}"
+    )
+
+
+def _shapes(graph: Graph, example: Mapping[str, NDArray]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors of an example."""
+    shapes = {name: value.shape for name, value in {**graph.constants, **example}.items()}
+    run(graph, example, keep=lambda name, value: shapes.update({name: value.shape}))
+    return shapes
+
+
+def _states(
+    graph: Graph, stack: Stack, batch: Mapping[str, NDArray]
+) -> list[NDArray[np.floating]]:
+    """Return what a stack takes of each sentence of a batch: the tokens that are seen."""
+    values = run(graph, batch, [stack.x, *filter(None, [stack.mask])])
+    x = values[stack.x]
+    visible = visible_tokens(values.get(stack.mask), *x.shape[:2])
+    return [row[seen] for row, seen in zip(x, visible, strict=True) if seen.any()]
+
+
+def _refuse(
+    config: Config, graph: Graph, example: Mapping[str, NDArray], tokens: int | None, stack: Stack
+) -> str:
+    """Return why the core cannot do a stack; nothing if it can."""
+    try:
+        check_layers(stack.layers)
+        longest, segments = _lengths(_states(graph, stack, example))
+        _fit(config, stack, longest, segments, tokens)
+    except (ConfigError, GraphError) as error:
+        return str(error)
+    return ""
+
+
+def _lengths(sentences: Sequence[NDArray]) -> tuple[int, int]:
+    """Return the longest sentence, and how many a run should take."""
+    return max(map(len, sentences), default=1), max(1, min(SEGMENTS, len(sentences)))
+
+
+def _shape(stack: Stack, tokens: int) -> EncoderShape:
+    first = stack.layers[0]
+    return EncoderShape(
+        features=len(first.query.weights), heads=first.heads, hidden=len(first.down.weights),
+        layers=len(stack.layers), vocabulary=tokens, positions=tokens,
+    )  # fmt: skip
+
+
+def _fit(
+    config: Config, stack: Stack, longest: int, segments: int, tokens: int | None
+) -> tuple[int, int]:
+    """Return the tokens and sentences of a program for the longest sentence.
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit.
+    """
+    if tokens is None:
+        tokens = FEWEST_TOKENS
+        while tokens < longest:
+            tokens *= 2
+        try:
+            plan_encoder(config, _shape(stack, tokens), tokens=tokens, segments=segments)
+        except ConfigError:  # fewer may do
+            tokens, segments = longest, 1
+    plan_encoder(config, _shape(stack, tokens), tokens=tokens, segments=segments)
+    return tokens, segments
+
+
+def _compile(
+    config: Config, graph: Graph, stack: Stack, batches: Sequence[Mapping[str, NDArray]],
+    tokens: int | None, progress: Progress,
+) -> CompiledStack:  # fmt: skip
+    """Round a stack's weights on batches of inputs, the first of which is the example."""
+    longest, segments = _lengths(_states(graph, stack, batches[0]))
+    tokens, segments = _fit(config, stack, longest, segments, tokens)
+    states = [each for batch in batches for each in _states(graph, stack, batch)]
+    model: EncoderModel = quantize_stack(
+        config, stack.layers, states, tokens=tokens, progress=progress
+    )
+    return CompiledStack.compile(config, model, tokens=tokens, segments=segments)

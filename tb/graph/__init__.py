@@ -1,0 +1,1 @@
+"""Tests of models as graphs, and of what compiles and runs them."""

@@ -1,0 +1,122 @@
+"""Models compiled and run on the machine: what the core does, how close, what is refused."""
+
+import numpy as np
+import pytest
+
+import systolith
+from systolith.graph import GraphError
+from systolith.graph.key_mask import visible_tokens
+from systolith.graph.model_inputs import named_inputs
+from systolith_hw.config import ConfigError
+from systolith_hw.presets import preset
+
+from .graph_bench import Builder, encoder
+
+CONFIG = preset("small").replace({
+    "memory.operand_tiles": 160, "memory.activation_words": 400, "memory.scale_words": 200,
+    "memory.program_instructions": 256, "vector.rows": 64, "device": "", "memory.wide_words": 600,
+})  # fmt: skip
+
+
+def example(seed, batch=3, tokens=9, n=32):
+    rng = np.random.default_rng(seed)
+    mask = np.ones((batch, tokens), np.int64)
+    mask[1, 5:] = 0
+    mask[2, 2] = 0
+    return {"x": rng.normal(size=(batch, tokens, n)).astype(np.float32), "mask": mask}
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_batch_with_padding(norm_first, seed):
+    """All matrices of layers are on the core; what is close to float is what is seen."""
+    graph, inputs = encoder(norm_first=norm_first, seed=seed), example(seed)
+    program = systolith.compile(graph, inputs, config=CONFIG)
+    engine = systolith.InferenceEngine(program)
+    states, classes = engine(**inputs)
+    assert states.shape == (3, 9, 32) and classes.shape == (3, 4)
+    assert not states[inputs["mask"] == 0].any()
+    report = engine.report()
+    layers, head = report.signals
+    assert layers.decibels > 35 and min(layers.cosine, head.cosine) > 0.999
+    assert report.runs == 1 and report.cycles is None and report.port_bytes > 10_000
+    assert 0.99 < report.parts.core_share < 1
+    assert r": a matrix outside of encoder layers, 0.1%" in str(report)
+
+
+def test_larger_batches_take_several_runs(seed):
+    graph = encoder(layers=1, masked=False, seed=seed)
+    program = systolith.compile(graph, {"x": example(seed)["x"][:1]}, config=CONFIG)
+    engine = systolith.InferenceEngine(program)
+    x = example(seed + 1)["x"]
+    together, _ = engine(x)
+    assert engine.report().runs == 3
+    np.testing.assert_array_equal(together[1:2], engine(x[1:2])[0])
+
+
+def test_a_causal_mask_stays_on_the_host():
+    build = Builder()
+    x = build.input("x", "batch", 6, 32)
+    mask = np.triu(np.full((6, 6), -np.inf, np.float32), 1)
+    graph = build.finish(build.layer(x, 32, 2, 64, mask))
+    program = systolith.compile(graph, {"x": example(0, tokens=6)["x"]}, config=CONFIG)
+    assert not program.stacks and program.parts.core_share == 0
+    (left,) = program.parts.host
+    assert "mask differs between queries" in left.reason and left.macs > 100_000
+    y = systolith.InferenceEngine(program)(example(1, tokens=6)["x"])
+    assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("strict, words", [
+    (True, r"strict, but \d+ nodes are left to the host: node t0.0 \(Cast\): no matrix"),
+    ("matrices", r"strict, but 1 nodes with matrices .*: a matrix outside of encoder layers"),
+])  # fmt: skip
+def test_strict_names_what_is_left(strict, words):
+    with pytest.raises(GraphError, match=words):
+        systolith.compile(encoder(layers=1), example(0), config=CONFIG, strict=strict)
+
+
+def test_nothing_is_left():
+    build = Builder()
+    graph = build.finish(build.layer(build.input("x", "batch", "tokens", 32), 32, 2, 64))
+    program = systolith.compile(graph, {"x": example(0)["x"]}, config=CONFIG, strict=True)
+    assert program.parts.core_share == 1 and not program.parts.host
+
+
+def test_heads_that_do_not_fit_say_so():
+    graph = encoder(layers=1, heads=8, masked=False)
+    program = systolith.compile(graph, {"x": example(0)["x"]}, config=CONFIG)
+    reason = next(one.reason for one in program.parts.host if one.node.operator == "EncoderLayer")
+    assert "a head of 4 features is no multiple of array.rows 8" in reason
+
+
+@pytest.mark.parametrize("given, words", [
+    ({"x": np.zeros((1, 2, 32), np.float32)}, r"input mask, int64\[batch, tokens\], is not given"),
+    ({"y": 1}, "the model has no input y; it has x, mask"),
+    ([1, 2, 3], "3 inputs are given, but the model has 2"),
+    ({"x": np.zeros((1, 2, 32), np.int64), "mask": np.ones((1, 2), np.int64)},
+     "x must be of float32, not of int64"),
+    ({"x": np.zeros((1, 2, 3), np.float32), "mask": np.ones((1, 2), np.int64)},
+     r"x must have the shape \(batch, tokens, 32\), not \(1, 2, 3\)"),
+    ({"x": np.zeros((1, 2, 32), np.float32), "mask": np.ones((1, 3), np.int64)},
+     r"mask must have .* not \(1, 3\), and tokens is 2 in x"),
+])  # fmt: skip
+def test_inputs_that_do_not_fit(given, words):
+    with pytest.raises(GraphError, match=words):
+        named_inputs(encoder(layers=1), given)
+
+
+def test_masks():
+    hide = np.array([[0, -1e9, 0]], np.float32)[:, None, None]
+    np.testing.assert_array_equal(visible_tokens(hide, 2, 3), [[True, False, True]] * 2)
+    with pytest.raises(GraphError, match="adds -2 to scores"):
+        visible_tokens(hide.clip(-2, 0), 1, 3)
+
+
+def test_what_is_no_model_and_no_device():
+    with pytest.raises(GraphError, match="not a int"):
+        systolith.compile(3)
+    program = systolith.compile(encoder(layers=1), example(0), config=CONFIG)
+    with pytest.raises(ConfigError, match="no device fpga; known are machine, rtl"):
+        systolith.InferenceEngine(program, device="fpga")
+    with pytest.raises(ConfigError, match="has not run yet"):
+        systolith.InferenceEngine(program).report()

@@ -1,0 +1,127 @@
+"""Modules of PyTorch: read, recognised, and run; and what is refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import systolith
+from systolith.graph import GraphError
+from systolith.graph.executor import run
+from systolith.graph.optimise import optimise
+
+from .test_engine import CONFIG
+
+torch = pytest.importorskip("torch", reason="the extra systolith[torch] is not installed")
+nn: Any = torch.nn
+Module: Any = nn.Module
+
+
+def padded(batch=3, tokens=10, features=64):
+    """Return states, and what says which tokens are padding."""
+    hidden = torch.zeros(batch, tokens, dtype=torch.bool)
+    hidden[1, 6:] = True
+    return torch.randn(batch, tokens, features), hidden
+
+
+def decibels(got, want):
+    return 10 * np.log10((want**2).sum() / ((got - want) ** 2).sum())
+
+
+@pytest.mark.parametrize("norm_first, batch_first", [
+    (False, True), pytest.param(True, True, marks=pytest.mark.slow),
+    pytest.param(True, False, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_encoders_with_defaults(norm_first, batch_first):
+    """Two layers, a batch of three with padding: 35 dB, everything on the core."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(64, 4, 256, norm_first=norm_first, batch_first=batch_first)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    x, hidden = padded()
+    inputs = {"src": x if batch_first else x.transpose(0, 1), "src_key_padding_mask": hidden}
+    program = systolith.compile(model, inputs, config="ulx3s", strict="matrices")
+    assert len(program.stacks) == 1 and program.parts.core_share == 1
+    engine = systolith.InferenceEngine(program)
+    got, want = engine(**inputs), model(**inputs).detach()
+    assert isinstance(got, torch.Tensor)
+    if not batch_first:
+        got, want = got.transpose(0, 1), want.transpose(0, 1)
+    seen = (~hidden).numpy()
+    assert decibels(got.numpy()[seen], want.numpy()[seen]) > 35
+
+
+class Classifier(Module):
+    """Embeddings, attention of torch's own in a layer of one's own, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(50, 32)
+        self.places = nn.Parameter(torch.randn(1, 16, 32))
+        self.attention = nn.MultiheadAttention(32, 2, batch_first=True)
+        self.norms = nn.ModuleList(nn.LayerNorm(32) for _ in range(2))
+        self.up, self.down = nn.Linear(32, 64), nn.Linear(64, 32)
+        self.head = nn.Linear(32, 4)
+
+    def forward(self, words):
+        x = self.words(words) + self.places[:, : words.shape[1]]
+        y, _ = self.attention(x, x, x, need_weights=False)
+        x = self.norms[0](x + y)
+        x = self.norms[1](x + self.down(nn.functional.gelu(self.up(x))))
+        return self.head(x.mean(dim=1))
+
+
+def test_a_classifier(seed):
+    torch.manual_seed(seed)
+    model, words = Classifier().eval(), torch.randint(0, 50, (3, 9))
+    program = systolith.compile(model, words, config=CONFIG)
+    assert len(program.stacks) == 1 and program.parts.core_share > 0.99
+    got, want = systolith.InferenceEngine(program)(words), model(words)
+    assert decibels(got.numpy(), want.detach().numpy()) > 30
+
+
+class Spelt(Module):
+    """What is not in the modules of torch's own."""
+
+    def forward(self, x, mask):
+        parts = x.chunk(2, dim=-1)
+        y = torch.stack([parts[0], parts[1] * 2], dim=1).flatten(2)
+        y = torch.cat([y, torch.zeros_like(y)], dim=1).clamp(min=-1.0)
+        scores = nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+        scores = scores.masked_fill(mask.unsqueeze(-1), 0.5).softmax(-1).tril()
+        rest = torch.arange(x.shape[1]).to(torch.float32) * x.sum(-1) / x.pow(2).mean(-1).rsqrt()
+        return y.permute(2, 0, 1), 1 - scores, rest[:, 1:], x.transpose(1, 2).unbind(1)[3]
+
+
+def test_operators():
+    from systolith.graph.torch_reader import read_torch
+
+    x, hidden = padded(features=10)
+    graph = read_torch(Spelt(), {"x": x, "mask": hidden})
+    x, hidden = padded(batch=4, tokens=12, features=10)
+    want = Spelt()(x, hidden)
+    for one in (graph, optimise(graph, verify=True)):
+        got = run(one, {"x": x.numpy(), "mask": hidden.numpy()})
+        for name, value in zip(one.outputs, want, strict=True):
+            np.testing.assert_allclose(got[name], value.numpy(), rtol=1e-4, atol=1e-5)
+
+
+class Deciding(Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+
+class Strange(Module):
+    def forward(self, x):
+        return torch.linalg.det(x)
+
+
+@pytest.mark.parametrize("model, words", [
+    (Deciding(), "Deciding cannot be exported by torch.export .* control flow that depends on"),
+    (Strange(), r"torch's operator \S*det\S* is not supported"),
+    (nn.Linear(4, 4).to(torch.bfloat16), "cannot be exported|tensor weight is of torch.bfloat16"),
+])  # fmt: skip
+def test_refusals(model, words):
+    with pytest.raises(GraphError, match=words):
+        systolith.compile(model, torch.randn(4, 4))
+    with pytest.raises(GraphError, match="needs example_inputs"):
+        systolith.compile(model)
