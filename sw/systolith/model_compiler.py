@@ -13,8 +13,7 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import preset
 from systolith_sim.transformer.model import EncoderModel
 
-from .compiler.encoder_fit import plan_encoder
-from .compiler.encoder_shape import EncoderShape
+from .compiler.stack_fit import fit_stack, sentence_sizes
 from .compiler.stack_quantizer import check_layers, quantize_stack
 from .graph import Graph, GraphError
 from .graph.calibration import similar_inputs
@@ -30,13 +29,6 @@ from .stack import CompiledStack
 __all__ = ["ModelProgram", "Strict", "compile_model"]
 
 Strict = bool | Literal["matrices"]
-
-FEWEST_TOKENS = 32
-"""Programs are compiled for this many tokens, or for a power of two times as many."""
-
-SEGMENTS = 4
-"""Sentences of a run, if that many fit."""
-
 
 @dataclass(frozen=True)
 class ModelProgram:
@@ -152,46 +144,11 @@ def _refuse(
     """Return why the core cannot do a stack; nothing if it can."""
     try:
         check_layers(stack.layers)
-        longest, segments = _lengths(_states(graph, stack, example))
-        _fit(config, stack, longest, segments, tokens)
+        longest, segments = sentence_sizes(_states(graph, stack, example))
+        fit_stack(config, stack.layers, longest, segments, tokens)
     except (ConfigError, GraphError) as error:
         return str(error)
     return ""
-
-
-def _lengths(sentences: Sequence[NDArray]) -> tuple[int, int]:
-    """Return the longest sentence, and how many a run should take."""
-    return max(map(len, sentences), default=1), max(1, min(SEGMENTS, len(sentences)))
-
-
-def _shape(stack: Stack, tokens: int) -> EncoderShape:
-    first = stack.layers[0]
-    return EncoderShape(
-        features=len(first.query.weights), heads=first.heads, hidden=len(first.down.weights),
-        layers=len(stack.layers), vocabulary=tokens, positions=tokens,
-    )  # fmt: skip
-
-
-def _fit(
-    config: Config, stack: Stack, longest: int, segments: int, tokens: int | None
-) -> tuple[int, int]:
-    """Return the tokens and sentences of a program for the longest sentence.
-
-    Raises
-    ------
-    ConfigError
-        If it does not fit.
-    """
-    if tokens is None:
-        tokens = FEWEST_TOKENS
-        while tokens < longest:
-            tokens *= 2
-        try:
-            plan_encoder(config, _shape(stack, tokens), tokens=tokens, segments=segments)
-        except ConfigError:  # fewer may do
-            tokens, segments = longest, 1
-    plan_encoder(config, _shape(stack, tokens), tokens=tokens, segments=segments)
-    return tokens, segments
 
 
 def _compile(
@@ -199,8 +156,8 @@ def _compile(
     tokens: int | None, progress: Progress,
 ) -> CompiledStack:  # fmt: skip
     """Round a stack's weights on batches of inputs, the first of which is the example."""
-    longest, segments = _lengths(_states(graph, stack, batches[0]))
-    tokens, segments = _fit(config, stack, longest, segments, tokens)
+    longest, segments = sentence_sizes(_states(graph, stack, batches[0]))
+    tokens, segments = fit_stack(config, stack.layers, longest, segments, tokens)
     states = [each for batch in batches for each in _states(graph, stack, batch)]
     model: EncoderModel = quantize_stack(
         config, stack.layers, states, tokens=tokens, progress=progress

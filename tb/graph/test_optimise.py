@@ -112,6 +112,17 @@ def test_norms_from_their_parts(spelling, centred):
     assert after.nodes[0].attributes["epsilon"] == pytest.approx(1e-3)
 
 
+@pytest.mark.parametrize("operator, power, order", [
+    ("Div", 0.5, -1), ("Div", -0.5, 1), ("Mul", 0.5, 1), ("Mul", 0.5, -1),
+])  # fmt: skip
+def test_what_divides_the_other_way_is_no_norm(operator, power, order):
+    build, x = states()
+    square = build.add("ReduceMean", build.add("Mul", x, x), axes=[-1])
+    root = build.add("Pow", build.add("Add", square, F(1e-3)), F(power))
+    graph = build.finish(build.add(operator, *(x, root)[::order]))
+    assert operators(rewritten(graph, fuse_normalization)) == operators(graph)
+
+
 def test_a_mean_over_another_axis_is_no_norm():
     build, x = states()
     c = build.add("Sub", x, build.add("ReduceMean", x, axes=[1]))
@@ -193,15 +204,19 @@ def test_attention_with_one_projection():
 
 
 def test_layers_with_tokens_first_under_a_mask():
-    """The mask is for batch first, in which order the layer is found."""
+    """The mask is for batch first, in which order layers are found, and follow one another."""
     build = Builder()
     x = build.input("x", "tokens", "batch", 12)
-    turned = build.add("Transpose", x, perm=[1, 0, 2])
-    y = build.attention(build.norm(turned, 12), 12, 3, build.token_mask())
-    x = build.add("Add", x, build.add("Transpose", y, perm=[1, 0, 2]))
-    y = build.linear(build.gelu(build.linear(build.norm(x, 12), 12, 8)), 8, 12)
-    after = optimise(build.finish(build.add("Add", x, y)), verify=True)
-    assert "EncoderLayer" in operators(after) and "Softmax" not in operators(after)
+    mask = build.token_mask()
+    for _ in range(2):
+        turned = build.add("Transpose", x, perm=[1, 0, 2])
+        y = build.attention(build.norm(turned, 12), 12, 3, mask)
+        x = build.add("Add", x, build.add("Transpose", y, perm=[1, 0, 2]))
+        y = build.linear(build.gelu(build.linear(build.norm(x, 12), 12, 8)), 8, 12)
+        x = build.add("Add", x, y)
+    after = operators(optimise(build.finish(x), verify=True))
+    assert after[-4:] == ["Transpose", "EncoderLayer", "EncoderLayer", "Transpose"]
+    assert after.count("Transpose") == 2
 
 
 def test_attention_to_other_tokens_is_left():

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm
+from systolith_sim.transformer.reference import FloatLayer
 
 from .graph import Graph, GraphError, Node
+from .layer_weights import float_layer
 from .macs import node_macs
-from .operators.fused import LAYER_PARAMETERS
 from .optimise.links import Links
 
-__all__ = ["HostNode", "Partition", "Stack", "float_layer", "partition"]
+__all__ = ["HostNode", "Partition", "Stack", "partition"]
 
 REASONS = {
     "MultiHeadAttention": "attention that is in no encoder layer",
@@ -173,34 +173,4 @@ def _alike(graph: Graph, one: Node, other: Node) -> bool:
     return (
         other.inputs[0] == one.output and other.inputs[1] == one.inputs[1]
         and sizes[0] == sizes[1] and one.attributes == other.attributes
-    )  # fmt: skip
-
-
-def float_layer(graph: Graph, node: Node) -> FloatLayer:
-    """Return an encoder layer's weights; scores' scale goes into the query, as far as it differs.
-
-    The core's own is one over the root of a head's features.
-    """
-    values = {
-        name: graph.constants[tensor]
-        for name, tensor in zip(LAYER_PARAMETERS, node.inputs[2:], strict=True)
-    }
-    heads = node.attributes["heads"]
-    usual = (values["query.weights"].shape[1] / heads) ** -0.5
-    for part in ("weights", "bias"):
-        values[f"query.{part}"] = values[f"query.{part}"] * (node.attributes["scale"] / usual)
-
-    def linear(name: str) -> FloatLinear:
-        return FloatLinear(values[f"{name}.weights"], values[f"{name}.bias"])
-
-    def norm(name: str) -> FloatNorm:
-        epsilon = node.attributes["epsilon"]
-        return FloatNorm(values[f"{name}.gamma"], values[f"{name}.beta"], epsilon)
-
-    return FloatLayer(
-        heads=heads, query=linear("query"), key=linear("key"), value=linear("value"),
-        output=linear("output"), up=linear("up"), down=linear("down"),
-        attention_norm=norm("attention_norm"), output_norm=norm("output_norm"),
-        norm_first=node.attributes["norm_first"],
-        activation=node.attributes["activation"].lower(),
     )  # fmt: skip

@@ -6,7 +6,6 @@ may be cut out in any way (:mod:`.head_layout`). What was found is computed and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,30 +13,11 @@ from ..executor import run_node
 from ..graph import Graph, GraphError, Node
 from .head_layout import Sizes, Source, find_source, moved
 from .links import Links, close, rewrite_nodes
+from .scores import find_scores, find_softmax
 
 __all__ = ["fuse_attention"]
 
 TOKENS_FIRST = {"perm": [1, 0, 2]}
-
-
-@dataclass
-class Scores:
-    """What is done to products of queries and keys before Softmax.
-
-    Parameters
-    ----------
-    product : Node
-    factor : float
-    mask : str
-        The tensor that is added; empty if there is none.
-    nodes : list of Node
-        What makes the mask, if that is not in the graph yet.
-    """
-
-    product: Node
-    factor: float
-    mask: str
-    nodes: list[Node] = field(default_factory=list)
 
 
 def fuse_attention(graph: Graph) -> int:
@@ -50,8 +30,8 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
     context = _context_behind(links, node)
     if context is None:
         return None
-    softmax = _softmax(links, context.inputs[0])
-    scores = softmax and _scores(links, softmax)
+    softmax = find_softmax(links, context.inputs[0])
+    scores = softmax and find_scores(links, softmax)
     if not scores:
         return None
     key, value = links.values[scores.product.inputs[1]], links.values[context.output]
@@ -87,69 +67,6 @@ def _context_behind(links: Links, node: Node) -> Node | None:
 
 def _heads(links: Links, node: Node, features: int) -> int:
     return links.values[node.output].shape[-1] // features
-
-
-def _softmax(links: Links, name: str) -> Node | None:
-    """Return the Softmax that makes weights, maybe with zeros for what is no number."""
-    node = links.maker(name, "Where", "Softmax", "Dropout", "Cast")
-    while node and node.operator != "Softmax":
-        inner = node.inputs[0]
-        if node.operator == "Where":
-            test, inner = links.maker(node.inputs[0], "IsNaN"), node.inputs[2]
-            if test is None or test.inputs[0] != inner or links.scalar(node.inputs[1]) != 0.0:
-                return None
-        node = links.maker(inner, "Where", "Softmax", "Dropout", "Cast")
-    if node is None:
-        return None
-    last = node.attributes.get("axis", -1) in (-1, links.values[node.output].ndim - 1)
-    return node if last else None
-
-
-def _scores(links: Links, softmax: Node) -> Scores | None:
-    """Go back from Softmax to the product of queries and keys."""
-    name, factor, mask = softmax.inputs[0], 1.0, ""
-    nodes: list[Node] = []
-    while (node := links.maker(name)) is not None:
-        if node.operator == "MatMul":
-            return Scores(node, factor, mask, nodes)
-        found = links.with_constant(node)
-        if node.operator in ("Mul", "Div") and found and found[1].size == 1:
-            number = float(found[1].reshape(-1)[0])
-            factor *= number if node.operator == "Mul" else 1 / number
-            name = found[0]
-        elif node.operator == "Add" and not mask and factor == 1.0:
-            name, mask = _masked(links, node)
-        elif node.operator == "Where" and not mask and factor == 1.0:
-            name, mask = _chosen(links, node, nodes)
-        else:
-            return None
-        if not name:
-            return None
-    return None
-
-
-def _masked(links: Links, node: Node) -> tuple[str, str]:
-    """Return scores and mask of their sum: the scores are what a product leads to."""
-    for scores, mask in (node.inputs, node.inputs[::-1]):
-        if links.maker(scores, "MatMul", "Mul", "Div"):
-            shape, rank = links.values[mask].shape, links.values[scores].ndim
-            if len(shape) <= rank and links.values[node.output].shape == links.values[scores].shape:
-                return scores, mask
-    return "", ""
-
-
-def _chosen(links: Links, node: Node, nodes: list[Node]) -> tuple[str, str]:
-    """Return scores and mask of a choice between them and a constant far below."""
-    test, one, other = node.inputs
-    for scores, low, order in ((one, other, (0, 1)), (other, one, (1, 0))):
-        number = links.scalar(low)
-        if number is not None and number < -1e3:
-            zero = links.graph.add_constant(f"{node.output}.zero", np.zeros((), np.float32))
-            choices = (zero, low)
-            mask = links.graph.fresh(f"{node.output}.mask")
-            nodes.append(Node("Where", (test, *(choices[place] for place in order)), (mask,)))
-            return scores, mask
-    return "", ""
 
 
 def _project(links: Links, nodes: list[Node], node: Node, source: Source) -> str:

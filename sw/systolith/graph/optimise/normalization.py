@@ -24,9 +24,9 @@ def _division(links: Links, node: Node) -> list[Node] | None:
     """Match ``c / sqrt(mean(c**2) + epsilon)``; of c = x - mean(x) it is a LayerNorm's."""
     if node.operator not in ("Div", "Mul"):
         return None
-    for centred, other in (node.inputs, node.inputs[::-1]):
-        root = other if node.operator == "Div" else _inverse(links, other)
-        found = _variance(links, root) if root else None
+    orders = (node.inputs,) if node.operator == "Div" else (node.inputs, node.inputs[::-1])
+    for centred, other in orders:
+        found = _variance(links, other, 0.5) if node.operator == "Div" else _inverse(links, other)
         if found is None or found[0] != centred:
             continue
         x = _uncentred(links, centred)
@@ -40,22 +40,22 @@ def _division(links: Links, node: Node) -> list[Node] | None:
     return None
 
 
-def _inverse(links: Links, name: str) -> str | None:
-    """Return the root whose inverse a tensor is; of a power of -0.5 that power's node."""
-    node = links.maker(name, "Reciprocal", "Div", "Pow")
+def _inverse(links: Links, name: str) -> tuple[str, float] | None:
+    """Return c and epsilon, if a tensor is ``1 / sqrt(mean(c**2) + epsilon)``."""
+    node = links.maker(name, "Reciprocal", "Div")
     if node is None:
+        return _variance(links, name, -0.5)
+    if node.operator == "Div" and links.scalar(node.inputs[0]) != 1.0:
         return None
-    if node.operator == "Div":
-        return node.inputs[1] if links.scalar(node.inputs[0]) == 1.0 else None
-    if node.operator == "Pow":
-        return name if links.scalar(node.inputs[1]) == -0.5 else None
-    return node.inputs[0]
+    return _variance(links, node.inputs[-1], 0.5)
 
 
-def _variance(links: Links, name: str) -> tuple[str, float] | None:
-    """Return c and epsilon, if a tensor is ``(mean(c**2) + epsilon) ** +-0.5``."""
+def _variance(links: Links, name: str, power: float) -> tuple[str, float] | None:
+    """Return c and epsilon, if a tensor is ``(mean(c**2) + epsilon) ** power``."""
     root = links.maker(name, "Sqrt", "Pow")
-    if root is None or (root.operator == "Pow" and abs(links.scalar(root.inputs[1]) or 0) != 0.5):
+    if root is None:
+        return None
+    if (0.5 if root.operator == "Sqrt" else links.scalar(root.inputs[1])) != power:
         return None
     total = links.maker(root.inputs[0], "Add")
     found = links.with_constant(total) if total else None
