@@ -159,14 +159,15 @@ def test_chunks(name):
 
 
 def test_residual_of_every_layer():
-    """Layers that follow are left out of the program: the residual is on the chip at its end."""
+    """Layers that follow are left out of the program: the residual is on the chip at its end, since
+    one that stores logits does not look the next token up."""
     prompted = prompt(2)
     compiled = Compiled("ulx3s", layers=3)
     for layers in (1, 2, 3):
         part = type(compiled.model)(**vars(compiled.model) | {
             "layers": compiled.model.layers[:layers]
         })  # fmt: skip
-        machine = MachineDecoder(CompiledDecoder.compile(compiled.config, part))
+        machine = MachineDecoder(CompiledDecoder.compile(compiled.config, part, logits=True))
         machine.run(prompted, 1)
         plan = compiled.plan
         words = slice(plan.residual, plan.residual + plan.steps * 2)

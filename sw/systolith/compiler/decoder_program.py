@@ -8,7 +8,7 @@ of a prompt, :mod:`.decoder_text` has another one.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
@@ -114,20 +114,16 @@ class TokenProgram:
                 count_register=self.token, counter=self.place, initial=self.place,
                 step=tokens.stride,
             ),
-            self._while_alive(),
+            program.loop(count_register=self.alive),
         ):  # fmt: skip
             self._find_rows(0)
             program.barrier()  # the token before has been stored
             self._look_up()
             self._check_end()
-            with self._while_alive():
+            with program.loop(count_register=self.alive):
                 self._compute()
         program.end()
         return program.assemble()
-
-    def _while_alive(self) -> AbstractContextManager[None]:
-        """Do something only if no token yet has ended the text, where tokens can."""
-        return self.program.loop(count_register=self.alive) if self.ends else nullcontext()
 
     def _begin(self) -> None:
         """Find which positions are to come."""

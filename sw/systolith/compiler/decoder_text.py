@@ -94,7 +94,7 @@ class TextProgram(TokenProgram):
             program.loop(
                 count_register=count, counter=self.place, initial=self.place, step=stride
             ),
-            self._while_alive(),
+            program.loop(count_register=self.alive),
         ):
             self._compute()
             program.read_number(self.token)
