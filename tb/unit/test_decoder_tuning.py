@@ -59,15 +59,16 @@ def test_gradients_are_what_differences_say(options):
 
 @pytest.mark.parametrize("name", ["int4", "int4-exponent"])
 def test_codes_move_towards_the_model(name):
-    model = fold_norms(random_model(layers=1))  # as it is rounded
+    model = random_model(layers=1)
     documents, unseen = texts(40, 24), texts(6, 24, seed=77)
     codec = CODECS[name]
     first = round_decoder(model, documents[:8], codec, codec)
     tuned = tune_codes(model, documents, first, codec, codec, steps=60, rate=1.0)
+    folded = fold_norms(model, first.order)  # as it is rounded
 
     def restored(rounded):
-        layers = [rounded.layer(layer, place) for place, layer in enumerate(model.layers)]
-        return dataclasses.replace(model, layers=layers, head=rounded.head.values().T)
+        layers = [rounded.layer(layer, place) for place, layer in enumerate(folded.layers)]
+        return dataclasses.replace(folded, layers=layers, head=rounded.head.values().T)
 
     errors = [divergence(model, restored(rounded), unseen) for rounded in (first, tuned)]
     assert errors[1] < 0.9 * errors[0]

@@ -93,23 +93,10 @@ def test_affine_codes_find_affine_weights():
     assert np.abs(coded.values() - weights).max() < 2.5 * coded.step.max()
 
 
-def test_a_huge_input_does_not_drown_the_others():
-    """With doubts of each input's own square, what goes together among small ones is still seen."""
-    rng = np.random.default_rng(8)
-    weights = rng.normal(0, 1, (64, 16))
-    x = inputs_of(rng, 64) * np.where(np.arange(64) == 9, 1000.0, 1.0)
-    weights[9] /= 1000
-    errors = [
-        error(round_groups(weights, x.T @ x, CODECS["int4"], damping=0.1, alike=alike), weights, x)
-        for alike in (False, True)
-    ]
-    assert errors[0] < 0.85 * errors[1]
-
-
 def test_matrices_make_up_for_those_before():
     """A model whose rounded matrices know of each other's errors is closer to what it was."""
-    model = fold_norms(random_model())  # as it is rounded
-    close = round_decoder(model, texts(8), CODECS["int4"], CODECS["int4"])
+    close = round_decoder(random_model(), texts(8), CODECS["int4"], CODECS["int4"])
+    model = fold_norms(random_model(), close.order)  # as it is rounded
     assert len(close.layers) == 2 and set(close.layers[0]) == {
         "query", "key", "value", "output", "gate", "up", "down",
     }  # fmt: skip

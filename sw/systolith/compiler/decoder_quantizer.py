@@ -129,7 +129,7 @@ def quantize_decoder(
     output_chunk, down_chunk : int
         See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
     """
-    array, model = config.array, fold_norms(model)
+    array, model = config.array, fold_norms(model, rounded.order)
     base = probability_base(array)
     whole = [rounded.layer(layer, number) for number, layer in enumerate(model.layers)]
     fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)

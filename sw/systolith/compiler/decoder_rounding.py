@@ -21,7 +21,8 @@ from systolith_sim.transformer.decoder_reference import (
     hidden,
 )
 
-from .group_rounding import CodedWeights, doubts, round_groups
+from .feature_order import feature_order
+from .group_rounding import CodedWeights, round_groups
 from .norm_folding import fold_norms
 from .rounding import DAMPING
 from .weight_codecs import Codec
@@ -48,11 +49,14 @@ class Rounded:
     head : CodedWeights
     largest : float
         Largest magnitude in the residual.
+    order : (N,) int
+        In which the features of the residual are (:mod:`.feature_order`).
     """
 
     layers: list[dict[str, CodedWeights]]
     head: CodedWeights
     largest: float
+    order: NDArray[np.intp]
 
     def layer(self, layer: FloatDecoderLayer, number: int) -> FloatDecoderLayer:
         """Return layer ``number`` with its rounded matrices."""
@@ -76,11 +80,12 @@ def round_decoder(
 ) -> Rounded:
     """Return all matrices of ``model``, gammas folded into them, in a codec; ``documents`` are
     token numbers."""
-    model = fold_norms(model)
+    order = feature_order(model, documents)
+    model = fold_norms(model, order)
     rounder = _Rounder(model, documents, codec)
     layers = [rounder.round_layer(layer, number) for number, layer in enumerate(model.layers)]
     head = rounder.round_matrix(model.head.T, rounder.normalize(model.norm), head_codec)
-    return Rounded(layers, head, rounder.largest)
+    return Rounded(layers, head, rounder.largest, order)
 
 
 class _Rounder:
@@ -130,7 +135,7 @@ class _Rounder:
     ) -> CodedWeights:
         exact, rounded = inputs.both()
         missing = rounded.T @ (exact - rounded) @ weights
-        return _round(weights, rounded, missing, codec or self.codec, DAMPING, alike=False)
+        return _round(weights, rounded, missing, codec or self.codec, DAMPING)
 
     def add_matrix(
         self, weights: Floats, inputs: _Texts, damping: float = DAMPING
@@ -141,7 +146,7 @@ class _Rounder:
         missing = before - now + (exact - rounded) @ weights
         size = np.sqrt((before**2).mean(axis=-1, keepdims=True)) + 1e-9
         rounded, missing = rounded / size, missing / size
-        coded = _round(weights, rounded, rounded.T @ missing, self.codec, damping, alike=True)
+        coded = _round(weights, rounded, rounded.T @ missing, self.codec, damping)
         self.residual = _Texts(
             _add(self.residual.exact, inputs.exact, weights),
             _add(self.residual.rounded, inputs.rounded, coded.values()),
@@ -155,12 +160,13 @@ def _add(x: list[Floats], inputs: list[Floats], weights: Floats) -> list[Floats]
 
 
 def _round(
-    weights: Floats, inputs: Floats, missing: Floats, codec: Codec, damping: float, *, alike: bool
+    weights: Floats, inputs: Floats, missing: Floats, codec: Codec, damping: float
 ) -> CodedWeights:
     """Return weights in a codec for ``inputs``; ``missing`` is ``inputs.T`` of what they lack."""
     gram = inputs.T @ inputs
-    change = np.linalg.solve(gram + np.diag(doubts(gram, TRUST_DAMPING, alike)), missing)
-    return round_groups(weights + change, gram, codec, damping=damping, alike=alike)
+    doubt = TRUST_DAMPING * np.trace(gram) / len(gram) + np.finfo(float).tiny
+    change = np.linalg.solve(gram + doubt * np.eye(len(gram)), missing)
+    return round_groups(weights + change, gram, codec, damping=damping)
 
 
 def _replace(layer: FloatDecoderLayer, coded: dict[str, CodedWeights]) -> FloatDecoderLayer:

@@ -91,7 +91,7 @@ def tune_codes(
         Of the order of the documents.
     progress : function of the step and the number of steps
     """
-    model = fold_norms(model)
+    model = fold_norms(model, rounded.order)
     layers = [{name: _Matrix(coded, codec) for name, coded in found.items()}
               for found in rounded.layers]  # fmt: skip
     head = _Matrix(rounded.head, head_codec)
@@ -119,7 +119,7 @@ def tune_codes(
 
 def _result(rounded: Rounded, layers: list[dict[str, _Matrix]], head: _Matrix) -> Rounded:
     found = [{name: matrix.rounded() for name, matrix in layer.items()} for layer in layers]
-    return Rounded(found, head.rounded(), rounded.largest)
+    return Rounded(found, head.rounded(), rounded.largest, rounded.order)
 
 
 def _pace(step: int, steps: int) -> float:

@@ -17,15 +17,12 @@ from .recipes import recipes
 from .rounding import DAMPING
 from .weight_codecs import Codec, Parameters
 
-__all__ = ["CodedWeights", "doubts", "round_groups"]
+__all__ = ["CodedWeights", "round_groups"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SWEEPS = 4
-
-LEAST = 1e-6
-"""Of the mean square of all inputs: what one has at least."""
 
 KINDS = (LoadKind.OPERAND_ROWS, LoadKind.OPERAND_EXPONENT, LoadKind.OPERAND_AFFINE)
 """Of weights whose groups have so many parameters."""
@@ -67,7 +64,7 @@ class CodedWeights:
 
 def round_groups(
     weights: ArrayLike, gram: ArrayLike, codec: Codec, *, damping: float = DAMPING,
-    alike: bool = True, sweeps: int = SWEEPS,
+    sweeps: int = SWEEPS,
 ) -> CodedWeights:  # fmt: skip
     """Return real weights (K, N) in a codec.
 
@@ -78,9 +75,7 @@ def round_groups(
         ``x.T @ x`` of inputs (rows, K); need not be regular.
     codec : Codec
     damping : float
-        See :func:`doubts`.
-    alike : bool
-        See :func:`doubts`.
+        Of the mean square of an input, added to each one's.
     sweeps : int
         How often all groups are gone through again.
     """
@@ -89,7 +84,7 @@ def round_groups(
     inputs = len(weights)
     fill = -inputs % GROUP
     target = np.pad(weights / np.where(step > 0, step, 1.0), ((0, fill), (0, 0)))
-    hessian = _damped(gram, damping, alike, fill)
+    hessian = _damped(gram, damping, fill)
     groups = target.reshape(-1, GROUP, target.shape[1])
     parameters = codec.begin(groups, np.diag(hessian).reshape(-1, GROUP))
     codes = _compensate(target, hessian, codec, parameters)
@@ -99,30 +94,10 @@ def round_groups(
     return CodedWeights(codes, parameters, step, integers)
 
 
-def doubts(gram: Floats, damping: float, alike: bool) -> Floats:
-    """Return what is added to the squares (K,) of inputs, because a text tells little.
-
-    Parameters
-    ----------
-    gram : (K, K) floats
-    damping : float
-        Share of a mean square.
-    alike : bool
-        Of that of all inputs: one that this text lacks may be as large as others in the next. If
-        not, of each one's own: behind a norm some inputs are a thousand times as large as others
-        in all texts, and their mean would drown what is known of those.
-    """
-    squares = np.diag(gram)
-    mean = squares.mean()
-    if mean <= 0:
-        return np.ones(len(gram))
-    return damping * (np.full(len(gram), mean) if alike else np.maximum(squares, LEAST * mean))
-
-
-def _damped(gram: ArrayLike, damping: float, alike: bool, fill: int) -> Floats:
+def _damped(gram: ArrayLike, damping: float, fill: int) -> Floats:
     gram = np.array(gram, np.float64)
     mean = np.trace(gram) / len(gram)
-    gram[np.diag_indices(len(gram))] += doubts(gram, damping, alike)
+    gram[np.diag_indices(len(gram))] += damping * mean if mean > 0 else 1.0
     gram = np.pad(gram, (0, fill))
     gram[np.diag_indices(len(gram))] += np.pad(np.zeros(len(gram) - fill), (0, fill),
                                                constant_values=1e-3 * (mean or 1.0))  # fmt: skip

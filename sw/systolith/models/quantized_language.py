@@ -33,12 +33,13 @@ __all__ = ["quantize_language"]
 METHOD = (
     "systolith.compiler.decoder_rounding",
     "systolith.compiler.decoder_tuning",
+    "systolith.compiler.feature_order",
     "systolith.compiler.norm_folding",
     "systolith.models.own_texts",
 )
 """Modules on which rounded weights depend: what was kept before one of them changed is stale."""
 
-BESIDE_IT = {"systolith_hw.config", "systolith_hw.isa", "systolith.models.errors",
+BESIDE_IT = {"systolith", "systolith_hw.config", "systolith_hw.isa", "systolith.models.errors",
              "systolith.progress", "systolith_sim.verilator"}  # fmt: skip
 """Modules that those import, but whose changes do not make other weights (plain sizes, words)."""
 
@@ -92,7 +93,8 @@ def _weights(model: FloatDecoder) -> int:
 
 def _keep(path: Path, rounded: Rounded) -> None:
     """Write a file that is there as a whole or not at all."""
-    arrays = {"largest": np.array(rounded.largest), **_arrays("head", rounded.head)}
+    arrays = {"largest": np.array(rounded.largest), "order": rounded.order.astype(np.int32),
+              **_arrays("head", rounded.head)}  # fmt: skip
     for number, layer in enumerate(rounded.layers):
         for name, coded in layer.items():
             arrays |= _arrays(f"{number}.{name}", coded)
@@ -115,7 +117,7 @@ def _load(path: Path) -> Rounded | None:
             if dot:
                 layers.setdefault(int(number), {})[matrix] = coded[name]
         return Rounded([layers[number] for number in range(len(layers))], coded["head"],
-                       float(arrays["largest"]))  # fmt: skip
+                       float(arrays["largest"]), arrays["order"].astype(np.intp))  # fmt: skip
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
 
