@@ -52,4 +52,5 @@ def test_features_that_are_all_alike_stay_where_they_are():
 
 def test_an_order_is_the_same_every_time():
     model = random_model()
-    np.testing.assert_array_equal(*(feature_order(model, texts(2)) for _ in range(2)))
+    first, second = (feature_order(model, texts(2)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
