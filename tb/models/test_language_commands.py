@@ -107,6 +107,14 @@ def test_a_seed_repeats_a_story():
     assert one == same != other
 
 
+def test_a_core_that_chooses_by_chance_is_found():
+    words = ("run", "stories-260k", PROMPT, "--tokens", "3", "--temperature", "0.9", "--json")
+    result = run(*words, "--backend", "golden")
+    assert "vector.candidates is 64, since tokens are chosen by chance" in result.stderr
+    same = run(*words, "--backend", "golden", "--set", "vector.candidates=64")
+    assert json.loads(result.stdout)["tokens"] == json.loads(same.stdout)["tokens"]
+
+
 @pytest.mark.parametrize("operands", ["onchip", "stream"])
 def test_a_seed_means_the_same_text_in_integers_as_on_the_machine(tmp_path, operands):
     words = ["run", str(write_llama(tmp_path)), PROMPT, "--tokens", "6", "--temperature", "0.9",
@@ -147,7 +155,8 @@ def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
         (["stories-260k", "x", "--logits", "nowhere/x.npz"], "there is no folder nowhere"),
         (["stories-260k", "x", "--top-k", "65"], "top_k must be in 1..64, not 65"),
         (["stories-260k", "x", "--seed", "-1"], "seed must be in 0..2**32 - 1, not -1"),
-        (["stories-260k", "x", "--backend", "machine", "--temperature", "1"],
+        (["stories-260k", "x", "--backend", "machine", "--temperature", "1", "--set",
+          "vector.candidates=0"],
          "temperature must be 0 on this core, not 1.0: its vector.candidates is 0"),
         (["stories-260k", "x", "--backend", "rtl", "--temperature", "1", "--set",
           "vector.candidates=16"], "top_k must be at most vector.candidates, 16, not 64"),

@@ -70,6 +70,8 @@ def test_a_head_may_be_the_embedding(tmp_path):
         ({"attention_bias": True}, "attention_bias is true; only false can be run"),
         ({"mlp_bias": True}, "mlp_bias is true; only false can be run"),
         ({"sliding_window": 4096}, "sliding_window is 4096; only null can be run"),
+        ({"architectures": ["GPT2LMHeadModel"]}, r'architectures is \["GPT2LMHeadModel"\]; only'),
+        ({"qk_norm": True}, "qk_norm is true; only false can be run"),
         ({"rope_scaling": {"type": "linear", "factor": 2}}, "rope_scaling is {.*linear.*}; only"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "rope_parameters is {.*yarn.*}; only null"),
         ({"quantization_config": {"bits": 4}}, "quantization_config is {.*4}; only null"),

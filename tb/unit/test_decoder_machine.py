@@ -128,6 +128,17 @@ def test_codes(weights, port):
     np.testing.assert_array_equal(machine.machine.chip.operand[0], key)
 
 
+@pytest.mark.parametrize("hidden", [100, 128, 160])
+def test_codes_where_hidden_values_go_in_chunks(hidden):
+    """No chunk ends inside a group of inputs that share a step."""
+    config = ROOMY["ulx3s"].replace({"vector.deferred_norms": True})
+    model = random_model(config, "int4", layers=1, hidden=hidden, vocab=27)
+    assert 1 < -(-hidden // model.layers[0].down_chunk)
+    machine = MachineDecoder(CompiledDecoder.compile(config, model))
+    text = prompt(3, 27)
+    assert machine.run(text, 3) == golden_tokens(model, text, 3)
+
+
 def test_codes_that_cannot_be_packed():
     config = ROOMY["ulx3s"]
     model = random_model(config, "int4", dim=40, heads=2, kv_heads=1)

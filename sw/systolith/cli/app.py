@@ -31,8 +31,15 @@ def _exit_code(error: Exception) -> int:
 
     if isinstance(error, ConfigError | TextError | CheckpointError | ImageError):
         return USAGE
-    expected = ToolError | FetchError | DriverError | DeviceError | Missing
+    expected = ToolError | FetchError | DriverError | DeviceError | Missing | OSError
     return FAILURE if isinstance(error, expected) else 0
+
+
+def _sentence(error: Exception) -> str:
+    """Return what is said of an error: of files which one, and not the system's number."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename or 'the output'}: {error.strerror}"
 
 
 class _Sentences(typer.core.TyperGroup):
@@ -45,7 +52,7 @@ class _Sentences(typer.core.TyperGroup):
             code = _exit_code(error)
             if not code:
                 raise
-            say(f"error: {error}")
+            say(f"error: {_sentence(error)}")
             raise typer.Exit(code) from error
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import typer
 
-from systolith_hw.config import Config
+from systolith_hw.config import MOST_CANDIDATES, Config
 from systolith_hw.presets import PRESETS
 
 from .console import say
@@ -74,10 +74,13 @@ class Core:
 def choose_core(
     name: str, model: "FloatDecoder", operands: Operands | None, preset: str | None,
     settings: list[str] | None, port_bytes: int | None = None, *, streamed_port: int | None = None,
+    by_chance: bool = False,
 ) -> Core:  # fmt: skip
     """Return the core for a model of some name, and say which it is.
 
     The port of a model that is streamed has ``streamed_port`` bytes per cycle, if none are given.
+    Where tokens are chosen ``by_chance`` the core has what that takes, which no preset has, unless
+    ``vector.candidates`` is set.
 
     Raises
     ------
@@ -85,6 +88,9 @@ def choose_core(
     """
     if operands is None:
         operands = _by_size(model, choose_config(preset or RESIDENT, settings))
+    if by_chance and not _sets(settings, "vector.candidates"):
+        say(f"{name}: vector.candidates is {MOST_CANDIDATES}, since tokens are chosen by chance")
+        settings = [*(settings or []), f"vector.candidates={MOST_CANDIDATES}"]
     streamed = operands == Operands.STREAM
     chosen = preset or (STREAMED if streamed else RESIDENT)
     port = port_bytes or (streamed_port if streamed else None)
@@ -92,6 +98,11 @@ def choose_core(
     where = "weights, keys and values are streamed" if core.streamed else "all is on the chip"
     say(f"{name}: {where}; preset {core.preset}, --port-bytes {core.config.bus.data_bytes}")
     return core
+
+
+def _sets(settings: list[str] | None, name: str) -> bool:
+    """Return whether somebody has set a field."""
+    return any(setting.partition("=")[0].strip() == name for setting in settings or [])
 
 
 def _by_size(model: "FloatDecoder", config: Config) -> Operands:
@@ -117,9 +128,7 @@ def reach(
     from ..compiler.decoder_reach import with_reach
 
     config = core.config
-    if not core.streamed or any(
-        setting.partition("=")[0].strip() == "bus.address_bits" for setting in settings or []
-    ):
+    if not core.streamed or _sets(settings, "bus.address_bits"):
         return config
     wider = with_reach(config, model, context=context, logits=logits)
     if wider != config:

@@ -136,8 +136,10 @@ def run_language(
             if backend == Computer.FLOAT:
                 running = ModelRun(model, model.decoder, sampling, context=context, logits=keeps)
             else:
-                core = choose_core(name, model.decoder, operands, preset, settings, port_bytes,
-                                   streamed_port=STREAMED_PORT)  # fmt: skip
+                core = choose_core(
+                    name, model.decoder, operands, preset, settings, port_bytes,
+                    streamed_port=STREAMED_PORT, by_chance=temperature > 0,
+                )  # fmt: skip
                 running = integers = LanguageRun(
                     model, core.config, progress, sampling, weights=str(weights), context=context,
                     logits=keeps, streamed=core.streamed,
@@ -166,7 +168,8 @@ def run_language(
     if result.stopped == "context":
         say(f"the context of {running.context} tokens is full")
     if logits is not None:
-        np.savez_compressed(logits, logits=running.logits, tokens=[*numbers, *result.tokens])
+        with logits.open("wb") as file:
+            np.savez_compressed(file, logits=running.logits, tokens=[*numbers, *result.tokens])
     rate = len(result.tokens) / seconds
     if json:
         print_json({
@@ -192,7 +195,7 @@ def _summary(result: "Continuation", simulated: "Simulated | None", rate: str) -
     exact = "every one that of the machine" if simulated.bit_exact else "NOT the machine's"
     return (
         f"{count}, {simulated.cycles:,} cycles: {simulated.tokens_per_second_at_clock:,.0f} tokens "
-        f"per second at {simulated.clock_mhz:g} MHz, {exact}"
+        f"per second at {simulated.clock_mhz:g} MHz, those of the prompt among them; {exact}"
     )
 
 

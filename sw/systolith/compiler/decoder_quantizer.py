@@ -25,6 +25,7 @@ from systolith_hw.config import (
 )
 from systolith_hw.isa import LoadKind
 from systolith_hw.tables import FRACTION
+from systolith_sim.dma.codec import GROUP
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RectifiedHidden
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
@@ -171,6 +172,7 @@ def _layer(
     residual = fractions.residual
     rows, share = config.array.rows, model.heads // model.key_heads
     head = _padded(len(layer.output) // model.heads, rows)
+    unit = rows if coded["down"].kind == LoadKind.OPERAND_ROWS else GROUP
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,
@@ -188,7 +190,7 @@ def _layer(
         score_shift=SCALE_BITS - 1 - FRACTION + fractions.query + fractions.key - 2 * base,
         base=base,
         output_chunk=output_chunk or _chunk(head * model.heads, share * head, 2, norm),
-        down_chunk=down_chunk or _chunk(_padded(len(layer.down), rows), rows, 3, norm),
+        down_chunk=down_chunk or _chunk(_padded(len(layer.down), rows), unit, 3, norm),
     )
 
 

@@ -34,12 +34,15 @@ NAMES = TensorNames(
 )
 
 ONLY: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
     "hidden_act": "silu",
     "attention_bias": False,
     "mlp_bias": False,
     "partial_rotary_factor": 1.0,
     "sliding_window": None,
     "quantization_config": None,
+    "qk_norm": False,
+    "logit_scale": 1.0,
 }
 """Fields of config.json that must have these values, if they are there."""
 
