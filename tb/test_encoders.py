@@ -97,7 +97,8 @@ ATTENTION = [
     ("ulx3s", {}, 37, 12, 32, False, 0.9),
     ("ulx3s", {}, 37, 3, 32, True, 0.0),
     ("small", {}, 20, 2, 16, True, 0.0),
-    ("ulx3s", {"memory.activation_words": 160, "bus.data_bytes": 16}, 37, 4, 32, True, 0.0),
+    pytest.param("ulx3s", {"memory.activation_words": 160, "bus.data_bytes": 16}, 37, 4, 32, True,
+                 0.0, marks=pytest.mark.slow),
 ]
 
 

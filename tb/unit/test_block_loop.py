@@ -123,7 +123,7 @@ def test_beats(config, p_ready, p_wait):
 
 
 @pytest.mark.parametrize("config", SHAPES)
-@pytest.mark.parametrize("p_ready", [1, 0.5])
+@pytest.mark.parametrize("p_ready", [1, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_errors(config, p_ready):
     """The machine's code, when the turns that the machine does have been offered and taken."""
     rng = np.random.default_rng([config.array.rows, int(10 * p_ready)])

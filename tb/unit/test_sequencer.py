@@ -77,7 +77,9 @@ STALLS = [(1.0, 0, 1.0), (0.5, 0, 1.0), (1.0, 0, 0.3), (0.6, 9, 0.5)]
 
 
 @pytest.mark.parametrize("pace, delay, p_ready", STALLS)
-@pytest.mark.parametrize("seed, rows", [(0, 0), (1, 0), (2, 2)])
+@pytest.mark.parametrize("seed, rows", [
+    (0, 0), pytest.param(1, 0, marks=pytest.mark.slow), (2, 2),
+])  # fmt: skip
 def test_random_programs(seed, rows, pace, delay, p_ready):
     rng = random.Random(seed)
     config = small_config(window=16, loop_depth=3, rows=rows)
