@@ -189,7 +189,7 @@ def run_bench(name, sim, seed, parts):
 
 @pytest.mark.parametrize("name", ["small", "logic", "deferred"])
 def test_shared_unit(name, sim, seed):
-    run_bench(name, sim, seed, 5 if sim == "icarus" else 20)
+    run_bench(name, sim, seed, 3 if sim == "icarus" else 20)
 
 
 @pytest.mark.slow
