@@ -8,10 +8,10 @@ list of tokens is still being written.
 import dataclasses
 from collections.abc import Sequence
 
-from systolith_hw.config import ConfigError
 from systolith_hw.isa import Register
 from systolith_sim.transformer.decoder_model import DecoderModel
 
+from ..program import programming
 from .decoder_layout import DecoderLayout
 from .decoder_program import TokenProgram
 from .decoder_prompt import PromptPart
@@ -49,14 +49,10 @@ def write_decoder(
     ConfigError
         If it takes more registers or instructions of a loop than there are.
     """
-    try:
+    with programming("this language model"):
         if prompt is None:
             return TokenProgram(layout, model, ends).assemble()
         return TextProgram(layout, model, ends, prompt).assemble()
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"this language model cannot be programmed: {error}") from error
 
 
 class TextProgram(TokenProgram):

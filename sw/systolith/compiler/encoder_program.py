@@ -4,18 +4,17 @@ One program serves all lengths: the host writes how many tokens there are to the
 and the sentences' tables to external memory.
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 
-from systolith_hw.config import SCALE_BITS, ConfigError
+from systolith_hw.config import SCALE_BITS
 from systolith_hw.isa import Register, StoreKind
 from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm, Words
 from systolith_sim.transformer.model import EncoderModel
 from systolith_sim.vector.row import Factor
 
+from ..program import programming
 from .encoder_blocks import BlocksPart
 from .encoder_embedding import EmbeddingPart
 from .encoder_heads import HeadsPart
@@ -39,7 +38,7 @@ def write_encoder(layout: EncoderLayout, model: EncoderModel) -> bytes:
     ConfigError
         If it takes more semaphores, registers or instructions of a loop than there are.
     """
-    with _sentences():
+    with programming("this encoder"):
         return _end(_write(layout, model))
 
 
@@ -54,7 +53,7 @@ def longest_loop(plan: EncoderPlan) -> int:
         If the program takes more semaphores or loops than there are.
     """
     config = with_longest_loops(plan.config)
-    with _sentences():
+    with programming("this encoder"):
         writer = _write(EncoderLayout(dataclasses.replace(plan, config=config)), _blank_model())
         return writer.program.longest_loop
 
@@ -91,7 +90,7 @@ def write_stages(layout: EncoderLayout, model: EncoderModel) -> dict[str, bytes]
     ConfigError
         As :func:`write_encoder`.
     """
-    with _sentences():
+    with programming("this encoder"):
         setup, main, readout = (EncoderWriter(layout) for _ in range(3))
         EmbeddingPart(setup, model.norm, model.base, back=not model.norm_first).append()
         _compute_layers(main, model)
@@ -100,17 +99,6 @@ def write_stages(layout: EncoderLayout, model: EncoderModel) -> dict[str, bytes]
             _store_residual(readout)
             stages["readout"] = _end(readout)
         return stages
-
-
-@contextlib.contextmanager
-def _sentences() -> Iterator[None]:
-    """Say that it is the encoder which does not fit."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"this encoder cannot be programmed: {error}") from error
 
 
 def _compute_layers(writer: EncoderWriter, model: EncoderModel) -> None:

@@ -14,12 +14,11 @@ layers is known when they are written; chunks are a loop.
 
 from typing import Unpack
 
-from systolith_hw.config import ConfigError
 from systolith_hw.isa import DrainFunction, DrainKind, LoadKind, StoreKind
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 from systolith_sim.transformer.encoder import VALUE_BASE
 
-from ..program import Program, Semaphores
+from ..program import Program, Semaphores, programming
 from .causal_attention import AttentionLinks, CausalAttention, row_blocks
 from .layout import log2
 from .prefill_layout import PrefillLayout
@@ -39,16 +38,12 @@ def write_prefill(layout: PrefillLayout, layer: DecoderLayer) -> dict[str, bytes
     ConfigError
         If it takes more than there is of something.
     """
-    try:
+    with programming("this prompt"):
         return {
             "setup": _write_setup(layout),
             "main": LayersProgram(layout, layer).assemble(),
             "readout": _write_readout(layout),
         }
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"this prompt cannot be programmed: {error}") from error
 
 
 def _write_setup(layout: PrefillLayout) -> bytes:

@@ -3,5 +3,6 @@
 from .instructions import Patches, Semaphores
 from .listing import disassemble
 from .program import Program
+from .purpose import programming
 
-__all__ = ["Patches", "Program", "Semaphores", "disassemble"]
+__all__ = ["Patches", "Program", "Semaphores", "disassemble", "programming"]
