@@ -15,30 +15,7 @@ from systolith.workload import open_device
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
-from unit.encoder_bench import random_model
-
-ROWS = {"vector.rows": 64, "device": ""}
-SMALL = {
-    "memory.operand_tiles": 160, "memory.activation_words": 400, "memory.scale_words": 200,
-    "memory.program_instructions": 256, **ROWS,
-}  # fmt: skip
-CONFIGS = {
-    "small": preset("small").replace(SMALL | {"memory.wide_words": 600}),
-    "ulx3s": preset("ulx3s").replace(SMALL | {"memory.wide_words": 300}),
-    "crowded": preset("ulx3s").replace(SMALL | {"memory.wide_words": 150}),
-    "blocks": preset("ulx3s").replace(SMALL | {"memory.wide_words": 100}),
-    "spilt": preset("ulx3s").replace(
-        SMALL | {"memory.wide_words": 100, "memory.activation_words": 200, "bus.data_bytes": 8}
-    ),
-    "streamed": preset("ulx3s").replace(
-        SMALL | {"memory.wide_words": 80, "memory.activation_words": 140, "bus.data_bytes": 8}
-    ),
-    "flat": preset("small").replace(SMALL | {
-        "array.rows": 4, "array.columns": 16, "bus.data_bytes": 16, "array.mantissa_bits": 11,
-        "array.window": 20, "memory.wide_words": 600, "memory.activation_words": 1000,
-    }),
-}  # fmt: skip
-
+from unit.encoder_bench import CONFIGS, ROWS, random_model
 
 GATE = {"small", "spilt", "streamed", "flat"}
 """Configurations that are tried before each change: every plan, and C > R. The rest is slow."""

@@ -5,9 +5,33 @@ import numpy as np
 from systolith.compiler.encoder_quantizer import Grams, quantize_layer, quantize_norm, word_base
 from systolith.encoder import CompiledEncoder, MachineEncoder
 from systolith_hw.config import Config
+from systolith_hw.presets import preset
 from systolith_sim.transformer.encoder import to_words
 from systolith_sim.transformer.model import EncoderModel
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm
+
+ROWS = {"vector.rows": 64, "device": ""}
+SMALL = {
+    "memory.operand_tiles": 160, "memory.activation_words": 400, "memory.scale_words": 200,
+    "memory.program_instructions": 256, **ROWS,
+}  # fmt: skip
+CONFIGS = {
+    "small": preset("small").replace(SMALL | {"memory.wide_words": 600}),
+    "ulx3s": preset("ulx3s").replace(SMALL | {"memory.wide_words": 300}),
+    "crowded": preset("ulx3s").replace(SMALL | {"memory.wide_words": 150}),
+    "blocks": preset("ulx3s").replace(SMALL | {"memory.wide_words": 100}),
+    "spilt": preset("ulx3s").replace(
+        SMALL | {"memory.wide_words": 100, "memory.activation_words": 200, "bus.data_bytes": 8}
+    ),
+    "streamed": preset("ulx3s").replace(
+        SMALL | {"memory.wide_words": 80, "memory.activation_words": 140, "bus.data_bytes": 8}
+    ),
+    "flat": preset("small").replace(SMALL | {
+        "array.rows": 4, "array.columns": 16, "bus.data_bytes": 16, "array.mantissa_bits": 11,
+        "array.window": 20, "memory.wide_words": 600, "memory.activation_words": 1000,
+    }),
+}  # fmt: skip
+"""Cores on which encoders are cut in every way there is."""
 
 
 def random_model(

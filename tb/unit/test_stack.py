@@ -10,25 +10,12 @@ from systolith.compiler.stack_quantizer import quantize_stack
 from systolith.encoder import MachineEncoder
 from systolith.stack import CompiledStack, state_words
 from systolith_hw.config import ConfigError
-from systolith_hw.presets import preset
 from systolith_hw.tables import FRACTION
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, encode
 
-ROWS = {"vector.rows": 64, "device": ""}
-SMALL = {
-    "memory.operand_tiles": 160, "memory.activation_words": 400, "memory.scale_words": 200,
-    "memory.program_instructions": 256, **ROWS,
-}  # fmt: skip
-CONFIGS = {
-    "small": preset("small").replace(SMALL | {"memory.wide_words": 600}),
-    "crowded": preset("ulx3s").replace(SMALL | {"memory.wide_words": 150}),
-    "spilt": preset("ulx3s").replace(
-        SMALL | {"memory.wide_words": 100, "memory.activation_words": 200, "bus.data_bytes": 8}
-    ),
-    "streamed": preset("ulx3s").replace(
-        SMALL | {"memory.wide_words": 80, "memory.activation_words": 140, "bus.data_bytes": 8}
-    ),
-}  # fmt: skip
+from .encoder_bench import CONFIGS as ALL_CONFIGS
+
+CONFIGS = {case: ALL_CONFIGS[case] for case in ("small", "crowded", "spilt", "streamed")}
 
 
 def random_layers(count, *, seed, features=32, heads=2, hidden=64, **kind):
