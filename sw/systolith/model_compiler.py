@@ -1,6 +1,7 @@
 """From a person's model to a program: read, rewritten, cut, rounded, and compiled for the core."""
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from .stack import CompiledStack
 __all__ = ["ModelProgram", "Strict", "compile_model"]
 
 Strict = bool | Literal["matrices"]
+
 
 @dataclass(frozen=True)
 class ModelProgram:
@@ -156,10 +158,10 @@ def _compile(
     tokens: int | None, progress: Progress,
 ) -> CompiledStack:  # fmt: skip
     """Round a stack's weights on batches of inputs, the first of which is the example."""
-    longest, segments = sentence_sizes(_states(graph, stack, batches[0]))
+    states = [_states(graph, stack, batch) for batch in batches]
+    longest, segments = sentence_sizes(states[0])
     tokens, segments = fit_stack(config, stack.layers, longest, segments, tokens)
-    states = [each for batch in batches for each in _states(graph, stack, batch)]
     model: EncoderModel = quantize_stack(
-        config, stack.layers, states, tokens=tokens, progress=progress
+        config, stack.layers, [*itertools.chain(*states)], tokens=tokens, progress=progress
     )
     return CompiledStack.compile(config, model, tokens=tokens, segments=segments)
