@@ -16,14 +16,11 @@ from systolith_sim.transformer.encoder import VALUE_BASE
 from .causal_attention import AttentionLinks, AttentionPatches, CausalAttention, RowBlock
 from .decoder_attention import turned
 from .decoder_layout import DecoderLayout, count_rows
-from .decoder_writer import WORD_BITS, DecoderWriter
+from .decoder_writer import UPPER, DecoderWriter, remainder
 from .layout import log2
 from .prompt_plan import PromptPlan
 
 __all__ = ["PromptPart"]
-
-UPPER = 16
-"""Bits by which a number is shifted to be added to the slot behind another one."""
 
 
 class PromptPart:
@@ -154,9 +151,7 @@ class PromptPart:
             (self.key_lane, position, columns), (self.value_row, position, rows),
             (self.last, end, columns),
         ):  # fmt: skip
-            bits = WORD_BITS - log2(size)
-            program.calc(target, number, left=bits)
-            program.calc(target, target, right=bits)
+            remainder(program, target, number, size)
             program.calc(target, target, upper)
         program.calc(self.row_keys, end, left=UPPER)
         program.calc(self.row_keys, self.row_keys, self.rows)

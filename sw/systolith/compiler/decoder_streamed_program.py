@@ -4,11 +4,10 @@ brings only an identity matrix to the chip, and the other one all weights for ea
 import dataclasses
 from collections.abc import Sequence
 
-from systolith_hw.config import ConfigError
 from systolith_hw.isa import LoadKind
 from systolith_sim.transformer.decoder_model import DecoderModel
 
-from ..program import Program
+from ..program import Program, programming
 from .decoder_logits import LogitsRows
 from .decoder_program import TokenProgram
 from .decoder_streamed_attention import StreamedAttention
@@ -72,12 +71,8 @@ def write_streamed(
     ConfigError
         If it takes more registers or instructions of a loop than there are.
     """
-    try:
+    with programming("this language model"):
         return StreamedProgram(layout, model, ends, blocks).assemble()
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"this language model cannot be programmed: {error}") from error
 
 
 class StreamedProgram(TokenProgram):
@@ -142,7 +137,7 @@ class StreamedProgram(TokenProgram):
         with self.program.loop(
             self.plan.shape.layers, counter=writer.layer, step=self.layout.layer_bytes
         ):
-            self._load_tables(0)
+            writer.load_tables(0)
             self._load_matrix("projection")
             StreamedAttention(writer, layer).append(self._load_behind_heads)
             StreamedHidden(writer, layer).append()
@@ -152,15 +147,6 @@ class StreamedProgram(TokenProgram):
             post_outer=writer.tabled,
         )  # fmt: skip
 
-    def _load_tables(self, part: int) -> None:
-        """Load a part of the layer's scale entries, a norm's among them."""
-        layout, writer = self.layout, self.writer
-        first, words, place = layout.table_parts[part]
-        self.program.load(
-            LoadKind.SCALE, address=layout.address("layers") + place, local=first, elements=words,
-            patches={"address": writer.layer}, post_outer=writer.tabled,
-        )  # fmt: skip
-
     def _load_matrix(self, name: str) -> None:
         place = self.layout.address("layers") + self.layout.places[name]
         self.writer.load(self.layout.ring_matrices[name], place, self.writer.layer)
@@ -168,7 +154,7 @@ class StreamedProgram(TokenProgram):
     def _load_behind_heads(self) -> None:
         """Load what the layer needs behind its heads, as far ahead as LOAD's queue allows."""
         self._load_matrix("output")
-        self._load_tables(1)
+        self.writer.load_tables(1)
         self._load_matrix("expansion")
 
     def _norm(self) -> None:

@@ -17,7 +17,7 @@ from systolith_hw.isa import LoadKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer
 
 from .decoder_streamed_writer import StreamedWriter
-from .decoder_writer import WORD_BITS
+from .decoder_writer import UPPER, remainder
 from .layout import log2
 from .streamed_prompt_attention import BlockAttention
 from .streamed_prompt_hidden import BlockHidden
@@ -25,9 +25,6 @@ from .streamed_prompt_plan import StreamedPromptPlan
 from .streamed_prompt_writer import BlockWriter
 
 __all__ = ["StreamedPrompt"]
-
-UPPER = 16
-"""Bits by which a number is shifted to be added to the slot behind another one."""
 
 
 class StreamedPrompt:
@@ -121,9 +118,7 @@ class StreamedPrompt:
         writer.multiply(writer.page, position, self.layout.page_stride)
         program.calc(writer.key_tiles, block.end, right=log2(columns))
         program.calc(writer.value_tiles, block.end, right=log2(rows))
-        unused = WORD_BITS - log2(columns)
-        program.calc(writer.lane, block.end, left=unused)
-        program.calc(writer.lane, writer.lane, right=unused)
+        remainder(program, writer.lane, block.end, columns)
         program.calc(writer.tile, position, left=UPPER)
         program.calc(writer.lane, writer.lane, writer.tile)
         program.calc(block.row_keys, block.end, left=UPPER)

@@ -1,12 +1,12 @@
 """What the parts of a streamed language model's program share: semaphores, registers, and norms."""
 
-from systolith_hw.isa import DrainKind, Register
+from systolith_hw.isa import DrainKind, LoadKind, Register
 from systolith_sim.transformer.row_norm import RowNorm
 
 from ..program import Program
 from .decoder_ring import RingMatrix
 from .decoder_streamed_layout import StreamedLayout
-from .decoder_writer import WORD_BITS, multiply
+from .decoder_writer import multiply, remainder
 from .layout import log2
 
 __all__ = ["StreamedWriter"]
@@ -86,9 +86,7 @@ class StreamedWriter:
     def find_places(self) -> None:
         """Find everything that follows from the position."""
         program, plan, array = self.program, self.plan, self.plan.config.array
-        unused = WORD_BITS - log2(array.columns)
-        program.calc(self.lane, Register.POSITION, left=unused)
-        program.calc(self.lane, self.lane, right=unused)
+        remainder(program, self.lane, Register.POSITION, array.columns)
         program.calc(self.key_tiles, Register.POSITION, right=log2(array.columns))
         program.calc(self.value_tiles, Register.POSITION, right=log2(array.rows))
         self.multiply(self.words, Register.POSITION, plan.head_words)
@@ -110,6 +108,14 @@ class StreamedWriter:
         matrix.load(
             self.program, address, {"address": register} if register else {}, free=self.free,
             arrived=self.arrived,
+        )  # fmt: skip
+
+    def load_tables(self, part: int) -> None:
+        """Load a part of the layer's scale entries, a norm's among them."""
+        first, words, place = self.layout.table_parts[part]
+        self.program.load(
+            LoadKind.SCALE, address=self.layout.address("layers") + place, local=first,
+            elements=words, patches={"address": self.layer}, post_outer=self.tabled,
         )  # fmt: skip
 
     def multiply_by(self, matrix: RingMatrix, activation: int, ready: int | None) -> None:

@@ -11,10 +11,13 @@ from .decoder_plan import DecoderPlan
 from .layer_places import NOTHING, LayerPlaces, added
 from .layout import log2
 
-__all__ = ["WORD_BITS", "DecoderWriter", "multiply"]
+__all__ = ["UPPER", "WORD_BITS", "DecoderWriter", "multiply", "remainder"]
 
 WORD_BITS = 32
 """Of a register."""
+
+UPPER = 16
+"""Bits by which a number is shifted to be added to the slot behind another one."""
 
 NORM_ROW = 0
 """The row whose factor is that of a norm which is deferred."""
@@ -34,6 +37,13 @@ def multiply(program: Program, target: int, source: int, factor: int) -> None:
     program.calc(target, source, left=high - low if factor & factor - 1 else high)
     if factor & factor - 1:
         program.calc(target, target, source, left=low)
+
+
+def remainder(program: Program, target: int, source: int, divisor: int) -> None:
+    """Take a register modulo a power of two."""
+    unused = WORD_BITS - log2(divisor)
+    program.calc(target, source, left=unused)
+    program.calc(target, target, right=unused)
 
 
 class DecoderWriter:
@@ -104,8 +114,7 @@ class DecoderWriter:
         """Find everything that follows from the position, for the first layer."""
         program, array, position = self.program, self.plan.config.array, Register.POSITION
         for register, size in ((self.lane, array.columns), (self.row, array.rows)):
-            program.calc(register, position, left=WORD_BITS - log2(size))
-            program.calc(register, register, right=WORD_BITS - log2(size))
+            remainder(program, register, position, size)
         self._find_tiles()
 
     def next_position(self) -> None:

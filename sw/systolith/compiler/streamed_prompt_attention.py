@@ -58,7 +58,7 @@ class BlockAttention:
         """Compute keys and values and store them, and unless it is the last layer queries."""
         block = self.block
         plan, groups = self.plan, self.plan.shape.key_heads
-        block.load_tables(0)
+        block.writer.load_tables(0)
         block.norm("attention_norm")
         self.program.calc(self.writer.tile, self.writer.layer, self.writer.page)
         self._load_head(0)
@@ -138,7 +138,7 @@ class BlockAttention:
             self.pages.load(group)
             if last:
                 block.load("output", "output")
-                block.load_tables(1)
+                writer.load_tables(1)
             self.pages.bring_keys(group)
             self.pages.bring_values(group, post_outer=writer.written)
             heads = range(group * shape.share, (group + 1) * shape.share)

@@ -11,23 +11,19 @@ from functools import cached_property
 
 from systolith_hw.isa import LoadKind
 
-from .causal_attention import AttentionPlaces
+from .block_places import BlockPlaces, largest_block
 from .decoder_ring import RingMatrix
 from .decoder_streamed_plan import StreamedPlan
 
 __all__ = ["StreamedPromptPlan", "plan_streamed_prompt"]
-
-LARGEST = 32
-"""Most tokens at once: with so many of them the multipliers are the limit, not a port of 8 bytes.
-"""
 
 FEWEST_SLOTS = 2
 """One that is multiplied while another one is loaded."""
 
 
 @dataclass(frozen=True)
-class StreamedPromptPlan:
-    """Places of so many tokens; addresses are those of memories on the chip.
+class StreamedPromptPlan(BlockPlaces):
+    """Places of so many tokens; their gates are together for each slot.
 
     Parameters
     ----------
@@ -39,7 +35,6 @@ class StreamedPromptPlan:
     """
 
     plan: StreamedPlan
-    size: int
     unit: int
 
     # -- operand memory ----------------------------------------------------------------------
@@ -73,16 +68,6 @@ class StreamedPromptPlan:
     # -- activation memory: words of norms, then queries, probabilities and pages, or hidden words
 
     @property
-    def queries(self) -> int:
-        """Where the queries begin, token by token; the context takes their places."""
-        return self.size * self.plan.steps
-
-    @property
-    def powers(self) -> int:
-        """Where the probabilities of two heads begin."""
-        return self.queries + self.size * self.plan.output_steps
-
-    @property
     def key_pages(self) -> int:
         """Where the words of a head's keys come to."""
         return self.powers + 2 * self.size * self.plan.powers_stride
@@ -91,16 +76,6 @@ class StreamedPromptPlan:
     def value_pages(self) -> int:
         """Where the words of a head's values come to."""
         return self.key_pages + self.plan.tokens * self.plan.head_words
-
-    @property
-    def hidden(self) -> int:
-        """Where the hidden words begin, token by token."""
-        return self.queries
-
-    @property
-    def hidden_words(self) -> int:
-        """Hidden words of a token."""
-        return self.plan.words(self.plan.shape.hidden)
 
     @property
     def activation_need(self) -> int:
@@ -114,26 +89,6 @@ class StreamedPromptPlan:
         return self.unit // self.plan.config.tiles_per_group
 
     # -- wide memory: angles, the residual, then the scores of two heads, or gates -----------
-
-    @property
-    def residual(self) -> int:
-        """Where the residual begins."""
-        return self.size * self.plan.angle_words
-
-    @property
-    def residual_stride(self) -> int:
-        """Wide words of a token's residual."""
-        return self.plan.beats(self.plan.tiles)
-
-    @property
-    def scores(self) -> int:
-        """Where the scores begin."""
-        return self.residual + self.size * self.residual_stride
-
-    @property
-    def gates(self) -> int:
-        """Where the gates begin: of all tokens for each slot."""
-        return self.scores
 
     @property
     def last_gates(self) -> int:
@@ -150,20 +105,6 @@ class StreamedPromptPlan:
         """Words altogether."""
         return max(self.scores + 2 * self.size * self.plan.scores_stride,
                    self.last_gates + self.size * self.gate_words)  # fmt: skip
-
-    @property
-    def attention(self) -> AttentionPlaces:
-        """Where the attention of a head of keys and values lies."""
-        plan = self.plan
-        return AttentionPlaces(
-            keys=plan.keys, key_stride=plan.key_stride, values=plan.values,
-            value_stride=plan.value_stride, key_entries=plan.key_entries,
-            value_entries=plan.value_entries, queries=self.queries, token_words=plan.output_steps,
-            head_words=plan.head_words, head_tiles=plan.head_tiles, scores=self.scores,
-            scores_stride=plan.scores_stride, block_scores=self.size * plan.scores_stride,
-            powers=self.powers, powers_stride=plan.powers_stride,
-            block_powers=self.size * plan.powers_stride, row_block=self.size,
-        )  # fmt: skip
 
     @property
     def fits(self) -> bool:
@@ -190,9 +131,7 @@ def plan_streamed_prompt(plan: StreamedPlan) -> StreamedPromptPlan | None:
         or plan.head_tiles < plan.config.tiles_per_group
     ):  # fmt: skip
         return None
-    sizes = (1 << bits for bits in range(LARGEST.bit_length() - 1, 0, -1))
-    plans = (StreamedPromptPlan(plan, size, unit) for size in sizes if size < plan.tokens)
-    return next((one for one in plans if one.fits), None)
+    return largest_block(lambda size: StreamedPromptPlan(plan, size, unit), plan.tokens)
 
 
 def _unit(plan: StreamedPlan) -> int | None:

@@ -1,6 +1,6 @@
 """What the parts of a block of a streamed prompt share: semaphores, registers, and steps."""
 
-from systolith_hw.isa import DrainKind, LoadKind
+from systolith_hw.isa import DrainKind
 from systolith_sim.transformer.row_norm import RowNorm
 
 from .decoder_ring import RingMatrix
@@ -75,14 +75,6 @@ class BlockWriter:
             destination=0, token_stride=plan.steps, scale=plan.tables[table],
             exponent_base=norm.base, patches=self.tokens, wait_outer=self.writer.tabled,
             wait_inner=self.writer.summed, post_inner=self.writer.normed,
-        )  # fmt: skip
-
-    def load_tables(self, part: int) -> None:
-        """Load a part of the layer's scale entries, a norm's among them."""
-        first, words, place = self.layout.table_parts[part]
-        self.program.load(
-            LoadKind.SCALE, address=self.layout.address("layers") + place, local=first,
-            elements=words, patches={"address": self.writer.layer}, post_outer=self.writer.tabled,
         )  # fmt: skip
 
     def load(self, name: str, matrix: str, panels: int = 0) -> None:
