@@ -18,7 +18,7 @@ from .graph.executor import run
 from .graph.graph import Node
 from .graph.key_mask import visible_tokens
 from .graph.model_inputs import named_inputs, to_array
-from .model_compiler import ModelProgram
+from .model_program import ModelProgram
 from .progress import Progress
 from .workload import moved_bytes, open_device
 

@@ -3,7 +3,6 @@
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,37 +19,18 @@ from .graph import Graph, GraphError
 from .graph.calibration import similar_inputs
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
+from .graph.layer_weights import float_layers
 from .graph.model_inputs import named_inputs
 from .graph.onnx_reader import read_onnx
 from .graph.optimise import optimise, prove
-from .graph.partition import Partition, Stack, partition
+from .graph.partition import Stack, partition
+from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
 
-__all__ = ["ModelProgram", "Strict", "compile_model"]
+__all__ = ["Strict", "compile_model"]
 
 Strict = bool | Literal["matrices"]
-
-
-@dataclass(frozen=True)
-class ModelProgram:
-    """A model that has been compiled.
-
-    Parameters
-    ----------
-    config : Config
-    graph : Graph
-        The model in float, rewritten: what results are measured against.
-    parts : Partition
-        Of the same.
-    stacks : list of CompiledStack
-        Programs of the core, in the partition's order.
-    """
-
-    config: Config
-    graph: Graph
-    parts: Partition
-    stacks: list[CompiledStack]
 
 
 def compile_model(
@@ -144,10 +124,11 @@ def _refuse(
     config: Config, graph: Graph, example: Mapping[str, NDArray], tokens: int | None, stack: Stack
 ) -> str:
     """Return why the core cannot do a stack; nothing if it can."""
+    layers = float_layers(graph, stack.nodes)
     try:
-        check_layers(stack.layers)
+        check_layers(layers)
         longest, segments = sentence_sizes(_states(graph, stack, example))
-        fit_stack(config, stack.layers, longest, segments, tokens)
+        fit_stack(config, layers, longest, segments, tokens)
     except (ConfigError, GraphError) as error:
         return str(error)
     return ""
@@ -158,10 +139,11 @@ def _compile(
     tokens: int | None, progress: Progress,
 ) -> CompiledStack:  # fmt: skip
     """Round a stack's weights on batches of inputs, the first of which is the example."""
+    layers = float_layers(graph, stack.nodes)
     states = [_states(graph, stack, batch) for batch in batches]
     longest, segments = sentence_sizes(states[0])
-    tokens, segments = fit_stack(config, stack.layers, longest, segments, tokens)
+    tokens, segments = fit_stack(config, layers, longest, segments, tokens)
     model: EncoderModel = quantize_stack(
-        config, stack.layers, [*itertools.chain(*states)], tokens=tokens, progress=progress
+        config, layers, [*itertools.chain(*states)], tokens=tokens, progress=progress
     )
     return CompiledStack.compile(config, model, tokens=tokens, segments=segments)
