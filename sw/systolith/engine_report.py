@@ -1,6 +1,7 @@
 """What a run of a model was: where, how long, and how close to float."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,12 @@ class Signal:
         return cls(name, float(decibels), float(cosines.min(initial=1.0)))
 
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it, which knows no infinity."""
+        decibels = self.decibels if np.isfinite(self.decibels) else None
+        return {"name": self.name, "decibels": decibels, "cosine": self.cosine}
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineReport:
     """What all calls of an engine were, and how close to float the last one came.
@@ -67,6 +74,14 @@ class EngineReport:
     port_bytes: int
     parts: Partition
     signals: list[Signal]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it; signals without noise have no decibels."""
+        return {
+            "device": self.device, "calls": self.calls, "runs": self.runs, "cycles": self.cycles,
+            "port_bytes_moved": self.port_bytes, **self.parts.to_dict(),
+            "signals": [one.to_dict() for one in self.signals],
+        }  # fmt: skip
 
     def __str__(self) -> str:
         """Return it as lines of text."""
