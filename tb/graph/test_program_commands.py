@@ -51,6 +51,7 @@ def test_compile_a_file(tmp_path):
     values = json.loads(result.stdout)
     assert values["core_layers"] == 1 and 0.99 < values["core_share"] < 1
     assert values["stacks"][0]["tokens"] == 32 and values["file"] == str(output)
+    assert values["accuracy"]["worst_layer"] == values["accuracy"]["layers"][0]["name"]
     assert systolith.load(output).config.vector.rows == 64
     assert "1 nodes with matrices" in refused(2, "compile", *words, "--strict-matrices")
     assert "strict, but" in refused(2, "compile", *words, "--strict")

@@ -66,4 +66,4 @@ def compile_file(
         print_json({**values, **describe_program(program)})
     else:
         print_table({**values, "bytes": output.stat().st_size})
-        print(program.parts)
+        print(f"{program.parts}\n{program.accuracy}")

@@ -22,6 +22,7 @@ def describe_program(program: ModelProgram) -> dict[str, Any]:
                     for name in program.graph.outputs},
         **program.parts.to_dict(),
         "stacks": [_describe_stack(stack) for stack in program.stacks],
+        "accuracy": program.accuracy.to_dict(),
     }  # fmt: skip
 
 
@@ -45,8 +46,8 @@ def _describe_stack(stack: CompiledStack) -> dict[str, Any]:
 
 def program_text(program: ModelProgram) -> str:
     """Return the graph, what is where, and the memory maps, as lines of text."""
-    lines = [f"configuration {program.config.hash:#010x}", graph_text(program.graph), ""]
-    lines.append(str(program.parts))
+    lines = [f"configuration {program.config.hash:#010x}", graph_text(program.graph), "",
+             str(program.parts), str(program.accuracy)]  # fmt: skip
     for number, stack in enumerate(program.stacks):
         facts = _describe_stack(stack)
         size = f"at most {facts['tokens']} tokens in {facts['sentences']} sentences"
