@@ -13,6 +13,7 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import preset
 from systolith_sim.transformer.model import EncoderModel
 
+from .accuracy import Accuracy, LayerSignal, measure_layers
 from .compiler.stack_fit import fit_stack, sentence_sizes
 from .compiler.stack_quantizer import check_layers, quantize_stack
 from .graph import Graph, GraphError
@@ -81,11 +82,16 @@ def compile_model(
     batches = similar_inputs(graph, example)
     if calibration is not None:
         batches = [named_inputs(graph, each) for each in calibration]
-    stacks = []
+    stacks: list[CompiledStack] = []
+    signals: list[LayerSignal] = []
     for number, stack in enumerate(parts.stacks):
         progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
-        stacks.append(_compile(config, graph, stack, batches, tokens, progress))
-    return ModelProgram(config, graph, parts, stacks)
+        model, compiled = _compile(config, graph, stack, batches, tokens, progress)
+        stacks.append(compiled)
+        progress(f"comparing stack {number + 1} with float")
+        states = _states(graph, stack, example)
+        signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
+    return ModelProgram(config, graph, parts, stacks, Accuracy(signals))
 
 
 def _read(model: Any, example: Any) -> Graph:
@@ -137,13 +143,13 @@ def _refuse(
 def _compile(
     config: Config, graph: Graph, stack: Stack, batches: Sequence[Mapping[str, NDArray]],
     tokens: int | None, progress: Progress,
-) -> CompiledStack:  # fmt: skip
-    """Round a stack's weights on batches of inputs, the first of which is the example."""
+) -> tuple[EncoderModel, CompiledStack]:  # fmt: skip
+    """Return a stack in integers, rounded on batches of which the first has typical sizes."""
     layers = float_layers(graph, stack.nodes)
     states = [_states(graph, stack, batch) for batch in batches]
     longest, segments = sentence_sizes(states[0])
     tokens, segments = fit_stack(config, layers, longest, segments, tokens)
-    model: EncoderModel = quantize_stack(
+    model = quantize_stack(
         config, layers, [*itertools.chain(*states)], tokens=tokens, progress=progress
     )
-    return CompiledStack.compile(config, model, tokens=tokens, segments=segments)
+    return model, CompiledStack.compile(config, model, tokens=tokens, segments=segments)

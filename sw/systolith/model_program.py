@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.isa import ISA_VERSION
 
+from .accuracy import Accuracy
 from .archive import Archive, write_archive
 from .graph import Graph, GraphError
 from .graph.partition import HostNode, Partition, Stack, cut
@@ -49,12 +50,15 @@ class ModelProgram:
         Of the same.
     stacks : list of CompiledStack
         Programs of the core, in the partition's order.
+    accuracy : Accuracy
+        Layer by layer, on the example.
     """
 
     config: Config
     graph: Graph
     parts: Partition
     stacks: list[CompiledStack]
+    accuracy: Accuracy
 
     def save(self, path: str | Path) -> None:
         """Write a file that :func:`systolith.load` reads.
@@ -72,6 +76,7 @@ class ModelProgram:
             "stacks": [[node.output for node in stack.nodes] for stack in self.parts.stacks],
             "core_macs": self.parts.core_macs,
             "host": [[one.node.outputs, one.reason, one.macs] for one in self.parts.host],
+            "accuracy": self.accuracy.to_dict(),
         }  # fmt: skip
         members: dict[str, NDArray | bytes] = {
             f"constants/{number}": self.graph.constants[name]
@@ -136,7 +141,8 @@ def _read(archive: Archive, path: str, wanted: Config | None) -> ModelProgram:
     }
     graph = graph_from_tree(manifest["graph"], constants)
     parts = _parts(graph, manifest)
-    return ModelProgram(config, graph, parts, [*_stacks(archive, path, config, len(parts.stacks))])
+    stacks = [*_stacks(archive, path, config, len(parts.stacks))]
+    return ModelProgram(config, graph, parts, stacks, Accuracy.from_dict(manifest["accuracy"]))
 
 
 def _config(manifest: dict[str, Any], path: str) -> Config:

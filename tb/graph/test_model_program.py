@@ -55,6 +55,7 @@ def test_round_trip(program, path):
     assert graph_text(again.graph) == graph_text(program.graph)
     assert graph_text(again.parts.graph) == graph_text(program.parts.graph)
     assert str(again.parts) == str(program.parts)
+    assert again.accuracy == program.accuracy
     inputs = example(2)
     engines = [systolith.InferenceEngine(one) for one in (program, again)]
     for got, want in zip(*(engine(**inputs) for engine in engines), strict=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .graph import Graph, GraphError, Node
 from .macs import node_macs
@@ -100,6 +101,19 @@ class Partition:
         ]
         lines += [f"  {one.node}: {one.reason}, {one.macs / total:.1%}" for one in self.host]
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as JSON has it."""
+        return {
+            "core_layers": sum(len(stack.nodes) for stack in self.stacks),
+            "core_macs": self.core_macs, "host_macs": self.host_macs,
+            "core_share": self.core_share,
+            "host": [
+                {"node": one.node.name or one.node.output, "operator": one.node.operator,
+                 "reason": one.reason, "macs": one.macs}
+                for one in self.host
+            ],
+        }  # fmt: skip
 
     def require_core(self, *, matrices_only: bool = False) -> None:
         """Refuse whatever the host does, or only its matrices.
