@@ -16,8 +16,10 @@ from systolith_sim.transformer.model import EncoderModel
 from .accuracy import Accuracy, LayerSignal, measure_layers
 from .compiler.stack_fit import fit_stack, sentence_sizes
 from .compiler.stack_quantizer import check_layers, quantize_stack
+from .decoder_stack import DecoderStack, compile_decoder
 from .graph import Graph, GraphError
 from .graph.calibration import similar_inputs
+from .graph.decoder_part import find_decoder
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
 from .graph.layer_weights import float_layers
@@ -54,9 +56,11 @@ def compile_model(
     verify : bool
         Compare the graph before and after each rewrite on random inputs, not only once.
     tokens : int
-        Most tokens of a run of the core; by default enough for the example.
+        Most tokens of a run of the core; by default enough for the example, and for a language
+        model as many as fit.
     calibration : sequence of inputs
-        Batches with which weights are rounded; by default random ones like the example.
+        Batches with which weights are rounded; by default random ones like the example, and for a
+        language model texts that it writes.
     progress : Progress
 
     Raises
@@ -76,14 +80,23 @@ def compile_model(
     prove(source, graph, "rewriting")
     shapes = _shapes(graph, example)
     refuse = functools.partial(_refuse, config, graph, example, tokens)
-    parts = partition(graph, shapes, refuse)
+    given = None
+    if calibration is not None:
+        given = [named_inputs(graph, each) for each in calibration]
+    part, refused = find_decoder(graph), {}
+    decoder: DecoderStack | None = None
+    if part:
+        try:
+            decoder = compile_decoder(config, graph, part, example, calibration=given,
+                                      tokens=tokens, progress=progress)  # fmt: skip
+        except (ConfigError, GraphError) as error:
+            refused = {node.output: str(error) for node in part.nodes}
+    parts = partition(graph, shapes, refuse, part if decoder else None, refused)
     if strict:
         parts.require_core(matrices_only=strict == "matrices")
-    batches = similar_inputs(graph, example)
-    if calibration is not None:
-        batches = [named_inputs(graph, each) for each in calibration]
+    batches = given or similar_inputs(graph, example)
     stacks: list[CompiledStack] = []
-    signals: list[LayerSignal] = []
+    signals: list[LayerSignal] = decoder.signals if decoder else []
     for number, stack in enumerate(parts.stacks):
         progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
         model, compiled = _compile(config, graph, stack, batches, tokens, progress)
@@ -91,7 +104,8 @@ def compile_model(
         progress(f"comparing stack {number + 1} with float")
         states = _states(graph, stack, example)
         signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
-    return ModelProgram(config, graph, parts, stacks, Accuracy(signals))
+    language = decoder.program if decoder else None
+    return ModelProgram(config, graph, parts, stacks, Accuracy(signals), language)
 
 
 def _read(model: Any, example: Any) -> Graph:

@@ -7,8 +7,10 @@ from ..graph import Graph, GraphError
 from ..shapes import infer, probe
 from .activation import fuse_activation
 from .attention import fuse_attention
+from .causal_attention import fuse_causal_attention
 from .constants import fold_constants
 from .dead_code import drop_dead_code
+from .decoder_layer import fuse_decoder_layers
 from .duplicates import merge_duplicates
 from .encoder_layer import fuse_encoder_layers
 from .identities import drop_identities
@@ -22,8 +24,9 @@ Rewrite = Callable[[Graph], int]
 
 PASSES: tuple[Rewrite, ...] = (
     fold_constants, drop_dead_code, drop_identities, merge_duplicates, fuse_linear,
-    fuse_normalization, fuse_activation, drop_dead_code, fuse_attention, drop_dead_code,
-    drop_identities, fuse_encoder_layers, drop_dead_code, drop_identities, drop_dead_code,
+    fuse_normalization, fuse_activation, drop_dead_code, fuse_causal_attention, drop_dead_code,
+    fuse_attention, drop_dead_code, drop_identities, fuse_encoder_layers, fuse_decoder_layers,
+    drop_dead_code, drop_identities, drop_dead_code,
 )  # fmt: skip
 
 
