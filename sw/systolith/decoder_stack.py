@@ -138,12 +138,13 @@ def _states(
 ) -> list[States]:  # fmt: skip
     """Return the states of one text behind each layer, and its logits."""
     places, cache = range(len(text)), KeyValueCache(len(part.layers))
-    turns = integers.rotary and tuple(table[: len(text)] for table in integers.rotary)
+    assert integers.rotary is not None
+    cosine, sine = (table[: len(text)] for table in integers.rotary)
     z, x = integers.residual(text, places), model.embedding[text]
     states: list[States] = []
     for number, (layer, node) in enumerate(zip(integers.layers, part.layers, strict=True)):
         before = _real(integers, order, z)
-        z = advance(integers.array, layer, z, cache, number, turns)
+        z = advance(integers.array, layer, z, cache, number, (cosine, sine))
         x = _layer(graph, node, x)
         states.append((_real(integers, order, z), x, _layer(graph, node, before)))
     got = integers.logits(text)

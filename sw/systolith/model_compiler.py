@@ -96,7 +96,7 @@ def compile_model(
         parts.require_core(matrices_only=strict == "matrices")
     batches = given or similar_inputs(graph, example)
     stacks: list[CompiledStack] = []
-    signals: list[LayerSignal] = decoder.signals if decoder else []
+    signals: list[LayerSignal] = [*decoder.signals] if decoder else []
     for number, stack in enumerate(parts.stacks):
         progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
         model, compiled = _compile(config, graph, stack, batches, tokens, progress)

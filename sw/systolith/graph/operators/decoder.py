@@ -1,9 +1,9 @@
 """Operators of language models, which rewrites put in the place of many.
 
 ``CausalAttention`` takes queries (batch, tokens, heads * D), keys and values (batch, tokens,
-key_heads * D), D features of each head one after the other. Rotary positions of ``rotary_base`` turn
-features 2i and 2i + 1 of queries and keys together; heads / key_heads heads of queries share one of
-keys; scores are multiplied by ``scale``; each token sees itself and those before it.
+key_heads * D), D features of each head one after the other. Rotary positions of ``rotary_base``
+turn features 2i and 2i + 1 of queries and keys together; heads / key_heads heads of queries share
+one of keys; scores are multiplied by ``scale``; each token sees itself and those before it.
 
 ``DecoderLayer`` is a layer of Llama's family: its input, then the parameters of
 :class:`~systolith_sim.transformer.decoder_reference.FloatDecoderLayer`, in that order.

@@ -36,7 +36,8 @@ def _feed_forwards(links: Links, node: Node | None) -> Iterator[tuple[str, Found
         down = links.maker(links.behind(other), "Linear")
         product = down and links.maker(links.behind(down.inputs[0]), "Mul")
         for one, two in _sums(product or None, "Mul"):
-            silu, up = links.maker(links.behind(one), "Silu"), links.maker(links.behind(two), "Linear")
+            silu = links.maker(links.behind(one), "Silu")
+            up = links.maker(links.behind(two), "Linear")
             gate = silu and links.maker(links.behind(silu.inputs[0]), "Linear")
             norm = up and _norm(links, up, middle)
             if down and gate and up and norm and _norm(links, gate, middle) is norm:

@@ -2,7 +2,7 @@
 
 What stands between a projection and the scores is not read, but tried. At position 0 nothing is
 turned, so a projection whose columns are numbered tells where each feature of a head is from. If
-then only the first of each pair of features is 1, what comes out at position 1 are cosines and sines.
+only the first of each pair of features is 1, then cosines and sines come out at position 1.
 """
 
 from collections.abc import Iterator
@@ -86,16 +86,16 @@ def find_turned(links: Links, name: str, features: int, *, keys: bool = False) -
 
 
 def _pairings(features: int) -> Iterator[Integers]:
-    """Yield which features (D / 2, 2) of a head turn together: i and i + D / 2, or 2i and 2i + 1."""
+    """Yield which features (D / 2, 2) of a head turn together: those of halves, or neighbours."""
     if features % 2 == 0:
         yield np.arange(features).reshape(2, -1).T
         yield np.arange(features).reshape(-1, 2)
 
 
 def _base(turned: Floats) -> float | None:
-    """Return the base whose angles turned (1, 0) to these (tokens, pairs, 2); None if there is none.
+    """Return the base whose angles turned (1, 0) to these (tokens, pairs, 2), if there is one.
 
-    It is the roundest one.
+    It is the roundest of those that do so in float32.
     """
     cosine, sine = turned[1].T
     features = 2 * len(cosine)
