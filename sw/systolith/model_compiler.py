@@ -25,13 +25,18 @@ from .graph.key_mask import visible_tokens
 from .graph.layer_weights import float_layers
 from .graph.model_inputs import named_inputs
 from .graph.onnx_reader import read_onnx
+from .graph.operators.matrices import MATRICES
 from .graph.optimise import optimise, prove
+from .graph.optimise.links import close
 from .graph.partition import Stack, partition
 from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
 
 __all__ = ["Strict", "compile_model"]
+
+LANGUAGE = ("CausalAttention", "DecoderLayer")
+"""Operators of language models."""
 
 Strict = bool | Literal["matrices"]
 
@@ -76,14 +81,13 @@ def compile_model(
     source = _read(model, example_inputs)
     example = named_inputs(source, example_inputs)
     progress("rewriting its graph")
-    graph = optimise(source, verify=verify)
-    prove(source, graph, "rewriting")
+    graph, unlike = _rewritten(source, example, verify=verify)
     shapes = _shapes(graph, example)
     refuse = functools.partial(_refuse, config, graph, example, tokens)
     given = None
     if calibration is not None:
         given = [named_inputs(graph, each) for each in calibration]
-    part, refused = find_decoder(graph), {}
+    part, refused = find_decoder(graph), unlike
     decoder: DecoderStack | None = None
     if part:
         try:
@@ -121,6 +125,26 @@ def _read(model: Any, example: Any) -> Graph:
     raise GraphError(
         f"a model is a torch.nn.Module or the path of an ONNX file, not a {type(model).__name__}"
     )
+
+
+def _rewritten(
+    source: Graph, example: Mapping[str, NDArray], *, verify: bool
+) -> tuple[Graph, dict[str, str]]:
+    """Return the graph rewritten, and reasons why matrices are of no language model after all.
+
+    Attention is recognised by a few tokens. What sees only the nearest ones, for example, differs
+    in longer texts; the example has as many tokens as are typical.
+    """
+    graph = optimise(source, verify=verify)
+    prove(source, graph, "rewriting")
+    if not any(node.operator in LANGUAGE for node in graph.nodes):
+        return graph, {}
+    want, got = run(source, example), run(graph, example)
+    if all(close(got[name], want[name]) for name in source.outputs):
+        return graph, {}
+    graph = optimise(source, verify=verify, language=False)
+    why = "in texts as long as the example tokens do not see all before them"
+    return graph, {node.output: why for node in graph.nodes if node.operator in MATRICES}
 
 
 def _shapes(graph: Graph, example: Mapping[str, NDArray]) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Small language models of Llama's family, written with primitive operators in several spellings."""
+"""Small language models of Llama's family in several spellings, of primitive operators."""
 
 import numpy as np
 
@@ -156,8 +156,8 @@ class LlamaBuilder(Builder):
         return self.add("Mul", x, self.add("Sigmoid", x))
 
     def decoder_layer(self, x, name):
-        attended = self.causal_attention(self.rms(x, f"{name}.input_layernorm"), f"{name}.self_attn")
-        x = self.add("Add", x, attended)
+        normal = self.rms(x, f"{name}.input_layernorm")
+        x = self.add("Add", x, self.causal_attention(normal, f"{name}.self_attn"))
         y = self.rms(x, f"{name}.post_attention_layernorm")
         gate = self.silu(self.matrix(y, f"{name}.mlp.gate_proj"))
         y = self.add("Mul", gate, self.matrix(y, f"{name}.mlp.up_proj"))

@@ -18,7 +18,7 @@ from .linear import fuse_linear
 from .links import close
 from .normalization import fuse_normalization
 
-__all__ = ["PASSES", "optimise", "prove"]
+__all__ = ["LANGUAGE_PASSES", "PASSES", "optimise", "prove"]
 
 Rewrite = Callable[[Graph], int]
 
@@ -29,8 +29,11 @@ PASSES: tuple[Rewrite, ...] = (
     drop_dead_code, drop_identities, drop_dead_code,
 )  # fmt: skip
 
+LANGUAGE_PASSES: tuple[Rewrite, ...] = (fuse_causal_attention, fuse_decoder_layers)
+"""Those that find language models, by what they do for a few tokens."""
 
-def optimise(graph: Graph, *, verify: bool = False) -> Graph:
+
+def optimise(graph: Graph, *, verify: bool = False, language: bool = True) -> Graph:
     """Return the graph with everything fused that is known; its types are set.
 
     Parameters
@@ -38,6 +41,8 @@ def optimise(graph: Graph, *, verify: bool = False) -> Graph:
     graph : Graph
     verify : bool
         Compare the outputs behind each rewrite with those before.
+    language : bool
+        Look for language models, too.
 
     Raises
     ------
@@ -47,6 +52,8 @@ def optimise(graph: Graph, *, verify: bool = False) -> Graph:
     graph = graph.copy()
     infer(graph)
     for rewrite in PASSES:
+        if rewrite in LANGUAGE_PASSES and not language:
+            continue
         before = graph.copy()
         rewrite(graph)
         if verify:
