@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from systolith.graph.decoder_part import find_decoder, float_decoder
+
 from .graph_bench import Builder
 
 F = np.float32
@@ -167,3 +169,10 @@ class LlamaBuilder(Builder):
 def llama(seed=0, builder=LlamaBuilder, layers=2, **spelling):
     """Return a model of four heads that share two of keys."""
     return builder(llama_tensors(layers=layers, seed=seed), 4, 8, **spelling).model(layers)
+
+
+def decoder_of(graph, context=32):
+    """Return the weights of a graph whose layers have been recognised."""
+    part = find_decoder(graph)
+    assert part is not None
+    return float_decoder(graph, part, context)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from systolith.graph import GraphError
-from systolith.graph.decoder_part import find_decoder, float_decoder
+from systolith.graph.decoder_part import find_decoder
 from systolith.graph.executor import run
 from systolith.graph.optimise import optimise
 from systolith.graph.optimise.identities import drop_identities
 
 from .graph_bench import Builder, operators, same
-from .llama_bench import LlamaBuilder, llama
+from .llama_bench import LlamaBuilder, decoder_of, llama
 
 F = np.float32
 WHOLE = ["Gather", "DecoderLayer", "DecoderLayer", "RMSNormalization", "Linear"]
@@ -33,7 +33,7 @@ def test_weights_give_the_same_logits(seed):
     graph = llama(seed)
     after = optimise(graph)
     tokens = np.random.default_rng(seed).integers(0, 40, (1, 20))
-    model = float_decoder(after, find_decoder(after), 32)
+    model = decoder_of(after)
     want = run(graph, {"ids": tokens})[graph.outputs[0]][0]
     np.testing.assert_allclose(model.logits(tokens[0]), want, atol=2e-5)
 
@@ -79,7 +79,7 @@ def test_other_ways_to_heads(builder):
     graph = llama(builder=builder)
     after = optimise(graph, verify=True)
     assert operators(after) == WHOLE
-    model = float_decoder(after, find_decoder(after), 16)
+    model = decoder_of(after)
     assert model.key_heads == (1 if builder is OneKeyHead else 2)
     tokens = [[1, 5, 39, 0, 7]]
     want = run(graph, {"ids": np.array(tokens)})[graph.outputs[0]][0]
@@ -178,7 +178,7 @@ def test_what_the_core_cannot_do_says_so(builder, words):
     after = optimise(llama(builder=builder), verify=True)
     assert operators(after) == WHOLE
     with pytest.raises(GraphError, match=words):
-        float_decoder(after, find_decoder(after), 16)
+        decoder_of(after)
 
 
 def test_whole_slices_go():

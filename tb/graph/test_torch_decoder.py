@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import systolith
-from systolith.graph.decoder_part import find_decoder, float_decoder
 from systolith.graph.optimise import optimise
 
-from .llama_bench import LlamaBuilder, llama_tensors
+from .llama_bench import LlamaBuilder, decoder_of, llama_tensors
 from .test_language_program import ONCHIP, PROMPT, TOKENS, WHOLE
 
 torch = pytest.importorskip("torch", reason="the extra systolith[torch] is not installed")
@@ -146,7 +145,7 @@ def test_spellings(turn, attend):
     model = Llama(turn, attend)
     after = optimise(torch_reader.read_torch(model, ids()), verify=True)
     assert [node.operator for node in after.nodes] == WHOLE
-    decoder = float_decoder(after, find_decoder(after), 32)
+    decoder = decoder_of(after)
     assert (decoder.rotary_base, decoder.key_heads) == (5000.0, KEY_HEADS)
     text = ids(tokens=25, batch=1)
     want = model(text)[0].detach().numpy()
