@@ -49,7 +49,8 @@ class BurstBuffer(wiring.Component):
     limit : In(range(depth))
         Beats before it are complete.
     ended : In(1), end_taken : Out(1)
-        A run ends at the limit; that burst has been gathered, and the limit may go on.
+        A run ends at the limit; that burst has been gathered, in the cycle before, and the limit
+        may go on.
     read : Out(range(depth))
         The next beat to be read.
     bursts : In(stream of :func:`~systolith_hw.dma.requester.burst`)
@@ -106,6 +107,7 @@ class BurstBuffer(wiring.Component):
         spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
         over = Signal()
         gathered = Signal.like(self.limit)
+        gather = Signal()
         m.d.sync += [
             minus.eq(Cat(~burst.last, 1)),
             run_end.eq(burst.run_end),
@@ -113,12 +115,12 @@ class BurstBuffer(wiring.Component):
             seen.eq(self.bursts.valid & ~self.bursts.ready),
             ready.eq(self.limit - gathered),
             over.eq(self.ended & ~self.end_taken),
+            self.end_taken.eq(gather & run_end),
         ]
 
         short = spare[-1]
         exact = Signal()
         looking = Signal()
-        gather = Signal()
         offered = Signal()
         padding = Signal()
         m.d.comb += [
@@ -129,7 +131,6 @@ class BurstBuffer(wiring.Component):
                 looking & ~(self.hold & run_end & last_run)
                 & ((over & short) | exact | ~(short | run_end))
             ),
-            self.end_taken.eq(gather & run_end),
         ]  # fmt: skip
         m.d.sync += self.overrun.eq(looking & run_end & ~short & ~exact)
         busy = self._elaborate_send(m, gathered, offered)

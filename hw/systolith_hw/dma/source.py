@@ -213,9 +213,12 @@ class StoreSource(wiring.Component):
             m.d.sync += pause.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
         else:
             m.d.sync += pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
+        # The kind stays for a run, and before one begins there is a cycle in which nothing is read.
+        streams = Signal()
         streaming = Signal()
+        m.d.sync += streams.eq((self.i.p.kind == StoreKind.STREAM) & ~busy)
         m.d.comb += [
-            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~busy),
+            streaming.eq(taking & streams),
             self.stream.ready.eq(streaming & self.words.ready),
             step.eq((self.stream.valid & self.stream.ready) | self.wide.enable),
             self.wide.enable.eq(able),
