@@ -203,25 +203,30 @@ class StoreSource(wiring.Component):
             wide.eq(coming[-1] | (wide & ~self.words.ready)),
             latest.eq(Cat(Mux(reads, ends, latest[0]), latest)),
         ]
-        able = taking & (self.i.p.kind == StoreKind.WIDE) & ~self.beyond & self.room & ~pause.any()
         busy = coming.any() | wide
+        rests = Signal.like(pause)  # after this cycle
+        ready: Value = Const(1)
         if self.config.vector.rows:
-            able &= self.wide.ready
+            ready = self.wide.ready
             busy |= asked
             # Asking takes two cycles of the pause, and what waits makes it longer.
-            left = Mux(self.wide.ready, pause - pause.any(), pause)
-            m.d.sync += pause.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
+            left = Mux(ready, pause - pause.any(), pause)
+            m.d.comb += rests.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
         else:
-            m.d.sync += pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
+            m.d.comb += rests.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
         # The kind stays for a run, and before one begins there is a cycle in which nothing is read.
-        streams = Signal()
+        streams, may_read = Signal(), Signal()
         streaming = Signal()
-        m.d.sync += streams.eq((self.i.p.kind == StoreKind.STREAM) & ~busy)
+        m.d.sync += [
+            pause.eq(rests),
+            streams.eq((self.i.p.kind == StoreKind.STREAM) & ~busy),
+            may_read.eq((self.i.p.kind == StoreKind.WIDE) & ~rests.any()),
+        ]
         m.d.comb += [
             streaming.eq(taking & streams),
             self.stream.ready.eq(streaming & self.words.ready),
             step.eq((self.stream.valid & self.stream.ready) | self.wide.enable),
-            self.wide.enable.eq(able),
+            self.wide.enable.eq(taking & may_read & self.room & ready & ~self.beyond),
             self.words.valid.eq((streaming & self.stream.valid) | wide),
             self.words.p.kind.eq(wide),  # as StoreKind
             self.words.p.exponent.eq(self.stream.p.exponent),
