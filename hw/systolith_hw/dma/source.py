@@ -30,7 +30,7 @@ class StoreSource(wiring.Component):
     =========== ==========================================================
     Latency     0 cycles from ``stream``, that of a read from wide memory
     Throughput  1 word per cycle, or in as many cycles as a wide word has
-                beats, with ``vector.rows`` at least 2; 1 cycle is lost
+                beats, with ``vector.rows`` at least 2; 2 cycles are lost
                 between runs
     Stall       ``stream.ready`` depends combinationally on ``words.ready``
     =========== ==========================================================
@@ -133,6 +133,7 @@ class StoreSource(wiring.Component):
 
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
+        last = self.runs.payload  # it has been taken, perhaps, but stays
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i.valid & ~self.stop):
@@ -150,17 +151,18 @@ class StoreSource(wiring.Component):
                     ]  # fmt: skip
                     m.next = "RUN"
             with m.State("RUN"):
-                last = self.runs.payload  # it has been taken, perhaps, but stays
                 m.d.comb += running.eq(~self.stop)
                 with m.If(step & ~run_end):
                     m.d.sync += [
                         run_end.eq(enough), element.eq(Mux(enough, ~last, element + 1))
                     ]  # fmt: skip
                 with m.Elif(step):
-                    m.d.comb += [self.i.ready.eq(last), permit.begin.eq(~last)]
-                    m.next = "WAIT"
-                    with m.If(last):
-                        m.next = "IDLE"
+                    m.next = "END"
+            with m.State("END"):  # `step` comes late, and this goes far
+                m.d.comb += [self.i.ready.eq(last), permit.begin.eq(~last)]
+                m.next = "WAIT"
+                with m.If(last):
+                    m.next = "IDLE"
 
         return m
 
@@ -214,7 +216,7 @@ class StoreSource(wiring.Component):
             m.d.comb += rests.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
         else:
             m.d.comb += rests.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
-        # The kind stays for a run, and before one begins there is a cycle in which nothing is read.
+        # The kind stays for a run, and before one begins there are cycles in which nothing is read.
         streams, may_read = Signal(), Signal()
         streaming = Signal()
         m.d.sync += [
