@@ -19,7 +19,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
 from .graph_bench import encoder
-from .llama_bench import LlamaBuilder, llama
+from .llama_bench import LlamaBuilder, decoder_of, llama
 from .onnx_files import write_onnx
 from .test_engine import CONFIG
 from .test_engine import example as states
@@ -62,6 +62,8 @@ def test_logits_of_a_batch(program, graph):
     (signal,) = report.signals
     assert signal.decibels > 25 and signal.cosine > 0.99
     assert report.runs == 2 and report.cycles is None
+    layer, head, attention = 2 * 32 * (32 + 16) + 3 * 32 * 48, 32 * 40, 2 * 9 * 32
+    assert report.parts.core_macs == 2 * 9 * (2 * (layer + attention) + head)
     assert report.parts.core_share == 1 and not report.parts.host
     assert "a language model of layers 2, from tokens to logits" in str(report)
     names = [layer.name.partition(" ")[0] for layer in report.accuracy.layers]
@@ -77,6 +79,16 @@ def test_text_is_that_of_the_logits(program, graph):
     likeliest = engine(np.array([text]))[0].argmax(axis=-1)
     assert made == likeliest[len(PROMPT) - 1 : -1].tolist() and len(set(made)) > 2
     assert engine.report().runs == 2
+
+
+def assert_equal(got, want):
+    """Compare parameters of models, or of layers."""
+    for name, value in vars(want).items():
+        if name == "layers":
+            for one, other in zip(got.layers, value, strict=True):
+                assert_equal(one, other)
+        else:
+            np.testing.assert_array_equal(getattr(got, name), value, err_msg=name, strict=True)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -98,8 +110,20 @@ def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_
     by_hand = CompiledDecoder.compile(config, integers, context=TOKENS, streamed=streamed)
     path = write_onnx(tmp_path / "llama.onnx", graph)
     program = systolith.compile(path, example(), config=config, tokens=TOKENS, strict=True)
+    assert_equal(decoder_of(program.graph, TOKENS), model)
     assert program.language.streamed == streamed
     assert program.language.text.parts == by_hand.parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_hardware_has_the_bits_of_the_machine(program, simulator):
+    machine = systolith.InferenceEngine(program)
+    with systolith.InferenceEngine(program, "rtl", simulator=simulator) as engine:
+        assert engine.generate(PROMPT, 4) == machine.generate(PROMPT, 4)
+        ids = example(3, tokens=4)[:1]
+        np.testing.assert_array_equal(engine(ids), machine(ids))
+        assert engine.report().runs == 2 and (engine.report().cycles or 0) > 10_000
 
 
 def test_a_file_has_the_same_programs(program, tmp_path):
