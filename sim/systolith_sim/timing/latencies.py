@@ -23,18 +23,26 @@ class Latencies:
 
     # -- the sequencer (sequencer/issue.py, loops.py, calc.py, outside.py, queue.py) ---------
 
-    start: int = 13
+    start: int = 9
     """From the start write to the first instruction's first word."""
 
     issue: int = 5
-    patch: int = 1
-    """Of a unit's instruction, and of each patch."""
+    """Of a unit's instruction, besides its patches."""
+
+    restart: int = 7
+    """Of whatever the sequencer does itself, until the next instruction's first word is there."""
 
     loop: int = 14
     trip: int = 11
-    calc: int = 10
+    """LOOP, and each further trip."""
+
+    calc: int = 9
+    minimum: int = 3
+    left: int = 2
+    """CALC, besides a cycle for each bit of a shift; and more for MINIMUM and a left shift."""
+
     control: int = 6
-    """LOOP, each further trip, CALC; BARRIER and CREDIT."""
+    """CREDIT."""
 
     read: int = 9
     read_bus: int = 28
@@ -44,7 +52,7 @@ class Latencies:
     queue: int = 3
     """From the last word of an instruction to its unit's seeing it."""
 
-    quiet: int = 8
+    quiet: int = 6
     """From the last unit's being idle to BARRIER's or END's being done."""
 
     # -- semaphores (sequencer/semaphores.py, take.py) ---------------------------------------
@@ -66,7 +74,7 @@ class Latencies:
     def array(self) -> int:
         """From a result's last word to its sums' being where the vector unit counts them."""
         stages = max(1, self.config.array.rows // 2)
-        return stages + 12
+        return stages + 10
 
     # -- vector and row unit (vector/block_loop.py, row_loop.py, value_path.py) --------------
 
@@ -76,12 +84,12 @@ class Latencies:
     between: int = 2
     """Cycles between two DRAINs."""
 
-    direct: int = 18
-    long: int = 29
+    direct: int = 17
+    long: int = 28
     """From the taking of a beat to its value in the normaliser, past functions and through them."""
 
     normalise: int = 9
-    written: int = 4
+    written: int = 3
     """From a block's last value to its first mantissas; from values to their being in memory."""
 
     wide_again: int = 20
@@ -101,7 +109,7 @@ class Latencies:
         return self.long - self.direct + self.normalise + 128 // self.config.vector.lanes
 
     row: int = 6
-    sweep: int = 1
+    sweep: int = 2
     """Of ROW: to the first beat of an instruction, and between sweeps."""
 
     norm_factor: int = 75

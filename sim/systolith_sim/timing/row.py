@@ -81,7 +81,7 @@ class Row:
         """Go through a row, word by word."""
         latencies = self._latencies
         yield self._clock.now + latencies.sweep
-        beats = -(-elements // latencies.config.array.rows) * latencies.word_beats
+        beats = -(-elements // latencies.config.vector.lanes)
         self.busy += beats
         while beats:
             count = min(beats, latencies.word_beats)

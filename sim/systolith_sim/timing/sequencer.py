@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from systolith_hw.config import INSTRUCTION_BYTES
-from systolith_hw.isa import PATCHES, Opcode, Unit
+from systolith_hw.isa import PATCHES, CalcOperation, Opcode, Unit, decode
 
 from ..machine.scheduler import decode_job
 from ..sequencer import Issued, Reader, expand
@@ -64,23 +64,31 @@ class Sequencer:
         if again:
             self._spent += latencies.trip
             return
-        opcode = self._program[pc * INSTRUCTION_BYTES]
-        self._spent += self._patches(pc) * latencies.patch + {
-            Opcode.LOOP: latencies.loop, Opcode.CALC: latencies.calc,
-            Opcode.READ: latencies.read + latencies.read_bus,
-        }[Opcode(opcode)]  # fmt: skip
+        raw = self._program[pc * INSTRUCTION_BYTES : (pc + 1) * INSTRUCTION_BYTES]
+        instruction, fields = decode(raw)
+        self._spent += self._patches(pc) + latencies.restart
+        match instruction.opcode:
+            case Opcode.LOOP:
+                self._spent += latencies.loop
+            case Opcode.CALC:
+                minimum = latencies.minimum * (fields["operation"] == CalcOperation.MINIMUM)
+                left = fields["left"] + latencies.left * (fields["left"] > 0)
+                self._spent += latencies.calc + minimum + fields["right"] + left
+            case _:
+                self._spent += latencies.read + (not fields["number"]) * latencies.read_bus
 
     def _patches(self, pc: int) -> int:
-        """Return how many patches an instruction has."""
+        """Return the cycles of an instruction's patches: two if both halves of a word may change."""
         first = pc * INSTRUCTION_BYTES + PATCH_BYTE
-        return sum(byte & 15 != 0 for byte in self._program[first : first + PATCHES])
+        slots = (byte & 15 for byte in self._program[first : first + PATCHES])
+        return sum(2 - slot % 2 for slot in slots if slot)
 
     def _issue(self, item: Issued) -> Process:
         """Put an instruction in its queue, or do what the sequencer does itself."""
         job, latencies = decode_job(item.pc, item.raw, ()), self._latencies
         if job.unit != Unit.SEQUENCER:
             self.issued += 1
-            yield self._clock.now + latencies.issue + latencies.patch * self._patches(item.pc)
+            yield self._clock.now + latencies.issue + self._patches(item.pc)
             yield from self._queues[job.unit].put(job)
         elif job.opcode == Opcode.CREDIT:
             count = job.fields["count"]
