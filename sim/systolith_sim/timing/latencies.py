@@ -52,7 +52,7 @@ class Latencies:
     queue: int = 3
     """From the last word of an instruction to its unit's seeing it."""
 
-    quiet: int = 6
+    quiet: int = 8
     """From the last unit's being idle to BARRIER's or END's being done."""
 
     # -- semaphores (sequencer/semaphores.py, take.py) ---------------------------------------
@@ -60,14 +60,14 @@ class Latencies:
     @property
     def hop(self) -> int:
         """From what a post guards to whoever waits for it: post, file, and the register stage."""
-        return 6 + bool(self.config.vector.rows)
+        return 4 + bool(self.config.vector.rows)
 
     take: int = 3
     """Cycles for each count of one waiter."""
 
     # -- the array ---------------------------------------------------------------------------
 
-    feeder: int = 3
+    feeder: int = 2
     """From an instruction's arrival to its first word, and between two, if nothing is ahead."""
 
     @property
@@ -78,21 +78,21 @@ class Latencies:
 
     # -- vector and row unit (vector/block_loop.py, row_loop.py, value_path.py) --------------
 
-    drain: int = 4
+    drain: int = 3
     """From accepting DRAIN to its first beat."""
 
     between: int = 2
     """Cycles between two DRAINs."""
 
-    direct: int = 17
-    long: int = 28
+    direct: int = 16
+    long: int = 27
     """From the taking of a beat to its value in the normaliser, past functions and through them."""
 
-    normalise: int = 9
+    normalise: int = 7
     written: int = 3
     """From a block's last value to its first mantissas; from values to their being in memory."""
 
-    wide_again: int = 20
+    wide_again: int = 16
     """From a beat to one that finds what it wrote to wide memory."""
 
     sample: int = 400
@@ -109,11 +109,11 @@ class Latencies:
         return self.long - self.direct + self.normalise + 128 // self.config.vector.lanes
 
     row: int = 6
-    sweep: int = 2
+    sweep: int = 1
     """Of ROW: to the first beat of an instruction, and between sweeps."""
 
     norm_factor: int = 75
-    plain_factor: int = 57
+    plain_factor: int = 50
     softmax_factor: int = 14
     """Of the serial unit that makes factors; the second without ``centre``."""
 

@@ -55,7 +55,8 @@ class Row:
             yield from self._semaphores.take(fields["wait_inner"])
             yield from self._sweep(fields["elements"])
             self._factor = max(self._factor, self._written()) + made
-            self._semaphores.post(fields["post_inner"], self._written() + softmax * made)
+            told = self._factor if softmax else self._written()
+            self._semaphores.post(fields["post_inner"], told)
 
     def _twice(self, fields: dict[str, int]) -> Process:
         """Measure a row, and normalise the one before it, whose factor has been made by then."""
