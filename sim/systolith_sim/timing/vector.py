@@ -12,8 +12,11 @@ __all__ = ["Vector"]
 CHUNK = 4
 """Beats that enter at once where each is a block of its own."""
 
-WHOLE = {DrainKind.ACTIVATION, DrainKind.STREAM, DrainKind.KEYS, DrainKind.VALUES, DrainKind.HEADS}
-"""Kinds whose tokens are blocks: words, or all channels with one exponent."""
+WORDS = (DrainKind.ACTIVATION, DrainKind.STREAM)
+"""Kinds of which each word is a block."""
+
+WHOLE = (DrainKind.KEYS, DrainKind.VALUES, DrainKind.HEADS)
+"""Kinds of which all channels of a token are one."""
 
 NEVER = -(10**9)
 
@@ -90,7 +93,11 @@ class Vector:
         config, results, kind = self._latencies.config, self._results, fields["kind"]
         beats = config.beats_per_result
         passes = 1 + fields["rotate"]
-        chunk = tiles if kind in WHOLE else max(1, CHUNK // beats)
+        chunk = max(1, CHUNK // beats)
+        if kind in WHOLE:
+            chunk = tiles
+        elif kind in WORDS:
+            chunk = config.tiles_per_group
         while tiles:
             count = min(tiles, chunk)
             yield from results.wait(count)
@@ -98,7 +105,8 @@ class Vector:
             results.free(count)
             self.busy += count * beats * passes
             tiles -= count
-        return self._written(fields, count * beats)
+            written = self._written(fields, count * beats)
+        return written
 
     def _written(self, fields: dict[str, int], beats: int) -> int:
         """Return when the values of the block that has entered are written."""
@@ -109,7 +117,7 @@ class Vector:
         if not direct:
             self._turns.far = now
         time = now + (latencies.direct if direct else latencies.long)
-        if kind in WHOLE:
+        if kind in WHOLE or kind in WORDS:
             time += latencies.normalise + beats
         time += latencies.written
         if kind == DrainKind.STREAM or kind == DrainKind.HEADS:
