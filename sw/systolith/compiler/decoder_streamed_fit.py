@@ -9,11 +9,9 @@ from .decoder_fit import FEWEST_TOKENS, largest, most_tokens, refusal
 from .decoder_shape import DecoderShape
 from .decoder_streamed_plan import StreamedPlan
 from .memory_needs import shortage
+from .slot_ring import FEWEST_SLOTS
 
 __all__ = ["plan_streamed"]
-
-FEWEST_SLOTS = 2
-"""One that is multiplied while another one is loaded."""
 
 
 def plan_streamed(

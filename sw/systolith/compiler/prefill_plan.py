@@ -15,11 +15,9 @@ from .causal_attention import AttentionPlaces
 from .decoder_shape import DecoderShape
 from .layout import power_of_two, starts
 from .memory_needs import lacks, shortage
+from .slot_ring import FEWEST_SLOTS
 
 __all__ = ["PrefillPlan", "plan_prefill"]
-
-FEWEST_SLOTS = 2
-"""Of keys, or values, of a head."""
 
 
 @dataclass(frozen=True, kw_only=True)
