@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +25,12 @@ from .graph.layer_weights import float_layers
 from .graph.model_inputs import named_inputs
 from .graph.onnx_reader import read_onnx
 from .graph.optimise import optimise, prove
-from .graph.partition import Stack, partition
+from .graph.partition import Partition, Stack, partition
 from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
 
-__all__ = ["Strict", "compile_model"]
+__all__ = ["CutModel", "Strict", "compile_model", "cut_model"]
 
 Strict = bool | Literal["matrices"]
 
@@ -68,15 +69,8 @@ def compile_model(
     """
     config = preset(config) if isinstance(config, str) else config
     progress = progress or Progress()
-    progress("reading the model")
-    source = _read(model, example_inputs)
-    example = named_inputs(source, example_inputs)
-    progress("rewriting its graph")
-    graph = optimise(source, verify=verify)
-    prove(source, graph, "rewriting")
-    shapes = _shapes(graph, example)
-    refuse = functools.partial(_refuse, config, graph, example, tokens)
-    parts = partition(graph, shapes, refuse)
+    cut = cut_model(model, example_inputs, config, verify=verify, tokens=tokens, progress=progress)
+    graph, parts, example = cut.graph, cut.parts, cut.example
     if strict:
         parts.require_core(matrices_only=strict == "matrices")
     batches = similar_inputs(graph, example)
@@ -92,6 +86,50 @@ def compile_model(
         states = _states(graph, stack, example)
         signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
     return ModelProgram(config, graph, parts, stacks, Accuracy(signals))
+
+
+@dataclass(frozen=True)
+class CutModel:
+    """A model that has been read, rewritten, and cut in parts, but whose weights are not rounded.
+
+    Parameters
+    ----------
+    graph : Graph
+    parts : Partition
+    example : dict of arrays
+        A batch of typical sizes.
+    """
+
+    graph: Graph
+    parts: Partition
+    example: dict[str, NDArray]
+
+    def lengths(self, stack: Stack) -> list[int]:
+        """Return the tokens of each sentence of the example that come to a stack."""
+        return [len(states) for states in _states(self.graph, stack, self.example)]
+
+
+def cut_model(
+    model: Any, example_inputs: Any, config: Config, *, verify: bool = False,
+    tokens: int | None = None, progress: Progress | None = None,
+) -> CutModel:  # fmt: skip
+    """Return what a core can do of a model; arguments are those of :func:`compile_model`.
+
+    Raises
+    ------
+    GraphError
+        If the model cannot be read.
+    """
+    progress = progress or Progress()
+    progress("reading the model")
+    source = _read(model, example_inputs)
+    example = named_inputs(source, example_inputs)
+    progress("rewriting its graph")
+    graph = optimise(source, verify=verify)
+    prove(source, graph, "rewriting")
+    shapes = _shapes(graph, example)
+    refuse = functools.partial(_refuse, config, graph, example, tokens)
+    return CutModel(graph, partition(graph, shapes, refuse), example)
 
 
 def _read(model: Any, example: Any) -> Graph:

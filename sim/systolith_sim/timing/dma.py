@@ -146,8 +146,8 @@ class Store:
                 yield from self._words.take(need - taken)
             yield self._clock.now + (need - taken) * apart
             taken = need
-            done = partial(self._done, fields, final and not left)
-            self._clock.at(self._clock.now + latencies.store, self._ask(Burst(place, count, 1, done)))
+            burst = Burst(place, count, 1, partial(self._done, fields, final and not left))
+            self._clock.at(self._clock.now + latencies.store, self._ask(burst))
 
     def _ask(self, burst: Burst) -> Process:
         """Ask for a burst."""

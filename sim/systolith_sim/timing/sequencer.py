@@ -78,7 +78,7 @@ class Sequencer:
                 self._spent += latencies.read + (not fields["number"]) * latencies.read_bus
 
     def _patches(self, pc: int) -> int:
-        """Return the cycles of an instruction's patches: two if both halves of a word may change."""
+        """Return the cycles of an instruction's patches: one, or two of an even slot."""
         first = pc * INSTRUCTION_BYTES + PATCH_BYTE
         slots = (byte & 15 for byte in self._program[first : first + PATCHES])
         return sum(2 - slot % 2 for slot in slots if slot)
