@@ -24,6 +24,7 @@ from .compiler.decoder_streamed_layout import StreamedLayout
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, MachineDecoder
 from .progress import Progress
+from .token_timing import streamed_token
 from .watched_device import WatchedDevice
 from .workload import FREQUENCY, moved_bytes, open_device
 
@@ -51,6 +52,9 @@ class StreamedMeasurement:
     cycles_per_token : int
         From the start write to the done flag of a run that computes this position, its likeliest
         token and all. Positions before it are in external memory already.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes_per_token : int
@@ -71,6 +75,7 @@ class StreamedMeasurement:
     port_bytes: int
     macs: int
     cycles_per_token: int | None
+    estimated_cycles: int | None
     utilization: float | None
     bytes_per_token: int
     bandwidth_utilization: float | None
@@ -127,7 +132,7 @@ def bench_decode_streamed(
     return StreamedMeasurement(
         position=position, port_bytes=config.bus.data_bytes, macs=macs, cycles_per_token=cycles,
         utilization=cycles and macs / (cycles * array.rows * array.columns),
-        bytes_per_token=needed,
+        bytes_per_token=needed, estimated_cycles=streamed_token(compiled, position).cycles,
         bandwidth_utilization=cycles and needed / (cycles * config.bus.data_bytes),
         moved_bytes=moved_bytes(config, counters),
         tokens_per_second_at_100mhz=cycles and FREQUENCY / cycles, bit_exact=exact,

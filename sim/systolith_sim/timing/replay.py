@@ -20,7 +20,7 @@ from .sequencer import Sequencer
 from .vector import Vector
 from .words import Words
 
-__all__ = ["Timing", "replay"]
+__all__ = ["Timing", "is_modelled", "replay"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ class Timing:
     instructions: int
 
 
+def is_modelled(config: Config) -> bool:
+    """Return whether cycles are known of a core, as they are not of the smallest."""
+    small = config.sequencer.instructions_stand or config.short_pipelines
+    return bool(config.vector.rows) and not small
+
+
 def replay(
     config: Config, program: bytes, *, parts: Mapping[int, bytes], address: int = 0,
     registers: Mapping[int, int] | None = None, number: Callable[[], int] | None = None,
@@ -75,7 +81,7 @@ def replay(
     ConfigError
         For cores whose instructions stand in their queues, which the model does not know.
     """
-    if not config.vector.rows or config.sequencer.instructions_stand or config.short_pipelines:
+    if not is_modelled(config):
         raise ConfigError(
             "cycles are known of cores with vector.rows and a sequencer.queue_depth above 1, and "
             "without short_pipelines; measure others with systolith bench"
