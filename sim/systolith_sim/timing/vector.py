@@ -52,14 +52,20 @@ class Vector:
             job, latencies = self._queue.job, self._latencies
             yield max(free + latencies.between, self._clock.now + latencies.drain)
             if job.opcode == Opcode.SAMPLE:
-                yield from self._turns.enter(1)
-                self._number_written = self._clock.now + latencies.sample
-                written = self._number_written
+                written = yield from self._sample(job.fields)
             else:
                 yield self._begins(job.fields)
                 written = yield from self._drain(job.fields)
             free = self._clock.now
             self._queue.done(written)
+
+    def _sample(self, fields: dict[str, int]):
+        """Choose a number; return when it is written."""
+        yield from self._semaphores.take(fields["wait_outer"])
+        yield from self._turns.enter(1)
+        self._number_written = self._clock.now + self._latencies.sample
+        self._semaphores.post(fields["post_outer"], self._number_written)
+        return self._number_written
 
     def _begins(self, fields: dict[str, int]) -> int:
         """Return when an instruction finds what those before it have written."""
