@@ -157,6 +157,8 @@ class CompiledDecoder(CompiledModel):
         layout = (StreamedLayout if streamed else DecoderLayout)(
             plan, with_logits=manifest["logits"]
         )
+        for name, address in zip(("setup", "program"), places, strict=True):
+            layout.map.add(name, len(image.parts[address]))
         return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 

@@ -95,8 +95,8 @@ class Latencies:
     wide_again: int = 16
     """From a beat to one that finds what it wrote to wide memory."""
 
-    sample: int = 400
-    """Of SAMPLE, of which so far nothing depends."""
+    sample: int = 30
+    """Of SAMPLE, and of each candidate."""
 
     @property
     def word_beats(self) -> int:

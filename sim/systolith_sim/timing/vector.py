@@ -42,6 +42,7 @@ class Vector:
         self._turns = turns
         self._words = words
         self._wide_written = self._entries_written = self._number_written = NEVER
+        self._kept = 0  # candidates
         self.busy = 0
 
     def run(self) -> Process:
@@ -63,7 +64,7 @@ class Vector:
         """Choose a number; return when it is written."""
         yield from self._semaphores.take(fields["wait_outer"])
         yield from self._turns.enter(1)
-        self._number_written = self._clock.now + self._latencies.sample
+        self._number_written = self._clock.now + self._latencies.sample * (1 + self._kept)
         self._semaphores.post(fields["post_outer"], self._number_written)
         return self._number_written
 
@@ -134,4 +135,5 @@ class Vector:
             self._entries_written = time
         if kind in (DrainKind.BEST, DrainKind.CANDIDATES):
             self._number_written = time
+            self._kept = fields["token_stride"]
         return time

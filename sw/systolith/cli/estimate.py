@@ -11,7 +11,14 @@ from systolith_hw.presets import PRESETS
 
 from .arrays import read_inputs
 from .console import needs, print_json, print_table, stages
-from .operands import Context, LanguageOperands
+from .operands import (
+    STREAMED,
+    Context,
+    LanguageOperands,
+    choose_core,
+    operands_by_size,
+    reach,
+)
 from .options import (
     ClockMhz,
     Json,
@@ -25,10 +32,15 @@ from .options import (
 )
 
 if typing.TYPE_CHECKING:
+    from systolith_sim.transformer.decoder_reference import FloatDecoder
+
     from ..estimate.estimate import Choice, Estimate
     from ..progress import Progress
 
 __all__ = ["estimate_model"]
+
+OWN = "of the file"
+"""In place of a preset: a compiled model is for one core."""
 
 ENCODER = "minilm"
 COMPILED, GRAPH = ".sysl", ".onnx"
@@ -87,22 +99,35 @@ def estimate_model(
 
     clock, place = clock_mhz or CLOCK_MHZ, (preset, settings, port_bytes)
     choose_config(preset or "ulx3s", settings, port_bytes=port_bytes)  # refuses at once
+    token = Token(position, context, operands, str(weights))
     encoder = model == ENCODER or model.endswith((COMPILED, GRAPH))
-    refuse_beside(ctx, model, *(LANGUAGE_ONLY if encoder else ENCODERS_ONLY))
+    if model == ENCODER or not encoder:
+        refuse_beside(ctx, model, *(LANGUAGE_ONLY if encoder else ENCODERS_ONLY))
     with needs("models"), stages(f"reading {model}", plain=json) as progress:
         if model == ENCODER:
             refuse_beside(ctx, model, "inputs")
             answer = _minilm(tokens or TOKENS, clock, place, progress)
         elif model.endswith(COMPILED):
             refuse_beside(ctx, model, "inputs", "preset", "settings", "port_bytes")
-            answer = _compiled(model, tokens, clock)
+            answer = _compiled(model, tokens, position, clock)
         elif model.endswith(GRAPH):
             refuse_beside(ctx, model, "tokens")
-            answer = _graph(model, inputs, clock, place, progress)
+            answer = _graph(model, inputs, token, clock, place, progress)
         else:
-            answer = _language(model, position, context, operands, str(weights), clock, place,
-                               progress)  # fmt: skip
+            from ..models.library import load_language_model
+
+            floats = load_language_model(model, progress).decoder
+            answer = _language(model, floats, token, clock, place, progress)
     _show(model, answer, json)
+
+
+class Token(typing.NamedTuple):
+    """Which token of a language model, in which text, and how the model is kept."""
+
+    position: int
+    context: int | None
+    operands: Operands | None
+    weights: str
 
 
 Place = tuple[str | None, list[str] | None, int | None]
@@ -141,59 +166,65 @@ def _minilm(tokens: int, clock: float, place: Place, progress: "Progress") -> An
 
     sizes = EncoderSizes(shape=MINILM, lengths=[tokens])
     return _answer(
-        place, "ulx3s", lambda config: estimate_encoders(config, [sizes], clock), progress
+        place, STREAMED, lambda config: estimate_encoders(config, [sizes], clock), progress
     )
 
 
-def _compiled(model: str, tokens: int | None, clock: float) -> Answer:
+def _compiled(model: str, tokens: int | None, position: int, clock: float) -> Answer:
     from ..estimate.encoder import estimate_stacks
+    from ..estimate.language import estimate_decoder
     from ..model_program import load_program
 
     program = load_program(model)
+    if program.language:
+        return Answer(OWN, estimate_decoder(program.language.text, position, clock), [])
     if not program.stacks:
         raise ConfigError(f"nothing of {model} is for the core; systolith inspect says why")
     lengths = None if tokens is None else [tokens]
-    result = estimate_stacks(program.config, program.stacks, lengths, clock)
-    return Answer("of the file", result, [])
+    return Answer(OWN, estimate_stacks(program.config, program.stacks, lengths, clock), [])
 
 
 def _graph(
-    model: str, inputs: Path | None, clock: float, place: Place, progress: "Progress"
-) -> Answer:
+    model: str, inputs: Path | None, token: Token, clock: float, place: Place,
+    progress: "Progress",
+) -> Answer:  # fmt: skip
     from ..estimate.graph import estimate_graph
+    from ..graph.decoder_part import find_decoder, float_decoder
     from ..model_compiler import cut_model
-    from ..progress import Progress
 
+    preset, settings, port_bytes = place
     example = None if inputs is None else read_inputs(inputs)
+    config = choose_config(preset or STREAMED, settings, port_bytes=port_bytes)
+    first = cut_model(model, example, config, progress)
+    if part := find_decoder(first.graph):
+        floats = float_decoder(first.graph, part, config.array.max_k)
+        return _language(model, floats, token, clock, place, progress)
 
-    def estimate(config: Config) -> "Estimate":
-        return estimate_graph(config, cut_model(model, example, config, progress=Progress()), clock)
+    def estimate(core: Config) -> "Estimate":
+        cut = first if core == config else cut_model(first.graph, first.example, core)
+        return estimate_graph(core, cut, clock)
 
-    return _answer(place, "ulx3s", estimate, progress)
+    return _answer(place, STREAMED, estimate, progress)
 
 
 def _language(
-    name: str, position: int, context: int | None, operands: Operands | None, weights: str,
-    clock: float, place: Place, progress: "Progress",
+    name: str, floats: "FloatDecoder", token: Token, clock: float, place: Place,
+    progress: "Progress",
 ) -> Answer:  # fmt: skip
     from ..compiler.blank_decoder import blank_decoder
     from ..estimate.language import estimate_language
-    from ..models.library import load_language_model
-    from .operands import choose_core, operands_by_size, reach
 
-    floats = load_language_model(name, progress).decoder
     preset, settings, port_bytes = place
-    core = choose_core(name, floats, operands, preset, settings, port_bytes)
+    core = choose_core(name, floats, token.operands, preset, settings, port_bytes)
 
     def estimate(config: Config) -> "Estimate":
-        streamed = (operands or operands_by_size(floats, config)) == Operands.STREAM
-        blank = blank_decoder(config, floats, weights, streamed=streamed)
-        wide = reach(dataclasses.replace(core, config=config, operands=Operands.STREAM
-                                         if streamed else Operands.ONCHIP),
-                     blank, settings, context=context)  # fmt: skip
+        operands = token.operands or operands_by_size(floats, config)
+        own = dataclasses.replace(core, config=config, operands=operands)
+        blank = blank_decoder(config, floats, token.weights, streamed=own.streamed)
         return estimate_language(
-            wide, blank, position, clock, context=context, streamed=streamed
-        )
+            reach(own, blank, settings, context=token.context), blank, token.position, clock,
+            context=token.context, streamed=own.streamed,
+        )  # fmt: skip
 
     return _answer(place, core.preset, estimate, progress)
 

@@ -21,8 +21,8 @@ if typing.TYPE_CHECKING:
     from systolith_sim.transformer.decoder_reference import FloatDecoder
 
 __all__ = [
-    "Context", "Core", "LanguageOperands", "LanguagePreset", "choose_core", "operands_by_size",
-    "reach",
+    "STREAMED", "Context", "Core", "LanguageOperands", "LanguagePreset", "choose_core",
+    "operands_by_size", "reach",
 ]  # fmt: skip
 
 RESIDENT, STREAMED = "ulx3s-resident", "ulx3s"
