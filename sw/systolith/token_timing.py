@@ -11,8 +11,11 @@ __all__ = ["streamed_token", "token_in_text"]
 
 
 def streamed_token(compiled: CompiledDecoder, position: int) -> Timing:
-    """Return the time of a run for the token behind ``position`` others and another one."""
-    return _run(compiled, position + 1, 1, position)
+    """Return the time of a run for the token behind ``position`` others and another one.
+
+    It is the first run, which fetches its program.
+    """
+    return _run(compiled, position + 1, 1, position, cold=True)
 
 
 def token_in_text(compiled: CompiledDecoder, position: int) -> Timing:
@@ -27,11 +30,13 @@ def token_in_text(compiled: CompiledDecoder, position: int) -> Timing:
     })  # fmt: skip
 
 
-def _run(compiled: CompiledDecoder, prompt: int, count: int, first: int) -> Timing:
+def _run(
+    compiled: CompiledDecoder, prompt: int, count: int, first: int, *, cold: bool = False
+) -> Timing:
     """Return the time of some tokens; of their numbers nothing depends."""
     tokens = compiled.layout.list
     return replay(
         compiled.plan.config, compiled.parts[compiled.program], address=compiled.program,
         parts={tokens.address: tokens.pack([0] * prompt, count, first)},
-        registers={Register.POSITION: first},
+        registers={Register.POSITION: first}, cold=cold,
     )  # fmt: skip

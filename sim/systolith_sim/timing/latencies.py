@@ -98,6 +98,14 @@ class Latencies:
     sample: int = 30
     """Of SAMPLE, and of each candidate."""
 
+    sink: int = 12
+    """Of a value that CANDIDATES keeps, besides the cycle that each one takes."""
+
+    @property
+    def sampler_queue(self) -> int:
+        """Values that wait in front of the candidates."""
+        return 4 * self.config.vector.lanes
+
     @property
     def word_beats(self) -> int:
         """Beats of an activation word."""

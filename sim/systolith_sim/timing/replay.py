@@ -58,7 +58,7 @@ def is_modelled(config: Config) -> bool:
 def replay(
     config: Config, program: bytes, *, parts: Mapping[int, bytes], address: int = 0,
     registers: Mapping[int, int] | None = None, number: Callable[[], int] | None = None,
-    dram: DramTiming | None = None,
+    dram: DramTiming | None = None, cold: bool = False,
 ) -> Timing:  # fmt: skip
     """Return how long a program takes, by the times of its instructions.
 
@@ -75,6 +75,8 @@ def replay(
     number : function
         Returns what BEST or SAMPLE is to have written; by default 0.
     dram : DramTiming
+    cold : bool
+        The program was not run before, nor fetched when the clock starts to count.
 
     Raises
     ------
@@ -98,7 +100,8 @@ def replay(
     row = Row(clock, latencies, queues[Unit.ROW], semaphores, turns)
     load = Load(clock, latencies, queues[Unit.LOAD], semaphores, memory)
     store = Store(clock, latencies, queues[Unit.STORE], semaphores, memory, words)
-    fetch = Prefetch(clock, config, memory, len(program) // INSTRUCTION_BYTES, address)
+    fetch = Prefetch(clock, config, memory, len(program) // INSTRUCTION_BYTES, address,
+                     cold=cold)  # fmt: skip
     sequencer = Sequencer(clock, latencies, queues, semaphores, fetch)
     for unit in (array, vector, row, load, store, memory):
         clock.at(0, unit.run())

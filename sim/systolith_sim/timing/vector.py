@@ -2,6 +2,7 @@
 
 from systolith_hw.isa import DrainFunction, DrainKind, Opcode
 
+from .candidates import Candidates
 from .channels import Queue, Results, Semaphores, Turns
 from .clock import Clock, Process
 from .latencies import Latencies
@@ -42,7 +43,7 @@ class Vector:
         self._turns = turns
         self._words = words
         self._wide_written = self._entries_written = self._number_written = NEVER
-        self._kept = 0  # candidates
+        self._candidates = Candidates(latencies)
         self.busy = 0
 
     def run(self) -> Process:
@@ -64,7 +65,8 @@ class Vector:
         """Choose a number; return when it is written."""
         yield from self._semaphores.take(fields["wait_outer"])
         yield from self._turns.enter(1)
-        self._number_written = self._clock.now + self._latencies.sample * (1 + self._kept)
+        begin = max(self._clock.now, int(self._candidates.done))
+        self._number_written = begin + self._latencies.sample * (1 + self._candidates.kept)
         self._semaphores.post(fields["post_outer"], self._number_written)
         return self._number_written
 
@@ -81,6 +83,10 @@ class Vector:
         """Go through groups and tokens; return when the last value is written."""
         kind, groups = fields["kind"], fields["groups"]
         written = 0
+        if kind == DrainKind.CANDIDATES:
+            self._candidates.begin(
+                fields["token_stride"], more=bool(fields["accumulate"]), now=self._clock.now
+            )
         for group in range(groups):
             last = group == groups - 1 and kind not in (DrainKind.KEYS, DrainKind.VALUES)
             tiles = fields["tiles_last" if last else "tiles"]
@@ -112,6 +118,9 @@ class Vector:
             results.free(count)
             self.busy += count * beats * passes
             tiles -= count
+            if kind == DrainKind.CANDIDATES:
+                values = count * config.array.columns
+                yield self._candidates.take(values, self._clock.now)
             written = self._written(fields, count * beats)
         return written
 
@@ -135,5 +144,4 @@ class Vector:
             self._entries_written = time
         if kind in (DrainKind.BEST, DrainKind.CANDIDATES):
             self._number_written = time
-            self._kept = fields["token_stride"]
         return time
