@@ -136,8 +136,13 @@ class CompiledDecoder(CompiledModel):
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
+        programs, tokens = {"setup": self.setup, "program": self.program}, self.layout.list
+        places = programs | {
+            "list": tokens.address, "entries": tokens.entries, "stride": tokens.stride,
+            "positions": tokens.tokens, "vocabulary": tokens.shape.vocabulary,
+        }  # fmt: skip
         return self._image(
-            model, setup=self.setup, program=self.program, ends=self.ends, block=self.block,
+            model, places, **programs, ends=self.ends, block=self.block,
             logits=self.layout.logits is not None,
         )  # fmt: skip
 
