@@ -135,7 +135,7 @@ class Store:
         config, latencies = self._latencies.config, self._latencies
         stream = fields["kind"] == StoreKind.STREAM
         elements, left, taken = fields["elements"], fields["beats"], 0
-        apart = max(1, fields["beats"] // elements) + (not stream and latencies.store_gap)
+        apart = max(1, fields["beats"] // elements)
         for place, count in bursts(config, address, fields["beats"]):
             while not self._room:
                 yield self._freed

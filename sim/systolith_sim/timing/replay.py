@@ -88,12 +88,13 @@ def replay(
             "cycles are known of cores with vector.rows and a sequencer.queue_depth above 1, and "
             "without short_pipelines; measure others with systolith bench"
         )
-    clock, latencies = Clock(), Latencies(config)
+    clock, dram = Clock(), dram or DramTiming()
+    latencies = Latencies(config, dram)
     depth = config.sequencer.queue_depth
     units = (Unit.ARRAY, Unit.VECTOR, Unit.LOAD, Unit.STORE, Unit.ROW)
     queues = {unit: Queue(clock, depth, latencies.queue) for unit in units}
     semaphores = Semaphores(clock, config, latencies)
-    memory = Memory(clock, config, dram or DramTiming())
+    memory = Memory(clock, config, dram)
     results, turns, words = Results(clock, config.array.output_depth), Turns(clock), Words(clock)
     array = Array(clock, latencies, queues[Unit.ARRAY], semaphores, results)
     vector = Vector(clock, latencies, queues[Unit.VECTOR], semaphores, results, turns, words)

@@ -92,7 +92,7 @@ class Sequencer:
             yield from self._queues[job.unit].put(job)
         elif job.opcode == Opcode.CREDIT:
             count = job.fields["count"]
-            yield self._clock.now + latencies.control + count
+            yield self._clock.now + latencies.credit + count
             self._semaphores.credit(job.fields["semaphore"], count, self._clock.now)
         elif job.opcode == Opcode.READ:
             yield from self._idle([self._queues[Unit.VECTOR]], latencies.number)
