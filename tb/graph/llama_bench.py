@@ -1,5 +1,7 @@
 """Small language models of Llama's family in several spellings, of primitive operators."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from systolith.graph.decoder_part import find_decoder, float_decoder
@@ -49,6 +51,9 @@ class LlamaBuilder(Builder):
         "added" from a table, "triangle" made for each length, "chosen" by booleans, or "none".
     """
 
+    epsilons: ClassVar[dict[str, float]] = {}
+    """Of norms for which it is not 1e-5."""
+
     def __init__(self, tensors, heads, features, *, base=5000.0, turning="halves", tables=False,
                  mask="added"):  # fmt: skip
         super().__init__()
@@ -72,7 +77,7 @@ class LlamaBuilder(Builder):
 
     def rms(self, x, name):
         mean = self.add("ReduceMean", self.add("Pow", x, F(2)), axes=[-1], keepdims=1)
-        root = self.add("Sqrt", self.add("Add", mean, F(1e-5)))
+        root = self.add("Sqrt", self.add("Add", mean, F(self.epsilons.get(name, 1e-5))))
         normal = self.add("Mul", x, self.add("Reciprocal", root))
         return self.add("Mul", self.tensors[f"{name}.weight"], normal)
 

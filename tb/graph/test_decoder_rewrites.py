@@ -1,5 +1,7 @@
 """Language models are recognised in any spelling, and what is none is left."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -170,7 +172,12 @@ class BiasedHead(LlamaBuilder):
         return self.add("Add", y, self.weights(40)) if name == "lm_head" else y
 
 
+class OtherNorm(LlamaBuilder):
+    epsilons: ClassVar[dict[str, float]] = {"model.norm": 1e-3}
+
+
 @pytest.mark.parametrize("builder, words", [
+    (OtherNorm, "layers must have one epsilon, but there are 1e-05 and 0.001"),
     (TwoBases, "layers must have one rotary_base, but there are 3.0 and 4.0"),
     (BiasedHead, "adds a bias to logits"),
 ])  # fmt: skip

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import systolith
+from systolith import language_program
 from systolith.compiler.decoder_quantizer import quantize_decoder
 from systolith.graph import GraphError
 from systolith.graph.executor import run
+from systolith.graph.optimise import optimise
 from systolith.image import ImageError
 from systolith.language import CompiledDecoder
-from systolith.language_program import round_language, written_texts
 from systolith.progress import Progress
 from systolith.report.graph_svg import graph_svg
 from systolith.report.program import describe_program, listing_of, program_text
@@ -19,7 +20,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
 from .graph_bench import encoder
-from .llama_bench import LlamaBuilder, llama
+from .llama_bench import LlamaBuilder, decoder_of, llama
 from .onnx_files import write_onnx
 from .test_engine import CONFIG
 from .test_engine import example as states
@@ -62,6 +63,8 @@ def test_logits_of_a_batch(program, graph):
     (signal,) = report.signals
     assert signal.decibels > 25 and signal.cosine > 0.99
     assert report.runs == 2 and report.cycles is None
+    layer, head, attention = 2 * 32 * (32 + 16) + 3 * 32 * 48, 32 * 40, 2 * 9 * 32
+    assert report.parts.core_macs == 2 * 9 * (2 * (layer + attention) + head)
     assert report.parts.core_share == 1 and not report.parts.host
     assert "a language model of layers 2, from tokens to logits" in str(report)
     names = [layer.name.partition(" ")[0] for layer in report.accuracy.layers]
@@ -79,6 +82,16 @@ def test_text_is_that_of_the_logits(program, graph):
     assert engine.report().runs == 2
 
 
+def assert_equal(got, want):
+    """Compare parameters of models, or of layers."""
+    for name, value in vars(want).items():
+        if name == "layers":
+            for one, other in zip(got.layers, value, strict=True):
+                assert_equal(one, other)
+        else:
+            np.testing.assert_array_equal(getattr(got, name), value, err_msg=name, strict=True)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_path):
     """The same bytes for the same weights, as the reader of checkpoints has them, so that text and
@@ -93,13 +106,41 @@ def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_
     model = read_llama(write_llama(tmp_path, max_position_embeddings=TOKENS), "llama").decoder
     graph = LlamaBuilder(tensors, SETTINGS["num_attention_heads"], 8).model()
     config = SMALL_CHIP if streamed else ONCHIP
-    rounded = round_language(model, written_texts(model, Progress()))
+    rounded = language_program.round_language(model, None, Progress())
     integers = quantize_decoder(config, model, rounded, streamed=streamed)
     by_hand = CompiledDecoder.compile(config, integers, context=TOKENS, streamed=streamed)
     path = write_onnx(tmp_path / "llama.onnx", graph)
     program = systolith.compile(path, example(), config=config, tokens=TOKENS, strict=True)
+    assert_equal(decoder_of(program.graph, TOKENS), model)
     assert program.language.streamed == streamed
     assert program.language.text.parts == by_hand.parts
+
+
+def test_rounded_weights_of_large_models_are_kept(monkeypatch, tmp_path):
+    """By the model and the texts; what was rounded before is not rounded again."""
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path))
+    monkeypatch.setattr(language_program, "LARGE", 0)
+    one, other = (decoder_of(optimise(llama(seed, layers=1)), 8) for seed in range(2))
+    documents = example().tolist()
+    made = [language_program.round_language(one, texts, Progress()) for texts in (None, documents)]
+    monkeypatch.setattr(language_program, "round_decoder", None)
+    for texts, rounded in zip((None, documents), made, strict=True):
+        again = language_program.round_language(one, texts, Progress())
+        np.testing.assert_array_equal(again.head.integers, rounded.head.integers)
+    for model, texts in ((other, None), (one, documents[:1])):
+        with pytest.raises(TypeError, match="not callable"):
+            language_program.round_language(model, texts, Progress())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_hardware_has_the_bits_of_the_machine(program, simulator):
+    machine = systolith.InferenceEngine(program)
+    with systolith.InferenceEngine(program, "rtl", simulator=simulator) as engine:
+        assert engine.generate(PROMPT, 4) == machine.generate(PROMPT, 4)
+        ids = example(3, tokens=4)[:1]
+        np.testing.assert_array_equal(engine(ids), machine(ids))
+        assert engine.report().runs == 2 and (engine.report().cycles or 0) > 10_000
 
 
 def test_a_file_has_the_same_programs(program, tmp_path):

@@ -87,10 +87,11 @@ def float_decoder(graph: Graph, part: DecoderPart, context: int) -> FloatDecoder
         found = [layer.attributes[name] for layer in part.layers]
         if name == "epsilon":
             found.append(part.norm.attributes.get("epsilon", 1e-5))
-        others = [value for value in found if value != first[name]]
+            found = [_shortest(value) for value in found]
+        others = [value for value in found if value != found[0]]
         if others:
             raise GraphError(
-                f"a language model's layers must have one {name}, but there are {first[name]} and "
+                f"a language model's layers must have one {name}, but there are {found[0]} and "
                 f"{others[0]}"
             )
     head = graph.constants[part.head.inputs[1]]

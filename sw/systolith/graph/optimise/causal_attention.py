@@ -38,7 +38,7 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
     tokens, features = value.shape[-2:]
     query = find_turned(links, scores.product.inputs[0], features)
     keys = query and find_turned(links, scores.product.inputs[1], features, keys=True)
-    if not query or not keys or query.base != keys.base:
+    if not query or not keys:
         return None
     heads = len(query.columns)
     if heads == 0 or value.size % (heads * tokens * features):
