@@ -77,6 +77,7 @@ def test_text_is_that_of_the_logits(program, graph):
     """Each token is the likeliest behind those before it."""
     engine = systolith.InferenceEngine(program)
     made = engine.generate(PROMPT, 8)
+    assert (engine.report().runs, engine.report().signals) == (1, [])
     text = [*PROMPT, *made]
     likeliest = engine(np.array([text]))[0].argmax(axis=-1)
     assert made == likeliest[len(PROMPT) - 1 : -1].tolist() and len(set(made)) > 2
@@ -216,6 +217,8 @@ def test_what_does_not_fit_stays_on_the_host(builder, config, tokens, words):
     (PROMPT, 18, "3 tokens and 18 behind them are too many: the program takes 20"),
     ([40], 1, "token 40 is not in the vocabulary, whose tokens are 0 to 39"),
     ([], 1, "a prompt must have at least 1 tokens, not 0"),
+    ([[3, 17]], 1, r"a prompt is one row of token numbers, not int64\[1, 2\]"),
+    ([0.5], 1, r"a prompt is one row of token numbers, not float64\[1\]"),
 ])  # fmt: skip
 def test_texts_that_have_no_room(program, prompt, count, words):
     with pytest.raises(ConfigError, match=words):
