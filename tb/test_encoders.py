@@ -68,8 +68,8 @@ def test_an_encoder_in_both_simulators(sim, seed):
         np.testing.assert_array_equal(state, model.encode(config.array, sentence))
 
 
-SHORT = 2000
-"""Cycles of a program that is over before it is in full swing."""
+SHORT = 1500
+"""The array needs so few cycles of a program that is over before it is in full swing."""
 
 ATTENTION = [
     # preset, settings, tokens, heads, features, causal, least use of the array in whole tiles
@@ -90,7 +90,8 @@ def test_attention(name, changes, tokens, heads, features, causal, least):
     values = bench_attention(config, tokens, heads=heads, features=features, causal=causal)
     assert values.bit_exact
     assert values.tiling_utilization is not None and values.tiling_utilization >= least
-    assert_near(values.estimated_cycles, values.cycles, NEAR if values.cycles > SHORT else 2 * NEAR)
+    short = values.ideal_cycles < SHORT
+    assert_near(values.estimated_cycles, values.cycles, 2 * NEAR if short else NEAR)
 
 
 @pytest.mark.slow
