@@ -76,9 +76,12 @@ class LlamaBuilder(Builder):
         return self.add("MatMul", x, np.ascontiguousarray(self.tensors[f"{name}.weight"].T))
 
     def rms(self, x, name):
+        """RMSNorm as Hugging Face's Llama has it, with conversions for other types of numbers."""
+        x = self.add("Cast", x, to=np.dtype(F))
         mean = self.add("ReduceMean", self.add("Pow", x, F(2)), axes=[-1], keepdims=1)
         root = self.add("Sqrt", self.add("Add", mean, F(self.epsilons.get(name, 1e-5))))
         normal = self.add("Mul", x, self.add("Reciprocal", root))
+        normal = self.add("Cast", normal, to=np.dtype(F))
         return self.add("Mul", self.tensors[f"{name}.weight"], normal)
 
     # -- positions ---------------------------------------------------------------------------
@@ -91,8 +94,9 @@ class LlamaBuilder(Builder):
             return [self.cut(table(angles).astype(F)) for table in (np.cos, np.sin)]
         one = self.add("Squeeze", self.length, np.array([0]))
         places = self.add("Range", np.array(0), one, np.array(1))
-        places = self.add("Unsqueeze", self.add("Cast", places, to=np.dtype(F)), np.array([1]))
-        angles = self.add("Mul", places, np.tile(self.frequencies, repeat).astype(F))
+        places = self.add("Cast", places, to=np.dtype(F))
+        frequencies = np.tile(self.frequencies, repeat).astype(F)
+        angles = self.add("Einsum", places, frequencies, equation="i,j->ij")
         return [self.add(function, angles) for function in ("Cos", "Sin")]
 
     def cut(self, table, axes=(0,)):

@@ -68,6 +68,22 @@ class OneKeyHead(LlamaBuilder):
         return x
 
 
+class Tiled(LlamaBuilder):
+    """Heads of keys are repeated by Tile, as exporters write repeat_interleave."""
+
+    def repeat(self, x, share):
+        apart = self.add("Unsqueeze", x, np.array([2]))
+        apart = self.add("Tile", apart, np.array([1, 1, share, 1, 1]))
+        return self.add("Reshape", apart, np.array([0, 4, -1, 8]))
+
+
+class InTurn(LlamaBuilder):
+    """Heads of keys are repeated all together: what neighbours share is not the same head."""
+
+    def repeat(self, x, share):
+        return self.add("Tile", x, np.array([1, share, 1, 1]))
+
+
 class ScaledQueries(LlamaBuilder):
     """Scores are multiplied by another factor, in the queries."""
 
@@ -76,13 +92,15 @@ class ScaledQueries(LlamaBuilder):
         return super().turn(self.add("Mul", x, F(3)) if self.number % 2 else x)
 
 
-@pytest.mark.parametrize("builder", [OneProjection, OneKeyHead, ScaledQueries])
-def test_other_ways_to_heads(builder):
+@pytest.mark.parametrize("builder, key_heads", [
+    (OneProjection, 2), (OneKeyHead, 1), (Tiled, 2), (InTurn, 4), (ScaledQueries, 2),
+])  # fmt: skip
+def test_other_ways_to_heads(builder, key_heads):
     graph = llama(builder=builder)
     after = optimise(graph, verify=True)
     assert operators(after) == WHOLE
     model = decoder_of(after)
-    assert model.key_heads == (1 if builder is OneKeyHead else 2)
+    assert model.key_heads == key_heads
     tokens = [[1, 5, 39, 0, 7]]
     want = run(graph, {"ids": np.array(tokens)})[graph.outputs[0]][0]
     np.testing.assert_allclose(model.logits(tokens[0]), want, atol=2e-5)
@@ -102,13 +120,6 @@ class Backwards(LlamaBuilder):
         self.frequencies *= -1
 
 
-class InTurn(LlamaBuilder):
-    """Heads of keys are repeated all together: neighbours do not share one."""
-
-    def repeat(self, x, share):
-        return self.add("Tile", x, np.array([1, share, 1, 1]))
-
-
 class Sharp(LlamaBuilder):
     """Queries are turned, keys are not."""
 
@@ -118,7 +129,7 @@ class Sharp(LlamaBuilder):
 
 
 @pytest.mark.parametrize("builder, spelling", [
-    (Stretched, {}), (Backwards, {}), (InTurn, {}), (Sharp, {}), (LlamaBuilder, {"mask": "none"}),
+    (Stretched, {}), (Backwards, {}), (Sharp, {}), (LlamaBuilder, {"mask": "none"}),
 ])  # fmt: skip
 def test_other_attention_is_left(builder, spelling):
     graph = llama(builder=builder, layers=1, **spelling)

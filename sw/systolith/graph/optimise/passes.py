@@ -23,7 +23,7 @@ __all__ = ["LANGUAGE_PASSES", "PASSES", "optimise", "prove"]
 Rewrite = Callable[[Graph], int]
 
 PASSES: tuple[Rewrite, ...] = (
-    fold_constants, drop_dead_code, drop_identities, merge_duplicates, fuse_linear,
+    fold_constants, drop_dead_code, drop_identities, merge_duplicates, drop_dead_code, fuse_linear,
     fuse_normalization, fuse_activation, drop_dead_code, fuse_causal_attention, drop_dead_code,
     fuse_attention, drop_dead_code, drop_identities, fuse_encoder_layers, fuse_decoder_layers,
     drop_dead_code, drop_identities, drop_dead_code,
