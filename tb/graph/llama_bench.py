@@ -69,8 +69,10 @@ class LlamaBuilder(Builder):
         x = self.add("Gather", self.tensors["model.embed_tokens.weight"], self.ids)
         for number in range(layers):
             x = self.decoder_layer(x, f"model.layers.{number}")
-        x = self.rms(x, "model.norm")
-        return self.finish(self.matrix(x, "lm_head"))
+        return self.finish(self.head(x))
+
+    def head(self, x):
+        return self.matrix(self.rms(x, "model.norm"), "lm_head")
 
     def matrix(self, x, name):
         return self.add("MatMul", x, np.ascontiguousarray(self.tensors[f"{name}.weight"].T))
@@ -185,3 +187,18 @@ def decoder_of(graph, context=32):
     part = find_decoder(graph)
     assert part is not None
     return float_decoder(graph, part, context)
+
+
+def tensors_of(decoder):
+    """Return a decoder's tensors by Hugging Face's names."""
+    tensors = {"model.embed_tokens": decoder.embedding, "lm_head": decoder.head,
+               "model.norm": decoder.norm}  # fmt: skip
+    places = {
+        **{f"self_attn.{name[0]}_proj": name for name in ("query", "key", "value", "output")},
+        **{f"mlp.{name}_proj": name for name in ("gate", "up", "down")},
+        "input_layernorm": "attention_norm", "post_attention_layernorm": "hidden_norm",
+    }  # fmt: skip
+    for number, layer in enumerate(decoder.layers):
+        for place, name in places.items():
+            tensors[f"model.layers.{number}.{place}"] = getattr(layer, name).T
+    return {f"{name}.weight": value for name, value in tensors.items()}

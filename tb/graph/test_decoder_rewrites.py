@@ -138,6 +138,44 @@ def test_other_attention_is_left(builder, spelling):
     assert find_decoder(after) is None
 
 
+class LastToken(LlamaBuilder):
+    """The head is given the last token's state behind the norm."""
+
+    def head(self, x):
+        last = self.add("Gather", self.rms(x, "model.norm"), np.array(-1), axis=1)
+        return self.matrix(last, "lm_head")
+
+
+class LastTokens(LlamaBuilder):
+    """The last two tokens are cut out before the norm."""
+
+    def head(self, x):
+        ends = np.array([1 << 40])
+        return super().head(self.add("Slice", x, np.array([-2]), ends, np.array([1])))
+
+
+class FirstFeatures(LlamaBuilder):
+    """The head is given some features, which is no choice of tokens."""
+
+    def head(self, x):
+        x = self.rms(x, "model.norm")
+        x = self.add("Slice", x, np.array([0]), np.array([8]), np.array([2]))
+        return self.add("MatMul", x, self.weights(8, 40))
+
+
+@pytest.mark.parametrize("builder, pick", [(LastToken, "Gather"), (LastTokens, "Slice")])
+def test_tokens_are_picked_behind_the_head(builder, pick):
+    graph = llama(builder=builder)
+    after = optimise(graph, verify=True)
+    assert operators(after) == [*WHOLE, pick] and same(graph, after)
+    assert find_decoder(after) is not None
+
+
+def test_features_are_not_picked_behind_the_head():
+    after = optimise(llama(builder=FirstFeatures), verify=True)
+    assert operators(after)[-2:] == ["Slice", "Linear"] and find_decoder(after) is None
+
+
 class Biased(LlamaBuilder):
     def matrix(self, x, name):
         y = super().matrix(x, name)
