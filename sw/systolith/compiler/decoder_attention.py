@@ -10,6 +10,7 @@ K, Q and V are one MATMUL, whose results DRAINs take one after the other; scores
 first queries are there. The heads of queries that share keys are tokens of one MATMUL.
 """
 
+from collections.abc import Callable
 from typing import TypedDict
 
 from systolith_hw.isa import DrainKind, Register
@@ -18,7 +19,7 @@ from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
 from .decoder_plan import DecoderPlan
 from .decoder_writer import DecoderWriter
-from .layer_places import added
+from .layer_places import NOTHING, added
 from .layout import log2
 
 __all__ = ["AttentionPart", "turned"]
@@ -55,15 +56,18 @@ class AttentionPart:
         self.places = writer.layer
         self.powers_base = probability_base(writer.plan.config.array)
 
-    def append(self) -> None:
-        """Append the instructions."""
-        self.writer.norm()
+    def append(self, beside: Callable[[], None]) -> None:
+        """Append the instructions, and in between what ``beside`` appends: what must be done before
+        the residual is added to."""
+        if self.writer.opening is None:
+            self.writer.norm(self.layer.norm)
         self._project()
         heads = range(self.plan.shape.key_heads)
         for head in heads:
             self._score(head)
         for head in heads:
             self._blend(head)
+        beside()
         self._add()
 
     # -- K, Q and V --------------------------------------------------------------------------
@@ -71,10 +75,14 @@ class AttentionPart:
     def _project(self) -> None:
         """Compute keys, queries and values; the array is told of each head of queries."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        lanes = plan.config.vector.lanes
+        lanes, opening = plan.config.vector.lanes, writer.opening
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
-            patches=added(operand=self.places.tile), wait_outer=writer.normed,
+            activation=plan.openings if opening else 0,
+            patches=added(
+                operand=self.places.tile, activation=opening.words if opening else NOTHING
+            ),
+            wait_outer=opening.loaded if opening else writer.normed,
         )  # fmt: skip
         self._drain_keys(0, 1)
         if plan.shape.key_heads > 1:
@@ -83,7 +91,7 @@ class AttentionPart:
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
             exponent_base=layer.base, patches=added(scale=self.places.entry),
-            post_outer=writer.written, **turned(plan), **writer.behind_norm(),
+            post_outer=writer.written, **turned(plan), **writer.behind_norm(layer.norm),
         )  # fmt: skip
         program.drain_operands(
             DrainKind.VALUES, groups=plan.shape.key_heads, tiles=plan.head_tiles,
@@ -92,7 +100,7 @@ class AttentionPart:
             entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
             patches=added(scale=self.places.entry, destination=self.places.values,
                           columns_last=writer.row, entries=self.places.exponents),
-            **writer.behind_norm(),
+            **writer.behind_norm(layer.norm),
         )  # fmt: skip
 
     def _drain_keys(self, head: int, count: int) -> None:
@@ -109,7 +117,7 @@ class AttentionPart:
             exponent_base=layer.base,
             patches=added(scale=self.places.entry, destination=self.places.keys,
                           columns_last=writer.lane, entries=self.places.exponents),
-            **turned(plan), **writer.behind_norm(first=head == 0),
+            **turned(plan), **writer.behind_norm(layer.norm, first=head == 0),
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------

@@ -97,7 +97,7 @@ class TokenProgram:
     def _new_logits(self, rows: LogitsRows) -> Any:
         """Return what stores the logits of a position."""
         return LogitsPart(
-            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
+            self.writer, self.model.norm, rows, place=self.place, list_stride=self.layout.list.stride,
             stored=self.chosen,
         )  # fmt: skip
 
@@ -207,14 +207,17 @@ class TokenProgram:
             self.program.loop(layers, counter=writer.tile, step=plan.block_tiles)
             if layers > 1 else nullcontext()
         ):  # fmt: skip
-            AttentionPart(writer, layer).append()
+            AttentionPart(writer, layer).append(self._find_residual)
             HiddenPart(writer, layer).append()
             if layers > 1:
                 writer.next_layer()
 
+    def _find_residual(self) -> None:
+        """Find where the residual is: it is always in the same place."""
+
     def _norm(self) -> None:
         """Make words of the residual behind all layers."""
-        self.writer.norm(self.turned)
+        self.writer.norm(self.model.norm, self.turned)
 
     def _skip_norm(self) -> None:
         """Tell only that all before is done."""
@@ -251,13 +254,13 @@ class TokenProgram:
         if first:  # tells that all before is done, so that angles come beside the other tiles
             self._drain_logits(
                 0, first, wait_inner=self.stored, post_outer=self.turned,
-                **writer.behind_norm(first=True),
+                **writer.behind_norm(self.model.norm, first=True),
             )  # fmt: skip
         self._drain_logits(
             first, plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
             wait_inner=None if first else self.stored,
             post_inner=self.turned if waits and not first else None, post_outer=chosen,
-            **writer.behind_norm(first=waits and not first),
+            **writer.behind_norm(self.model.norm, first=waits and not first),
         )  # fmt: skip
         if sampled:
             self._sample()

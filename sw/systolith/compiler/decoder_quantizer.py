@@ -44,6 +44,7 @@ from .decoder_rounding import Rounded
 from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
 from .norm_folding import fold_norms
+from .opening_tables import OpeningTables
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 from .recipes import NOTHING
 
@@ -136,8 +137,12 @@ def quantize_decoder(
     fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
     deferred = config.vector.deferred_norms and not streamed
     norm = _norm(config.array, model, rounded.largest, fractions.residual, deferred)
+    # Nothing waits for a norm whose words come out of tables, so that one is whole.
+    tables = OpeningTables(config, len(model.norm), len(model.embedding))
+    tabled = deferred and len(model.layers) == 1 and tables.fit
+    first = _norm(array, model, rounded.largest, fractions.residual, deferred and not tabled)
     layers = [
-        _layer(config, model, layer, coded, fractions, norm, output_chunk, down_chunk)
+        _layer(config, model, layer, coded, fractions, (first, norm), output_chunk, down_chunk)
         for layer, coded in zip(model.layers, rounded.layers, strict=True)
     ]
     features = model.layers[0].query.shape[1] // model.heads
@@ -158,10 +163,11 @@ def quantize_decoder(
 
 def _layer(
     config: Config, model: FloatDecoder, layer: FloatDecoderLayer,
-    coded: dict[str, CodedWeights], fractions: Fractions, norm: RowNorm,
+    coded: dict[str, CodedWeights], fractions: Fractions, norms: tuple[RowNorm, RowNorm],
     output_chunk: int | None, down_chunk: int | None,
 ) -> DecoderLayer:  # fmt: skip
     base = probability_base(config.array)
+    first, norm = norms
     up = _linear(coded["up"], FRACTION, fractions.up, norm.base)
     hidden: GatedHidden | RectifiedHidden = RectifiedHidden(up)
     hidden_fraction = fractions.up
@@ -176,12 +182,13 @@ def _layer(
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,
-        norm=norm,
+        norm=first,
+        hidden_norm=norm,
         query=_linear(
-            coded["query"], FRACTION, fractions.query, norm.base, _sharpness(model, layer)
+            coded["query"], FRACTION, fractions.query, first.base, _sharpness(model, layer)
         ),
-        key=_linear(coded["key"], FRACTION, fractions.key, norm.base),
-        value=_linear(coded["value"], FRACTION, fractions.value, norm.base),
+        key=_linear(coded["key"], FRACTION, fractions.key, first.base),
+        value=_linear(coded["value"], FRACTION, fractions.value, first.base),
         output=_by_head(
             _linear(coded["output"], fractions.value, residual, base), model.heads, rows
         ),

@@ -13,6 +13,7 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import programming
 from .decoder_layout import DecoderLayout
+from .decoder_opening import OpeningPart
 from .decoder_program import TokenProgram
 from .decoder_prompt import PromptPart
 from .layout import log2
@@ -73,6 +74,8 @@ class TextProgram(TokenProgram):
         self.prompt = prompt
         self.stored = self.program.semaphore("the last token has been read, to be stored")
         self.program.credit(self.stored)
+        tabled = self.plan.shape.tabled
+        self.opening = OpeningPart(self.writer, layout, self.prompted) if tabled else None
 
     def assemble(self) -> bytes:
         """Return it."""
@@ -82,6 +85,8 @@ class TextProgram(TokenProgram):
         program.calc(self.alive, immediate=1)
         program.calc(self.place, Register.POSITION, left=log2(stride))
         self._load_angles(0)
+        if self.opening:
+            self.opening.begin(self.model.norm)
         self._find_rows(0)
         self._look_up()
         self.writer.find_places()
@@ -108,6 +113,24 @@ class TextProgram(TokenProgram):
             self.writer, self.layout, self.prompt, self.model.layers[0], remaining,
             scratch=(self.place, self.alive, self.token),
         ).append()  # fmt: skip
+
+    def _load_row(self) -> None:
+        """Find what the token begins with, or bring its embedding to wide memory."""
+        if self.opening:
+            self.opening.find_words(self.token)
+        else:
+            super()._load_row()
+
+    def _find_rows(self, ahead: int) -> None:
+        """Count the rows in front of a learned position's, unless they are tables."""
+        if not self.opening:
+            super()._find_rows(ahead)
+
+    def _find_residual(self) -> None:
+        """Find where the token's residual is, and see to the next one's."""
+        if self.opening:
+            self.opening.find_sum()
+            self.opening.fill()
 
     def _compute(self) -> None:
         """Go through the layers, and make the next token."""
