@@ -56,23 +56,26 @@ class AttentionPart:
         self.places = writer.layer
         self.powers_base = probability_base(writer.plan.config.array)
 
-    def append(self, beside: Callable[[], None]) -> None:
-        """Append the instructions, and in between what ``beside`` appends: what must be done before
-        the residual is added to."""
-        if self.writer.opening is None:
-            self.writer.norm(self.layer.norm)
-        self._project()
+    def append(self) -> None:
+        """Append the instructions."""
+        self.writer.norm(self.layer.norm)
+        self.project()
+        self.attend()
+
+    def attend(self, find_residual: Callable[[], None] | None = None) -> None:
+        """Append all behind K, Q and V; ``find_residual`` appends what finds its place."""
         heads = range(self.plan.shape.key_heads)
         for head in heads:
             self._score(head)
         for head in heads:
             self._blend(head)
-        beside()
+        if find_residual:
+            find_residual()
         self._add()
 
     # -- K, Q and V --------------------------------------------------------------------------
 
-    def _project(self) -> None:
+    def project(self) -> None:
         """Compute keys, queries and values; the array is told of each head of queries."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
         lanes, opening = plan.config.vector.lanes, writer.opening
@@ -177,6 +180,9 @@ class AttentionPart:
 
     def _add(self) -> None:
         """Add the output matrix chunk by chunk."""
-        plan = self.plan
+        plan, opening = self.plan, self.writer.opening
         words = [count * plan.shape.share * plan.head_words for count in plan.head_groups]
-        self.writer.add(words, plan.output_matrix, plan.context, plan.tables["output"])
+        self.writer.add(
+            words, plan.output_matrix, plan.context, plan.tables["output"],
+            wait_outer=opening.summed if opening else None,
+        )  # fmt: skip

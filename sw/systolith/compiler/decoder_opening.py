@@ -2,9 +2,9 @@
 
 ::
 
-    load    | next position's tables            | the one's behind it
-    array   K Q V | ...               | head    K Q V | ...
-    sequencer                 token ─► place in the tables
+    load      table of residuals ─►|              | of words, of residuals ─► ...
+    array   K Q V | ...      output |    ... | head | K Q V | ...
+    sequencer                            token ─► place in the tables
 
 Of a model of one layer the registers that tell its layers apart are free; this has them.
 """
@@ -45,7 +45,8 @@ class OpeningPart:
         self.place = place
         self.half = writer.exponents
         writer.opening = self.opening = Opening(
-            loaded=self.program.semaphore("tables of what tokens begin with are there"),
+            loaded=self.program.semaphore("the table of tokens' first words is there"),
+            summed=self.program.semaphore("the table of tokens' residuals is there"),
             words=writer.entry, sums=writer.values,
         )  # fmt: skip
 
@@ -58,7 +59,7 @@ class OpeningPart:
         self._load(post_outer=writer.summed)
         writer.append_norm(norm, source=plan.sums)
         program.barrier()
-        program.credit(self.opening.loaded)
+        program.credit(self.opening.summed)
 
     def fill(self) -> None:
         """Fill the other half for the next position."""
@@ -68,7 +69,7 @@ class OpeningPart:
         program.minimum(self.half, self.half, self.half, -2 * rows)
         if self.plan.shape.learned:
             program.calc(self.place, self.place, immediate=self.layout.position_bytes)
-        self._load(post_outer=self.opening.loaded)
+        self._load(post_outer=self.opening.summed)
 
     def find_words(self, token: int) -> None:
         """Find where the words of the token in a register are, in the half that was filled last."""
@@ -87,7 +88,7 @@ class OpeningPart:
         program.load(
             LoadKind.ACTIVATION, address=self.layout.address("openings"), local=plan.openings,
             elements=plan.shape.vocabulary * tables.word_stride,
-            patches={"address": self.place, "local": local},
+            patches={"address": self.place, "local": local}, post_outer=self.opening.loaded,
         )  # fmt: skip
         program.calc(local, local, left=tables.lift)
         program.load(

@@ -183,6 +183,7 @@ class TokenProgram:
         Logits, where they are stored, are those of all positions.
         """
         program, writer, flag = self.program, self.writer, self.token
+        self._enter()
         self._layers()
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
@@ -198,22 +199,26 @@ class TokenProgram:
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
 
+    def _enter(self) -> None:
+        """Make of the residual what the first layer begins with."""
+        self.writer.first_norm()
+
     def _layers(self) -> None:
         """Go through the layers."""
         plan, writer, layer = self.plan, self.writer, self.model.layers[0]
-        writer.first_norm()
         layers = plan.shape.layers
         with (
             self.program.loop(layers, counter=writer.tile, step=plan.block_tiles)
             if layers > 1 else nullcontext()
         ):  # fmt: skip
-            AttentionPart(writer, layer).append(self._find_residual)
+            self._attend(AttentionPart(writer, layer))
             HiddenPart(writer, layer).append()
             if layers > 1:
                 writer.next_layer()
 
-    def _find_residual(self) -> None:
-        """Find where the residual is: it is always in the same place."""
+    def _attend(self, part: AttentionPart) -> None:
+        """Add a layer's attention to the residual."""
+        part.append()
 
     def _norm(self) -> None:
         """Make words of the residual behind all layers."""

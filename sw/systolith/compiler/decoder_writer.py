@@ -38,14 +38,16 @@ class Opening:
 
     Parameters
     ----------
-    loaded : int
-        Semaphore, for the array: the position's tables are there.
+    loaded, summed : int
+        Semaphores, for the array and VECTOR: the position's table of words, or of residuals, is
+        there.
     words, sums : int
         Registers: activation words in front of the token's, and wide words in front of its
         residual.
     """
 
     loaded: int
+    summed: int
     words: int
     sums: int
 
@@ -249,9 +251,12 @@ class DecoderWriter:
             wait_outer=self.summed, post_inner=post_inner, post_outer=post_outer,
         )  # fmt: skip
 
-    def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:
+    def add(
+        self, chunks: Sequence[int], operand: int, activation: int, table: int,
+        wait_outer: int | None = None,
+    ) -> None:  # fmt: skip
         """Add a matrix to the residual, as many words of inputs at once as ``chunks`` says; where
-        norms are deferred, make words of it."""
+        norms are deferred, make words of it. VECTOR takes ``wait_outer``, if any, before it."""
         plan, program = self.plan, self.program
         for number, words in enumerate(chunks):
             first = sum(chunks[:number])
@@ -260,9 +265,11 @@ class DecoderWriter:
                 activation=activation + first, patches=added(operand=self.layer.tile),
                 wait_outer=self.written,
             )  # fmt: skip
-            self._drain_sums(table, last=number + 1 == len(chunks))
+            self._drain_sums(
+                table, last=number + 1 == len(chunks), wait_outer=None if number else wait_outer
+            )
 
-    def _drain_sums(self, table: int, *, last: bool) -> None:
+    def _drain_sums(self, table: int, *, last: bool, wait_outer: int | None) -> None:
         """Add results to the residual, and tell who works on with the ``last``."""
         plan, opening, measured = self.plan, self.opening, last and self._norm.deferred
         told = self._measured if measured else self.summed if last else None
@@ -274,5 +281,5 @@ class DecoderWriter:
             patches=added(
                 scale=self.layer.entry, destination=opening.sums if opening else NOTHING
             ),
-            post_inner=self.normed if measured else None, post_outer=told,
+            wait_outer=wait_outer, post_inner=self.normed if measured else None, post_outer=told,
         )  # fmt: skip
