@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Emit every preset and have Verilator, Icarus and yosys read it; a complaint is a failure."""
 
+import concurrent.futures
 import json
 import shutil
 import subprocess
@@ -18,7 +19,9 @@ BUILD = Path(__file__).parents[1] / "build" / "check"
 
 
 def main() -> None:
-    failures = [complaint for name in PRESETS for complaint in check(name)]
+    """Check all presets, two at a time, the largest ones first."""
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        failures = [line for lines in pool.map(check, reversed(PRESETS)) for line in lines]
     for complaint in failures:
         print(complaint, file=sys.stderr)
     sys.exit(bool(failures))

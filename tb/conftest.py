@@ -40,6 +40,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("sim", cases)
 
 
+@pytest.hookimpl(tryfirst=True)  # before slow ones are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what a module's ``GATE``, simulators by case, leaves out.
+
+    Each case is tried in some simulator before every change, and by ``make test-slow`` in all.
+    """
+    for item in items:
+        gate = getattr(getattr(item, "module", None), "GATE", None)
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if isinstance(gate, dict) and "sim" in params:
+            if not any(params["sim"] in gate.get(case, []) for case in params.values()):
+                item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """Return the seed of the benches."""

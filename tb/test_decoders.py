@@ -1,5 +1,7 @@
 """Language models on the Verilated core, token by token, against the golden model."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from unit.language_bench import MICROGPT, golden_tokens, random_model
+from unit.test_cli import run
 
 SMALL = {
     "vector.rows": 64, "memory.operand_tiles": 600, "memory.activation_words": 200,
@@ -133,6 +136,20 @@ def test_the_multipliers_are_busy():
     model = quantize_language(library.load_language_model("stories-260k"), config)
     measured = bench_decode(model, config, 64)
     assert measured.bit_exact and (measured.utilization or 0) >= 0.55
+
+
+def test_the_command(tmp_path):
+    """A checkpoint's text from ``systolith run``, on the generated Verilog."""
+    pytest.importorskip("tokenizers")
+    from language_models import write_llama
+
+    changes = SMALL | {"vector.deferred_norms": True}
+    words = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    result = run("run", str(write_llama(tmp_path, eos_token_id=None)), "Once upon", "--tokens", "6",
+                 "--preset", "ulx3s", "--operands", "onchip", *words, "--json")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    values = json.loads(result.stdout)
+    assert values["bit_exact"] and len(values["tokens"]) == 6 and values["cycles"] > 6 * 500
 
 
 @pytest.mark.slow

@@ -32,6 +32,9 @@ CASES = {
 }  # fmt: skip
 
 
+GATE = {"tiny": ["icarus"], "small": ["verilator"], "broad": ["verilator"], "coded": ["icarus"]}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_matmul_equals_machine(case, sim, seed):
     """The bytes that each product leaves in memory are those of the functional machine."""

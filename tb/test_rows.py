@@ -15,13 +15,16 @@ from systolith_hw.isa import DrainFunction, DrainKind
 GATE = (0.2, 3)
 """How often the buses pause, and the seed of everything."""
 
+CORES = {"tall", "flat"}
+"""On which that is tried before each change: a result is one beat, and R < C. The rest is slow."""
+
 MORE = [(0.0, 11), (0.6, 12), (0.2, 13)]
 
 
 def cases():
     """Yield configs with pauses and seeds."""
     for name in CONFIGS:
-        yield name, *GATE
+        yield pytest.param((name, *GATE), marks=[pytest.mark.slow] * (name not in CORES))
         for case in MORE:
             yield pytest.param((name, *case), marks=pytest.mark.slow)
 

@@ -187,7 +187,10 @@ def run_bench(name, sim, seed, parts):
         settings={"parts": parts})  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["small", "logic", "deferred"])
+GATE = {"small": ["verilator"], "logic": ["verilator"], "deferred": ["icarus", "verilator"]}
+
+
+@pytest.mark.parametrize("name", GATE)
 def test_shared_unit(name, sim, seed):
     run_bench(name, sim, seed, 3 if sim == "icarus" else 20)
 

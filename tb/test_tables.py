@@ -98,8 +98,10 @@ def program(config):
     return p.assemble()
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.4])
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("pause", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
+@pytest.mark.parametrize("name", [
+    "narrow", pytest.param("small", marks=pytest.mark.slow), "broad",
+])  # fmt: skip
 def test_tables_equal_machine(name, pause):
     config = CONFIGS[name]
     rng = np.random.default_rng(5)

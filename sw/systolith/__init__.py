@@ -3,10 +3,11 @@
 import importlib
 from typing import Any
 
-__all__ = ["InferenceEngine", "compile"]
+__all__ = ["InferenceEngine", "compile", "load"]
 
 PLACES = {
     "compile": ("model_compiler", "compile_model"),
+    "load": ("model_program", "load_program"),
     "InferenceEngine": ("engine", "InferenceEngine"),
 }
 """Module and name of each."""

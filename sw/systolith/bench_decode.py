@@ -17,6 +17,7 @@ from systolith_sim.transformer.decoder_reference import KeyValueCache
 from .compiler.decoder_plan import DecoderPlan
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, MachineDecoder
+from .last_words import LastWords, Pair
 from .progress import Progress
 from .report.waits import array_waits
 from .watched_device import WatchedDevice
@@ -59,7 +60,8 @@ class DecodeMeasurement:
     first_cycles : int
         Of a run of this token alone, from the start write to the done flag.
     bit_exact : bool
-        Whether the tokens of these runs are the machine's, and the golden model's.
+        Whether the tokens of these runs, and every bit of the words of which the last token was
+        made (:mod:`systolith.last_words`), are the machine's, and the golden model's.
     array_cycles : dict
         Of the token's cycles, those in which the array was at work ("busy"), and those in which it
         waited, by what it waited for (:mod:`systolith.report.waits`). None where nobody looks.
@@ -133,12 +135,17 @@ def bench_decode(
         If the model does not fit the chip, or has no such position.
     """
     progress = progress or Progress()
-    compiled = CompiledDecoder.compile(config, model, context=context)
-    plan, array = compiled.plan, config.array
+    words = LastWords(CompiledDecoder.compile(config, model, context=context))
+    compiled, array = words.decoder, config.array
+    plan = compiled.plan
     require_position(plan, position)
     text = np.random.default_rng(seed).integers(0, plan.shape.vocabulary, position).tolist()
+    progress("computing the golden model")
+    golden, golden_words = _golden(model, text)
     progress("running the functional machine")
-    predicted = outcome = _measure(MachineDecoder(compiled), text)
+    machine = MachineDecoder(compiled)
+    predicted = outcome = _measure(machine, text)
+    found = [golden_words, words.of_machine(machine)]
     macs = plan.shape.macs(position)
     if backend == "rtl":
         bins = {"activity": BIN_CYCLES} if simulator == "verilator" else {}
@@ -149,6 +156,7 @@ def bench_decode(
             runner = DeviceDecoder(compiled, watched)
             look = partial(_look, device) if isinstance(device, VerilatedDevice) else None
             outcome = _measure(runner, text, look)
+            found.append(words.of_device(watched))
     more = outcome.more
     cycles = more.get("CYCLES")
     shape = plan.shape
@@ -161,7 +169,7 @@ def bench_decode(
         tokens_per_second_at_100mhz=cycles and FREQUENCY / cycles,
         first_cycles=outcome.counters[2].get("CYCLES"), counters=more,
         array_cycles=outcome.array_cycles(compiled.parts[compiled.program]),
-        bit_exact=outcome.tokens == predicted.tokens == _golden(model, text),
+        bit_exact=outcome.tokens == predicted.tokens == golden and _equal(found),
     )  # fmt: skip
 
 
@@ -200,10 +208,17 @@ def _measure(
     return Outcome(tokens, [*counters, dict(runner.counters)], seen)
 
 
-def _golden(model: DecoderModel, text: list[int]) -> list[list[int]]:
-    """Return the tokens of the three runs."""
+def _golden(model: DecoderModel, text: list[int]) -> tuple[list[list[int]], Pair]:
+    """Return the tokens of the three runs, and the words of which the last was made."""
     cache, made, tokens = KeyValueCache(len(model.layers)), [], text
     for _ in range(2):
-        tokens = [int(model.advance(tokens, cache)[-1].argmax())]
+        words = model.last_words(tokens, cache)
+        tokens = [int(model.head(words)[-1].argmax())]
         made += tokens
-    return [made[:1], made, made[1:]]
+    return [made[:1], made, made[1:]], (words.mantissas[-1], words.exponents[-1])
+
+
+def _equal(found: list[Pair]) -> bool:
+    """Return whether words are the same wherever they were found."""
+    first, *others = found
+    return all(np.array_equal(a, b) for pair in others for a, b in zip(first, pair, strict=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class CompiledEncoder(CompiledModel):
         All that runs have in common, by address.
     """
 
-    made_by = COMPILER
+    made_by: ClassVar[tuple[str, ...]] = COMPILER
     layout: EncoderLayout
     program: int
     parts: dict[int, bytes]

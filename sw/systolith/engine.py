@@ -11,14 +11,15 @@ from systolith_hw.config import ConfigError
 from systolith_hw.tables import FRACTION
 from systolith_sim.device.device import Device
 
+from .accuracy import Signal
 from .device_encoder import DeviceEncoder
 from .encoder import MachineEncoder, batches
-from .engine_report import EngineReport, Signal
+from .engine_report import EngineReport
 from .graph.executor import run
 from .graph.graph import Node
 from .graph.key_mask import visible_tokens
 from .graph.model_inputs import named_inputs, to_array
-from .model_compiler import ModelProgram
+from .model_program import ModelProgram
 from .progress import Progress
 from .workload import moved_bytes, open_device
 
@@ -117,7 +118,7 @@ class InferenceEngine:
         return EngineReport(
             device=self.device, calls=self._calls, runs=self._runs,
             cycles=self._counts.get("CYCLES"), port_bytes=moved_bytes(program.config, self._counts),
-            parts=program.parts, signals=signals,
+            parts=program.parts, signals=signals, accuracy=program.accuracy,
         )  # fmt: skip
 
     def _stack(self, node: Node, values: Sequence[NDArray | None]) -> list[NDArray]:

@@ -1,44 +1,12 @@
 """What a run of a model was: where, how long, and how close to float."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .accuracy import Accuracy, Signal
 from .graph.partition import Partition
 
-__all__ = ["EngineReport", "Signal"]
-
-
-@dataclass(frozen=True)
-class Signal:
-    """How close a tensor came to float.
-
-    Parameters
-    ----------
-    name : str
-    decibels : float
-        Of signal to noise; infinite if there is none.
-    cosine : float
-        The worst of all rows of the last axis.
-    """
-
-    name: str
-    decibels: float
-    cosine: float
-
-    @classmethod
-    def measure(cls, name: str, got: NDArray, want: NDArray) -> "Signal":
-        """Compare a tensor with float's; rows that are all zero are of hidden tokens."""
-        got, want = np.atleast_2d(got).astype(np.float64), np.atleast_2d(want).astype(np.float64)
-        got, want = got.reshape(-1, got.shape[-1]), want.reshape(-1, want.shape[-1])
-        seen = got.any(axis=-1)
-        got, want = got[seen], want[seen]
-        noise, signal = float(((got - want) ** 2).sum()), float((want**2).sum())
-        lengths = np.linalg.norm(got, axis=-1) * np.linalg.norm(want, axis=-1)
-        cosines = (got * want).sum(axis=-1) / np.where(lengths > 0, lengths, 1.0)
-        decibels = 10 * np.log10(signal / noise) if noise and signal else np.inf
-        return cls(name, float(decibels), float(cosines.min(initial=1.0)))
+__all__ = ["EngineReport"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +25,9 @@ class EngineReport:
     parts : Partition
         What the core and what the host does.
     signals : list of Signal
-        Of stacks' states and of outputs.
+        Of stacks' states and of outputs, of the last call.
+    accuracy : Accuracy
+        Layer by layer, measured when the model was compiled.
     """
 
     device: str
@@ -67,6 +37,16 @@ class EngineReport:
     port_bytes: int
     parts: Partition
     signals: list[Signal]
+    accuracy: Accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it; signals without noise have no decibels."""
+        return {
+            "device": self.device, "calls": self.calls, "runs": self.runs, "cycles": self.cycles,
+            "port_bytes_moved": self.port_bytes, **self.parts.to_dict(),
+            "signals": [one.to_dict() for one in self.signals],
+            "accuracy": self.accuracy.to_dict(),
+        }  # fmt: skip
 
     def __str__(self) -> str:
         """Return it as lines of text."""
@@ -78,4 +58,4 @@ class EngineReport:
             f"{one.name}: {one.decibels:.1f} dB, worst cosine {one.cosine:.5f} to float"
             for one in self.signals
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, str(self.accuracy)])

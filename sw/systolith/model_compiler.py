@@ -3,7 +3,6 @@
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,43 +13,25 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import preset
 from systolith_sim.transformer.model import EncoderModel
 
+from .accuracy import Accuracy, LayerSignal, measure_layers
 from .compiler.stack_fit import fit_stack, sentence_sizes
 from .compiler.stack_quantizer import check_layers, quantize_stack
 from .graph import Graph, GraphError
 from .graph.calibration import similar_inputs
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
+from .graph.layer_weights import float_layers
 from .graph.model_inputs import named_inputs
 from .graph.onnx_reader import read_onnx
 from .graph.optimise import optimise, prove
-from .graph.partition import Partition, Stack, partition
+from .graph.partition import Stack, partition
+from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
 
-__all__ = ["ModelProgram", "Strict", "compile_model"]
+__all__ = ["Strict", "compile_model"]
 
 Strict = bool | Literal["matrices"]
-
-
-@dataclass(frozen=True)
-class ModelProgram:
-    """A model that has been compiled.
-
-    Parameters
-    ----------
-    config : Config
-    graph : Graph
-        The model in float, rewritten: what results are measured against.
-    parts : Partition
-        Of the same.
-    stacks : list of CompiledStack
-        Programs of the core, in the partition's order.
-    """
-
-    config: Config
-    graph: Graph
-    parts: Partition
-    stacks: list[CompiledStack]
 
 
 def compile_model(
@@ -101,11 +82,16 @@ def compile_model(
     batches = similar_inputs(graph, example)
     if calibration is not None:
         batches = [named_inputs(graph, each) for each in calibration]
-    stacks = []
+    stacks: list[CompiledStack] = []
+    signals: list[LayerSignal] = []
     for number, stack in enumerate(parts.stacks):
         progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
-        stacks.append(_compile(config, graph, stack, batches, tokens, progress))
-    return ModelProgram(config, graph, parts, stacks)
+        model, compiled = _compile(config, graph, stack, batches, tokens, progress)
+        stacks.append(compiled)
+        progress(f"comparing stack {number + 1} with float")
+        states = _states(graph, stack, example)
+        signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
+    return ModelProgram(config, graph, parts, stacks, Accuracy(signals))
 
 
 def _read(model: Any, example: Any) -> Graph:
@@ -144,10 +130,11 @@ def _refuse(
     config: Config, graph: Graph, example: Mapping[str, NDArray], tokens: int | None, stack: Stack
 ) -> str:
     """Return why the core cannot do a stack; nothing if it can."""
+    layers = float_layers(graph, stack.nodes)
     try:
-        check_layers(stack.layers)
+        check_layers(layers)
         longest, segments = sentence_sizes(_states(graph, stack, example))
-        fit_stack(config, stack.layers, longest, segments, tokens)
+        fit_stack(config, layers, longest, segments, tokens)
     except (ConfigError, GraphError) as error:
         return str(error)
     return ""
@@ -156,12 +143,13 @@ def _refuse(
 def _compile(
     config: Config, graph: Graph, stack: Stack, batches: Sequence[Mapping[str, NDArray]],
     tokens: int | None, progress: Progress,
-) -> CompiledStack:  # fmt: skip
-    """Round a stack's weights on batches of inputs, the first of which is the example."""
+) -> tuple[EncoderModel, CompiledStack]:  # fmt: skip
+    """Return a stack in integers, rounded on batches of which the first has typical sizes."""
+    layers = float_layers(graph, stack.nodes)
     states = [_states(graph, stack, batch) for batch in batches]
     longest, segments = sentence_sizes(states[0])
-    tokens, segments = fit_stack(config, stack.layers, longest, segments, tokens)
-    model: EncoderModel = quantize_stack(
-        config, stack.layers, [*itertools.chain(*states)], tokens=tokens, progress=progress
+    tokens, segments = fit_stack(config, layers, longest, segments, tokens)
+    model = quantize_stack(
+        config, layers, [*itertools.chain(*states)], tokens=tokens, progress=progress
     )
-    return CompiledStack.compile(config, model, tokens=tokens, segments=segments)
+    return model, CompiledStack.compile(config, model, tokens=tokens, segments=segments)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class CompiledStack(CompiledEncoder):
 
     Sentences are arrays (S, D) of floats. Their tokens are numbered through all sentences.
     """
+
+    made_by: ClassVar[tuple[str, ...]] = ("systolith.stack",)
 
     def inputs(self, sentences: Sentences) -> dict[int, bytes]:
         """Return by address what the host writes: tables, and the states' rows.

@@ -59,6 +59,20 @@ def test_hardware_is_the_default(small):
     assert values["cycles"] == CYCLES and values["host_seconds"] > 0
 
 
+def test_hardware_that_says_something_else_ends_with_1(small, monkeypatch):
+    class Wrong(MachineDevice):
+        def _run(self):
+            super()._run()
+            self.machine.chip.operand[:] *= -1  # of use to the next program
+
+    monkeypatch.setattr(
+        language_run, "open_device",
+        lambda config, size, *_: Wrong(config, -(-size // 4096) * 4096),
+    )  # fmt: skip
+    result = run("run", small, PROMPT, "--tokens", "3")
+    assert result.exit_code == 1 and "NOT the machine's" in result.stderr
+
+
 @pytest.mark.parametrize("operands", ["onchip", "stream"])
 def test_all_backends_make_the_same_text_until_the_context_is_full(small, operands):
     words = ("run", small, PROMPT, "--context", "8", "--operands", operands, "--json", "--backend")
@@ -74,6 +88,7 @@ def test_all_backends_make_the_same_text_until_the_context_is_full(small, operan
     assert len(values[0]["tokens"]) == 3
 
 
+CHANCE = ("--temperature", "1")
 CHIP = ["--set", "memory.operand_tiles=2176"]
 """Has room for 48 tokens."""
 
@@ -151,10 +166,12 @@ def test_a_full_context_says_so_and_keeps_the_text(tmp_path):
         (["stories-260k", "ñ"], "the character 'ñ' of the text is not in the model's vocabulary"),
         (["stories-260k", "x", "--temperature", "nan"], "temperature must be in 0.01..100, or 0"),
         (["stories-260k", "x", "--temperature", "-1"], "takes the likeliest token always, not -1"),
-        (["stories-260k", "x", "--top-k", "0"], "top_k must be in 1..64, not 0"),
+        (["stories-260k", "x", "--top-k", "5"], "--top-k does nothing beside --temperature 0"),
+        (["stories-260k", "x", "--seed", "5"], "--seed does nothing beside --temperature 0"),
+        (["stories-260k", "x", *CHANCE, "--top-k", "0"], "top_k must be in 1..64, not 0"),
         (["stories-260k", "x", "--logits", "nowhere/x.npz"], "there is no folder nowhere"),
-        (["stories-260k", "x", "--top-k", "65"], "top_k must be in 1..64, not 65"),
-        (["stories-260k", "x", "--seed", "-1"], "seed must be in 0..2**32 - 1, not -1"),
+        (["stories-260k", "x", *CHANCE, "--top-k", "65"], "top_k must be in 1..64, not 65"),
+        (["stories-260k", "x", *CHANCE, "--seed", "-1"], "seed must be in 0..2**32 - 1, not -1"),
         (["stories-260k", "x", "--backend", "machine", "--temperature", "1", "--set",
           "vector.candidates=0"],
          "temperature must be 0 on this core, not 1.0: its vector.candidates is 0"),

@@ -56,6 +56,18 @@ def test_wrong_tokens_are_seen(monkeypatch):
     assert not bench_decode(MODEL, CONFIG, 3).bit_exact
 
 
+def test_a_wrong_bit_behind_right_tokens_is_seen(monkeypatch):
+    class Wrong(MachineDevice):
+        def _run(self):
+            super()._run()
+            self.machine.chip.mantissas[0, 0] ^= 1
+
+    monkeypatch.setattr(
+        module, "open_device", lambda config, size, *_, **__: Wrong(config, -(-size // 4096) * 4096)
+    )
+    assert not bench_decode(MODEL, CONFIG, 3).bit_exact
+
+
 @pytest.mark.parametrize("position", [0, 19])
 def test_positions_that_are_none(position):
     with pytest.raises(ConfigError, match=f"position must be 1 to 18, .* not {position}"):

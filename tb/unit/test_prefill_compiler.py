@@ -142,8 +142,12 @@ def test_other_refusals():
     shape = DecoderShape.of(prefill_model("flat", layers=1))
     with pytest.raises(ConfigError, match="the prompt's tokens must be 1 to 64, .* not 65"):
         plan_prefill(FLAT, shape, 65)
-    with pytest.raises(ConfigError, match="sequencer.semaphore_bits must be at least 5, not 4"):
-        plan_prefill(FLAT.replace({"sequencer.semaphore_bits": 4}), shape, 10)
+    for bits, tokens, sentence in (
+        (4, 10, "sequencer.semaphore_bits must be at least 5, not 4"),
+        (5, 20, "tokens must be at most 15, .* not 20; lower them, or .*semaphore_bits to 6"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            plan_prefill(FLAT.replace({"sequencer.semaphore_bits": bits}), shape, tokens)
 
 
 # -- the measurement --------------------------------------------------------------------------

@@ -42,8 +42,7 @@ def _instructions_stand(monkeypatch):
     monkeypatch.setattr(wide, "small_config", standing)
 
 
-@pytest.mark.parametrize("data_bytes", [1, 2, 4, 8, 16, 128])
-@pytest.mark.parametrize("window", [4, 16])
+@pytest.mark.parametrize("data_bytes, window", [(1, 4), (2, 16), (8, 4), (16, 4), (128, 16)])
 def test_ports(data_bytes, window):
     config = standing(data_bytes=data_bytes, burst_beats=4, window=window)
     program = random_program(random.Random(data_bytes + window), 12, config)

@@ -62,6 +62,10 @@ class DecoderModel:
 
     def advance(self, tokens: Sequence[int], cache: KeyValueCache) -> NDArray[np.int64]:
         """Return logits (S, V), LSB 2**-16, of S more tokens; ``cache`` has those before."""
+        return self.head(self.last_words(tokens, cache))
+
+    def last_words(self, tokens: Sequence[int], cache: KeyValueCache) -> Words:
+        """Return what the head is multiplied by for S more tokens: words behind the last norm."""
         first, end = cache.length, cache.length + len(tokens)
         z = self.residual(tokens, range(first, end))
         rows = None
@@ -70,7 +74,7 @@ class DecoderModel:
             rows = cosine[first:end], sine[first:end]
         for number, layer in enumerate(self.layers):
             z = advance(self.array, layer, z, cache, number, rows)
-        return self.head(self.norm(self.array, z))
+        return self.norm(self.array, z)
 
     def residual(self, tokens: Sequence[int], positions: Sequence[int]) -> NDArray[np.int64]:
         """Return what layers begin with, fixed point (S, N), of tokens at positions."""

@@ -1,6 +1,6 @@
 """A whole encoder in the integers of the hardware, from token numbers to the last layer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,11 +60,19 @@ class EncoderModel:
 
         ``positions`` are rows of that embedding, by default 0, 1, ...
         """
+        *_, last = self.states(array, tokens, positions)
+        return last
+
+    def states(
+        self, array: ArrayConfig, tokens: Sequence[int], positions: Sequence[int] | None = None
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yield the same before the first layer, and after each."""
         positions = range(len(tokens)) if positions is None else positions
         z, words = self.embed(array, tokens, positions)
+        yield z
         for layer in self.layers:
             z, words = advance(array, layer, z, words, back=not self.norm_first)
-        return z
+            yield z
 
     def _values(self, words: Words, rows: Sequence[int]) -> NDArray[np.int64]:
         mantissas = words.mantissas[list(rows)].astype(np.int64)

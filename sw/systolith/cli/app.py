@@ -12,9 +12,11 @@ from ..driver import DriverError
 from ..image import ImageError
 from ..models.errors import CheckpointError, FetchError, TextError
 from .bench import bench
+from .compile import compile_file
 from .console import Missing, say
 from .eval import evaluate
 from .generate import generate
+from .inspect import inspect_file
 from .presets import presets
 from .report import report
 from .run import run
@@ -29,7 +31,9 @@ def _exit_code(error: Exception) -> int:
     """Return how the command ends after an error that users may expect, or 0 for a defect."""
     from systolith_sim.device.device import DeviceError
 
-    if isinstance(error, ConfigError | TextError | CheckpointError | ImageError):
+    from ..graph import GraphError
+
+    if isinstance(error, ConfigError | TextError | CheckpointError | ImageError | GraphError):
         return USAGE
     expected = ToolError | FetchError | DriverError | DeviceError | Missing | OSError
     return FAILURE if isinstance(error, expected) else 0
@@ -67,6 +71,8 @@ app.command()(presets)
 app.command()(generate)
 app.add_typer(bench, name="bench")
 app.command()(report)
+app.command("compile")(compile_file)
+app.command("inspect")(inspect_file)
 app.add_typer(run, name="run")
 app.add_typer(evaluate, name="eval")
 

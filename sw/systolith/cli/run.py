@@ -9,7 +9,7 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
-from .model_command import MODEL, ModelCommands
+from .model_command import MODEL, PROGRAM, ModelCommands
 from .options import (
     ClockMhz,
     Computer,
@@ -24,6 +24,7 @@ from .options import (
     require_backend,
 )
 from .run_language import run_language
+from .run_program import run_program
 
 __all__ = ["run"]
 
@@ -39,6 +40,7 @@ run = typer.Typer(
     cls=ModelCommands, help="Run real models on the generated Verilog.", no_args_is_help=True
 )
 run.command(MODEL)(run_language)
+run.command(PROGRAM)(run_program)
 
 
 @run.callback()

@@ -33,6 +33,7 @@ from .options import (
     Weights,
     WeightsName,
     choose_config,
+    refuse_beside,
     require_backend,
 )
 
@@ -115,6 +116,8 @@ def run_language(
     say otherwise.
     """
     require_backend(ctx, backend, ACTS)
+    if temperature == 0:
+        refuse_beside(ctx, "--temperature 0", "top_k", "seed")
     choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")

@@ -72,11 +72,13 @@ def largest(plan: DecoderPlan) -> int:
     return next((count for count in counts if not shortage(plan.with_tokens(count))), 0)
 
 
-def refusal(plan: DecoderPlan, memory: str, need: int, how: str = "") -> str:
+def refusal(plan: DecoderPlan, memory: str, need: int, *, streamed: bool = False) -> str:
     """Say what is too small, and what would do."""
     fits = largest(plan)
+    how = ", streamed," if streamed else ""
     lower = f"lower the context to {fits}, or " if fits else ""
+    instead = "" if streamed else ", or leave the model in external memory (--operands stream)"
     return (
         f"a language model for {plan.tokens} tokens{how} does not fit the chip: "
-        f"{lacks(plan, memory, need)}; {lower}raise memory.{memory}"
+        f"{lacks(plan, memory, need)}; {lower}raise memory.{memory}{instead}"
     )

@@ -9,14 +9,15 @@ tokens with two heads, each of which goes through it a little behind the one bef
     vector       K Q V  scores 0  scores 1   context 0 | ... residual += SiLU  x  residual +=
 """
 
-from systolith_hw.isa import DrainFunction, DrainKind, LoadKind, Register
+from systolith_hw.isa import DrainFunction, DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 from systolith_sim.transformer.encoder import VALUE_BASE
 from systolith_sim.transformer.row_norm import RowNorm
 
+from .block_rows import bring_rows
 from .causal_attention import AttentionLinks, AttentionPatches, CausalAttention, RowBlock
 from .decoder_attention import turned
-from .decoder_layout import DecoderLayout, count_rows
+from .decoder_layout import DecoderLayout
 from .decoder_writer import UPPER, DecoderWriter, remainder
 from .layout import log2
 from .prompt_plan import PromptPlan
@@ -94,7 +95,10 @@ class PromptPart:
         program.calc(self.count, self.remaining, immediate=size - 1, right=log2(size))
         with program.loop(count_register=self.count):
             program.minimum(self.rows, 0, self.remaining, size)
-            self._look_up()
+            bring_rows(
+                program, self.layout, self.prompt, self.rows,
+                (self.keys, self.values, self.key_lane, self.count), arrived=writer.summed,
+            )  # fmt: skip
             self._find_places()
             with program.loop(plan.shape.layers - 1, counter=writer.tile, step=plan.block_tiles):
                 self._compute()
@@ -107,35 +111,7 @@ class PromptPart:
             program.minimum(self.remaining, self.remaining, self.remaining, -size)
             program.barrier()
 
-    # -- tokens and their places -------------------------------------------------------------
-
-    def _look_up(self) -> None:
-        """Bring angles and embeddings to wide memory."""
-        program, plan, layout, prompt = self.program, self.plan, self.layout, self.prompt
-        place, local, scratch, before = self.keys, self.values, self.count, self.key_lane
-        if plan.shape.rotary:
-            program.calc(scratch, Register.POSITION, left=log2(layout.angle_bytes))
-            program.load(
-                LoadKind.WIDE, address=layout.address("angles"), row_stride=layout.angle_bytes,
-                rows=0, elements=plan.angle_words, local_stride=plan.angle_words,
-                patches={"address": scratch, "rows": self.rows},
-            )  # fmt: skip
-        program.calc(place, Register.POSITION, left=log2(layout.list.stride))
-        program.calc(local)
-        with program.loop(
-            count_register=self.rows, counter=place, initial=place, step=layout.list.stride
-        ):
-            program.read(scratch, place, layout.list.entries)
-            if plan.shape.learned:
-                count_rows(program, layout, before, place)
-                program.calc(scratch, scratch, before)
-            program.calc(scratch, scratch, left=log2(layout.row_bytes))
-            program.load(
-                LoadKind.WIDE, address=layout.address("embedding"), local=prompt.residual,
-                elements=prompt.residual_stride, patches={"address": scratch, "local": local},
-                post_outer=self.writer.summed,
-            )  # fmt: skip
-            program.calc(local, local, immediate=prompt.residual_stride)
+    # -- places of tokens --------------------------------------------------------------------
 
     def _find_places(self) -> None:
         """Find everything that follows from position and rows, for the first layer."""

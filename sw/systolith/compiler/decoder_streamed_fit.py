@@ -9,11 +9,9 @@ from .decoder_fit import FEWEST_TOKENS, largest, most_tokens, refusal
 from .decoder_shape import DecoderShape
 from .decoder_streamed_plan import StreamedPlan
 from .memory_needs import shortage
+from .slot_ring import FEWEST_SLOTS
 
 __all__ = ["plan_streamed"]
-
-FEWEST_SLOTS = 2
-"""One that is multiplied while another one is loaded."""
 
 
 def plan_streamed(
@@ -45,7 +43,7 @@ def plan_streamed(
     if context is None:
         plan = plan.with_tokens(largest(plan) or FEWEST_TOKENS)
     if short := shortage(plan):
-        raise ConfigError(refusal(plan, *short, how=", streamed,"))
+        raise ConfigError(refusal(plan, *short, streamed=True))
     rings = [dataclasses.replace(plan, slots=count) for count in _slot_counts(plan)]
     return max((ring for ring in rings if not shortage(ring)), key=lambda ring: ring.slots)
 
@@ -78,9 +76,21 @@ def _with_ring(plan: StreamedPlan) -> StreamedPlan:
             sized = dataclasses.replace(plan, slot=slot)
             if counts := _slot_counts(sized):
                 return dataclasses.replace(sized, slots=counts[0])
-    raise ConfigError(
-        "this language model cannot be streamed: no slot is right for reductions of "
-        f"{', '.join(map(str, sorted(steps)))} words; its sizes must be other ones"
+    raise ConfigError(_no_ring(plan, max(steps)))
+
+
+def _no_ring(plan: StreamedPlan, longest: int) -> str:
+    """Say why no ring serves all matrices, and what would do."""
+    least, have = FEWEST_SLOTS * longest, plan.config.memory.operand_tiles
+    if have < least:
+        return (
+            f"the weights of this language model cannot be streamed: memory.operand_tiles must be "
+            f"at least {least}, for {FEWEST_SLOTS} slots of its longest reduction, not {have}"
+        )
+    return (
+        "the weights of this language model cannot be streamed: its matrices cannot be cut into "
+        "as many slots for each layer that a ring of fewer returns to its first; raise "
+        "memory.operand_tiles, or choose another number of hidden values or heads"
     )
 
 

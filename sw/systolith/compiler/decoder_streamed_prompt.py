@@ -13,9 +13,10 @@ The last layer ends with keys and values, since nobody needs what would come beh
 that would be a block by itself is left to those that go one by one.
 """
 
-from systolith_hw.isa import LoadKind, Register
+from systolith_hw.isa import Register
 from systolith_sim.transformer.decoder import DecoderLayer
 
+from .block_rows import bring_rows
 from .decoder_streamed_writer import StreamedWriter
 from .decoder_writer import UPPER, remainder
 from .layout import log2
@@ -66,7 +67,10 @@ class StreamedPrompt:
         program.calc(block.end, self.remaining, immediate=size - 2, right=log2(size))
         with program.loop(count_register=block.end):
             program.minimum(block.rows, 0, self.remaining, size)
-            self._look_up()
+            bring_rows(
+                program, self.layout, self.prompt, block.rows,
+                (writer.words, writer.key_tiles, writer.lane, writer.tile), arrived=writer.summed,
+            )  # fmt: skip
             self._find_places()
             with program.loop(layers, counter=writer.layer, step=step):
                 self.attention.project(last=False)
@@ -78,33 +82,6 @@ class StreamedPrompt:
             # Where the subtraction wraps around, this was the last block.
             program.minimum(self.remaining, self.remaining, self.remaining, -size)
             program.barrier()
-
-    # -- tokens and their places -------------------------------------------------------------
-
-    def _look_up(self) -> None:
-        """Bring angles and embeddings to wide memory."""
-        block = self.block
-        program, plan, layout, writer = self.program, self.plan, self.layout, self.writer
-        place, local, token, scratch = writer.words, writer.key_tiles, writer.lane, writer.tile
-        program.calc(scratch, Register.POSITION, left=log2(layout.angle_bytes))
-        program.load(
-            LoadKind.WIDE, address=layout.address("angles"), row_stride=layout.angle_bytes, rows=0,
-            elements=plan.angle_words, local_stride=plan.angle_words,
-            patches={"address": scratch, "rows": block.rows},
-        )  # fmt: skip
-        program.calc(place, Register.POSITION, left=log2(layout.list.stride))
-        program.calc(local)
-        with program.loop(
-            count_register=block.rows, counter=place, initial=place, step=layout.list.stride
-        ):
-            program.read(token, place, layout.list.entries)
-            writer.multiply(scratch, token, layout.row_bytes)
-            program.load(
-                LoadKind.WIDE, address=layout.address("embedding"), local=self.prompt.residual,
-                elements=self.prompt.residual_stride, patches={"address": scratch, "local": local},
-                post_outer=writer.summed,
-            )  # fmt: skip
-            program.calc(local, local, immediate=self.prompt.residual_stride)
 
     def _find_places(self) -> None:
         """Find everything that follows from position and rows."""

@@ -15,11 +15,9 @@ from .causal_attention import AttentionPlaces
 from .decoder_shape import DecoderShape
 from .layout import power_of_two, starts
 from .memory_needs import lacks, shortage
+from .slot_ring import FEWEST_SLOTS
 
 __all__ = ["PrefillPlan", "plan_prefill"]
-
-FEWEST_SLOTS = 2
-"""Of keys, or values, of a head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,8 +323,8 @@ def plan_prefill(config: Config, shape: DecoderShape, tokens: int) -> PrefillPla
 def _check_sizes(plan: PrefillPlan) -> None:
     """Refuse models whose parts are no whole slots, and counts beyond those of semaphores."""
     shape, unit = plan.shape, plan.unit
-    most = (1 << plan.config.sequencer.semaphore_bits) - 1
-    counts = max(plan.tokens * shape.share, plan.layer_slots)
+    bits = plan.config.sequencer.semaphore_bits
+    most = (1 << bits) - 1
     sentence = ""
     if shape.head % (2 * unit) or shape.head & shape.head - 1:
         sentence = (
@@ -339,10 +337,16 @@ def _check_sizes(plan: PrefillPlan) -> None:
             f"its hidden values must be a multiple of a head's {shape.head} features, not "
             f"{shape.hidden}"
         )
-    elif counts > most:
+    elif plan.layer_slots > most:
         sentence = (
-            f"sequencer.semaphore_bits must be at least {counts.bit_length()}, not "
-            f"{plan.config.sequencer.semaphore_bits}"
+            f"sequencer.semaphore_bits must be at least {plan.layer_slots.bit_length()}, not {bits}"
         )
     if sentence:
         raise ConfigError(f"the weights of this language model cannot be streamed: {sentence}")
+    told = plan.tokens * shape.share
+    if told > most:
+        raise ConfigError(
+            f"the prompt's tokens must be at most {most // shape.share}, so that semaphores of "
+            f"{bits} bits count what each tells of, not {plan.tokens}; lower them, or set "
+            f"sequencer.semaphore_bits to {told.bit_length()}"
+        )

@@ -5,7 +5,10 @@ from systolith_hw.isa import LoadKind
 from ..program import Patches, Program
 from ..program.instructions import NONE
 
-__all__ = ["SlotRing"]
+__all__ = ["FEWEST_SLOTS", "SlotRing"]
+
+FEWEST_SLOTS = 2
+"""One is filled while the other is used."""
 
 
 class SlotRing:

@@ -14,11 +14,9 @@ from systolith_hw.isa import LoadKind
 from .block_places import BlockPlaces, largest_block
 from .decoder_ring import RingMatrix
 from .decoder_streamed_plan import StreamedPlan
+from .slot_ring import FEWEST_SLOTS
 
 __all__ = ["StreamedPromptPlan", "plan_streamed_prompt"]
-
-FEWEST_SLOTS = 2
-"""One that is multiplied while another one is loaded."""
 
 
 @dataclass(frozen=True)

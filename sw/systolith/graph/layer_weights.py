@@ -1,14 +1,21 @@
-"""The weights of a node that is an encoder layer."""
+"""The weights of nodes that are encoder layers."""
+
+from collections.abc import Sequence
 
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm
 
 from .graph import Graph, Node
 from .operators.fused import LAYER_PARAMETERS
 
-__all__ = ["float_layer"]
+__all__ = ["float_layers"]
 
 
-def float_layer(graph: Graph, node: Node) -> FloatLayer:
+def float_layers(graph: Graph, nodes: Sequence[Node]) -> list[FloatLayer]:
+    """Return the weights of encoder layers."""
+    return [_float_layer(graph, node) for node in nodes]
+
+
+def _float_layer(graph: Graph, node: Node) -> FloatLayer:
     """Return an encoder layer's weights; scores' scale goes into the query, as far as it differs.
 
     The core's own is one over the root of a head's features.

@@ -1,16 +1,14 @@
 """Cut a graph in what the core does, stacks of encoder layers, and what the host does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from systolith_sim.transformer.reference import FloatLayer
+from typing import Any
 
 from .graph import Graph, GraphError, Node
-from .layer_weights import float_layer
 from .macs import node_macs
 from .optimise.links import Links
 
-__all__ = ["HostNode", "Partition", "Stack", "partition"]
+__all__ = ["HostNode", "Partition", "Stack", "cut", "partition"]
 
 REASONS = {
     "MultiHeadAttention": "attention that is in no encoder layer",
@@ -29,18 +27,22 @@ class Stack:
 
     Parameters
     ----------
-    layers : list of FloatLayer
     nodes : list of Node
-        The same in the graph.
+        One for each layer.
     x, mask, y : str
         Tensors that go in, and come out; no mask is empty.
     """
 
-    layers: list[FloatLayer]
     nodes: list[Node]
     x: str
     mask: str
     y: str
+
+    @classmethod
+    def of(cls, nodes: Sequence[Node]) -> "Stack":
+        """Return a chain of layers as a stack."""
+        x, mask = nodes[0].inputs[:2]
+        return cls(list(nodes), x, mask, nodes[-1].output)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Partition:
     def __str__(self) -> str:
         """Return it as lines of text: what is where, and why, with shares of multiplications."""
         total = max(1, self.core_macs + self.host_macs)
-        layers = sum(len(stack.layers) for stack in self.stacks)
+        layers = sum(len(stack.nodes) for stack in self.stacks)
         core = f"on the core: encoder layers {layers}, in stacks {len(self.stacks)}, "
         lines = [
             f"{core}multiplications of the example {self.core_macs:,}, {self.core_share:.1%}",
@@ -99,6 +101,19 @@ class Partition:
         ]
         lines += [f"  {one.node}: {one.reason}, {one.macs / total:.1%}" for one in self.host]
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as JSON has it."""
+        return {
+            "core_layers": sum(len(stack.nodes) for stack in self.stacks),
+            "core_macs": self.core_macs, "host_macs": self.host_macs,
+            "core_share": self.core_share,
+            "host": [
+                {"node": one.node.name or one.node.output, "operator": one.node.operator,
+                 "reason": one.reason, "macs": one.macs}
+                for one in self.host
+            ],
+        }  # fmt: skip
 
     def require_core(self, *, matrices_only: bool = False) -> None:
         """Refuse whatever the host does, or only its matrices.
@@ -126,26 +141,33 @@ def partition(
     refuse : function
         Says why the core cannot do a stack; nothing if it can.
     """
-    result = Partition(graph.copy())
+    stacks: list[Stack] = []
     reasons: dict[str, str] = {}
     for stack in _stacks(graph):
         if why := refuse(stack):
             reasons |= {node.output: why for node in stack.nodes}
-            continue
-        last = stack.nodes[-1]
-        for node in stack.nodes[:-1]:
-            result.graph.replace(node, [])
-        attributes = {"stack": len(result.stacks)}
-        inputs = (stack.x, stack.mask) if stack.mask else (stack.x,)
-        result.graph.replace(last, [Node("EncoderStack", inputs, (stack.y,), attributes)])
-        result.stacks.append(stack)
-        result.core_macs += sum(node_macs(node, shapes) for node in stack.nodes)
-    result.host = [
+        else:
+            stacks.append(stack)
+    rest = cut(graph, stacks)
+    host = [
         HostNode(node, reasons.get(node.output) or REASONS.get(node.operator, "no matrix"),
                  node_macs(node, shapes))
-        for node in result.graph.nodes if node.operator != "EncoderStack"
+        for node in rest.nodes if node.operator != "EncoderStack"
     ]  # fmt: skip
-    return result
+    core = sum(node_macs(node, shapes) for stack in stacks for node in stack.nodes)
+    return Partition(rest, stacks, host, core)
+
+
+def cut(graph: Graph, stacks: Sequence[Stack]) -> Graph:
+    """Return the graph with one node ``EncoderStack`` in the place of each stack's."""
+    rest = graph.copy()
+    for number, stack in enumerate(stacks):
+        for node in stack.nodes[:-1]:
+            rest.replace(node, [])
+        inputs = (stack.x, stack.mask) if stack.mask else (stack.x,)
+        node = Node("EncoderStack", inputs, (stack.y,), {"stack": number})
+        rest.replace(stack.nodes[-1], [node])
+    return rest
 
 
 def _stacks(graph: Graph) -> list[Stack]:
@@ -160,11 +182,7 @@ def _stacks(graph: Graph) -> list[Stack]:
             chains[-1].append(node)
         else:
             chains.append([node])
-    return [
-        Stack([float_layer(graph, node) for node in chain], chain, chain[0].inputs[0],
-              chain[0].inputs[1], chain[-1].output)
-        for chain in chains
-    ]  # fmt: skip
+    return [Stack.of(chain) for chain in chains]
 
 
 def _alike(graph: Graph, one: Node, other: Node) -> bool:

@@ -1,0 +1,98 @@
+"""Graphs as plain data, as JSON takes it, and back; constants stay arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Graph, GraphError, Node, TensorType
+
+__all__ = ["graph_from_tree", "graph_tree"]
+
+
+def graph_tree(graph: Graph) -> dict[str, Any]:
+    """Return all of a graph but its constants."""
+    return {
+        "inputs": {name: _type_tree(kind) for name, kind in graph.inputs.items()},
+        "outputs": list(graph.outputs),
+        "types": {name: _type_tree(kind) for name, kind in graph.types.items()},
+        "nodes": [_node_tree(node) for node in graph.nodes],
+    }
+
+
+def graph_from_tree(tree: Mapping[str, Any], constants: dict[str, NDArray]) -> Graph:
+    """Return the graph that :func:`graph_tree` was given.
+
+    Raises
+    ------
+    GraphError
+        If a node takes what nothing makes.
+    KeyError, TypeError, ValueError
+        If it is no such tree.
+    """
+    graph = Graph(
+        inputs={name: _type(kind) for name, kind in tree["inputs"].items()},
+        outputs=list(tree["outputs"]),
+        constants=constants,
+        nodes=[_node(node) for node in tree["nodes"]],
+        types={name: _type(kind) for name, kind in tree["types"].items()},
+    )
+    graph.check()
+    return graph
+
+
+def _type_tree(kind: TensorType) -> dict[str, Any]:
+    return {"dtype": kind.dtype.str, "shape": list(kind.shape)}
+
+
+def _type(tree: Mapping[str, Any]) -> TensorType:
+    return TensorType(np.dtype(tree["dtype"]), tuple(tree["shape"]))
+
+
+def _node_tree(node: Node) -> dict[str, Any]:
+    return {
+        "operator": node.operator, "inputs": list(node.inputs), "outputs": list(node.outputs),
+        "attributes": {name: _plain(node, name) for name in node.attributes}, "name": node.name,
+    }  # fmt: skip
+
+
+def _node(tree: Mapping[str, Any]) -> Node:
+    attributes = {name: _attribute(value) for name, value in tree["attributes"].items()}
+    return Node(tree["operator"], tuple(tree["inputs"]), tuple(tree["outputs"]), attributes,
+                tree["name"])  # fmt: skip
+
+
+def _plain(node: Node, name: str) -> Any:
+    """Return an attribute as JSON has it; types and arrays are an object that says so.
+
+    Raises
+    ------
+    GraphError
+        If it is anything else.
+    """
+    value = node.attributes[name]
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case np.dtype():
+            return {"dtype": value.str}
+        case np.generic():
+            return value.item()
+        case np.ndarray():
+            return {"dtype": value.dtype.str, "shape": list(value.shape),
+                    "values": value.reshape(-1).tolist()}  # fmt: skip
+        case list() | tuple():
+            items = np.asarray(value).tolist()
+            if all(isinstance(item, bool | int | float | str) for item in items):
+                return items
+    raise GraphError(f"{node} has an attribute {name} of {type(value).__name__}, which no file has")
+
+
+def _attribute(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    dtype = np.dtype(value["dtype"])
+    if "values" not in value:
+        return dtype
+    return np.array(value["values"], dtype).reshape(value["shape"])

@@ -1,0 +1,192 @@
+"""Compiled models of a person's own, and the files that hold them, ``.sysl``.
+
+A file is a zip (:mod:`systolith.archive`) with
+
+* ``manifest.json``: versions, configuration and its hash, the graph, which of its nodes are stacks
+  on the core, and why the others are not;
+* ``constants/N.npy``: the graph's constants, in float;
+* ``stacks/N.image``: for each stack the contents of external memory, instructions among them, as a
+  :class:`~systolith.model_image.ModelImage`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from systolith_hw.config import Config, ConfigError
+from systolith_hw.isa import ISA_VERSION
+
+from .accuracy import Accuracy
+from .archive import Archive, write_archive
+from .graph import Graph, GraphError
+from .graph.partition import HostNode, Partition, Stack, cut
+from .graph.tree import graph_from_tree, graph_tree
+from .image import ImageError
+from .model_image import ModelImage
+from .stack import CompiledStack
+
+__all__ = ["FORMAT_VERSION", "ModelProgram", "load_program"]
+
+KIND = "Systolith program"
+FORMAT_VERSION = 1
+
+IMAGE = "a stack"
+"""What images of stacks call their model."""
+
+
+@dataclass(frozen=True)
+class ModelProgram:
+    """A model that has been compiled.
+
+    Parameters
+    ----------
+    config : Config
+    graph : Graph
+        The model in float, rewritten: what results are measured against.
+    parts : Partition
+        Of the same.
+    stacks : list of CompiledStack
+        Programs of the core, in the partition's order.
+    accuracy : Accuracy
+        Layer by layer, on the example.
+    """
+
+    config: Config
+    graph: Graph
+    parts: Partition
+    stacks: list[CompiledStack]
+    accuracy: Accuracy
+
+    def save(self, path: str | Path) -> None:
+        """Write a file that :func:`systolith.load` reads.
+
+        Raises
+        ------
+        GraphError
+            If an attribute of a node is of a kind that no file has.
+        """
+        constants = list(self.graph.constants)
+        manifest = {
+            "kind": KIND, "format": FORMAT_VERSION, "instruction_set": ISA_VERSION,
+            "config": self.config.to_dict(), "config_hash": self.config.hash,
+            "graph": graph_tree(self.graph), "constants": constants,
+            "stacks": [[node.output for node in stack.nodes] for stack in self.parts.stacks],
+            "core_macs": self.parts.core_macs,
+            "host": [[one.node.outputs, one.reason, one.macs] for one in self.parts.host],
+            "accuracy": self.accuracy.to_dict(),
+        }  # fmt: skip
+        members: dict[str, NDArray | bytes] = {
+            f"constants/{number}": self.graph.constants[name]
+            for number, name in enumerate(constants)
+        }
+        for number, stack in enumerate(self.stacks):
+            members[_image_name(number)] = stack.image(IMAGE).to_bytes()
+        write_archive(Path(path), manifest, members)
+
+
+def load_program(path: str | Path, config: Config | None = None) -> ModelProgram:
+    """Read a file of :meth:`ModelProgram.save`. Nothing in it is unpickled or executed.
+
+    Parameters
+    ----------
+    path : path
+    config : Config
+        If given, the file must be for this one.
+
+    Raises
+    ------
+    ImageError
+        If it is no such file, damaged, of another version, or for another configuration; the
+        sentence says which part, and what to do.
+    OSError
+        If there is no file.
+    """
+    with Archive(Path(path), f"{KIND} (.sysl)") as archive:
+        _check_version(archive, str(path))
+        try:
+            return _read(archive, str(path), config)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, ImageError):
+                raise
+            raise archive.damaged("manifest.json", f"is damaged ({error!r})") from error
+
+
+def _check_version(archive: Archive, path: str) -> None:
+    manifest = archive.manifest
+    if manifest.get("kind") != KIND:
+        raise ImageError(f"{path} is no {KIND}, but a zip file of something else")
+    versions = manifest.get("format"), manifest.get("instruction_set")
+    if versions != (FORMAT_VERSION, ISA_VERSION):
+        raise ImageError(
+            f"{path} has format {versions[0]} and instruction set {versions[1]}, but this software "
+            f"reads format {FORMAT_VERSION} and instruction set {ISA_VERSION}; compile the model "
+            "again"
+        )
+
+
+def _read(archive: Archive, path: str, wanted: Config | None) -> ModelProgram:
+    manifest = archive.manifest
+    config = _config(manifest, path)
+    if wanted is not None and wanted.hash != config.hash:
+        raise ImageError(
+            f"{path} is for configuration {config.hash:#010x}, but this one is "
+            f"{wanted.hash:#010x}; compile the model again for it"
+        )
+    constants = {
+        name: archive.array(f"constants/{number}")
+        for number, name in enumerate(manifest["constants"])
+    }
+    graph = graph_from_tree(manifest["graph"], constants)
+    parts = _parts(graph, manifest)
+    stacks = [*_stacks(archive, path, config, len(parts.stacks))]
+    return ModelProgram(config, graph, parts, stacks, Accuracy.from_dict(manifest["accuracy"]))
+
+
+def _config(manifest: dict[str, Any], path: str) -> Config:
+    """Return the configuration, whose fields must mean what they meant."""
+    try:
+        config = Config.from_dict(manifest["config"])
+    except (TypeError, ConfigError) as error:
+        raise ImageError(
+            f"{path} is for a configuration of another version of this software ({error}); compile "
+            "the model again"
+        ) from error
+    if config.hash != manifest["config_hash"]:
+        raise ImageError(
+            f"{path} is for configuration {manifest['config_hash']:#010x}, but the fields that it "
+            f"lists now make {config.hash:#010x}; compile the model again"
+        )
+    return config
+
+
+def _parts(graph: Graph, manifest: dict[str, Any]) -> Partition:
+    """Cut the graph as it was cut."""
+    nodes = {node.output: node for node in graph.nodes}
+    stacks = [Stack.of([nodes[name] for name in names]) for names in manifest["stacks"]]
+    rest = cut(graph, stacks)
+    places = {node.outputs: node for node in rest.nodes}
+    host = [
+        HostNode(places[tuple(outputs)], reason, macs)
+        for outputs, reason, macs in manifest["host"]
+    ]
+    if len(host) + len(stacks) != len(rest.nodes):
+        raise GraphError("nodes of the host are not those of the graph")
+    return Partition(rest, stacks, host, manifest["core_macs"])
+
+
+def _stacks(archive: Archive, path: str, config: Config, count: int) -> Iterator[CompiledStack]:
+    for number in range(count):
+        name = _image_name(number)
+        content = archive.content(name)
+        try:
+            image = ModelImage.from_bytes(content, config)
+            yield CompiledStack.from_image(image, config, IMAGE)
+        except ImageError as error:
+            raise ImageError(f"{path}: {name}: {error}") from error
+
+
+def _image_name(number: int) -> str:
+    return f"stacks/{number}.image"

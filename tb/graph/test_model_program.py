@@ -1,0 +1,173 @@
+"""Files of compiled models: what they keep, and what they refuse."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+import systolith
+from systolith.archive import Archive, write_archive
+from systolith.graph import Graph, GraphError, Node
+from systolith.graph.text import graph_text
+from systolith.graph.tree import graph_from_tree, graph_tree
+from systolith.image import ImageError
+from systolith.model_program import FORMAT_VERSION
+from systolith.stack import CompiledStack
+from systolith_hw.isa import ISA_VERSION
+
+from .graph_bench import encoder
+from .test_engine import CONFIG, example
+
+
+@pytest.fixture(scope="module")
+def program():
+    return systolith.compile(encoder(layers=1), example(1), config=CONFIG)
+
+
+@pytest.fixture
+def path(program, tmp_path):
+    program.save(tmp_path / "folder" / "model.sysl")
+    return tmp_path / "folder" / "model.sysl"
+
+
+def rewrite(path, name, change):
+    """Write a zip anew, with one member changed, or left out."""
+    with zipfile.ZipFile(path) as archive:
+        members = {each: archive.read(each) for each in archive.namelist()}
+    members[name] = change(members[name])
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, content in members.items():
+            if content is not None:
+                archive.writestr(each, content)
+
+
+def edited(path, **fields):
+    """Change fields of the manifest."""
+    rewrite(path, "manifest.json", lambda raw: json.dumps({**json.loads(raw), **fields}))
+
+
+def test_round_trip(program, path):
+    """What comes out of a file is the same, and computes and reports the same."""
+    again = systolith.load(path, CONFIG)
+    assert again.config == CONFIG
+    assert graph_text(again.graph) == graph_text(program.graph)
+    assert graph_text(again.parts.graph) == graph_text(program.parts.graph)
+    assert str(again.parts) == str(program.parts)
+    assert again.accuracy == program.accuracy
+    inputs = example(2)
+    engines = [systolith.InferenceEngine(one) for one in (program, again)]
+    for got, want in zip(*(engine(**inputs) for engine in engines), strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert str(engines[0].report()) == str(engines[1].report())
+    assert [item.name for item in path.parent.iterdir()] == ["model.sysl"]
+
+
+@pytest.mark.parametrize("member", ["manifest.json", "constants/0.npy", "stacks/0.image"])
+def test_a_damaged_part_is_named(path, member):
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(member)
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(content) + len(content) // 2] ^= 4
+    path.write_bytes(raw)
+    with pytest.raises(ImageError, match=f"model.sysl: {member} is damaged .* compile the model"):
+        systolith.load(path)
+
+
+def test_damage_anywhere(program, path, seed):
+    """Whatever byte is another, the file is refused, or is the same still."""
+    raw = path.read_bytes()
+    for place in np.random.default_rng(seed).integers(0, len(raw), 40):
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 16]) + raw[place + 1 :])
+        try:
+            again = systolith.load(path)
+        except ImageError:
+            continue
+        assert graph_text(again.graph) == graph_text(program.graph)
+        assert again.stacks[0].parts == program.stacks[0].parts
+
+
+@pytest.mark.parametrize("member", ["constants/1.npy", "stacks/0.image"])
+def test_a_missing_part_is_named(path, member):
+    rewrite(path, member, lambda raw: None)
+    with pytest.raises(ImageError, match=f"{member} is missing; copy the file again"):
+        systolith.load(path)
+
+
+def test_truncated_and_other_files(path):
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-30])
+    with pytest.raises(ImageError, match="no Systolith program .* or its end is missing"):
+        systolith.load(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "text")
+    with pytest.raises(ImageError, match="but another zip file"):
+        systolith.load(path)
+    with pytest.raises(FileNotFoundError):
+        systolith.load(path.parent / "none.sysl")
+
+
+@pytest.mark.parametrize("fields, words", [
+    ({"format": 9}, f"format 9 and .* reads format {FORMAT_VERSION} .* compile the model again"),
+    ({"instruction_set": 0}, f"instruction set 0, but .* instruction set {ISA_VERSION}"),
+    ({"kind": "else"}, "is no Systolith program, but a zip file of something else"),
+    ({"config_hash": 1}, "is for configuration 0x00000001, but the fields that it lists now make"),
+    ({"config": {"speed": 3}}, "a configuration of another version of this software"),
+    ({"host": []}, "manifest.json is damaged .*nodes of the host"),
+    ({"graph": {}}, "manifest.json is damaged"),
+    ({"stacks": [["none"]]}, "manifest.json is damaged"),
+])  # fmt: skip
+def test_manifests_that_do_not_fit(path, fields, words):
+    edited(path, **fields)
+    with pytest.raises(ImageError, match=words):
+        systolith.load(path)
+
+
+def test_another_configuration(path):
+    other = CONFIG.replace({"bus.data_bytes": 4})
+    with pytest.raises(ImageError, match=f"for configuration {CONFIG.hash:#010x}, but this one"):
+        systolith.load(path, other)
+    systolith.load(path, CONFIG.replace({"device": "ecp5-85k"}))
+
+
+def test_another_compiler(path, monkeypatch):
+    monkeypatch.setattr(CompiledStack, "made_by", ("systolith.image",))
+    with pytest.raises(ImageError, match=r"stacks/0.image: the image is another version's"):
+        systolith.load(path)
+
+
+def test_objects_are_not_unpickled(path):
+    file = io.BytesIO()
+    np.save(file, np.array([{"a": 1}], object), allow_pickle=True)
+    rewrite(path, "constants/0.npy", lambda raw: file.getvalue())
+    with pytest.raises(ImageError, match="constants/0.npy is no array of numbers .*objects"):
+        systolith.load(path)
+
+
+def test_attributes():
+    """Every kind of attribute comes back as it was; other kinds are refused by name."""
+    attributes = {"axis": -1, "eps": 1e-5, "mode": "linear", "perm": [0, 2, 1], "flag": True,
+                  "to": np.dtype(np.bool), "ends": np.array([[1.5], [np.inf]], np.float32),
+                  "count": np.int64(3), "sizes": ()}  # fmt: skip
+    graph = Graph({}, ["y"], {}, [Node("Any", (), ("y",), attributes, "name")])
+    tree = json.loads(json.dumps(graph_tree(graph)))
+    (node,) = graph_from_tree(tree, {}).nodes
+    got = dict(node.attributes)
+    np.testing.assert_array_equal(got.pop("ends"), attributes.pop("ends"))
+    assert got == {**attributes, "sizes": []} and node.name == "name"
+    graph.nodes[0] = Node("Any", (), ("y",), {"body": graph})
+    with pytest.raises(GraphError, match=r"node y \(Any\) has an attribute body of Graph"):
+        graph_tree(graph)
+
+
+@pytest.mark.parametrize("value", [
+    np.zeros((0, 3), np.float32), np.array(2.5), np.asfortranarray(np.arange(6).reshape(2, 3)),
+    np.array([True, False]),
+])  # fmt: skip
+def test_arrays_of_every_kind(value, tmp_path):
+    write_archive(tmp_path / "file", {}, {"a": value})
+    with Archive(tmp_path / "file", "file") as archive:
+        got = archive.array("a")
+    assert got.dtype == value.dtype and got.shape == value.shape
+    np.testing.assert_array_equal(got, value)
