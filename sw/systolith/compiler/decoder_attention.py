@@ -25,6 +25,11 @@ from .layout import log2
 __all__ = ["AttentionPart", "turned"]
 
 
+AHEAD = 2
+"""Heads whose scores are asked for before probabilities are made of the first one's: issuing takes
+the sequencer longer than multiplying takes the array."""
+
+
 class Turned(TypedDict, total=False):
     """What a DRAIN is told of rotary positions."""
 
@@ -64,10 +69,13 @@ class AttentionPart:
 
     def attend(self, find_residual: Callable[[], None] | None = None) -> None:
         """Append all behind K, Q and V; ``find_residual`` appends what finds its place."""
-        heads = range(self.plan.shape.key_heads)
-        for head in heads:
-            self._score(head)
-        for head in heads:
+        heads = self.plan.shape.key_heads
+        for place in range(heads + AHEAD):
+            if place < heads:
+                self._score(place)
+            if place >= AHEAD:
+                self._soften(place - AHEAD)
+        for head in range(heads):
             self._blend(head)
         if find_residual:
             find_residual()
@@ -87,9 +95,10 @@ class AttentionPart:
             ),
             wait_outer=opening.loaded if opening else writer.normed,
         )  # fmt: skip
-        self._drain_keys(0, 1)
-        if plan.shape.key_heads > 1:
-            self._drain_keys(1, plan.shape.key_heads - 1)
+        alone = 1 if layer.norm.deferred else plan.shape.key_heads  # with the wait for its factor
+        self._drain_keys(0, alone)
+        if plan.shape.key_heads > alone:
+            self._drain_keys(alone, plan.shape.key_heads - alone)
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
@@ -107,7 +116,7 @@ class AttentionPart:
         )  # fmt: skip
 
     def _drain_keys(self, head: int, count: int) -> None:
-        """Write the keys of so many heads. The first waits for the norm's factor."""
+        """Write the keys of so many heads. The first waits for the norm's factor, if any."""
         writer, plan, layer = self.writer, self.plan, self.layer
         lanes = plan.config.vector.lanes
         self.program.drain_operands(
@@ -126,16 +135,21 @@ class AttentionPart:
     # -- scores and context ------------------------------------------------------------------
 
     def _score(self, head: int) -> None:
-        """Compute probabilities, not yet divided by their sum."""
-        writer, plan, program = self.writer, self.plan, self.program
-        share = plan.shape.share
-        first = head * share
-        program.matmul(
+        """Multiply the queries that share keys by them."""
+        writer, plan, share = self.writer, self.plan, self.plan.shape.share
+        self.program.matmul(
             steps=plan.head_words, tokens=share, operand=plan.keys + head * plan.head_keys,
-            operand_stride=plan.key_stride, activation=plan.queries + first * plan.head_words,
+            operand_stride=plan.key_stride,
+            activation=plan.queries + head * share * plan.head_words,
             patches=added(operand=self.places.tile, tiles_last=writer.key_tiles),
             wait_inner=writer.written,
         )  # fmt: skip
+
+    def _soften(self, head: int) -> None:
+        """Make probabilities of their scores, not yet divided by their sum."""
+        writer, plan, program = self.writer, self.plan, self.program
+        share = plan.shape.share
+        first = head * share
         scores = plan.scores + first * plan.scores_stride
         program.drain(
             DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=writer.head_row + first,
@@ -151,7 +165,7 @@ class AttentionPart:
             scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
             patches=added(elements=Register.POSITION, scale=self.places.entry),
-            wait_inner=writer.summed, post_inner=writer.normed,
+            wait_inner=writer.summed, post_inner=writer.normed, post_outer=writer.softened,
         )  # fmt: skip
 
     def _blend(self, head: int) -> None:
@@ -172,7 +186,7 @@ class AttentionPart:
             DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True,
             row=writer.head_row + first, offset=VALUE_BASE + self.powers_base,
             exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
-            token_stride=plan.head_words,
+            token_stride=plan.head_words, wait_outer=writer.softened,
             post_outer=writer.written if head + 1 in ends else None,
         )  # fmt: skip
 

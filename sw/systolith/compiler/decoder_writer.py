@@ -87,6 +87,8 @@ class DecoderWriter:
         Semaphore, for the row unit: wide words are there, a residual or a head's scores.
     normed : int
         Semaphore, for the array: words of a norm, or of a head's probabilities, are there.
+    softened : int
+        Semaphore, for VECTOR: factors of a head's probabilities are there.
     written : int
         Semaphore, for the array: words of DRAIN are there.
     opening : Opening or None
@@ -115,6 +117,7 @@ class DecoderWriter:
         self.summed = program.semaphore("wide words for the row unit are there")
         self.normed = program.semaphore("words of the row unit are there")
         self._measured = program.semaphore("the factor of a norm is there")
+        self.softened = program.semaphore("the factors of a softmax are there")
         self.written = program.semaphore("words of the vector unit are there")
         self.tile = program.register("the layer's tiles")
         self.entry = program.register("the layer's scale words")
