@@ -121,14 +121,18 @@ class Gate(wiring.Component):
         """Count the cycles since a beat that went all the way, or whose words are on their way.
 
         These are as many as its block has beats. A beat that makes no words may follow one of ROW
-        that does, which has a word of them.
+        that does, which has a word of them. What is left of a long block is forgotten with the next
+        one's first beat, but that one's last beat waits for it, and goes the way of the first.
         """
         beat: Any = self.beats.payload
         word = self.config.array.rows // self.config.vector.lanes
         near = self.detour + BlockNormalizer.latency + word + 1
         left = Signal(range(near + gap.beats))
         clear = Signal(init=1)
-        m.d.comb += self.direct.eq(clear & (beat.operation == Operation.NONE))
+        inside = Signal()  # a block that goes all the way
+        m.d.comb += self.direct.eq(clear & ~inside & (beat.operation == Operation.NONE))
+        with m.If(self.take & self.blocks):
+            m.d.sync += inside.eq(~self.direct & ~beat.block_end)
         with m.If(self.take & ~self.direct):
             m.d.sync += [left.eq(near + gap.before), clear.eq(0)]
         with m.Else():

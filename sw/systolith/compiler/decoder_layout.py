@@ -75,8 +75,8 @@ class DecoderLayout:
         Where logits are.
     regions : dict of Region
         "list", "embedding" (with learned positions the sums of each position's row and each
-        token's), "openings" if they are tabled, in the same steps, "angles" if any, "matrices" and "tables" of all layers, "head", and "head
-        tables", of the last norm and the head.
+        token's), "openings" if they are tabled, in the same steps, "angles" if any, "matrices" and
+        "tables" of all layers, "head", and "head tables", of the last norm and the head.
     """
 
     def __init__(self, plan: DecoderPlan, *, with_logits: bool = False) -> None:

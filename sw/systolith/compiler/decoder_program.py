@@ -97,8 +97,8 @@ class TokenProgram:
     def _new_logits(self, rows: LogitsRows) -> Any:
         """Return what stores the logits of a position."""
         return LogitsPart(
-            self.writer, self.model.norm, rows, place=self.place, list_stride=self.layout.list.stride,
-            stored=self.chosen,
+            self.writer, self.model.norm, rows, place=self.place,
+            list_stride=self.layout.list.stride, stored=self.chosen,
         )  # fmt: skip
 
     def assemble(self) -> bytes:
