@@ -13,11 +13,12 @@ export YOWASP_CACHE_DIR ?= $(SYSTOLITH_CACHE)/yowasp
 DEMO_TEXTS ?= "A man is playing a guitar." "Somebody makes music." "The price of oil fell on Monday."
 DEMO_PRESET ?= ulx3s
 
-.PHONY: help setup demo test test-slow check lint presets clean
+.PHONY: help setup demo examples test test-slow check lint presets clean
 
 help:
 	@echo "make setup    everything that is needed, into .venv"
 	@echo "make demo     three sentences through a whole encoder on the generated hardware, in Verilator"
+	@echo "make examples every example of examples/, in Verilator; installs PyTorch"
 	@echo "make test     the tests that gate a change"
 	@echo "make check    ruff, mypy, and every preset's Verilog read by three tools"
 	@echo "make test-slow, make clean"
@@ -34,6 +35,13 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(BIN)/systolith run minilm --preset $(DEMO_PRESET) --port-bytes 16 $(DEMO_TEXTS)
+
+examples: $(VENV)/.examples
+	for name in story sentences digits mail; do $(BIN)/python examples/$$name.py || exit 1; done
+
+$(VENV)/.examples: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[examples]'
+	@touch $@
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"

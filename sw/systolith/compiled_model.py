@@ -43,8 +43,12 @@ class CompiledModel:
             machine.memory.write(address, content)
         return machine
 
-    def _image(self, model: str, **places: Any) -> ModelImage:
-        """Return the image of a model of that name; ``places`` are where its programs are."""
+    def _image(self, model: str, places: Mapping[str, int], **more: Any) -> ModelImage:
+        """Return the image of a model of that name.
+
+        ``places`` are where its programs are, and what else a driver must know; ``more`` is what
+        the manifest has beside them.
+        """
         planned = self.layout.plan
         plan = {
             field.name: getattr(planned, field.name)
@@ -52,10 +56,12 @@ class CompiledModel:
             if field.name not in ("config", "shape")
         }
         manifest = {
-            "model": model, "shape": dataclasses.asdict(planned.shape), "plan": plan, **places,
+            "model": model, "shape": dataclasses.asdict(planned.shape), "plan": plan, **more,
             "compiler": compiler_version(self.made_by),
         }  # fmt: skip
-        return ModelImage(manifest, self.parts, planned.config.hash)
+        return ModelImage(
+            manifest, self.parts, planned.config.hash, {**places, "size": self.size}
+        )
 
     @classmethod
     def _plan_of(

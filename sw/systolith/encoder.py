@@ -99,7 +99,7 @@ class CompiledEncoder(CompiledModel):
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        return self._image(model, program=self.program)
+        return self._image(model, {"program": self.program}, program=self.program)
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> Self:

@@ -19,6 +19,7 @@ from .graph.executor import run
 from .graph.graph import Node
 from .graph.key_mask import visible_tokens
 from .graph.model_inputs import named_inputs, to_array
+from .language_engine import LanguageEngine
 from .model_program import ModelProgram
 from .progress import Progress
 from .workload import moved_bytes, open_device
@@ -61,6 +62,9 @@ class InferenceEngine:
         self._runners: dict[int, MachineEncoder | DeviceEncoder] = {}
         self._counts: Counter[str] = Counter()
         self._runs = self._calls = 0
+        self._language = program.language and LanguageEngine(
+            program.language, simulator if device == "rtl" else "", self._progress
+        )
         self._last: dict[str, NDArray] = {}
         self._made: dict[str, NDArray] = {}
 
@@ -77,6 +81,8 @@ class InferenceEngine:
         for device in self._open:
             device.close()
         self._open, self._runners = [], {}
+        if self._language:
+            self._language.close()
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Return the model's output for inputs in order or by name; a tuple if it has several.
@@ -97,10 +103,26 @@ class InferenceEngine:
         self._last = named_inputs(graph, given)
         self._made = {}
         self._calls += 1
-        values = run(graph, self._last, handlers={"EncoderStack": self._stack})
+        handlers = {"EncoderStack": self._stack, "DecoderStack": self._decoder}
+        values = run(graph, self._last, handlers=handlers)
         self._made |= values
         outputs = tuple(_like(values[name], first) for name in graph.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def generate(self, prompt: Sequence[int], count: int) -> list[int]:
+        """Return ``count`` tokens behind a prompt, the likeliest ones, which the core makes alone.
+
+        Raises
+        ------
+        ConfigError
+            If the core has no language model, or no room for so many tokens.
+        """
+        if not self._language:
+            raise ConfigError(
+                "the model is no language model on the core, which could generate tokens; call the "
+                "engine, and see its report for what was recognised"
+            )
+        return self._language.generate([int(token) for token in to_array(prompt)], count)
 
     def report(self) -> EngineReport:
         """Return where everything ran, how long it took, and how close to float the last call was.
@@ -110,14 +132,17 @@ class InferenceEngine:
         ConfigError
             If nothing has run yet.
         """
-        if not self._calls:
+        runs, counts = self._runs, self._counts.copy()
+        if self._language:
+            runs, counts = runs + self._language.runs, counts + self._language.counts
+        if not self._calls and not runs:
             raise ConfigError("the engine has not run yet; call it with inputs first")
         program = self.program
         exact = run(program.graph, self._last, list(self._made))
         signals = [Signal.measure(name, value, exact[name]) for name, value in self._made.items()]
         return EngineReport(
-            device=self.device, calls=self._calls, runs=self._runs,
-            cycles=self._counts.get("CYCLES"), port_bytes=moved_bytes(program.config, self._counts),
+            device=self.device, calls=self._calls, runs=runs, cycles=counts.get("CYCLES"),
+            port_bytes=moved_bytes(program.config, counts),
             parts=program.parts, signals=signals, accuracy=program.accuracy,
         )  # fmt: skip
 
@@ -134,6 +159,13 @@ class InferenceEngine:
             y[index, visible[index]] = np.ldexp(state, -FRACTION)
         self._made[node.output] = y
         return [y]
+
+    def _decoder(self, node: Node, values: Sequence[NDArray | None]) -> list[NDArray]:
+        """Run a language model on the core."""
+        (tokens,) = values
+        assert tokens is not None and self._language
+        self._made[node.output] = logits = self._language.logits(tokens)
+        return [logits]
 
     def _run(self, number: int, sentences: list[NDArray]) -> list[NDArray]:
         """Return each sentence's states, in as few runs as they fit."""

@@ -134,8 +134,13 @@ class CompiledDecoder(CompiledModel):
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
+        programs, tokens = {"setup": self.setup, "program": self.program}, self.layout.list
+        places = programs | {
+            "list": tokens.address, "entries": tokens.entries, "stride": tokens.stride,
+            "positions": tokens.tokens, "vocabulary": tokens.shape.vocabulary,
+        }  # fmt: skip
         return self._image(
-            model, setup=self.setup, program=self.program, ends=self.ends, block=self.block,
+            model, places, **programs, ends=self.ends, block=self.block,
             logits=self.layout.logits is not None,
         )  # fmt: skip
 
@@ -155,6 +160,8 @@ class CompiledDecoder(CompiledModel):
         layout = (StreamedLayout if streamed else DecoderLayout)(
             plan, with_logits=manifest["logits"]
         )
+        for name, address in zip(("setup", "program"), places, strict=True):
+            layout.map.add(name, len(image.parts[address]))
         return cls(layout, *places, ends, manifest["block"], dict(image.parts))
 
 

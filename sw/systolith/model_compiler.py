@@ -16,20 +16,27 @@ from systolith_sim.transformer.model import EncoderModel
 from .accuracy import Accuracy, LayerSignal, measure_layers
 from .compiler.stack_fit import fit_stack, sentence_sizes
 from .compiler.stack_quantizer import check_layers, quantize_stack
+from .decoder_stack import DecoderStack, compile_decoder
 from .graph import Graph, GraphError
 from .graph.calibration import similar_inputs
+from .graph.decoder_part import find_decoder
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
 from .graph.layer_weights import float_layers
 from .graph.model_inputs import named_inputs
 from .graph.onnx_reader import read_onnx
+from .graph.operators.matrices import MATRICES
 from .graph.optimise import optimise, prove
+from .graph.optimise.links import close
 from .graph.partition import Stack, partition
 from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
 
 __all__ = ["Strict", "compile_model"]
+
+LANGUAGE = ("CausalAttention", "DecoderLayer")
+"""Operators of language models."""
 
 Strict = bool | Literal["matrices"]
 
@@ -54,9 +61,11 @@ def compile_model(
     verify : bool
         Compare the graph before and after each rewrite on random inputs, not only once.
     tokens : int
-        Most tokens of a run of the core; by default enough for the example.
+        Most tokens of a run of the core; by default enough for the example, and for a language
+        model as many as fit.
     calibration : sequence of inputs
-        Batches with which weights are rounded; by default random ones like the example.
+        Batches with which weights are rounded; by default random ones like the example, and for a
+        language model texts that it writes.
     progress : Progress
 
     Raises
@@ -72,18 +81,26 @@ def compile_model(
     source = _read(model, example_inputs)
     example = named_inputs(source, example_inputs)
     progress("rewriting its graph")
-    graph = optimise(source, verify=verify)
-    prove(source, graph, "rewriting")
+    graph, unlike = _rewritten(source, example, verify=verify)
     shapes = _shapes(graph, example)
     refuse = functools.partial(_refuse, config, graph, example, tokens)
-    parts = partition(graph, shapes, refuse)
+    given = None
+    if calibration is not None:
+        given = [named_inputs(graph, each) for each in calibration]
+    part, refused = find_decoder(graph), unlike
+    decoder: DecoderStack | None = None
+    if part:
+        try:
+            decoder = compile_decoder(config, graph, part, example, calibration=given,
+                                      tokens=tokens, progress=progress)  # fmt: skip
+        except (ConfigError, GraphError) as error:
+            refused = {node.output: str(error) for node in part.nodes}
+    parts = partition(graph, shapes, refuse, part if decoder else None, refused)
     if strict:
         parts.require_core(matrices_only=strict == "matrices")
-    batches = similar_inputs(graph, example)
-    if calibration is not None:
-        batches = [named_inputs(graph, each) for each in calibration]
+    batches = given or similar_inputs(graph, example)
     stacks: list[CompiledStack] = []
-    signals: list[LayerSignal] = []
+    signals: list[LayerSignal] = [*decoder.signals] if decoder else []
     for number, stack in enumerate(parts.stacks):
         progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
         model, compiled = _compile(config, graph, stack, batches, tokens, progress)
@@ -91,7 +108,8 @@ def compile_model(
         progress(f"comparing stack {number + 1} with float")
         states = _states(graph, stack, example)
         signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
-    return ModelProgram(config, graph, parts, stacks, Accuracy(signals))
+    language = decoder.program if decoder else None
+    return ModelProgram(config, graph, parts, stacks, Accuracy(signals), language)
 
 
 def _read(model: Any, example: Any) -> Graph:
@@ -107,6 +125,26 @@ def _read(model: Any, example: Any) -> Graph:
     raise GraphError(
         f"a model is a torch.nn.Module or the path of an ONNX file, not a {type(model).__name__}"
     )
+
+
+def _rewritten(
+    source: Graph, example: Mapping[str, NDArray], *, verify: bool
+) -> tuple[Graph, dict[str, str]]:
+    """Return the graph rewritten, and reasons why matrices are of no language model after all.
+
+    Attention is recognised by a few tokens. What sees only the nearest ones, for example, differs
+    in longer texts; the example has as many tokens as are typical.
+    """
+    graph = optimise(source, verify=verify)
+    prove(source, graph, "rewriting")
+    if not any(node.operator in LANGUAGE for node in graph.nodes):
+        return graph, {}
+    want, got = run(source, example), run(graph, example)
+    if all(close(got[name], want[name]) for name in source.outputs):
+        return graph, {}
+    graph = optimise(source, verify=verify, language=False)
+    why = "in texts as long as the example tokens do not see all before them"
+    return graph, {node.output: why for node in graph.nodes if node.operator in MATRICES}
 
 
 def _shapes(graph: Graph, example: Mapping[str, NDArray]) -> dict[str, tuple[int, ...]]:

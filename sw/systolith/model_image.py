@@ -6,7 +6,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,27 @@ from systolith_hw.isa import ISA_VERSION
 
 from .image import ImageError
 
-__all__ = ["FORMAT_VERSION", "ModelImage"]
+__all__ = ["FORMAT_VERSION", "PLACES", "ModelImage"]
 
 MAGIC = b"SLTM"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-HEADER = struct.Struct("<4sHHIIII")
-"""Magic, versions of format and ISA, configuration hash, bytes of manifest and of parts, CRC-32."""
+HEADER = struct.Struct("<4sHHI")
+"""Magic, versions of format and ISA, configuration hash; behind them CRC-32 of all the rest."""
+
+SIZES = struct.Struct("<III")
+"""Bytes of the manifest, parts, and their bytes."""
+
+PLACES = ("setup", "program", "list", "entries", "stride", "positions", "vocabulary", "size")
+"""What a driver without JSON must know: byte addresses of the program that brings a model to the
+chip, of the other one, of a list of tokens and of its first entry; bytes from entry to entry, how
+many there are, and how many tokens the vocabulary has; bytes of external memory that are used."""
+
+NO_PLACE = 0xFFFFFFFF
+
+PLACE = struct.Struct(f"<{len(PLACES)}I")
+PART = struct.Struct("<II")
 
 
 @dataclass(frozen=True)
@@ -30,9 +43,10 @@ class ModelImage:
     """Contents of external memory, bound to a configuration.
 
     A file holds, little endian: ``SLTM``, uint16 format version, uint16 ISA version, uint32
-    configuration hash, uint32 bytes of the manifest, uint32 bytes of all parts, uint32 CRC-32 of
-    everything else; then the manifest, as JSON, which gives address and size of each part; then
-    the parts.
+    configuration hash, uint32 CRC-32 of everything else; uint32 bytes of the manifest, uint32
+    number of parts, uint32 bytes of all of them; a uint32 for each of :data:`PLACES`, all ones for
+    what is not there; uint32 address and uint32 bytes of each part; the parts; and the manifest, as
+    JSON, which a driver does not need (``sw/c/systolith.c``).
 
     Parameters
     ----------
@@ -42,20 +56,27 @@ class ModelImage:
         Program, tables and weights by address.
     config_hash : int
         :attr:`systolith_hw.config.Config.hash` of the configuration.
+    places : dict of int
+        Those of :data:`PLACES` that there are.
     """
 
     manifest: Mapping[str, Any]
     parts: Mapping[int, bytes]
     config_hash: int
+    places: Mapping[str, int] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the contents of the file."""
-        places = [[address, len(content)] for address, content in self.parts.items()]
-        manifest = json.dumps({**self.manifest, "parts": places}, sort_keys=True).encode()
+        manifest = json.dumps(self.manifest, sort_keys=True).encode()
         payload = b"".join(self.parts.values())
-        sizes = len(manifest), len(payload)
-        head = MAGIC, FORMAT_VERSION, ISA_VERSION, self.config_hash, *sizes
-        return HEADER.pack(*head, _checksum(head, manifest, payload)) + manifest + payload
+        rows = [PART.pack(address, len(content)) for address, content in self.parts.items()]
+        head = HEADER.pack(MAGIC, FORMAT_VERSION, ISA_VERSION, self.config_hash)
+        rest = b"".join([
+            SIZES.pack(len(manifest), len(self.parts), len(payload)),
+            PLACE.pack(*(self.places.get(name, NO_PLACE) for name in PLACES)),
+            *rows, payload, manifest,
+        ])  # fmt: skip
+        return head + _checksum(head, rest) + rest
 
     @classmethod
     def from_bytes(cls, raw: bytes, config: Config) -> "ModelImage":
@@ -66,33 +87,38 @@ class ModelImage:
         ImageError
             If it is damaged, of another version, or for another configuration.
         """
-        if len(raw) < HEADER.size or raw[:4] != MAGIC:
+        if len(raw) < HEADER.size + 4 + SIZES.size + PLACE.size or raw[:4] != MAGIC:
             raise ImageError("this is not a Systolith model image")
-        *head, checksum = HEADER.unpack_from(raw)
-        _, version, isa, config_hash, *sizes = head
+        head, checksum, rest = raw[: HEADER.size], raw[HEADER.size :][:4], raw[HEADER.size + 4 :]
+        _, version, isa, config_hash = HEADER.unpack(head)
         if (version, isa) != (FORMAT_VERSION, ISA_VERSION):
             raise ImageError(
                 f"the image has format {version} and instruction set {isa}, but this software "
                 f"reads format {FORMAT_VERSION} and instruction set {ISA_VERSION}"
             )
-        if len(raw) != HEADER.size + sum(sizes):
+        manifest, count, payload = SIZES.unpack_from(rest)
+        table = SIZES.size + PLACE.size
+        start = table + count * PART.size
+        if len(rest) != start + payload + manifest:
             raise ImageError(
-                f"the image announces {HEADER.size + sum(sizes)} bytes, but holds {len(raw)}"
+                f"the image announces {HEADER.size + 4 + start + payload + manifest} bytes, but "
+                f"holds {len(raw)}"
             )
-        manifest, payload = raw[HEADER.size :][: sizes[0]], raw[HEADER.size + sizes[0] :]
-        if _checksum(head, manifest, payload) != checksum:
+        if _checksum(head, rest) != checksum:
             raise ImageError("the image is damaged: its checksum does not match")
         if config_hash != config.hash:
             raise ImageError(
                 f"the image is for configuration {config_hash:#010x}, but this one is "
                 f"{config.hash:#010x}; compile the model again"
             )
-        tree = json.loads(manifest)
-        parts, start = {}, 0
-        for address, size in tree.pop("parts"):
-            parts[address] = payload[start : start + size]
+        tree = json.loads(rest[start + payload :])
+        parts = {}
+        for address, size in PART.iter_unpack(rest[table:start]):
+            parts[address] = rest[start : start + size]
             start += size
-        return cls(tree, parts, config_hash)
+        found = zip(PLACES, PLACE.unpack_from(rest, SIZES.size), strict=True)
+        places = {name: place for name, place in found if place != NO_PLACE}
+        return cls(tree, parts, config_hash, places)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -110,5 +136,5 @@ class ModelImage:
             raise ImageError(f"{path}: {error}") from error
 
 
-def _checksum(head: Any, manifest: bytes, payload: bytes) -> int:
-    return zlib.crc32(payload, zlib.crc32(manifest, zlib.crc32(HEADER.pack(*head, 0))))
+def _checksum(head: bytes, rest: bytes) -> bytes:
+    return zlib.crc32(rest, zlib.crc32(head)).to_bytes(4, "little")

@@ -6,13 +6,13 @@ A file is a zip (:mod:`systolith.archive`) with
   on the core, and why the others are not;
 * ``constants/N.npy``: the graph's constants, in float;
 * ``stacks/N.image``: for each stack the contents of external memory, instructions among them, as a
-  :class:`~systolith.model_image.ModelImage`.
+  :class:`~systolith.model_image.ModelImage`;
+* ``language/logits.image`` and ``language/text.image``: the same of a language model.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -22,19 +22,29 @@ from systolith_hw.isa import ISA_VERSION
 from .accuracy import Accuracy
 from .archive import Archive, write_archive
 from .graph import Graph, GraphError
+from .graph.decoder_part import DecoderPart
 from .graph.partition import HostNode, Partition, Stack, cut
 from .graph.tree import graph_from_tree, graph_tree
 from .image import ImageError
+from .language import CompiledDecoder
+from .language_program import LanguageProgram
 from .model_image import ModelImage
 from .stack import CompiledStack
 
 __all__ = ["FORMAT_VERSION", "ModelProgram", "load_program"]
 
+Program = TypeVar("Program", CompiledStack, CompiledDecoder)
+
 KIND = "Systolith program"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 IMAGE = "a stack"
 """What images of stacks call their model."""
+
+LANGUAGE = "a language model"
+"""What images of language models do."""
+
+LANGUAGE_IMAGES = ("language/logits.image", "language/text.image")
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class ModelProgram:
         Programs of the core, in the partition's order.
     accuracy : Accuracy
         Layer by layer, on the example.
+    language : LanguageProgram or None
+        Programs of a language model, if the graph is one.
     """
 
     config: Config
@@ -59,6 +71,7 @@ class ModelProgram:
     parts: Partition
     stacks: list[CompiledStack]
     accuracy: Accuracy
+    language: LanguageProgram | None = None
 
     def save(self, path: str | Path) -> None:
         """Write a file that :func:`systolith.load` reads.
@@ -68,12 +81,13 @@ class ModelProgram:
         GraphError
             If an attribute of a node is of a kind that no file has.
         """
-        constants = list(self.graph.constants)
+        constants, decoder = list(self.graph.constants), self.parts.decoder
         manifest = {
             "kind": KIND, "format": FORMAT_VERSION, "instruction_set": ISA_VERSION,
             "config": self.config.to_dict(), "config_hash": self.config.hash,
             "graph": graph_tree(self.graph), "constants": constants,
             "stacks": [[node.output for node in stack.nodes] for stack in self.parts.stacks],
+            "decoder": [node.output for node in decoder.nodes] if decoder else [],
             "core_macs": self.parts.core_macs,
             "host": [[one.node.outputs, one.reason, one.macs] for one in self.parts.host],
             "accuracy": self.accuracy.to_dict(),
@@ -84,6 +98,10 @@ class ModelProgram:
         }
         for number, stack in enumerate(self.stacks):
             members[_image_name(number)] = stack.image(IMAGE).to_bytes()
+        if self.language:
+            programs = self.language.logits, self.language.text
+            for name, program in zip(LANGUAGE_IMAGES, programs, strict=True):
+                members[name] = program.image(LANGUAGE).to_bytes()
         write_archive(Path(path), manifest, members)
 
 
@@ -141,8 +159,16 @@ def _read(archive: Archive, path: str, wanted: Config | None) -> ModelProgram:
     }
     graph = graph_from_tree(manifest["graph"], constants)
     parts = _parts(graph, manifest)
-    stacks = [*_stacks(archive, path, config, len(parts.stacks))]
-    return ModelProgram(config, graph, parts, stacks, Accuracy.from_dict(manifest["accuracy"]))
+    names = [_image_name(number) for number in range(len(parts.stacks))]
+    stacks = [_program(archive, path, config, name, CompiledStack, IMAGE) for name in names]
+    language = None
+    if parts.decoder:
+        language = LanguageProgram(*(
+            _program(archive, path, config, name, CompiledDecoder, LANGUAGE)
+            for name in LANGUAGE_IMAGES
+        ))  # fmt: skip
+    accuracy = Accuracy.from_dict(manifest["accuracy"])
+    return ModelProgram(config, graph, parts, stacks, accuracy, language)
 
 
 def _config(manifest: dict[str, Any], path: str) -> Config:
@@ -166,26 +192,30 @@ def _parts(graph: Graph, manifest: dict[str, Any]) -> Partition:
     """Cut the graph as it was cut."""
     nodes = {node.output: node for node in graph.nodes}
     stacks = [Stack.of([nodes[name] for name in names]) for names in manifest["stacks"]]
-    rest = cut(graph, stacks)
+    decoder = None
+    if manifest["decoder"]:
+        embedding, *layers, norm, head = (nodes[name] for name in manifest["decoder"])
+        decoder = DecoderPart(embedding, layers, norm, head)
+    rest = cut(graph, stacks, decoder)
     places = {node.outputs: node for node in rest.nodes}
     host = [
         HostNode(places[tuple(outputs)], reason, macs)
         for outputs, reason, macs in manifest["host"]
     ]
-    if len(host) + len(stacks) != len(rest.nodes):
+    if len(host) + len(stacks) + bool(decoder) != len(rest.nodes):
         raise GraphError("nodes of the host are not those of the graph")
-    return Partition(rest, stacks, host, manifest["core_macs"])
+    return Partition(rest, stacks, host, manifest["core_macs"], decoder)
 
 
-def _stacks(archive: Archive, path: str, config: Config, count: int) -> Iterator[CompiledStack]:
-    for number in range(count):
-        name = _image_name(number)
-        content = archive.content(name)
-        try:
-            image = ModelImage.from_bytes(content, config)
-            yield CompiledStack.from_image(image, config, IMAGE)
-        except ImageError as error:
-            raise ImageError(f"{path}: {name}: {error}") from error
+def _program(
+    archive: Archive, path: str, config: Config, name: str, kind: type[Program], model: str
+) -> Program:
+    """Return the program of one image."""
+    content = archive.content(name)
+    try:
+        return kind.from_image(ModelImage.from_bytes(content, config), config, model)
+    except ImageError as error:
+        raise ImageError(f"{path}: {name}: {error}") from error
 
 
 def _image_name(number: int) -> str:

@@ -64,7 +64,7 @@ def test_inspect(program, files, tmp_path):
     assert "MATMUL" in run("inspect", files[0], "--listing").stdout
     values = json.loads(run("inspect", files[0], "--json", "--listing").stdout)
     (stack,) = values["stacks"]
-    assert len(values["listing"][0].splitlines()) == stack["instructions"]
+    assert len(values["listing"]["stack 0"].splitlines()) == stack["instructions"]
     assert stack["bytes"] == program.stacks[0].size
     assert all(row["used"] <= row["words"] for row in stack["chip"])
     ends = [row["address"] + row["bytes"] for row in stack["regions"]]

@@ -28,7 +28,7 @@ def model():
 def test_sentences_on_the_machine(model):
     """Three sentences in one pass over the weights, as close to float as ever."""
     texts = ["A man is eating food.", "A man is eating a piece of bread.", "Reset my password!"]
-    result = run("run", "minilm", *texts, "--json")
+    result = run("run", "minilm", *texts, "--backend", "machine", "--json")
     assert result.exit_code == 0, result.output
     values = json.loads(result.stdout)
     assert values["texts"] == texts

@@ -43,7 +43,7 @@ def compile_file(
     ] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Compile a model: stacks of encoder layers for the core, the rest for the host.
+    """Compile a model: encoder layers or a language model for the core, the rest for the host.
 
     What the host does, and why, is told; systolith inspect shows the file, systolith run runs it.
     """

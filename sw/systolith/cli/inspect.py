@@ -32,11 +32,11 @@ def inspect_file(
     if svg is not None:
         svg.write_text(graph_svg(loaded.parts), encoding="utf-8")
         say(f"wrote {svg}")
-    instructions = listing_of(loaded) if listing else []
+    instructions = listing_of(loaded) if listing else {}
     if json:
         values = {"file": str(program), **describe_program(loaded)}
         print_json({**values, "listing": instructions} if listing else values)
         return
     print(program_text(loaded))
-    for number, text in enumerate(instructions):
-        print(f"\ninstructions of stack {number}\n{text}")
+    for name, text in instructions.items():
+        print(f"\ninstructions of {name}\n{text}")

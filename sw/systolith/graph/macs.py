@@ -21,6 +21,12 @@ def node_macs(node: Node, shapes: Shapes) -> int:
         return math.prod(out) * math.prod(shapes[node.inputs[1]][1:])
     if node.operator == "MultiHeadAttention":
         return _attention(out, shapes[node.inputs[1]])
+    if node.operator == "CausalAttention":
+        return _attention(out, out)
+    if node.operator == "DecoderLayer":
+        weights = sum(math.prod(shapes[name]) for name in node.inputs[1:] if len(shapes[name]) > 1)
+        width = shapes[node.inputs[2]][1]
+        return math.prod(out[:2]) * weights + _attention((*out[:2], width), out)
     if node.operator == "EncoderLayer":
         batch, tokens, features = out
         hidden = shapes[node.inputs[10]][1]

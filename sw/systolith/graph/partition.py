@@ -1,9 +1,11 @@
-"""Cut a graph in what the core does, stacks of encoder layers, and what the host does."""
+"""Cut a graph in what the core does, encoder layers or a language model, and what the host does."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .decoder_part import DecoderPart
+from .executor import needed
 from .graph import Graph, GraphError, Node
 from .macs import node_macs
 from .optimise.links import Links
@@ -16,9 +18,15 @@ REASONS = {
     "Softmax": "Softmax outside of attention",
     "Conv": "a convolution",
     "LayerNormalization": "a norm outside of encoder layers",
+    "CausalAttention": "attention of a language model that is in no layer like Llama's",
+    "DecoderLayer": "a language model's layer without embedding, last norm and head around it",
     **dict.fromkeys(("MatMul", "Linear", "Gemm"), "a matrix outside of encoder layers"),
 }  # fmt: skip
 """Why the host does what it does; everything else is small work on elements or shapes."""
+
+
+CUT = ("EncoderStack", "DecoderStack")
+"""Nodes of a graph that has been cut which the core does."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +74,24 @@ class HostNode:
 class Partition:
     """A graph in which each stack is one node, ``EncoderStack``, with the number of its stack.
 
+    A language model is one node ``DecoderStack``, from tokens to logits.
+
     Parameters
     ----------
     graph : Graph
     stacks : list of Stack
     host : list of HostNode
     core_macs : int
-        Multiplications of all stacks, of the example.
+        Multiplications of all stacks and of the language model, of the example.
+    decoder : DecoderPart or None
+        The language model, if the core has one.
     """
 
     graph: Graph
     stacks: list[Stack] = field(default_factory=list)
     host: list[HostNode] = field(default_factory=list)
     core_macs: int = 0
+    decoder: DecoderPart | None = None
 
     @property
     def host_macs(self) -> int:
@@ -95,6 +108,9 @@ class Partition:
         total = max(1, self.core_macs + self.host_macs)
         layers = sum(len(stack.nodes) for stack in self.stacks)
         core = f"on the core: encoder layers {layers}, in stacks {len(self.stacks)}, "
+        if self.decoder:
+            count = len(self.decoder.layers)
+            core = f"on the core: a language model of layers {count}, from tokens to logits, "
         lines = [
             f"{core}multiplications of the example {self.core_macs:,}, {self.core_share:.1%}",
             f"on the host: nodes {len(self.host)}, multiplications {self.host_macs:,}",
@@ -105,7 +121,8 @@ class Partition:
     def to_dict(self) -> dict[str, Any]:
         """Return the same as JSON has it."""
         return {
-            "core_layers": sum(len(stack.nodes) for stack in self.stacks),
+            "core_layers": sum(len(stack.nodes) for stack in self.stacks)
+            + (len(self.decoder.layers) if self.decoder else 0),
             "core_macs": self.core_macs, "host_macs": self.host_macs,
             "core_share": self.core_share,
             "host": [
@@ -129,9 +146,10 @@ class Partition:
 
 
 def partition(
-    graph: Graph, shapes: Mapping[str, tuple[int, ...]], refuse: Callable[[Stack], str]
-) -> Partition:
-    """Cut a graph whose encoder layers have been recognised.
+    graph: Graph, shapes: Mapping[str, tuple[int, ...]], refuse: Callable[[Stack], str],
+    decoder: DecoderPart | None = None, refused: Mapping[str, str] | None = None,
+) -> Partition:  # fmt: skip
+    """Cut a graph whose layers have been recognised.
 
     Parameters
     ----------
@@ -140,26 +158,31 @@ def partition(
         Of all tensors of an example.
     refuse : function
         Says why the core cannot do a stack; nothing if it can.
+    decoder : DecoderPart
+        A language model that the core does.
+    refused : dict of str
+        Reasons that are known already, by what the nodes make.
     """
     stacks: list[Stack] = []
-    reasons: dict[str, str] = {}
+    reasons = dict(refused or {})
     for stack in _stacks(graph):
         if why := refuse(stack):
             reasons |= {node.output: why for node in stack.nodes}
         else:
             stacks.append(stack)
-    rest = cut(graph, stacks)
+    rest = cut(graph, stacks, decoder)
     host = [
         HostNode(node, reasons.get(node.output) or REASONS.get(node.operator, "no matrix"),
                  node_macs(node, shapes))
-        for node in rest.nodes if node.operator != "EncoderStack"
+        for node in rest.nodes if node.operator not in CUT
     ]  # fmt: skip
-    core = sum(node_macs(node, shapes) for stack in stacks for node in stack.nodes)
-    return Partition(rest, stacks, host, core)
+    nodes = [node for stack in stacks for node in stack.nodes]
+    core = sum(node_macs(node, shapes) for node in [*nodes, *(decoder.nodes if decoder else [])])
+    return Partition(rest, stacks, host, core, decoder)
 
 
-def cut(graph: Graph, stacks: Sequence[Stack]) -> Graph:
-    """Return the graph with one node ``EncoderStack`` in the place of each stack's."""
+def cut(graph: Graph, stacks: Sequence[Stack], decoder: DecoderPart | None = None) -> Graph:
+    """Return the graph with one node in the place of each stack's, and of a language model's."""
     rest = graph.copy()
     for number, stack in enumerate(stacks):
         for node in stack.nodes[:-1]:
@@ -167,6 +190,10 @@ def cut(graph: Graph, stacks: Sequence[Stack]) -> Graph:
         inputs = (stack.x, stack.mask) if stack.mask else (stack.x,)
         node = Node("EncoderStack", inputs, (stack.y,), {"stack": number})
         rest.replace(stack.nodes[-1], [node])
+    if decoder:
+        node = Node("DecoderStack", (decoder.tokens,), (decoder.logits,))
+        rest.replace(decoder.head, [node])
+        rest.nodes = needed(rest, (), rest.outputs)
     return rest
 
 

@@ -25,6 +25,11 @@ def _addmm(e: Emitter, node: Any, bias: Any, x: Any, weight: Any) -> None:
     e.emit("Add", e.emit("MatMul", x.name, weight.name), bias.name, makes=node)
 
 
+def _outer(e: Emitter, node: Any, one: Any, other: Any) -> None:
+    column = e.emit("Unsqueeze", one.name, e.numbers(1))
+    e.emit("Mul", column, e.emit("Unsqueeze", other.name, e.numbers(0)), makes=node)
+
+
 def _layer_norm(
     e: Emitter, node: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None,
     epsilon: float = 1e-5, *_: Any,
@@ -142,21 +147,31 @@ def _triangle(upper: int) -> Any:
 
 def _attend(
     e: Emitter, node: Any, query: Any, key: Any, value: Any, mask: Any = None,
-    dropout: float = 0.0, causal: bool = False, *, scale: float | None = None, **_: Any,
+    dropout: float = 0.0, causal: bool = False, *, scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> None:  # fmt: skip
     """Scores, mask, softmax, and context, (..., tokens, features)."""
     rank = query.meta["val"].dim()
     order = [*range(rank - 2), rank - 1, rank - 2]
     features = int(query.meta["val"].shape[-1])
     factor = e.tensor(features**-0.5 if scale is None else scale, query)
-    scores = e.emit("MatMul", query.name, e.emit("Transpose", key.name, perm=order))
+    keys, values = ((_repeated(e, query, one) if enable_gqa else one.name) for one in (key, value))
+    scores = e.emit("MatMul", query.name, e.emit("Transpose", keys, perm=order))
     scores = e.emit("Mul", scores, factor)
     if causal:
         scores = e.emit("Add", scores, _behind(e, query, scores))
     if mask is not None:
         scores = e.emit("Add", scores, _additive(e, query, mask))
     weights = e.emit("Softmax", scores, axis=-1)
-    e.emit("MatMul", weights, value.name, makes=node)
+    e.emit("MatMul", weights, values, makes=node)
+
+
+def _repeated(e: Emitter, query: Any, heads: Any) -> str:
+    """Return keys or values (..., G, tokens, D), each once for every head of queries."""
+    count, groups = int(query.meta["val"].shape[-3]), int(heads.meta["val"].shape[-3])
+    numbers = np.repeat(np.arange(groups), count // groups)
+    places = e.numbers(*numbers.tolist())
+    return e.emit("Gather", heads.name, places, axis=heads.meta["val"].dim() - 3)
 
 
 def _additive(e: Emitter, query: Any, mask: Any) -> str:
@@ -175,7 +190,7 @@ def _behind(e: Emitter, query: Any, scores: str) -> str:
 
 
 CONVERTERS = {
-    **MOVES, "linear": _linear, "addmm": _addmm, "layer_norm": _layer_norm,
+    **MOVES, "linear": _linear, "addmm": _addmm, "outer": _outer, "layer_norm": _layer_norm,
     "rms_norm": _rms_norm, "softmax": _softmax, "_softmax": _softmax, "gelu": _gelu,
     "rsqrt": _rsqrt, "rsub": _rsub, "ne": _ne, "clamp": _clamp, "where": _where,
     "masked_fill": _fill_masked, "_to_copy": _cast, "to": _cast,

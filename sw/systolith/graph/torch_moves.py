@@ -5,6 +5,7 @@ Each function takes the emitter, the node of torch.fx, and its arguments as torc
 
 from typing import Any
 
+from .graph import GraphError
 from .torch_operators import FAR, Emitter
 
 __all__ = ["MOVES"]
@@ -45,6 +46,18 @@ def _expand(e: Emitter, node: Any, x: Any, shape: Any, **_: Any) -> None:
 
 def _repeat(e: Emitter, node: Any, x: Any, counts: Any) -> None:
     e.emit("Tile", x.name, e.sizes(counts), makes=node)
+
+
+def _repeat_each(e: Emitter, node: Any, x: Any, count: int, axis: int, **_: Any) -> None:
+    """Repeat each element of an axis in turn, whose size is the same in each run."""
+    size = x.meta["val"].shape[axis]
+    if not isinstance(size, int):
+        raise GraphError(
+            f"node {node.name}: repeat_interleave of an axis whose size may change is not "
+            "supported; use expand and reshape"
+        )
+    places = e.numbers(*(place for place in range(size) for _ in range(count)))
+    e.emit("Gather", x.name, places, makes=node, axis=axis)
 
 
 def _size(e: Emitter, node: Any, x: Any, axis: int) -> None:
@@ -92,6 +105,7 @@ MOVES = {
     "view": _reshape, "reshape": _reshape, "_unsafe_view": _reshape, "transpose":
     _transpose, "t": _turn, "permute": _permute, "unsqueeze": _unsqueeze, "squeeze":
     _squeeze, "expand": _expand, "repeat": _repeat, "sym_size": _size, "select": _select,
+    "repeat_interleave": _repeat_each,
     "slice": _slice, "cat": _concatenate, "stack": _stack, "chunk": _split, "split":
     _split, "split_with_sizes": _split, "unbind": _unbind, "embedding": _embed,
 }  # fmt: skip

@@ -48,6 +48,8 @@ def _boxes(graph: Graph, parts: Partition) -> dict[str, tuple[str, str, str]]:
         if node.operator == "EncoderStack":
             layers = len(parts.stacks[node.attributes["stack"]].nodes)
             title, fill = f"core: encoder layers {layers}", CORE
+        elif node.operator == "DecoderStack" and parts.decoder:
+            title, fill = f"core: language model of {len(parts.decoder.layers)} layers", CORE
         else:
             title, fill = node.operator, HOST
         kind = graph.types.get(node.output)

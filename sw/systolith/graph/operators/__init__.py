@@ -4,6 +4,7 @@ A function takes a node's attributes and the values of its inputs, None for thos
 there, and returns its output, or a sequence of them.
 """
 
+from .decoder import DECODER
 from .elementwise import ELEMENTWISE
 from .fused import FUSED
 from .matrices import MATRICES
@@ -13,4 +14,4 @@ from .shapes import SHAPES
 
 __all__ = ["OPERATORS"]
 
-OPERATORS = {**ELEMENTWISE, **MATRICES, **REDUCTIONS, **SELECTIONS, **SHAPES, **FUSED}
+OPERATORS = {**ELEMENTWISE, **MATRICES, **REDUCTIONS, **SELECTIONS, **SHAPES, **FUSED, **DECODER}

@@ -15,7 +15,7 @@ from .head_layout import Sizes, Source, find_source, moved
 from .links import Links, close, rewrite_nodes
 from .scores import find_scores, find_softmax
 
-__all__ = ["fuse_attention"]
+__all__ = ["context_behind", "fuse_attention", "project", "prove_context"]
 
 TOKENS_FIRST = {"perm": [1, 0, 2]}
 
@@ -27,7 +27,7 @@ def fuse_attention(graph: Graph) -> int:
 
 def _attention(links: Links, node: Node) -> list[Node] | None:
     """Match by the last node that moves the context's elements."""
-    context = _context_behind(links, node)
+    context = context_behind(links, node)
     if context is None:
         return None
     softmax = find_softmax(links, context.inputs[0])
@@ -47,14 +47,14 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
     if query is None or keys is None or values is None or values.factor != 1.0:
         return None
     nodes = list(scores.nodes)
-    inputs = [_project(links, nodes, node, source) for source in (query, keys, values)]
+    inputs = [project(links, nodes, node, source) for source in (query, keys, values)]
     attributes = {"heads": heads, "scale": query.factor * keys.factor * scores.factor}
     fused = Node("MultiHeadAttention", (*inputs, *filter(None, [scores.mask])),
                  (links.graph.fresh(f"{node.output}.context"),), attributes, node.name)  # fmt: skip
-    return _prove(links, node, [*nodes, fused])
+    return prove_context(links, node, [*nodes, fused])
 
 
-def _context_behind(links: Links, node: Node) -> Node | None:
+def context_behind(links: Links, node: Node) -> Node | None:
     """Return the product with the values whose elements ``node`` is the last to move."""
     name = node.output
     while (maker := links.maker(name)) and maker.operator in ("Transpose", "Reshape", "Squeeze"):
@@ -69,7 +69,7 @@ def _heads(links: Links, node: Node, features: int) -> int:
     return links.values[node.output].shape[-1] // features
 
 
-def _project(links: Links, nodes: list[Node], node: Node, source: Source) -> str:
+def project(links: Links, nodes: list[Node], node: Node, source: Source) -> str:
     """Return (batch, tokens, features) of a source, whose columns are picked if need be."""
     graph, name, columns = links.graph, source.name, source.columns.reshape(-1)
     count = links.values[name].shape[-1]
@@ -92,7 +92,7 @@ def _project(links: Links, nodes: list[Node], node: Node, source: Source) -> str
     return name
 
 
-def _prove(links: Links, node: Node, nodes: Sequence[Node]) -> list[Node] | None:
+def prove_context(links: Links, node: Node, nodes: Sequence[Node]) -> list[Node] | None:
     """Return nodes that make what ``node`` does, if they are found to."""
     values = {**links.values, **links.graph.constants}
     for one in nodes:

@@ -35,11 +35,19 @@ def _source(links: Links, node: Node) -> str | None:
         return first
     if node.operator in ("Cast", "Reshape", "Expand", "Squeeze", "Unsqueeze", "Flatten") and same:
         return first
+    if node.operator == "Slice" and same and _forwards(links, node):
+        return first
     if node.operator == "Transpose":
         return _untransposed(links, node)
     if node.operator in NEUTRAL:
         return _unchanged(links, node)
     return None
+
+
+def _forwards(links: Links, node: Node) -> bool:
+    """Whether a slice takes every element in turn: if it leaves sizes as they are, it takes all."""
+    steps = links.constant(node.inputs[4]) if len(node.inputs) > 4 else np.ones(1)
+    return steps is not None and bool(np.all(steps == 1))
 
 
 def _untransposed(links: Links, node: Node) -> str | None:

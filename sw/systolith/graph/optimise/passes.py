@@ -7,8 +7,10 @@ from ..graph import Graph, GraphError
 from ..shapes import infer, probe
 from .activation import fuse_activation
 from .attention import fuse_attention
+from .causal_attention import fuse_causal_attention
 from .constants import fold_constants
 from .dead_code import drop_dead_code
+from .decoder_layer import fuse_decoder_layers
 from .duplicates import merge_duplicates
 from .encoder_layer import fuse_encoder_layers
 from .identities import drop_identities
@@ -16,18 +18,22 @@ from .linear import fuse_linear
 from .links import close
 from .normalization import fuse_normalization
 
-__all__ = ["PASSES", "optimise", "prove"]
+__all__ = ["LANGUAGE_PASSES", "PASSES", "optimise", "prove"]
 
 Rewrite = Callable[[Graph], int]
 
 PASSES: tuple[Rewrite, ...] = (
     fold_constants, drop_dead_code, drop_identities, merge_duplicates, fuse_linear,
-    fuse_normalization, fuse_activation, drop_dead_code, fuse_attention, drop_dead_code,
-    drop_identities, fuse_encoder_layers, drop_dead_code, drop_identities, drop_dead_code,
+    fuse_normalization, fuse_activation, drop_dead_code, fuse_causal_attention, drop_dead_code,
+    fuse_attention, drop_dead_code, drop_identities, fuse_encoder_layers, fuse_decoder_layers,
+    drop_dead_code, drop_identities, drop_dead_code,
 )  # fmt: skip
 
+LANGUAGE_PASSES: tuple[Rewrite, ...] = (fuse_causal_attention, fuse_decoder_layers)
+"""Those that find language models, by what they do for a few tokens."""
 
-def optimise(graph: Graph, *, verify: bool = False) -> Graph:
+
+def optimise(graph: Graph, *, verify: bool = False, language: bool = True) -> Graph:
     """Return the graph with everything fused that is known; its types are set.
 
     Parameters
@@ -35,6 +41,8 @@ def optimise(graph: Graph, *, verify: bool = False) -> Graph:
     graph : Graph
     verify : bool
         Compare the outputs behind each rewrite with those before.
+    language : bool
+        Look for language models, too.
 
     Raises
     ------
@@ -44,6 +52,8 @@ def optimise(graph: Graph, *, verify: bool = False) -> Graph:
     graph = graph.copy()
     infer(graph)
     for rewrite in PASSES:
+        if rewrite in LANGUAGE_PASSES and not language:
+            continue
         before = graph.copy()
         rewrite(graph)
         if verify:

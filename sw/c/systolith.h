@@ -1,0 +1,158 @@
+/* Drive a Systolith core from C99, without an operating system and without allocation.
+ *
+ * A core has registers, behind its AXI4-Lite or Wishbone port, and external memory, which it reads
+ * and writes by itself. A model image (`systolith compile`, `docs/embedding.md`) has everything that
+ * must be in that memory. To run it once:
+ *
+ *     struct systolith core;
+ *     enum systolith_code code = systolith_open(&core, registers, memory, memory_bytes);
+ *     if (!code) code = systolith_load(&core, image, image_bytes);
+ *     if (!code) code = systolith_setup(&core, polls);
+ *     if (!code) code = systolith_start(&core, length, position, watchdog);
+ *     if (!code) code = systolith_wait(&core, polls);
+ *
+ * Every function returns a code, SYSTOLITH_OK for success, whose name systolith_name() gives; what
+ * fails has written nothing. Memory that is cached must be written back before a start, and its
+ * lines dropped before results are read: that is the caller's.
+ */
+#ifndef SYSTOLITH_H
+#define SYSTOLITH_H
+
+#include <stdint.h>
+
+/* How a 32-bit register is reached; define both before this to reach it in another way. */
+#ifndef SYSTOLITH_READ
+#define SYSTOLITH_READ(core, offset) ((core)->registers[(offset) / 4])
+#define SYSTOLITH_WRITE(core, offset, value) ((core)->registers[(offset) / 4] = (value))
+#endif
+
+#define SYSTOLITH_IDENTITY 0x544C5953u
+#define SYSTOLITH_ISA_VERSION 5u
+#define SYSTOLITH_IMAGE_FORMAT 2u
+
+/* Byte offsets of registers. */
+enum systolith_register {
+    SYSTOLITH_ID = 0x00,
+    SYSTOLITH_VERSION = 0x04,
+    SYSTOLITH_CONFIG_HASH = 0x08,
+    SYSTOLITH_CONTROL = 0x0C,
+    SYSTOLITH_STATUS = 0x10,
+    SYSTOLITH_PROGRAM = 0x14,
+    SYSTOLITH_IRQ_ENABLE = 0x18,
+    SYSTOLITH_IRQ_PENDING = 0x1C,
+    SYSTOLITH_ERROR = 0x20,
+    SYSTOLITH_ERROR_PC = 0x24,
+    SYSTOLITH_WATCHDOG = 0x28,
+    SYSTOLITH_LENGTH = 0x2C,
+    SYSTOLITH_POSITION = 0x30,
+    SYSTOLITH_COUNTERS = 0x80
+};
+
+#define SYSTOLITH_COUNTER_COUNT 24u /* some may be absent from a core; they read as zero */
+
+/* Bits of CONTROL, of STATUS, and of IRQ_ENABLE and IRQ_PENDING. */
+enum {
+    SYSTOLITH_CONTROL_START = 1, SYSTOLITH_CONTROL_ABORT = 2, SYSTOLITH_CONTROL_RESET = 4,
+    SYSTOLITH_STATUS_RUNNING = 1, SYSTOLITH_STATUS_DONE = 2, SYSTOLITH_STATUS_ERROR = 4,
+    SYSTOLITH_STATUS_ABORTED = 8,
+    SYSTOLITH_IRQ_DONE = 1, SYSTOLITH_IRQ_ERROR = 2
+};
+
+/* What a function has to say. */
+enum systolith_code {
+    SYSTOLITH_OK = 0,
+    SYSTOLITH_BUSY,       /* a program is running */
+    SYSTOLITH_NULL,       /* a pointer is null */
+    SYSTOLITH_EMPTY,      /* a length or a count of zero */
+    SYSTOLITH_FOREIGN,    /* what answers is no Systolith core */
+    SYSTOLITH_ISA,        /* the core or the image has another instruction set than this driver */
+    SYSTOLITH_CONFIG,     /* the image is for another configuration than the core's */
+    SYSTOLITH_IMAGE,      /* no model image, or one of another format */
+    SYSTOLITH_DAMAGED,    /* the image is cut off, or its checksum does not match */
+    SYSTOLITH_RANGE,      /* something would be outside the memory that the core was given */
+    SYSTOLITH_ORDER,      /* another function must come first: open, load, setup, start, reset */
+    SYSTOLITH_STOPPED,    /* the program met an error: systolith_why() says which; then reset */
+    SYSTOLITH_ABORTED,    /* the program was aborted; then reset */
+    SYSTOLITH_TIMEOUT,    /* looked as often as was asked for, and the program still runs */
+    SYSTOLITH_NO_TOKEN,   /* the core has not made that token, or no more of them */
+    SYSTOLITH_CODE_COUNT
+};
+
+/* A core; its members are the driver's. */
+struct systolith {
+    volatile uint32_t *registers;
+    uint8_t *memory;
+    uint32_t memory_bytes;
+    uint32_t setup;
+    uint32_t program;
+    uint32_t list;
+    uint32_t entries;
+    uint32_t stride;
+    uint32_t positions;
+    uint32_t vocabulary;
+    uint32_t state;
+};
+
+/* Where and why a program stopped. */
+struct systolith_fault {
+    uint32_t error; /* systolith_error_name() */
+    uint32_t unit;  /* systolith_unit_name() */
+    uint32_t pc;    /* index of the instruction */
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Look whether a core answers at `registers`; its byte 0 of external memory is `memory`. */
+enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *registers,
+                                   uint8_t *memory, uint32_t memory_bytes);
+
+/* Check a model image and copy it to memory: whole, or nothing of it. */
+enum systolith_code systolith_load(struct systolith *core, const uint8_t *image, uint32_t bytes);
+
+/* Run what brings a model to the chip, if there is such a program, looking at most `polls` times. */
+enum systolith_code systolith_setup(struct systolith *core, uint32_t polls);
+
+/* Start the model's program. A watchdog of 0 never stops it. */
+enum systolith_code systolith_start(struct systolith *core, uint32_t length, uint32_t position,
+                                    uint32_t watchdog);
+
+/* SYSTOLITH_OK when the program has ended, SYSTOLITH_BUSY while it runs. */
+enum systolith_code systolith_poll(struct systolith *core);
+
+/* Poll until the program has ended, at most `polls` times. */
+enum systolith_code systolith_wait(struct systolith *core, uint32_t polls);
+
+/* Stop a running program; reset before the next one. */
+enum systolith_code systolith_abort(struct systolith *core, uint32_t polls);
+
+/* Bring a core to its state after power-up; memories keep their contents. */
+enum systolith_code systolith_reset(struct systolith *core, uint32_t polls);
+
+/* Say why the last program stopped. */
+enum systolith_code systolith_why(const struct systolith *core, struct systolith_fault *fault);
+
+/* Read a counter of the last run, by its place in the table of docs/registers.md. */
+enum systolith_code systolith_counter(const struct systolith *core, uint32_t number,
+                                      uint32_t *value);
+
+/* Write the prompt of a language model, behind which `make` tokens are to be made; then start with
+ * a length and a position of zero. */
+enum systolith_code systolith_prompt(struct systolith *core, const uint32_t *tokens, uint32_t count,
+                                     uint32_t make);
+
+/* Read the token of a position, if it has been made: also while the program runs. */
+enum systolith_code systolith_token(const struct systolith *core, uint32_t position,
+                                    uint32_t *token);
+
+/* The names of codes, errors and units; never null. */
+const char *systolith_name(enum systolith_code code);
+const char *systolith_error_name(uint32_t error);
+const char *systolith_unit_name(uint32_t unit);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,89 @@
+"""A person's language model on the core: rounded, and compiled for logits and for text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_hw.config import Config, ConfigError
+from systolith_sim.transformer.decoder_model import DecoderModel
+from systolith_sim.transformer.decoder_reference import FloatDecoder
+
+from .compiler.decoder_quantizer import quantize_decoder
+from .compiler.decoder_rounding import Rounded, round_decoder
+from .compiler.decoder_streamed_plan import StreamedPlan
+from .compiler.weight_codecs import CODECS
+from .language import CompiledDecoder
+from .models.own_texts import write_together
+from .progress import Progress
+
+__all__ = ["LanguageProgram", "compile_language", "round_language", "written_texts"]
+
+TEXTS = 16
+LONGEST = 256
+"""How many texts a model writes to be rounded with, and of how many tokens at most."""
+
+
+@dataclass(frozen=True)
+class LanguageProgram:
+    """A language model compiled twice, since storing logits takes time that text need not.
+
+    Parameters
+    ----------
+    logits : CompiledDecoder
+        Stores the logits of all positions.
+    text : CompiledDecoder
+        Only makes tokens.
+    """
+
+    logits: CompiledDecoder
+    text: CompiledDecoder
+
+    @property
+    def streamed(self) -> bool:
+        """Whether weights, keys and values are in external memory."""
+        return isinstance(self.text.plan, StreamedPlan)
+
+    @property
+    def tokens(self) -> int:
+        """Most tokens of a text, those that are made among them."""
+        return min(self.logits.plan.tokens, self.text.plan.tokens)
+
+
+def written_texts(model: FloatDecoder, progress: Progress) -> list[list[int]]:
+    """Return texts that a model writes itself, behind tokens by chance; always the same."""
+    first = np.random.default_rng(0).integers(0, len(model.embedding), TEXTS).tolist()
+    return write_together(model, first, min(LONGEST, model.context), progress)
+
+
+def round_language(model: FloatDecoder, documents: Sequence[Sequence[int]]) -> Rounded:
+    """Return a model's weights in 8 bits."""
+    return round_decoder(model, documents, CODECS["int8"], CODECS["int8"])
+
+
+def compile_language(
+    config: Config, model: FloatDecoder, rounded: Rounded, *, context: int | None = None
+) -> tuple[LanguageProgram, DecoderModel]:
+    """Return a model's programs, and its integers: on the chip if it fits, otherwise streamed.
+
+    Texts have ``context`` tokens; by default as many as fit.
+
+    Raises
+    ------
+    ConfigError
+        If it fits neither way; the sentence says what would.
+    """
+    reasons = []
+    for streamed in (False, True):
+        try:
+            integers = quantize_decoder(config, model, rounded, streamed=streamed)
+            logits, text = (
+                CompiledDecoder.compile(
+                    config, integers, context=context, logits=with_logits, streamed=streamed
+                )
+                for with_logits in (True, False)
+            )
+            return LanguageProgram(logits, text), integers
+        except ConfigError as error:
+            reasons.append(str(error))
+    raise ConfigError(f"neither on the chip ({reasons[0]}) nor streamed ({reasons[1]})")

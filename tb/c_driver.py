@@ -1,0 +1,100 @@
+"""The C driver, called from Python: its registers are a device's, its memory is a buffer."""
+
+import ctypes
+import subprocess
+from collections.abc import Callable
+from ctypes import POINTER, byref, c_char_p, c_uint8, c_uint32, c_void_p
+from pathlib import Path
+
+from systolith_sim.verilator import compiler, digest
+
+__all__ = ["CODES", "DRIVER", "CDriver"]
+
+ROOT = Path(__file__).parents[1]
+DRIVER = ROOT / "sw" / "c"
+CODES = (
+    "OK", "BUSY", "NULL", "EMPTY", "FOREIGN", "ISA", "CONFIG", "IMAGE", "DAMAGED", "RANGE", "ORDER",
+    "STOPPED", "ABORTED", "TIMEOUT", "NO_TOKEN",
+)  # fmt: skip
+READ = ctypes.CFUNCTYPE(c_uint32, c_uint32)
+WRITE = ctypes.CFUNCTYPE(None, c_uint32, c_uint32)
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+
+
+def library() -> ctypes.CDLL:
+    """Return the driver with registers behind functions, compiled once."""
+    sources = [DRIVER / "systolith.c", ROOT / "tb" / "c" / "bus.c"]
+    headers = [DRIVER / "systolith.h", ROOT / "tb" / "c" / "bus.h"]
+    name = digest(*(path.read_bytes() for path in [*sources, *headers]))
+    path = ROOT / "build" / "tb" / f"c_driver-{name}.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+        subprocess.run(
+            [driver, *STRICT, "-O1", "-shared", "-fPIC", "-include", headers[1], *sources, "-o",
+             path], check=True,
+        )  # fmt: skip
+    return ctypes.CDLL(str(path))
+
+
+class CDriver:
+    """Calls functions of the driver; each returns the name of a code.
+
+    Parameters
+    ----------
+    read, write : callable
+        Registers by byte offset.
+    memory : bytearray
+        External memory, as the CPU sees it.
+    """
+
+    def __init__(
+        self, read: Callable[[int], int], write: Callable[[int, int], None], memory: bytearray
+    ) -> None:
+        self._library = library()
+        self._read, self._write = READ(read), WRITE(write)
+        c_void_p.in_dll(self._library, "bus_read").value = ctypes.cast(self._read, c_void_p).value
+        c_void_p.in_dll(self._library, "bus_write").value = ctypes.cast(self._write, c_void_p).value
+        self._memory = (c_uint8 * len(memory)).from_buffer(memory)
+        self.core = (c_uint32 * 32)()  # larger than the driver's struct
+
+    def open(self, size: int | None = None) -> str:
+        """Open the core, whose registers are never reached by an address."""
+        size = len(self._memory) if size is None else size
+        return self.call("open", self.core, self.core, self._memory, c_uint32(size))
+
+    def load(self, image: bytes) -> str:
+        """Load a model image."""
+        return self.call("load", self.core, image, c_uint32(len(image)))
+
+    def prompt(self, tokens: list[int], make: int) -> str:
+        """Write a prompt."""
+        array = (c_uint32 * max(1, len(tokens)))(*tokens)
+        return self.call("prompt", self.core, array, c_uint32(len(tokens)), c_uint32(make))
+
+    def token(self, position: int) -> int | str:
+        """Return a token, or the name of the code."""
+        token = c_uint32()
+        code = self.call("token", self.core, c_uint32(position), byref(token))
+        return token.value if code == "OK" else code
+
+    def why(self) -> list[int]:
+        """Return error, unit and instruction of a program that was stopped."""
+        fault = (c_uint32 * 3)()
+        assert self.call("why", self.core, fault) == "OK"
+        return list(fault)
+
+    def call(self, name: str, *arguments: object) -> str:
+        """Call a function; numbers are 32 bits wide."""
+        function = getattr(self._library, f"systolith_{name}")
+        function.restype = ctypes.c_int
+        return CODES[function(*arguments)]
+
+    def text(self, name: str, number: int) -> str:
+        """Return what one of the functions that name numbers says."""
+        function = getattr(self._library, f"systolith_{name}")
+        function.restype, function.argtypes = c_char_p, [c_uint32]
+        return function(number).decode()
+
+
+Words = POINTER(c_uint32)

@@ -1,0 +1,197 @@
+"""Language models through the compiler: the programs of a lowering by hand, logits, text, files."""
+
+import re
+
+import numpy as np
+import pytest
+
+import systolith
+from systolith.compiler.decoder_quantizer import quantize_decoder
+from systolith.graph import GraphError
+from systolith.graph.executor import run
+from systolith.image import ImageError
+from systolith.language import CompiledDecoder
+from systolith.language_program import round_language, written_texts
+from systolith.progress import Progress
+from systolith.report.graph_svg import graph_svg
+from systolith.report.program import describe_program, listing_of, program_text
+from systolith_hw.config import ConfigError
+from systolith_hw.presets import preset
+
+from .graph_bench import encoder
+from .llama_bench import LlamaBuilder, decoder_of, llama
+from .onnx_files import write_onnx
+from .test_engine import CONFIG
+from .test_engine import example as states
+
+ONCHIP = preset("small").replace({
+    "memory.operand_tiles": 4096, "memory.activation_words": 1024, "memory.wide_words": 1024,
+    "memory.scale_words": 2048, "memory.program_instructions": 256, "vector.rows": 8, "device": "",
+})  # fmt: skip
+SMALL_CHIP = preset("ulx3s").replace({"memory.operand_tiles": 128, "device": ""})
+"""On which there is no room for the weights."""
+
+WHOLE = ["Gather", "DecoderLayer", "DecoderLayer", "RMSNormalization", "Linear"]
+TOKENS = 20
+PROMPT = [3, 17, 29]
+
+
+def example(seed=0, tokens=9):
+    return np.random.default_rng(seed).integers(0, 40, (2, tokens))
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return llama(1)
+
+
+@pytest.fixture(scope="module")
+def program(graph, tmp_path_factory):
+    """Return the graph's, by way of an ONNX file."""
+    path = write_onnx(tmp_path_factory.mktemp("onnx") / "llama.onnx", graph)
+    return systolith.compile(path, example(), config=ONCHIP, tokens=TOKENS, strict=True)
+
+
+def test_logits_of_a_batch(program, graph):
+    engine = systolith.InferenceEngine(program)
+    ids = example(1, tokens=TOKENS - 1)
+    logits = engine(ids)
+    want = run(graph, {"ids": ids})[graph.outputs[0]]
+    assert logits.shape == want.shape == (2, TOKENS - 1, 40)
+    report = engine.report()
+    (signal,) = report.signals
+    assert signal.decibels > 25 and signal.cosine > 0.99
+    assert report.runs == 2 and report.cycles is None
+    layer, head, attention = 2 * 32 * (32 + 16) + 3 * 32 * 48, 32 * 40, 2 * 9 * 32
+    assert report.parts.core_macs == 2 * 9 * (2 * (layer + attention) + head)
+    assert report.parts.core_share == 1 and not report.parts.host
+    assert "a language model of layers 2, from tokens to logits" in str(report)
+    names = [layer.name.partition(" ")[0] for layer in report.accuracy.layers]
+    assert names == ["layer", "layer", "logits"]
+    assert all(25 < layer.decibels <= layer.own for layer in report.accuracy.layers)
+
+
+def test_text_is_that_of_the_logits(program, graph):
+    """Each token is the likeliest behind those before it."""
+    engine = systolith.InferenceEngine(program)
+    made = engine.generate(PROMPT, 8)
+    text = [*PROMPT, *made]
+    likeliest = engine(np.array([text]))[0].argmax(axis=-1)
+    assert made == likeliest[len(PROMPT) - 1 : -1].tolist() and len(set(made)) > 2
+    assert engine.report().runs == 2
+
+
+def assert_equal(got, want):
+    """Compare parameters of models, or of layers."""
+    for name, value in vars(want).items():
+        if name == "layers":
+            for one, other in zip(got.layers, value, strict=True):
+                assert_equal(one, other)
+        else:
+            np.testing.assert_array_equal(getattr(got, name), value, err_msg=name, strict=True)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_path):
+    """The same bytes for the same weights, as the reader of checkpoints has them, so that text and
+    cycles are the same."""
+    pytest.importorskip("safetensors")
+    pytest.importorskip("tokenizers")
+    from language_models import CONFIG as SETTINGS
+    from language_models import llama_tensors, write_llama
+    from systolith.models.llama import read_llama
+
+    tensors = llama_tensors()
+    model = read_llama(write_llama(tmp_path, max_position_embeddings=TOKENS), "llama").decoder
+    graph = LlamaBuilder(tensors, SETTINGS["num_attention_heads"], 8).model()
+    config = SMALL_CHIP if streamed else ONCHIP
+    rounded = round_language(model, written_texts(model, Progress()))
+    integers = quantize_decoder(config, model, rounded, streamed=streamed)
+    by_hand = CompiledDecoder.compile(config, integers, context=TOKENS, streamed=streamed)
+    path = write_onnx(tmp_path / "llama.onnx", graph)
+    program = systolith.compile(path, example(), config=config, tokens=TOKENS, strict=True)
+    assert_equal(decoder_of(program.graph, TOKENS), model)
+    assert program.language.streamed == streamed
+    assert program.language.text.parts == by_hand.parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_hardware_has_the_bits_of_the_machine(program, simulator):
+    machine = systolith.InferenceEngine(program)
+    with systolith.InferenceEngine(program, "rtl", simulator=simulator) as engine:
+        assert engine.generate(PROMPT, 4) == machine.generate(PROMPT, 4)
+        ids = example(3, tokens=4)[:1]
+        np.testing.assert_array_equal(engine(ids), machine(ids))
+        assert engine.report().runs == 2 and (engine.report().cycles or 0) > 10_000
+
+
+def test_a_file_has_the_same_programs(program, tmp_path):
+    program.save(tmp_path / "llama.sysl")
+    again = systolith.load(tmp_path / "llama.sysl")
+    assert again.language.text.parts == program.language.text.parts
+    assert again.language.logits.parts == program.language.logits.parts
+    assert describe_program(again) == describe_program(program)
+    one, other = (systolith.InferenceEngine(each) for each in (program, again))
+    np.testing.assert_array_equal(one(example(2)), other(example(2)))
+
+
+def test_a_program_of_another_compiler_is_named(program, tmp_path, monkeypatch):
+    program.save(tmp_path / "llama.sysl")
+    monkeypatch.setattr(CompiledDecoder, "made_by", ("systolith.image",))
+    with pytest.raises(ImageError, match=r"language/logits.image: the image is another version's"):
+        systolith.load(tmp_path / "llama.sysl")
+
+
+def test_what_is_in_a_program(program):
+    text = program_text(program)
+    assert "language model, program for logits: layers 2, a text has at most 20 tokens" in text
+    assert "  embedding\n" in text and "on chip operand_tiles: " in text
+    assert "core: language model of 2 layers" in graph_svg(program.parts)
+    listing, facts = listing_of(program), describe_program(program)["language"]
+    assert list(listing) == ["language model, logits", "language model, text"]
+    lines = listing["language model, text"].splitlines()
+    assert len(lines) == facts["text"]["instructions"] and not facts["streamed"]
+
+
+class Windowed(LlamaBuilder):
+    """Tokens see only eight before them, which shows in longer texts alone."""
+
+    def cut(self, table, axes=(0,)):
+        if len(axes) > 1:
+            table = table + np.tril(np.full_like(table, -1e9), -8)
+        return super().cut(table, axes)
+
+
+@pytest.mark.parametrize("builder, config, tokens, words", [
+    (LlamaBuilder, ONCHIP.replace({"vector.rows": 0}), 20, r"neither on the chip \(.*rows must"),
+    (LlamaBuilder, ONCHIP, 9, "example has 9 tokens and needs room for one behind them, but texts"),
+    (Windowed, ONCHIP, TOKENS, "in texts as long as the example tokens do not see all before them"),
+])  # fmt: skip
+def test_what_does_not_fit_stays_on_the_host(builder, config, tokens, words):
+    """Nothing of it is on the core, every matrix says why, and results are right."""
+    graph, ids = llama(builder=builder), example()
+    program = systolith.compile(graph, ids, config=config, tokens=tokens)
+    assert program.language is None and program.parts.core_share == 0
+    matrices = [one for one in program.parts.host if one.macs]
+    assert matrices and all(re.search(words, one.reason) for one in matrices)
+    got, want = systolith.InferenceEngine(program)(ids), run(graph, {"ids": ids})
+    np.testing.assert_allclose(got, want[graph.outputs[0]], atol=1e-4)
+    with pytest.raises(GraphError, match=f"strict.*{words}"):
+        program.parts.require_core(matrices_only=True)
+
+
+@pytest.mark.parametrize("prompt, count, words", [
+    (PROMPT, 18, "3 tokens and 18 behind them are too many: the program takes 20"),
+    ([40], 1, "token 40 is not in the vocabulary, whose tokens are 0 to 39"),
+    ([], 1, "a prompt must have at least 1 tokens, not 0"),
+])  # fmt: skip
+def test_texts_that_have_no_room(program, prompt, count, words):
+    with pytest.raises(ConfigError, match=words):
+        systolith.InferenceEngine(program).generate(prompt, count)
+
+
+def test_an_encoder_generates_nothing():
+    program = systolith.compile(encoder(layers=1), states(0), config=CONFIG)
+    with pytest.raises(ConfigError, match="no language model on the core"):
+        systolith.InferenceEngine(program).generate(PROMPT, 1)

@@ -1,0 +1,228 @@
+"""The C driver: a language model on the functional machine and on the Verilated core, and every
+refusal."""
+
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+from c_driver import CODES, DRIVER, STRICT, CDriver
+from systolith.language import CompiledDecoder
+from systolith.model_image import FORMAT_VERSION
+from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit
+from systolith_hw.presets import preset
+from systolith_hw.registers import COUNTERS, IDENTITY, OFFSETS, Control, Interrupt, Status
+from systolith_sim.device import VerilatedDevice
+from systolith_sim.verilator import compiler
+from test_decoders import CONFIGS
+from unit.language_bench import golden_tokens, random_model
+from unit.machine_device import MachineDevice
+
+CONFIG = CONFIGS["deferred"]
+SIZE = 1 << 18
+
+
+@pytest.fixture(scope="module")
+def model():
+    sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
+    return random_model(CONFIG, seed=1, context=40, down_chunk=32, **sizes)
+
+
+@pytest.fixture(scope="module")
+def image(model):
+    return CompiledDecoder.compile(CONFIG, model).image("a model").to_bytes()
+
+
+class Bus:
+    """A device whose memory the CPU sees as a buffer: written when the core looks at it, and read
+    while it runs."""
+
+    def __init__(self, device):
+        self.device = device
+        self.memory = bytearray(SIZE)
+        self.started = False
+        self.driver = CDriver(self.read, self.write, self.memory)
+
+    def read(self, offset):
+        value = self.device.read_register(offset)
+        if offset == OFFSETS["STATUS"] and self.started:
+            self.device.wait(2000)
+            self.memory[:] = self.device.read_memory(0, SIZE)
+            self.started = bool(value & Status.RUNNING)
+        return value
+
+    def write(self, offset, value):
+        if offset in (OFFSETS["CONTROL"], OFFSETS["PROGRAM"]):
+            self.device.write_memory(0, bytes(self.memory))
+            self.started = offset == OFFSETS["CONTROL"]
+        self.device.write_register(offset, value)
+
+
+@pytest.fixture
+def bus():
+    return Bus(MachineDevice(CONFIG, SIZE))
+
+
+def generate(bus, model, image, prompt, count):
+    """Do what a program would; compare tokens with the golden model's."""
+    driver = bus.driver
+    assert driver.open() == "OK"
+    assert driver.load(image) == "OK"
+    assert driver.call("setup", driver.core, 1000) == "OK"
+    for text in (prompt, prompt[:1]):
+        assert driver.prompt(text, count) == "OK"
+        assert driver.call("start", driver.core, 0, 0, 100_000) == "OK"
+        assert driver.call("wait", driver.core, 1000) == "OK"
+        made = [driver.token(len(text) + number) for number in range(count)]
+        assert made == golden_tokens(model, text, count)
+        assert driver.token(len(text) + count) == "NO_TOKEN"
+
+
+def test_on_the_machine(bus, model, image):
+    generate(bus, model, image, [3, 1, 4, 1, 5], 8)
+
+
+def test_on_verilog(model, image):
+    with VerilatedDevice(CONFIG, memory_bytes=SIZE) as device:
+        generate(Bus(device), model, image, [3, 1, 4], 4)
+
+
+def test_constants():
+    """The header says what the register map and the instruction set say."""
+    text = (DRIVER / "systolith.h").read_text()
+    found = {name: int(value, 0) for name, value in
+             re.findall(r"SYSTOLITH_(\w+)(?: =)? (0x[0-9A-F]+|\d+)u?\b", text)}  # fmt: skip
+    expected = {
+        "IDENTITY": IDENTITY, "ISA_VERSION": ISA_VERSION, "IMAGE_FORMAT": FORMAT_VERSION,
+        "COUNTER_COUNT": len(COUNTERS), **OFFSETS,
+        **{f"CONTROL_{bit.name}": bit.value for bit in Control},
+        **{f"STATUS_{bit.name}": bit.value for bit in Status},
+        **{f"IRQ_{bit.name}": bit.value for bit in Interrupt},
+    }  # fmt: skip
+    assert {name: found.get(name) for name in expected} == expected
+    codes = text[text.index("enum systolith_code {") : text.index("SYSTOLITH_CODE_COUNT\n")]
+    assert tuple(re.findall(r"SYSTOLITH_(\w+)(?: = 0)?,", codes)) == CODES
+
+
+def test_names(bus):
+    for kind, numbers in (("error_name", ErrorCode), ("unit_name", Unit)):
+        for number in numbers:
+            assert bus.driver.text(kind, number) == number.name.lower().replace("_", " ")
+        assert bus.driver.text(kind, 99).startswith("unknown")
+    names = [bus.driver.text("name", number) for number in range(len(CODES))]
+    assert len(set(names)) == len(CODES) and bus.driver.text("name", 99) == "unknown code"
+
+
+def test_refusals_of_an_image_write_nothing(bus, image):
+    driver, other = bus.driver, preset("small")
+    assert driver.load(image) == "ORDER"
+    assert driver.open(0) == "EMPTY"
+    assert driver.open() == "OK"
+    flip = bytearray(image)
+    flip[-30] ^= 4
+    hashed = image[:8] + other.hash.to_bytes(4, "little") + image[12:]
+    for raw, code in (
+        (b"", "EMPTY"), (image[:50], "IMAGE"), (b"PK" + image, "IMAGE"), (image[:-1], "DAMAGED"),
+        (image + b"\0", "DAMAGED"), (bytes(flip), "DAMAGED"), (hashed, "DAMAGED"),
+        (image[:4] + b"\x09" + image[5:], "IMAGE"), (image[:6] + b"\x09" + image[7:], "ISA"),
+    ):  # fmt: skip
+        assert driver.load(raw) == code
+    bus.device.registers[OFFSETS["CONFIG_HASH"]] = other.hash
+    assert driver.load(image) == "CONFIG"
+    bus.device.registers[OFFSETS["CONFIG_HASH"]] = CONFIG.hash
+    assert driver.open(5000) == "OK" and driver.load(image) == "RANGE"
+    assert not any(bus.memory)
+
+
+def test_any_damage_is_noticed(bus, image, seed):
+    """Bytes at random, and every one of the header: nothing is read beyond the image."""
+    rng = np.random.default_rng(seed)
+    assert bus.driver.open() == "OK"
+    for place in [*range(64), *rng.integers(64, len(image), 30)]:
+        raw = bytearray(image)
+        raw[place] ^= 1 << int(rng.integers(8))
+        assert bus.driver.load(bytes(raw)) in ("IMAGE", "ISA", "DAMAGED")
+    assert not any(bus.memory)
+
+
+def test_calls_out_of_order(bus, image):
+    driver = bus.driver
+    for name, more in (("setup", (9,)), ("start", (0, 0, 0)), ("poll", ()), ("abort", (9,)),
+                       ("reset", (9,))):  # fmt: skip
+        assert driver.call(name, driver.core, *more) == "ORDER"
+    assert driver.prompt([1], 1) == "ORDER" and driver.token(0) == "ORDER"
+    assert driver.open() == "OK"
+    assert driver.call("setup", driver.core, 9) == "ORDER"
+    assert driver.call("start", driver.core, 0, 0, 0) == "ORDER"
+    assert driver.load(image) == "OK"
+    assert driver.call("start", driver.core, 0, 0, 0) == "ORDER"  # setup comes first
+    assert driver.call("setup", driver.core, 9) == "OK"
+    assert driver.call("wait", driver.core, 0) == "EMPTY"
+
+
+def test_prompts_that_are_none(bus, image):
+    driver = bus.driver
+    assert driver.open() == "OK" and driver.load(image) == "OK"
+    for tokens, make, code in (
+        ([], 1, "EMPTY"), ([1], 0, "EMPTY"), ([27], 1, "RANGE"), ([1] * 30, 11, "RANGE"),
+        ([1], 0xFFFFFFFF, "RANGE"), ([1] * 30, 10, "OK"),
+    ):  # fmt: skip
+        assert driver.prompt(tokens, make) == code
+    assert driver.token(40) == "RANGE"
+
+
+def test_null_pointers(bus):
+    driver = bus.driver
+    for name, arguments in {
+        "open": (None, driver.core, driver.core, 9), "load": (driver.core, None, 9),
+        "setup": (None, 1), "start": (None, 0, 0, 0), "poll": (None,), "wait": (None, 1),
+        "abort": (None, 1), "reset": (None, 1), "why": (driver.core, None),
+        "counter": (driver.core, 0, None), "prompt": (driver.core, None, 1, 1),
+        "token": (driver.core, 0, None),
+    }.items():  # fmt: skip
+        assert driver.call(name, *arguments) == "NULL"
+
+
+def test_a_foreign_core(bus):
+    bus.device.registers[OFFSETS["VERSION"]] = ISA_VERSION + 1
+    assert bus.driver.open() == "ISA"
+    bus.device.registers[OFFSETS["ID"]] = 0xFFFFFFFF
+    assert bus.driver.open() == "FOREIGN"
+    assert bus.driver.call("poll", bus.driver.core) == "ORDER"
+
+
+def test_a_program_that_stops(bus, image):
+    driver, registers = bus.driver, bus.device.registers
+    assert driver.open() == "OK" and driver.load(image) == "OK"
+    assert driver.call("setup", driver.core, 9) == "OK"
+    registers[OFFSETS["STATUS"]] = Status.RUNNING
+    assert driver.load(image) == "BUSY" and driver.call("start", driver.core, 0, 0, 0) == "BUSY"
+    assert driver.call("wait", driver.core, 3) == "TIMEOUT"
+    assert driver.call("reset", driver.core, 3) == "TIMEOUT"
+    registers[OFFSETS["STATUS"]] = Status.ERROR
+    registers[OFFSETS["ERROR"]] = ErrorCode.WATCHDOG | Unit.ROW << 8
+    registers[OFFSETS["ERROR_PC"]] = 17
+    assert driver.call("poll", driver.core) == "STOPPED"
+    assert driver.why() == [ErrorCode.WATCHDOG, Unit.ROW, 17]
+    assert driver.call("start", driver.core, 0, 0, 0) == "ORDER"  # reset comes first
+    registers[OFFSETS["STATUS"]] = Status.ABORTED
+    assert driver.call("poll", driver.core) == "ABORTED"
+
+
+def test_it_needs_no_library(tmp_path):
+    """As for a CPU without an operating system, and in C++."""
+    target = tmp_path / "systolith.o"
+    driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+    source = DRIVER / "systolith.c"
+    subprocess.run(
+        [driver, *STRICT, "-ffreestanding", "-fno-builtin", "-O2", "-c", source, "-o", target],
+        check=True,
+    )
+    undefined = subprocess.run(
+        ["nm", "--undefined-only", target], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(undefined.split()) <= {"U", "memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"}
+    header = tmp_path / "header.cpp"
+    header.write_text(f'#include "{DRIVER / "systolith.h"}"\n')
+    subprocess.run([compiler(), "-Wall", "-Werror", "-fsyntax-only", header], check=True)
