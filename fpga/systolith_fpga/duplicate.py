@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os.path
 import re
 import sys
 import typing
@@ -40,9 +41,9 @@ def duplicate(module: Module, most: int) -> int:
 
     What all lanes or all parts of a unit look at comes from one register, since synthesis makes one
     of all that are equal; and a placer can put that near some of them only. So each copy drives
-    at most ``most`` cells, as near to one another in the hierarchy of the design as can be. A copy
-    has all inputs of the first, and a register starts with the same value: nothing but
-    wires changes.
+    at most ``most`` cells, as near to one another in the hierarchy of the design as can be. What
+    drives half as many, in more than two lanes, has a copy for each lane. A copy has all inputs of
+    the first, and a register starts with the same value: nothing but wires changes.
     """
     bits = _Bits(module)
     added = 0
@@ -84,12 +85,17 @@ def _copy(module: Module, bits: _Bits, name: str, most: int) -> int:
     cell = cells[name]
     output = OUTPUTS[cell["type"]]
     sinks = bits.sinks[cell["connections"][output][0]]
-    if len(sinks) <= most or any(port in PAIRED for _, port, _ in sinks):
+    lanes = _lanes(sinks) if len(sinks) > most // 2 else [sinks]
+    groups = [group for lane in lanes for group in _groups(lane, most, 0)]
+    if len(groups) < 2 or any(port in PAIRED for _, port, _ in sinks):
         return 0
-    first, *others = _groups(sinks, most, 0)
+    own = (name, "", 0)
+    first, *others = sorted(groups, key=lambda sinks: _common([own, *sinks]) != _common(sinks))
     bits.sinks[cell["connections"][output][0]] = first
-    for number, group in enumerate(others):
-        bit, copy = bits.new(), f"{name}$copy_{number}"
+    for group in others:
+        bit = bits.new()
+        # In the folder that it is for, where what drives it will look for it.
+        copy = ".".join([*_common(group), f"{name.rpartition('.')[2]}$copy_{bit}"])
         cells[copy] = {**cell, "connections": {**cell["connections"], output: [bit]}}
         module["netnames"][f"{copy}_{output}"] = {"hide_name": 0, "bits": [bit], "attributes": {}}
         bits.add(copy, cells[copy])
@@ -97,6 +103,38 @@ def _copy(module: Module, bits: _Bits, name: str, most: int) -> int:
         for sink, port, index in group:
             cells[sink]["connections"][port][index] = bit
     return len(others)
+
+
+def _lanes(sinks: Sequence[Sink]) -> list[list[Sink]]:
+    """Divide sinks among folders that differ by their numbers, if there are more than two.
+
+    Lanes that do the same at the same time are each in a place of their own.
+    """
+    depth = len(_common(sinks))
+    folders: dict[str, list[Sink]] = collections.defaultdict(list)
+    for sink in sinks:
+        path = _folders(sink)
+        folders[path[depth] if len(path) > depth else ""].append(sink)
+    kinds = collections.Counter(map(_kind, folders))
+    lanes: dict[str, list[Sink]] = collections.defaultdict(list)
+    for folder, inside in folders.items():
+        lanes[folder if folder != _kind(folder) and kinds[_kind(folder)] > 2 else ""] += inside
+    return list(lanes.values())
+
+
+def _kind(folder: str) -> str:
+    """Return the name of a folder without its number."""
+    return folder.rstrip("0123456789")
+
+
+def _folders(sink: Sink) -> list[str]:
+    """Return the folders that a sink is in, from the outermost."""
+    return sink[0].split(".")[:-1]
+
+
+def _common(sinks: Sequence[Sink]) -> list[str]:
+    """Return the folders that all sinks are in."""
+    return list(os.path.commonprefix([_folders(sink) for sink in sinks]))
 
 
 def _groups(sinks: Sequence[Sink], most: int, depth: int) -> list[list[Sink]]:

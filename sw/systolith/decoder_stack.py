@@ -16,7 +16,7 @@ from .accuracy import MOST_SENTENCES, LayerSignal, Signal
 from .graph import Graph, GraphError, Node
 from .graph.decoder_part import DecoderPart, float_decoder
 from .graph.executor import run, run_node
-from .language_program import LanguageProgram, compile_language, round_language, written_texts
+from .language_program import LanguageProgram, compile_language, round_language
 from .progress import Progress
 
 __all__ = ["DecoderStack", "compile_decoder"]
@@ -58,14 +58,11 @@ def compile_decoder(
     """
     model = float_decoder(graph, part, tokens or config.array.max_k)
     texts = _texts(graph, part, example)
-    if calibration is None:
-        progress("letting the model write, to measure it")
-        documents = written_texts(model, progress)
-    else:
+    documents = None
+    if calibration is not None:
         batches = (_texts(graph, part, batch) for batch in calibration)
         documents = [*itertools.chain(*batches)]
-    progress("rounding the language model's weights")
-    rounded = round_language(model, documents)
+    rounded = round_language(model, documents, progress)
     progress("compiling the language model")
     program, integers = compile_language(config, model, rounded, context=tokens)
     longest = max(map(len, texts))

@@ -1,5 +1,6 @@
 """A person's language model on the core: rounded, and compiled for logits and for text."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,20 +9,26 @@ import numpy as np
 from systolith_hw.config import Config, ConfigError
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import FloatDecoder
+from systolith_sim.verilator import digest
 
 from .compiler.decoder_quantizer import quantize_decoder
 from .compiler.decoder_rounding import Rounded, round_decoder
 from .compiler.decoder_streamed_plan import StreamedPlan
 from .compiler.weight_codecs import CODECS
 from .language import CompiledDecoder
+from .models.fingerprint import fingerprint
+from .models.kept_rounding import kept_rounding
 from .models.own_texts import write_together
 from .progress import Progress
 
-__all__ = ["LanguageProgram", "compile_language", "round_language", "written_texts"]
+__all__ = ["LanguageProgram", "compile_language", "round_language"]
 
 TEXTS = 16
 LONGEST = 256
 """How many texts a model writes to be rounded with, and of how many tokens at most."""
+
+LARGE = 2_000_000
+"""Weights of layers: fewer are rounded in seconds."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +57,33 @@ class LanguageProgram:
         return min(self.logits.plan.tokens, self.text.plan.tokens)
 
 
-def written_texts(model: FloatDecoder, progress: Progress) -> list[list[int]]:
+def _written_texts(model: FloatDecoder, progress: Progress) -> list[list[int]]:
     """Return texts that a model writes itself, behind tokens by chance; always the same."""
     first = np.random.default_rng(0).integers(0, len(model.embedding), TEXTS).tolist()
     return write_together(model, first, min(LONGEST, model.context), progress)
 
 
-def round_language(model: FloatDecoder, documents: Sequence[Sequence[int]]) -> Rounded:
-    """Return a model's weights in 8 bits."""
-    return round_decoder(model, documents, CODECS["int8"], CODECS["int8"])
+def round_language(
+    model: FloatDecoder, documents: Sequence[Sequence[int]] | None, progress: Progress
+) -> Rounded:
+    """Return a model's weights in 8 bits, rounded with documents; by default it writes some.
+
+    Those of a large model are kept.
+    """
+
+    def make() -> Rounded:
+        texts = documents
+        if texts is None:
+            progress("letting the model write, to measure it")
+            texts = _written_texts(model, progress)
+        progress("rounding the language model's weights")
+        return round_decoder(model, texts, CODECS["int8"], CODECS["int8"])
+
+    layer = vars(model.layers[0]).values()
+    if len(model.layers) * sum(part.size for part in layer if part is not None) < LARGE:
+        return make()
+    texts = "" if documents is None else f"-{digest(json.dumps(documents).encode())[:12]}"
+    return kept_rounding(f"{fingerprint(model)}-graph{texts}", make)
 
 
 def compile_language(

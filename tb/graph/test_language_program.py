@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import systolith
+from systolith import language_program
 from systolith.compiler.decoder_quantizer import quantize_decoder
 from systolith.graph import GraphError
 from systolith.graph.executor import run
+from systolith.graph.optimise import optimise
 from systolith.image import ImageError
 from systolith.language import CompiledDecoder
-from systolith.language_program import round_language, written_texts
 from systolith.progress import Progress
 from systolith.report.graph_svg import graph_svg
 from systolith.report.program import describe_program, listing_of, program_text
@@ -105,7 +106,7 @@ def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_
     model = read_llama(write_llama(tmp_path, max_position_embeddings=TOKENS), "llama").decoder
     graph = LlamaBuilder(tensors, SETTINGS["num_attention_heads"], 8).model()
     config = SMALL_CHIP if streamed else ONCHIP
-    rounded = round_language(model, written_texts(model, Progress()))
+    rounded = language_program.round_language(model, None, Progress())
     integers = quantize_decoder(config, model, rounded, streamed=streamed)
     by_hand = CompiledDecoder.compile(config, integers, context=TOKENS, streamed=streamed)
     path = write_onnx(tmp_path / "llama.onnx", graph)
@@ -113,6 +114,22 @@ def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_
     assert_equal(decoder_of(program.graph, TOKENS), model)
     assert program.language.streamed == streamed
     assert program.language.text.parts == by_hand.parts
+
+
+def test_rounded_weights_of_large_models_are_kept(monkeypatch, tmp_path):
+    """By the model and the texts; what was rounded before is not rounded again."""
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path))
+    monkeypatch.setattr(language_program, "LARGE", 0)
+    one, other = (decoder_of(optimise(llama(seed, layers=1)), 8) for seed in range(2))
+    documents = example().tolist()
+    made = [language_program.round_language(one, texts, Progress()) for texts in (None, documents)]
+    monkeypatch.setattr(language_program, "round_decoder", None)
+    for texts, rounded in zip((None, documents), made, strict=True):
+        again = language_program.round_language(one, texts, Progress())
+        np.testing.assert_array_equal(again.head.integers, rounded.head.integers)
+    for model, texts in ((other, None), (one, documents[:1])):
+        with pytest.raises(TypeError, match="not callable"):
+            language_program.round_language(model, texts, Progress())
 
 
 @pytest.mark.slow

@@ -114,6 +114,29 @@ def test_a_folder_stays_together():
     ]
 
 
+def lanes(number):
+    """Return a register in the last of several lanes, which drives three cells in each."""
+    cells = {f"path.lane_{number - 1}.from_FF": cell("TRELLIS_FF", 3, DI=2)}
+    for lane in range(number):
+        for index in range(3):
+            cells[f"path.lane_{lane}.r_{index}"] = cell("LUT4", 100 + len(cells), A=3)
+    return module(cells, i=("input", 2))
+
+
+def test_lanes_have_copies_of_their_own():
+    netlist = lanes(4)
+    assert duplicate(netlist, 20) == 3
+    for name, c in netlist["cells"].items():
+        if c["type"] == "TRELLIS_FF":
+            driven = drives(netlist)[c["connections"]["Q"][0]]
+            assert {sink.rpartition(".")[0] for sink in driven} == {name.rpartition(".")[0]}
+
+
+def test_two_lanes_or_few_cells_have_not():
+    assert duplicate(lanes(2), 11) == 0
+    assert duplicate(lanes(4), 24) == 0
+
+
 def test_a_lut_of_a_wider_one_stays_alone():
     cells = {"a.gate": cell("LUT4", 3, A=2), "a.wide": cell("PFUMX", 4, ALUT=3)}
     cells |= {f"a.r_{index}": cell("LUT4", 100 + index, A=3) for index in range(20)}

@@ -54,6 +54,13 @@ def test_command_line_starts_light():
     assert not heavy & loaded(["systolith.cli"])
 
 
+def test_own_models_need_no_extras_of_others():
+    """A person's own graph is compiled without what reads checkpoints, ONNX files or modules."""
+    extras = {"gguf", "safetensors", "tokenizers", "onnx", "onnxruntime", "torch"}
+    names = [f"systolith.{name}" for name in ("model_compiler", "engine", "model_program")]
+    assert not extras & loaded(names)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_elaborates(name):
     """Elaborate every component; ``make check`` also turns them into Verilog."""

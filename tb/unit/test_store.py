@@ -406,7 +406,7 @@ def test_latency(words, vector_rows):
     fields = plain(StoreKind.WIDE, elements=words, beats=2 * words)
     result = run(config, [instruction(Opcode.STORE, **fields)], wide=random_wide(config, 0))
     assert result.word_cycles[0] == 1 + 3
-    assert result.request_cycles[0] - result.word_cycles[0] == 2 * words + 4 + config.store_latency
+    assert result.request_cycles[0] - result.word_cycles[0] == 2 * words + 5 + config.store_latency
     assert result.beat_cycles[0] - result.request_cycles[0] == 2
 
 

@@ -120,7 +120,9 @@ class WordLoop(wiring.Component):
         now = self._job(m)
         enter = Signal()
         finish = Signal()
+        leaves = Signal()  # what enters is the token's last word, or there is no token
         m.d.comb += [
+            leaves.eq(~self.busy | (work.step_last & work.tile_last)),
             self.o.valid.eq(self.busy & ~work.wrong & ~self.full & ~self.halt),
             self.o.payload.last.eq(work.step_last),
             self.o.payload.operand.eq(work.operand),
@@ -149,8 +151,9 @@ class WordLoop(wiring.Component):
         ]  # fmt: skip
         with m.If(self.i.ready):
             m.d.sync += self.busy.eq(self.i.valid)
-        self._elaborate_counts(m, work, now, enter)
-        self._elaborate_addresses(m, work, now, enter, finish)
+        # Whether a word enters comes late: what is chosen here is of no use without one.
+        self._elaborate_counts(m, work, now, enter, leaves)
+        self._elaborate_addresses(m, work, now, enter, leaves)
 
         return m
 
@@ -175,11 +178,13 @@ class WordLoop(wiring.Component):
             self.drained.eq(drained),
         ]
 
-    def _elaborate_counts(self, m: Module, work: Any, now: Any, enter: Value) -> None:
+    def _elaborate_counts(
+        self, m: Module, work: Any, now: Any, enter: Value, leaves: Value
+    ) -> None:
         """Count steps and tiles; take what else there is to know of a token."""
         offered, load = self.i.payload, self.i.ready
-        steps = Mux(load, offered.steps, now.steps)
-        restart = load | work.step_last
+        steps = Mux(leaves, offered.steps, now.steps)
+        restart = leaves | work.step_last
         with m.If(load | enter):
             m.d.sync += [
                 work.steps_left.eq(Mux(restart, steps, work.steps_left - 1)),
@@ -188,8 +193,8 @@ class WordLoop(wiring.Component):
             ]
         with m.If(load | (enter & work.step_last)):
             m.d.sync += [
-                work.tiles_left.eq(Mux(load, offered.tiles, work.tiles_left - 1)),
-                work.tile_last.eq(Mux(load, offered.tiles == 1, work.tiles_left == 2)),
+                work.tiles_left.eq(Mux(leaves, offered.tiles, work.tiles_left - 1)),
+                work.tile_last.eq(Mux(leaves, offered.tiles == 1, work.tiles_left == 2)),
             ]
         with m.If(load):
             m.d.sync += [
@@ -199,13 +204,13 @@ class WordLoop(wiring.Component):
             ]
 
     def _elaborate_addresses(
-        self, m: Module, work: Any, now: Any, enter: Value, finish: Value
+        self, m: Module, work: Any, now: Any, enter: Value, leaves: Value
     ) -> None:
         """Go on to the next step, tile or token."""
         offered, load = self.i.payload, self.i.ready
         with m.If(load | enter):
             m.d.sync += work.activation.eq(
-                Mux(load, offered.activation,
+                Mux(leaves, offered.activation,
                     Mux(work.step_last, work.activation_base, work.activation + 1))
             )  # fmt: skip
         with m.If(load):
@@ -218,8 +223,8 @@ class WordLoop(wiring.Component):
             work.tile_base >= now.stride_room,
             work.tile_base + now.stride_back, work.tile_base + now.operand_stride,
         )  # fmt: skip
-        start = load & offered.start
-        again = finish & ~work.group_end
+        start = leaves & offered.start
+        again = leaves & ~work.group_end
         # What comes from near goes by what comes from far.
         known, operand = Signal(), Signal.like(work.operand)
         m.d.comb += [
@@ -228,9 +233,10 @@ class WordLoop(wiring.Component):
                 known, Mux(start, self.job.operand, Mux(again, work.operand_base, moved)), following
             )),
         ]  # fmt: skip
-        with m.If(start | enter):
+        starts = load & offered.start
+        with m.If(starts | enter):
             m.d.sync += work.operand.eq(operand)
-        with m.If(start | (enter & work.step_last)):
+        with m.If(starts | (enter & work.step_last)):
             m.d.sync += work.tile_base.eq(operand)
-        with m.If(start | (finish & work.group_end)):
+        with m.If(starts | (enter & leaves & work.group_end)):
             m.d.sync += work.operand_base.eq(operand)

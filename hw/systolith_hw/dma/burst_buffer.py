@@ -29,7 +29,7 @@ class BurstBuffer(wiring.Component):
     that holds zeros.
 
     =========== ==========================================================
-    Latency     2 cycles from ``limit`` to a request; data follow 2 cycles
+    Latency     3 cycles from ``limit`` to a request; data follow 2 cycles
                 after that is accepted
     Throughput  1 beat per cycle, from burst to burst; bursts of one or two
                 beats 1 in 3 cycles
@@ -47,9 +47,10 @@ class BurstBuffer(wiring.Component):
     write : In(:func:`~systolith_hw.dma.pages.beat_write`)
         Into the memory, between ``limit`` and ``read``.
     limit : In(range(depth))
-        Beats before it are complete.
+        Beats before it are complete, from the next cycle on.
     ended : In(1), end_taken : Out(1)
-        A run ends at the limit; that burst has been gathered, and the limit may go on.
+        A run ends at the limit; that burst has been gathered, in the cycle before, and the limit
+        may go on.
     read : Out(range(depth))
         The next beat to be read.
     bursts : In(stream of :func:`~systolith_hw.dma.requester.burst`)
@@ -96,40 +97,44 @@ class BurstBuffer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         # What is decided here is true of registers: of a burst that has been on offer for a cycle,
-        # and of the limit of the cycle before.
+        # and of the limit two cycles before.
         burst: Any = self.bursts.p.mark
         run_end = Signal()
         last_run = Signal()
         minus = Signal(signed(len(burst.last) + 1))  # the burst's beats: to add it is to subtract
+        less = Signal.like(minus)
         seen = Signal()
         ready = Signal.like(self.limit)
-        spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
+        ended = Signal()
         over = Signal()
+        spare = Signal(signed(len(ready) + 1))  # beats beyond the burst
         gathered = Signal.like(self.limit)
+        gather = Signal()
+        m.d.comb += less.eq(Cat(~burst.last, 1))
         m.d.sync += [
-            minus.eq(Cat(~burst.last, 1)),
+            minus.eq(less),
             run_end.eq(burst.run_end),
             last_run.eq(burst.last_run),
             seen.eq(self.bursts.valid & ~self.bursts.ready),
             ready.eq(self.limit - gathered),
-            over.eq(self.ended & ~self.end_taken),
+            ended.eq(self.ended & ~self.end_taken),
+            spare.eq(ready + less),
+            over.eq(ended),
+            self.end_taken.eq(gather & run_end),
         ]
 
         short = spare[-1]
         exact = Signal()
         looking = Signal()
-        gather = Signal()
         offered = Signal()
         padding = Signal()
         m.d.comb += [
-            spare.eq(ready + minus),
             exact.eq(over & (spare == 0)),
             looking.eq(seen & ~offered & ~padding & ~self.stop),
             gather.eq(
                 looking & ~(self.hold & run_end & last_run)
                 & ((over & short) | exact | ~(short | run_end))
             ),
-            self.end_taken.eq(gather & run_end),
         ]  # fmt: skip
         m.d.sync += self.overrun.eq(looking & run_end & ~short & ~exact)
         busy = self._elaborate_send(m, gathered, offered)

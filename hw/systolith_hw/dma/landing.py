@@ -43,8 +43,8 @@ class Landing(wiring.Component):
 
     Members
     -------
-    slot, piece : In
-        The piece that comes next, and its slot.
+    slots, piece : In
+        The piece that comes next, and one bit for each slot, of which one says that it is its.
     header : In(1)
         It is here, and then the slots hold an exponent word. Only while ``free``.
     offer : In(1)
@@ -64,12 +64,12 @@ class Landing(wiring.Component):
     rows, words, wide, scale : Out(streams)
         To the memories.
     row_mark : Out(row_mark()), rows_busy : In(1)
-        Beside ``rows``; and a row has not been written yet. Only with ``bus.codecs``.
+        Beside ``rows``; and a row may not have been written yet. Only with ``bus.codecs``.
     posted_inner, posted_outer : Out(SemaphorePost)
         In the cycle where the memory accepts.
     """
 
-    slot: Signal
+    slots: Signal
     piece: Signal
     header: Signal
     offer: Signal
@@ -99,7 +99,7 @@ class Landing(wiring.Component):
         codec = {"row_mark": Out(row_mark()), "rows_busy": In(1)} if config.bus.codecs else {}
         super().__init__({
             **codec,
-            "slot": In(range(max(pieces(config).values()))),
+            "slots": In(max(pieces(config).values())),
             "piece": In(self.piece_bytes * 8),
             "header": In(1),
             "offer": In(1),
@@ -127,7 +127,7 @@ class Landing(wiring.Component):
         element = Signal(self.element_bytes * 8, reset_less=True)
         with m.If(self.free):
             for slot in range(self.element_bytes // self.piece_bytes):
-                with m.If(self.slot == slot):
+                with m.If(self.slots[slot]):
                     m.d.sync += element.word_select(slot, self.piece_bytes * 8).eq(self.piece)
 
         names = ("rows", "words", "wide", "scale")

@@ -77,9 +77,9 @@ class PageWriter(wiring.Component):
     room : Out(1)
         One more wide word may be asked for.
     write : Out(beat_write)
-        To the buffer, a cycle after the word.
+        To the buffer, 2 cycles after the word.
     limit : Out(range(depth))
-        The beats before it are complete.
+        The beats before it are complete, from the next cycle on.
     ended : Out(1)
         A run ends there.
     end_taken : In(1)
@@ -215,29 +215,38 @@ class PageWriter(wiring.Component):
         self, m: Module, pointer: Value, place: Value, header: Value, word: Value,
         open_: Value, closing: Value, piece: Value,
     ) -> None:  # fmt: skip
-        """Choose what goes to the buffer, and where; whether it does comes late."""
+        """Choose what goes to the buffer, and where; whether it does comes late.
+
+        Of all pieces of a word one goes into a register, of which there is one for each kind, and
+        in the next cycle one of these into another.
+        """
         array = self.config.array
-        fine = len(pointer) - len(self.write.address)
-        at = Signal.like(pointer)
         mantissas = [
             self.i.p.mantissas.word_select(index, array.mantissa_bits).as_signed()
             for index in range(array.rows)
         ]
-        m.d.sync += [self.write.eq(0), self.write.address.eq(at[fine:])]
-        with m.If(closing):
-            m.d.comb += at.eq(place)
-            self._put(m, at[:fine], StoreKind.STREAM, header, enable=~self.ended, clear=False)
-        with m.Elif(self.i.p.kind == StoreKind.WIDE):
-            m.d.comb += at.eq(pointer)
-            beat = self._piece(m, StoreKind.WIDE, self.i.p.wide, piece)
-            self._put(m, at[:fine], StoreKind.WIDE, beat, enable=word, clear=True)
-        with m.Elif(open_):
-            m.d.comb += at.eq(pointer)
-            mantissa_bytes = _spread(mantissas, array.mantissa_bytes * 8)
-            beat = self._piece(m, StoreKind.STREAM, mantissa_bytes, piece)
-            self._put(m, at[:fine], StoreKind.STREAM, beat, enable=word, clear=True)
-        with m.Else():
-            m.d.sync += self.write.clear.eq(1)
+        mantissa_bytes = _spread(mantissas, array.mantissa_bytes * 8)
+        at = Signal.like(pointer, reset_less=True)
+        enable = Signal()
+        m.d.sync += [
+            at.eq(Mux(closing, place, pointer)), enable.eq(Mux(closing, ~self.ended, word))
+        ]  # fmt: skip
+        wide = self.i.p.kind == StoreKind.WIDE
+        fine = len(pointer) - len(self.write.address)
+        m.d.sync += [self.write.eq(0), self.write.clear.eq(1)]
+        for name, kind, now, beat in (
+            ("header", StoreKind.STREAM, closing, header),
+            ("wide", StoreKind.WIDE, ~closing & wide,
+             self._piece(m, StoreKind.WIDE, self.i.p.wide, piece)),
+            ("word", StoreKind.STREAM, ~closing & ~wide & open_,
+             self._piece(m, StoreKind.STREAM, mantissa_bytes, piece)),
+        ):  # fmt: skip
+            chosen = Signal(name=f"{name}_chosen")
+            held = Signal.like(beat, name=f"{name}_held", reset_less=True)
+            m.d.sync += [chosen.eq(now), held.eq(beat)]
+            with m.If(chosen):
+                m.d.sync += [self.write.clear.eq(0), self.write.address.eq(at[fine:])]
+                self._put(m, at[:fine], kind, held, enable=enable, clear=name != "header")
 
     def _piece(self, m: Module, kind: StoreKind, word: Value, piece: Value) -> Value:
         """Return the piece of the word that is written in this cycle."""

@@ -30,7 +30,7 @@ class StoreSource(wiring.Component):
     =========== ==========================================================
     Latency     0 cycles from ``stream``, that of a read from wide memory
     Throughput  1 word per cycle, or in as many cycles as a wide word has
-                beats, with ``vector.rows`` at least 2; 1 cycle is lost
+                beats, with ``vector.rows`` at least 2; 2 cycles are lost
                 between runs
     Stall       ``stream.ready`` depends combinationally on ``words.ready``
     =========== ==========================================================
@@ -133,6 +133,7 @@ class StoreSource(wiring.Component):
 
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
+        last = self.runs.payload  # it has been taken, perhaps, but stays
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i.valid & ~self.stop):
@@ -150,17 +151,18 @@ class StoreSource(wiring.Component):
                     ]  # fmt: skip
                     m.next = "RUN"
             with m.State("RUN"):
-                last = self.runs.payload  # it has been taken, perhaps, but stays
                 m.d.comb += running.eq(~self.stop)
                 with m.If(step & ~run_end):
                     m.d.sync += [
                         run_end.eq(enough), element.eq(Mux(enough, ~last, element + 1))
                     ]  # fmt: skip
                 with m.Elif(step):
-                    m.d.comb += [self.i.ready.eq(last), permit.begin.eq(~last)]
-                    m.next = "WAIT"
-                    with m.If(last):
-                        m.next = "IDLE"
+                    m.next = "END"
+            with m.State("END"):  # `step` comes late, and this goes far
+                m.d.comb += [self.i.ready.eq(last), permit.begin.eq(~last)]
+                m.next = "WAIT"
+                with m.If(last):
+                    m.next = "IDLE"
 
         return m
 
@@ -203,22 +205,30 @@ class StoreSource(wiring.Component):
             wide.eq(coming[-1] | (wide & ~self.words.ready)),
             latest.eq(Cat(Mux(reads, ends, latest[0]), latest)),
         ]
-        able = taking & (self.i.p.kind == StoreKind.WIDE) & ~self.beyond & self.room & ~pause.any()
         busy = coming.any() | wide
+        rests = Signal.like(pause)  # after this cycle
+        ready: Value = Const(1)
         if self.config.vector.rows:
-            able &= self.wide.ready
+            ready = self.wide.ready
             busy |= asked
             # Asking takes two cycles of the pause, and what waits makes it longer.
-            left = Mux(self.wide.ready, pause - pause.any(), pause)
-            m.d.sync += pause.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
+            left = Mux(ready, pause - pause.any(), pause)
+            m.d.comb += rests.eq(Mux(self.wide.enable, max(cycles - 2, 0), left))
         else:
-            m.d.sync += pause.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
+            m.d.comb += rests.eq(Mux(self.wide.enable, cycles - 1, pause - pause.any()))
+        # The kind stays for a run, and before one begins there are cycles in which nothing is read.
+        streams, may_read = Signal(), Signal()
         streaming = Signal()
+        m.d.sync += [
+            pause.eq(rests),
+            streams.eq((self.i.p.kind == StoreKind.STREAM) & ~busy),
+            may_read.eq((self.i.p.kind == StoreKind.WIDE) & ~rests.any()),
+        ]
         m.d.comb += [
-            streaming.eq(taking & (self.i.p.kind == StoreKind.STREAM) & ~busy),
+            streaming.eq(taking & streams),
             self.stream.ready.eq(streaming & self.words.ready),
             step.eq((self.stream.valid & self.stream.ready) | self.wide.enable),
-            self.wide.enable.eq(able),
+            self.wide.enable.eq(taking & may_read & self.room & ready & ~self.beyond),
             self.words.valid.eq((streaming & self.stream.valid) | wide),
             self.words.p.kind.eq(wide),  # as StoreKind
             self.words.p.exponent.eq(self.stream.p.exponent),

@@ -48,10 +48,10 @@ class StoreUnit(wiring.Component):
 
     =========== ==========================================================
     Latency     of a burst of n beats, from its first wide word read to its
-                request: n + 7 cycles where a word is two beats (n + 5 with
+                request: n + 8 cycles where a word is two beats (n + 6 with
                 short pipelines); its data 2 cycles after the request is
                 accepted
-    Throughput  1 beat per cycle; 1 cycle is lost between runs, and with
+    Throughput  1 beat per cycle; 2 cycles are lost between runs, and 1 with
                 ``vector.rows`` where a wide word is one beat, and whenever
                 the vector unit reads
     Stall       a slow bus holds up ``stream`` when the burst buffer is full

@@ -222,12 +222,12 @@ class Writer(wiring.Component):
             return Const(0)
         m.submodules.codec = codec = Codec(self.config)
         connect(m, codec.o, flipped(self.rows))
+        m.d.sync += landing.rows_busy.eq(landing.rows.valid | codec.busy)  # it need not be in time
         m.d.comb += [
             codec.i.p.row.eq(landing.rows.payload),
             codec.i.p.mark.eq(landing.row_mark),
             codec.i.valid.eq(landing.rows.valid),
             landing.rows.ready.eq(codec.i.ready),
-            landing.rows_busy.eq(codec.busy),
         ]
         for name in ("inner", "outer"):
             post = getattr(self, f"post_{name}")
@@ -324,7 +324,11 @@ class Writer(wiring.Component):
         full: Value = landing.full
         if self.config.short_pipelines:
             m.d.sync += landing.void.eq(illegal & landing.free)
-            m.d.comb += [free.eq(landing.free), landing.address.eq(address)]
+            m.d.comb += [
+                free.eq(landing.free),
+                landing.address.eq(address),
+                landing.slots.eq(1 << landed.slot),
+            ]
         else:
             entering, enters = self._elaborate_step(m, landing, landed, accept, illegal, free)
             full |= enters & entering.offer
@@ -337,7 +341,7 @@ class Writer(wiring.Component):
                 m.d.sync += kept.eq(address)
             enters &= landing.free
         strobes = ("header", "offer")
-        for name, _ in landed.shape():
+        for name in (name for name, _ in landed.shape() if name != "slot"):
             value = entering[name]
             m.d.comb += getattr(landing, name).eq(value & enters if name in strobes else value)
         return full
@@ -345,9 +349,10 @@ class Writer(wiring.Component):
     def _elaborate_step(
         self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, free: Signal
     ) -> tuple[Any, Value]:
-        """Give pieces a register on their way to the landing, whose slots are many and far apart,
-        and a spare place in front of it, so that only registers decide here whether one is taken;
-        return the piece that comes next, and whether there is one.
+        """Give pieces a register on their way to the landing, whose slots are many and far apart
+        (so that the register has a bit for each), and a spare place in front of it, so that only
+        registers decide here whether one is taken; return the piece that comes next, and whether
+        there is one.
         """
         m.submodules.spare = spare = Spare(landed.shape())
         step: Any = Signal(landed.shape(), reset_less=True)
@@ -356,7 +361,11 @@ class Writer(wiring.Component):
         with m.If(illegal):
             m.d.sync += void.eq(void | Cat(~landing.free, landing.free))
         with m.If(landing.free):
-            m.d.sync += [step.eq(spare.o.payload), stepped.eq(spare.o.valid & ~void[0])]
+            m.d.sync += [
+                step.eq(spare.o.payload),
+                landing.slots.eq(1 << spare.o.p.slot),
+                stepped.eq(spare.o.valid & ~void[0]),
+            ]
         m.d.comb += [
             spare.i.payload.eq(landed),
             spare.i.valid.eq(accept),

@@ -40,12 +40,12 @@ class BestChannel(wiring.Component):
     """Compute the number of the first channel whose value is the largest, and say so after a group.
 
     Pairs of lanes are compared side by side and then each other, with a register behind each
-    comparison and one behind each choice, and the best of a beat with the best so far. A number
-    that is not taken is not kept: what is offered is that of the best, as many times as groups
-    have ended.
+    comparison and one behind each choice, and the best of a beat with the best so far, and with
+    that of the beat before, which may be the best so far by then. A number that is not taken is
+    not kept: what is offered is that of the best, as many times as groups have ended.
 
     =========== ==================================================================
-    Latency     2 * log2(lanes) + 2 cycles (:attr:`latency`) from a group's last beat
+    Latency     2 * log2(lanes) + 3 cycles (:attr:`latency`) from a group's last beat
     Throughput  1 beat per cycle; never stalls
     Golden      BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ==================================================================
@@ -84,11 +84,15 @@ class BestChannel(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to the number of its best channel."""
-        return 2 * (self.lanes - 1).bit_length() + 2
+        return 2 * (self.lanes - 1).bit_length() + 3
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        valid, last, node, under_way = self._elaborate_tree(m)
+        coming, ends, new, under_way = self._elaborate_tree(m)
+        node = _later(m, "new", new)
+        valid = Signal()
+        last = Signal(reset_less=True)
+        m.d.sync += [valid.eq(coming), last.eq(ends)]
         largest = Signal(signed(FIXED_BITS), reset_less=True)
         none = Signal(init=1, reset_less=True)  # so far
         number = Signal(SLOT_BITS, reset_less=True)
@@ -98,11 +102,12 @@ class BestChannel(wiring.Component):
         m.d.comb += [
             self.o.valid.eq(owed.any()),
             self.o.payload.eq(number),
-            self.empty.eq(~under_way & ~self.o.valid),
+            self.empty.eq(~under_way & ~valid & ~self.o.valid),
         ]
         m.d.sync += owed.eq(owed + (valid & last) - (self.o.valid & self.o.ready))
         better = Signal()
-        m.d.comb += better.eq(valid & node.keep & (none | (node.value > largest)))
+        larger = self._elaborate_comparison(m, new.value, node.value, largest, better)
+        m.d.comb += better.eq(valid & node.keep & (none | larger))
         with m.If(better):
             m.d.sync += [largest.eq(node.value), none.eq(0), number.eq(first + node.lane)]
         with m.If(valid):
@@ -115,6 +120,22 @@ class BestChannel(wiring.Component):
             with m.If(begin.anew):
                 m.d.sync += [none.eq(1), number.eq(begin.channel)]
         return m
+
+    @staticmethod
+    def _elaborate_comparison(
+        m: Module, new: Value, node: Value, largest: Value, better: Value
+    ) -> Value:
+        """Return whether the node is above the largest so far.
+
+        That takes a cycle, in which the beat before may have become the largest.
+        """
+        above = Signal()
+        above_before = Signal()
+        before_better = Signal()
+        m.d.sync += [
+            above.eq(new > largest), above_before.eq(new > node), before_better.eq(better)
+        ]  # fmt: skip
+        return Mux(before_better, above_before, above)
 
     def _elaborate_tree(self, m: Module) -> tuple[Value, Value, _Node, Value]:
         """Add all comparisons in a beat; return when it is there, and whether one is under way."""

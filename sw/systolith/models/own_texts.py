@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from systolith_sim.verilator import cache_directory
 
 from ..progress import Progress
 from .fingerprint import fingerprint
-from .language_model import LanguageModel
+
+if typing.TYPE_CHECKING:  # a model alone needs no tokenizers
+    from .language_model import LanguageModel
 
 __all__ = ["choose", "own_texts", "write_together"]
 
@@ -31,7 +34,7 @@ LETTERS = 26
 
 
 def own_texts(
-    model: LanguageModel, progress: Progress | None = None, *, count: int | None = None
+    model: "LanguageModel", progress: Progress | None = None, *, count: int | None = None
 ) -> list[list[int]]:
     """Return texts that the model writes at temperature 1, :data:`TEXTS` unless ``count`` says so.
 
