@@ -109,20 +109,25 @@ class InferenceEngine:
         outputs = tuple(_like(values[name], first) for name in graph.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def generate(self, prompt: Sequence[int], count: int) -> list[int]:
+    def generate(self, prompt: Any, count: int) -> list[int]:
         """Return ``count`` tokens behind a prompt, the likeliest ones, which the core makes alone.
 
         Raises
         ------
         ConfigError
-            If the core has no language model, or no room for so many tokens.
+            If the core has no language model, or no room for so many tokens, or a token is none.
         """
         if not self._language:
             raise ConfigError(
                 "the model is no language model on the core, which could generate tokens; call the "
                 "engine, and see its report for what was recognised"
             )
-        return self._language.generate([int(token) for token in to_array(prompt)], count)
+        tokens = to_array(prompt)
+        if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
+            raise ConfigError(
+                f"a prompt is one row of token numbers, not {tokens.dtype}{list(tokens.shape)}"
+            )
+        return self._language.generate(tokens.tolist(), count)
 
     def report(self) -> EngineReport:
         """Return where everything ran, how long it took, and how close to float the last call was.

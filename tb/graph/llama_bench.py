@@ -69,16 +69,21 @@ class LlamaBuilder(Builder):
         x = self.add("Gather", self.tensors["model.embed_tokens.weight"], self.ids)
         for number in range(layers):
             x = self.decoder_layer(x, f"model.layers.{number}")
-        x = self.rms(x, "model.norm")
-        return self.finish(self.matrix(x, "lm_head"))
+        return self.finish(self.head(x))
+
+    def head(self, x):
+        return self.matrix(self.rms(x, "model.norm"), "lm_head")
 
     def matrix(self, x, name):
         return self.add("MatMul", x, np.ascontiguousarray(self.tensors[f"{name}.weight"].T))
 
     def rms(self, x, name):
+        """RMSNorm as Hugging Face's Llama has it, with conversions for other types of numbers."""
+        x = self.add("Cast", x, to=np.dtype(F))
         mean = self.add("ReduceMean", self.add("Pow", x, F(2)), axes=[-1], keepdims=1)
         root = self.add("Sqrt", self.add("Add", mean, F(self.epsilons.get(name, 1e-5))))
         normal = self.add("Mul", x, self.add("Reciprocal", root))
+        normal = self.add("Cast", normal, to=np.dtype(F))
         return self.add("Mul", self.tensors[f"{name}.weight"], normal)
 
     # -- positions ---------------------------------------------------------------------------
@@ -91,8 +96,9 @@ class LlamaBuilder(Builder):
             return [self.cut(table(angles).astype(F)) for table in (np.cos, np.sin)]
         one = self.add("Squeeze", self.length, np.array([0]))
         places = self.add("Range", np.array(0), one, np.array(1))
-        places = self.add("Unsqueeze", self.add("Cast", places, to=np.dtype(F)), np.array([1]))
-        angles = self.add("Mul", places, np.tile(self.frequencies, repeat).astype(F))
+        places = self.add("Cast", places, to=np.dtype(F))
+        frequencies = np.tile(self.frequencies, repeat).astype(F)
+        angles = self.add("Einsum", places, frequencies, equation="i,j->ij")
         return [self.add(function, angles) for function in ("Cos", "Sin")]
 
     def cut(self, table, axes=(0,)):
@@ -181,3 +187,18 @@ def decoder_of(graph, context=32):
     part = find_decoder(graph)
     assert part is not None
     return float_decoder(graph, part, context)
+
+
+def tensors_of(decoder):
+    """Return a decoder's tensors by Hugging Face's names."""
+    tensors = {"model.embed_tokens": decoder.embedding, "lm_head": decoder.head,
+               "model.norm": decoder.norm}  # fmt: skip
+    places = {
+        **{f"self_attn.{name[0]}_proj": name for name in ("query", "key", "value", "output")},
+        **{f"mlp.{name}_proj": name for name in ("gate", "up", "down")},
+        "input_layernorm": "attention_norm", "post_attention_layernorm": "hidden_norm",
+    }  # fmt: skip
+    for number, layer in enumerate(decoder.layers):
+        for place, name in places.items():
+            tensors[f"model.layers.{number}.{place}"] = getattr(layer, name).T
+    return {f"{name}.weight": value for name, value in tensors.items()}

@@ -68,6 +68,22 @@ class OneKeyHead(LlamaBuilder):
         return x
 
 
+class Tiled(LlamaBuilder):
+    """Heads of keys are repeated by Tile, as exporters write repeat_interleave."""
+
+    def repeat(self, x, share):
+        apart = self.add("Unsqueeze", x, np.array([2]))
+        apart = self.add("Tile", apart, np.array([1, 1, share, 1, 1]))
+        return self.add("Reshape", apart, np.array([0, 4, -1, 8]))
+
+
+class InTurn(LlamaBuilder):
+    """Heads of keys are repeated all together: what neighbours share is not the same head."""
+
+    def repeat(self, x, share):
+        return self.add("Tile", x, np.array([1, share, 1, 1]))
+
+
 class ScaledQueries(LlamaBuilder):
     """Scores are multiplied by another factor, in the queries."""
 
@@ -76,13 +92,15 @@ class ScaledQueries(LlamaBuilder):
         return super().turn(self.add("Mul", x, F(3)) if self.number % 2 else x)
 
 
-@pytest.mark.parametrize("builder", [OneProjection, OneKeyHead, ScaledQueries])
-def test_other_ways_to_heads(builder):
+@pytest.mark.parametrize("builder, key_heads", [
+    (OneProjection, 2), (OneKeyHead, 1), (Tiled, 2), (InTurn, 4), (ScaledQueries, 2),
+])  # fmt: skip
+def test_other_ways_to_heads(builder, key_heads):
     graph = llama(builder=builder)
     after = optimise(graph, verify=True)
     assert operators(after) == WHOLE
     model = decoder_of(after)
-    assert model.key_heads == (1 if builder is OneKeyHead else 2)
+    assert model.key_heads == key_heads
     tokens = [[1, 5, 39, 0, 7]]
     want = run(graph, {"ids": np.array(tokens)})[graph.outputs[0]][0]
     np.testing.assert_allclose(model.logits(tokens[0]), want, atol=2e-5)
@@ -102,13 +120,6 @@ class Backwards(LlamaBuilder):
         self.frequencies *= -1
 
 
-class InTurn(LlamaBuilder):
-    """Heads of keys are repeated all together: neighbours do not share one."""
-
-    def repeat(self, x, share):
-        return self.add("Tile", x, np.array([1, share, 1, 1]))
-
-
 class Sharp(LlamaBuilder):
     """Queries are turned, keys are not."""
 
@@ -118,13 +129,51 @@ class Sharp(LlamaBuilder):
 
 
 @pytest.mark.parametrize("builder, spelling", [
-    (Stretched, {}), (Backwards, {}), (InTurn, {}), (Sharp, {}), (LlamaBuilder, {"mask": "none"}),
+    (Stretched, {}), (Backwards, {}), (Sharp, {}), (LlamaBuilder, {"mask": "none"}),
 ])  # fmt: skip
 def test_other_attention_is_left(builder, spelling):
     graph = llama(builder=builder, layers=1, **spelling)
     after = optimise(graph, verify=True)
     assert "CausalAttention" not in operators(after) and "Softmax" in operators(after)
     assert find_decoder(after) is None
+
+
+class LastToken(LlamaBuilder):
+    """The head is given the last token's state behind the norm."""
+
+    def head(self, x):
+        last = self.add("Gather", self.rms(x, "model.norm"), np.array(-1), axis=1)
+        return self.matrix(last, "lm_head")
+
+
+class LastTokens(LlamaBuilder):
+    """The last two tokens are cut out before the norm."""
+
+    def head(self, x):
+        ends = np.array([1 << 40])
+        return super().head(self.add("Slice", x, np.array([-2]), ends, np.array([1])))
+
+
+class FirstFeatures(LlamaBuilder):
+    """The head is given some features, which is no choice of tokens."""
+
+    def head(self, x):
+        x = self.rms(x, "model.norm")
+        x = self.add("Slice", x, np.array([0]), np.array([8]), np.array([2]))
+        return self.add("MatMul", x, self.weights(8, 40))
+
+
+@pytest.mark.parametrize("builder, pick", [(LastToken, "Gather"), (LastTokens, "Slice")])
+def test_tokens_are_picked_behind_the_head(builder, pick):
+    graph = llama(builder=builder)
+    after = optimise(graph, verify=True)
+    assert operators(after) == [*WHOLE, pick] and same(graph, after)
+    assert find_decoder(after) is not None
+
+
+def test_features_are_not_picked_behind_the_head():
+    after = optimise(llama(builder=FirstFeatures), verify=True)
+    assert operators(after)[-2:] == ["Slice", "Linear"] and find_decoder(after) is None
 
 
 class Biased(LlamaBuilder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from systolith.graph import GraphError, Node
-from systolith.graph.executor import run
+from systolith.graph.executor import run, run_node
 from systolith.graph.macs import node_macs
 from systolith.graph.shapes import infer
 from systolith.graph.text import graph_text
@@ -57,5 +57,13 @@ def test_a_run_needs_its_inputs():
 def test_multiplications():
     shapes = {"a": (2, 3, 5), "w": (5, 7), "y": (2, 3, 7)}
     assert node_macs(Node("MatMul", ("a", "w"), ("y",)), shapes) == 2 * 3 * 5 * 7
+    for equation, macs in [
+        ("bsk,kn->bsn", 210), ("...k,kn", 210), ("bsk, kn -> bsnk", 0), ("...k,kn->...n", 210),
+        ("bsk,kn->n", 7 * 30),
+    ]:
+        node = Node("Einsum", ("a", "w"), ("y",), {"equation": equation})
+        a, w = np.ones((2, 3, 5)), np.ones((5, 7))
+        (y,) = run_node(node, [a, w])
+        assert node_macs(node, {**shapes, "y": y.shape}) == macs
     shapes = {"q": (2, 3, 8), "k": (2, 3, 8), "y": (2, 3, 8)}
     assert node_macs(Node("MultiHeadAttention", ("q", "k", "k"), ("y",)), shapes) == 2 * 2 * 9 * 8

@@ -20,8 +20,9 @@ from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
 from .graph_bench import encoder
-from .llama_bench import LlamaBuilder, decoder_of, llama
+from .llama_bench import LlamaBuilder, decoder_of, llama, tensors_of
 from .onnx_files import write_onnx
+from .test_decoder_rewrites import LastToken
 from .test_engine import CONFIG
 from .test_engine import example as states
 
@@ -76,10 +77,24 @@ def test_text_is_that_of_the_logits(program, graph):
     """Each token is the likeliest behind those before it."""
     engine = systolith.InferenceEngine(program)
     made = engine.generate(PROMPT, 8)
+    assert (engine.report().runs, engine.report().signals) == (1, [])
     text = [*PROMPT, *made]
     likeliest = engine(np.array([text]))[0].argmax(axis=-1)
     assert made == likeliest[len(PROMPT) - 1 : -1].tolist() and len(set(made)) > 2
     assert engine.report().runs == 2
+
+
+def test_logits_of_the_last_token():
+    """The host picks them, and does no matrix."""
+    graph, ids = llama(builder=LastToken), example()
+    program = systolith.compile(graph, ids, config=ONCHIP, tokens=TOKENS, strict="matrices")
+    engine = systolith.InferenceEngine(program)
+    logits = engine(ids)
+    assert logits.shape == (2, 40)
+    assert [one.node.operator for one in program.parts.host] == ["Gather"]
+    everything, last = engine.report().signals
+    assert everything.decibels > 25 and last.decibels > 15
+    assert engine.generate(ids[0], 1) == [logits[0].argmax()]
 
 
 def assert_equal(got, want):
@@ -202,6 +217,8 @@ def test_what_does_not_fit_stays_on_the_host(builder, config, tokens, words):
     (PROMPT, 18, "3 tokens and 18 behind them are too many: the program takes 20"),
     ([40], 1, "token 40 is not in the vocabulary, whose tokens are 0 to 39"),
     ([], 1, "a prompt must have at least 1 tokens, not 0"),
+    ([[3, 17]], 1, r"a prompt is one row of token numbers, not int64\[1, 2\]"),
+    ([0.5], 1, r"a prompt is one row of token numbers, not float64\[1\]"),
 ])  # fmt: skip
 def test_texts_that_have_no_room(program, prompt, count, words):
     with pytest.raises(ConfigError, match=words):
@@ -212,3 +229,25 @@ def test_an_encoder_generates_nothing():
     program = systolith.compile(encoder(layers=1), states(0), config=CONFIG)
     with pytest.raises(ConfigError, match="no language model on the core"):
         systolith.InferenceEngine(program).generate(PROMPT, 1)
+
+
+@pytest.mark.slow
+def test_stories_by_way_of_a_graph():
+    """The model of stories as a graph becomes the program that its checkpoint becomes."""
+    pytest.importorskip("safetensors")
+    pytest.importorskip("tokenizers")
+    from systolith.models.library import load_language_model
+    from systolith.models.own_texts import own_texts
+    from systolith.models.quantized_language import quantize_language
+
+    model, config = load_language_model("stories-260k"), preset("ulx3s-resident")
+    decoder = model.decoder
+    builder = LlamaBuilder(tensors_of(decoder), decoder.heads, 16, base=1e4, turning="pairs")
+    graph, texts = builder.model(len(decoder.layers)), np.array(own_texts(model))
+    program = systolith.compile(
+        graph, texts[:2, :24], config=config, tokens=128, strict=True, calibration=[texts]
+    )
+    by_hand = CompiledDecoder.compile(config, quantize_language(model, config), context=128)
+    assert program.language.text.parts == by_hand.parts
+    story = systolith.InferenceEngine(program).generate(model.prompt("Once upon a time"), 12)
+    assert model.tokenizer.decode(story).startswith(", there was a")

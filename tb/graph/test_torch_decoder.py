@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import systolith
+from systolith.graph.onnx_reader import read_onnx
 from systolith.graph.optimise import optimise
 
 from .llama_bench import LlamaBuilder, decoder_of, llama_tensors
@@ -150,6 +151,23 @@ def test_spellings(turn, attend):
     text = ids(tokens=25, batch=1)
     want = model(text)[0].detach().numpy()
     np.testing.assert_allclose(decoder.logits(text[0].tolist()), want, atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("turn, attend", [
+    (turn_halves, attend_masked), (turn_pairs, attend_by_hand),
+])  # fmt: skip
+def test_files_that_torch_exports(turn, attend, tmp_path):
+    model, path = Llama(turn, attend).eval(), tmp_path / "llama.onnx"
+    torch.onnx.export(
+        model, (ids(),), path, dynamo=False, input_names=["ids"], opset_version=17,
+        dynamic_axes={"ids": {0: "batch", 1: "tokens"}},
+    )  # fmt: skip
+    after = optimise(read_onnx(path), verify=True)
+    assert [node.operator for node in after.nodes] == WHOLE
+    text = ids(tokens=25, batch=1)
+    want = model(text)[0].detach().numpy()
+    np.testing.assert_allclose(decoder_of(after).logits(text[0].tolist()), want, atol=2e-5)
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -18,9 +18,10 @@ REASONS = {
     "Softmax": "Softmax outside of attention",
     "Conv": "a convolution",
     "LayerNormalization": "a norm outside of encoder layers",
-    "CausalAttention": "attention of a language model that is in no layer like Llama's",
+    "CausalAttention": "attention of a language model, in no layer of RMSNorm and SwiGLU without "
+                       "biases",
     "DecoderLayer": "a language model's layer without embedding, last norm and head around it",
-    **dict.fromkeys(("MatMul", "Linear", "Gemm"), "a matrix outside of encoder layers"),
+    **dict.fromkeys(("MatMul", "Linear", "Gemm", "Einsum"), "a matrix outside of encoder layers"),
 }  # fmt: skip
 """Why the host does what it does; everything else is small work on elements or shapes."""
 

@@ -30,6 +30,10 @@ def _outer(e: Emitter, node: Any, one: Any, other: Any) -> None:
     e.emit("Mul", column, e.emit("Unsqueeze", other.name, e.numbers(0)), makes=node)
 
 
+def _einsum(e: Emitter, node: Any, equation: str, parts: Any, **_: Any) -> None:
+    e.emit("Einsum", *(part.name for part in parts), makes=node, equation=equation)
+
+
 def _layer_norm(
     e: Emitter, node: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None,
     epsilon: float = 1e-5, *_: Any,
@@ -190,7 +194,8 @@ def _behind(e: Emitter, query: Any, scores: str) -> str:
 
 
 CONVERTERS = {
-    **MOVES, "linear": _linear, "addmm": _addmm, "outer": _outer, "layer_norm": _layer_norm,
+    **MOVES, "linear": _linear, "addmm": _addmm, "outer": _outer, "einsum": _einsum,
+    "layer_norm": _layer_norm,
     "rms_norm": _rms_norm, "softmax": _softmax, "_softmax": _softmax, "gelu": _gelu,
     "rsqrt": _rsqrt, "rsub": _rsub, "ne": _ne, "clamp": _clamp, "where": _where,
     "masked_fill": _fill_masked, "_to_copy": _cast, "to": _cast,

@@ -47,5 +47,6 @@ def _convolve(attributes, x, weights, bias=None):
 
 MATRICES = {
     "MatMul": lambda attributes, a, b: a @ b, "Gemm": _gemm, "Linear": _linear,
+    "Einsum": lambda attributes, *arrays: np.einsum(attributes["equation"], *arrays),
     "DequantizeLinear": _dequantize, "Conv": _convolve,
 }  # fmt: skip

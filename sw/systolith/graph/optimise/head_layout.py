@@ -15,7 +15,7 @@ from .links import LAYOUT, Links
 
 __all__ = ["MOVES", "Sizes", "Source", "find_source", "moved"]
 
-MOVES = LAYOUT | {"Slice", "Split", "Gather", "Expand"}
+MOVES = LAYOUT | {"Slice", "Split", "Gather", "Expand", "Tile"}
 """Operators that may stand between a projection and attention."""
 
 Integers = NDArray[np.int64]

@@ -17,19 +17,22 @@ from .identities import drop_identities
 from .linear import fuse_linear
 from .links import close
 from .normalization import fuse_normalization
+from .picked_tokens import pick_tokens_last
 
 __all__ = ["LANGUAGE_PASSES", "PASSES", "optimise", "prove"]
 
 Rewrite = Callable[[Graph], int]
 
 PASSES: tuple[Rewrite, ...] = (
-    fold_constants, drop_dead_code, drop_identities, merge_duplicates, fuse_linear,
+    fold_constants, drop_dead_code, drop_identities, merge_duplicates, drop_dead_code, fuse_linear,
     fuse_normalization, fuse_activation, drop_dead_code, fuse_causal_attention, drop_dead_code,
     fuse_attention, drop_dead_code, drop_identities, fuse_encoder_layers, fuse_decoder_layers,
-    drop_dead_code, drop_identities, drop_dead_code,
+    drop_dead_code, drop_identities, pick_tokens_last, drop_dead_code,
 )  # fmt: skip
 
-LANGUAGE_PASSES: tuple[Rewrite, ...] = (fuse_causal_attention, fuse_decoder_layers)
+LANGUAGE_PASSES: tuple[Rewrite, ...] = (
+    fuse_causal_attention, fuse_decoder_layers, pick_tokens_last,
+)  # fmt: skip
 """Those that find language models, by what they do for a few tokens."""
 
 
