@@ -15,6 +15,7 @@ from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 from test_decoders import CONFIGS
+from unit.estimates import assert_near
 from unit.language_bench import golden_tokens, random_model, streamed_layout
 
 SHARE = 0.9
@@ -78,6 +79,7 @@ def test_share_of_the_port():
     assert measured.bit_exact
     assert measured.bandwidth_utilization is not None
     assert measured.bandwidth_utilization > SHARE
+    assert_near(measured.estimated_cycles, measured.cycles_per_token)
 
 
 @pytest.mark.slow
@@ -90,6 +92,7 @@ def test_share_of_the_port_of_smollm2():
     assert measured.bit_exact
     assert measured.bandwidth_utilization is not None
     assert measured.bandwidth_utilization >= 0.94
+    assert_near(measured.estimated_cycles, measured.cycles_per_token)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from systolith.workload import open_device
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
+from unit.estimates import assert_near
 from unit.language_bench import MICROGPT, golden_tokens, random_model
 from unit.test_cli import run
 
@@ -99,6 +100,7 @@ def test_cycles():
     measured = bench_decode(model, CONFIGS["deferred"], 20)
     assert measured.bit_exact
     assert measured.cycles_per_token == CYCLES
+    assert_near(measured.estimated_cycles, CYCLES)
     array = measured.array_cycles or {}
     assert sum(array.values()) == CYCLES
     assert array["busy"] == measured.counters["ARRAY_BUSY"]
@@ -111,6 +113,7 @@ def test_relu_and_learned_positions():
     measured = bench_decode(model, CONFIGS["tiny"], 8)
     assert measured.bit_exact
     assert measured.cycles_per_token == MICROGPT_CYCLES
+    assert_near(measured.estimated_cycles, MICROGPT_CYCLES)
     assert measured.bytes_per_token == 4 * 24
 
 
@@ -136,6 +139,7 @@ def test_the_multipliers_are_busy():
     model = quantize_language(library.load_language_model("stories-260k"), config)
     measured = bench_decode(model, config, 64)
     assert measured.bit_exact and (measured.utilization or 0) >= 0.55
+    assert_near(measured.estimated_cycles, measured.cycles_per_token)
 
 
 def test_the_command(tmp_path):

@@ -16,6 +16,7 @@ from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from unit.encoder_bench import CONFIGS, ROWS, random_model
+from unit.estimates import NEAR, assert_near
 
 GATE = {"spilt", "streamed"}
 """Configurations that are tried before each change: every plan. The rest is slow."""
@@ -67,6 +68,9 @@ def test_an_encoder_in_both_simulators(sim, seed):
         np.testing.assert_array_equal(state, model.encode(config.array, sentence))
 
 
+SHORT = 1500
+"""The array needs so few cycles of a program that is over before it is in full swing."""
+
 ATTENTION = [
     # preset, settings, tokens, heads, features, causal, least use of the array in whole tiles
     pytest.param("wide", {}, 128, 2, 64, False, 0.9, marks=pytest.mark.slow),
@@ -86,6 +90,8 @@ def test_attention(name, changes, tokens, heads, features, causal, least):
     values = bench_attention(config, tokens, heads=heads, features=features, causal=causal)
     assert values.bit_exact
     assert values.tiling_utilization is not None and values.tiling_utilization >= least
+    short = values.ideal_cycles < SHORT
+    assert_near(values.estimated_cycles, values.cycles, 2 * NEAR if short else NEAR)
 
 
 @pytest.mark.slow
@@ -94,6 +100,7 @@ def test_attention_of_twelve_heads():
     values = bench_attention(preset("wide").replace(ROWS), 128, heads=12, features=64)
     assert values.bit_exact and values.ideal_cycles == 98_304
     assert values.cycles is not None and values.cycles <= 104_000
+    assert_near(values.estimated_cycles, values.cycles)
 
 
 @pytest.fixture
@@ -142,3 +149,4 @@ def test_layer_of_minilm(minilm, tokens, port_bytes, least):
     values = bench_layer(minilm, config, tokens)
     assert values.bit_exact
     assert values.roofline_utilization is not None and values.roofline_utilization >= least
+    assert_near(values.estimated_cycles, values.cycles)

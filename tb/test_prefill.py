@@ -9,6 +9,7 @@ from systolith.compiler.prefill_plan import plan_prefill
 from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
+from unit.estimates import assert_near
 from unit.prefill_bench import CONFIGS, one_by_one, prefill_model, random_residual
 
 
@@ -38,6 +39,7 @@ def test_hardly_anybody_waits():
     values = bench_prefill(prefill_model("flat", layers=1), CONFIGS["flat"], 12)
     assert values.bit_exact and values.cycles
     assert values.counters["ARRAY_BUSY"] > 0.7 * values.cycles
+    assert_near(values.estimated_cycles, values.cycles)
 
 
 @pytest.mark.slow
@@ -51,3 +53,4 @@ def test_a_layer_of_smollm2():
     model = quantize_shape("llama", dimensions, config)
     values = bench_prefill(model, config, 64, model_layers=count)
     assert values.bit_exact and (values.utilization or 0) > 0.94
+    assert_near(values.estimated_cycles, values.cycles)

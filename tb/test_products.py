@@ -16,6 +16,8 @@ from systolith_hw.presets import preset
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from systolith_sim.machine import Machine
+from systolith_sim.timing import is_modelled
+from unit.estimates import assert_near
 
 CONFIGS = {
     # R > C, one lane, single-port operands.
@@ -141,6 +143,8 @@ def test_cycles_on_chip(config, shape):
     late = 2 * busy if config.short_pipelines else 0
     late += 350 if config.sequencer.instructions_stand else 0
     assert measured.cycles <= measured.ideal_cycles + START_UP + late
+    if is_modelled(config):
+        assert_near(measured.estimated_cycles, measured.cycles)
 
 
 @pytest.mark.parametrize("m", [1, 8])
@@ -155,6 +159,7 @@ def test_streaming_reaches_the_roofline(m):
         driver.load_program(plan.regions["main"].address, plan.programs["main"])
         measured = measure(plan, driver.run(), True)
     assert measured.roofline_utilization >= 0.92  # 0.94 and more at full length: `bench matmul`
+    assert_near(measured.estimated_cycles, measured.cycles)
 
 
 @pytest.mark.slow
@@ -166,6 +171,7 @@ def test_streaming_at_full_length(name, port_bytes, m):
     measured = bench_matmul(config, m, 384, 1536, operands="stream")
     assert measured.bit_exact
     assert measured.roofline_utilization >= 0.94
+    assert_near(measured.estimated_cycles, measured.cycles)
 
 
 @pytest.mark.slow
@@ -176,3 +182,4 @@ def test_codes_at_full_length(weights):
     measured = bench_matmul(config, 1, 384, 1536, weights=weights, operands="stream")
     assert measured.bit_exact
     assert measured.roofline_utilization >= 0.94
+    assert_near(measured.estimated_cycles, measured.cycles)

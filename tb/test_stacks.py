@@ -12,10 +12,13 @@ from systolith.compiler.encoder_quantizer import quantize_norm
 from systolith.compiler.stack_quantizer import quantize_stack
 from systolith.device_encoder import DeviceEncoder
 from systolith.encoder import CompiledEncoder, MachineEncoder
+from systolith.estimate.encoder import estimate_stacks
 from systolith.stack import CompiledStack
+from systolith.workload import CLOCK_MHZ
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.host import Pauses
 from systolith_sim.transformer.encoder import to_words
+from unit.estimates import assert_near
 from unit.test_stack import CONFIGS, random_layers
 
 
@@ -30,6 +33,7 @@ def test_engines_agree(norm_first, seed):
             np.testing.assert_array_equal(got, want)
         cycles = core.report().cycles
     assert cycles is not None and cycles <= 1.02 * cycles_by_hand(norm_first, seed)
+    assert_near(estimate_stacks(CONFIG, program.stacks, [9, 5, 8], CLOCK_MHZ).cycles, cycles)
 
 
 def cycles_by_hand(norm_first, seed):

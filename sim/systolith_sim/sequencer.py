@@ -18,7 +18,7 @@ from systolith_hw.limits import opcodes
 
 from .errors import MachineError, ProgramError
 
-__all__ = ["READ_BYTES", "Issued", "Reader", "expand"]
+__all__ = ["READ_BYTES", "Control", "Issued", "Reader", "expand"]
 
 HEADER_SLOTS = 4
 PC_OFFSET = 32
@@ -43,6 +43,14 @@ Reader = Callable[[Issued, int], int | None]
 """Returns the 32-bit word at an address that READ names, or None where the bus has an error."""
 
 
+Control = Callable[[int, bool], None]
+"""Is told what the sequencer does itself."""
+
+
+def _ignore(pc: int, again: bool) -> None:
+    """Do nothing."""
+
+
 def _no_number() -> int:
     """Refuse to read a number."""
     raise ProgramError("READ wants a number, and neither BEST nor SAMPLE has written one")
@@ -61,7 +69,7 @@ class _Loop:
 
 def expand(
     program: bytes, registers: Mapping[int, int], config: Config, read: Reader,
-    number: Callable[[], int] = _no_number,
+    number: Callable[[], int] = _no_number, control: Control = _ignore,
 ) -> Iterator[Issued]:  # fmt: skip
     """Yield what the sequencer issues, in order; its own END, BARRIER and CREDIT too, and READ
     where that waits for VECTOR.
@@ -78,6 +86,9 @@ def expand(
         External memory, as READ finds it.
     number : function
         Returns what BEST or SAMPLE has written last.
+    control : function
+        Is told the program address of each LOOP, CALC and READ, and that of a LOOP ``again`` for
+        each further trip.
 
     Raises
     ------
@@ -92,6 +103,8 @@ def expand(
         bits = _patch(int.from_bytes(raw, "little"), r, pc, config)
         raw = bits.to_bytes(INSTRUCTION_BYTES, "little")
         instruction, fields = decode(raw)
+        if instruction.opcode in (Opcode.LOOP, Opcode.CALC, Opcode.READ):
+            control(pc, False)
         match instruction.opcode:
             case Opcode.LOOP:
                 loop = _open_loop(fields, r, loops, pc, config)
@@ -118,7 +131,7 @@ def expand(
                 yield Issued(pc, raw)
         if instruction.opcode == Opcode.END:
             return
-        pc = _next(pc, loops, r)
+        pc = _next(pc, loops, r, control)
 
 
 def _patch(bits: int, r: list[int], pc: int, config: Config) -> int:
@@ -198,12 +211,13 @@ def _open_loop(
     return _Loop(pc, pc + body, trips - 1, fields["counter"], fields["step"])
 
 
-def _next(pc: int, loops: list[_Loop], r: list[int]) -> int:
+def _next(pc: int, loops: list[_Loop], r: list[int], control: Control) -> int:
     """Return the instruction after ``pc``."""
     while loops and loops[-1].end == pc:
         loop = loops[-1]
         if loop.remaining:
             loop.remaining -= 1
+            control(loop.start, True)
             _write(r, loop.counter, r[loop.counter] + loop.step)
             return loop.start + 1
         loops.pop()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from systolith_hw.config import Config
 from systolith_sim.device.device import Device
+from systolith_sim.timing import is_modelled, replay
 
 from .compiler.limits import require_at_most
 from .compiler.matmul import MatmulPlan, plan_matmul
@@ -49,6 +50,9 @@ class Measurement:
         Useful multiplications, M * K * N.
     cycles : int
         From the start write to the done flag.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     ideal_cycles : int
@@ -83,6 +87,7 @@ class Measurement:
     port_bytes: int
     macs: int
     cycles: int
+    estimated_cycles: int | None
     utilization: float
     ideal_cycles: int
     bytes: int
@@ -204,6 +209,12 @@ def read_result(plan: MatmulPlan, memory: np.ndarray) -> Result:
     return Result(*plan.unpack_words(memory))
 
 
+def _estimate(plan: MatmulPlan) -> int | None:
+    """Return main's cycles by the times of its instructions."""
+    known = is_modelled(plan.config)
+    return replay(plan.config, plan.programs["main"], parts={}).cycles if known else None
+
+
 def measure(
     plan: MatmulPlan, counters: dict[str, int], bit_exact: bool, seconds: float = 0.0
 ) -> Measurement:
@@ -225,6 +236,7 @@ def measure(
         port_bytes=port,
         macs=plan.macs,
         cycles=cycles,
+        estimated_cycles=_estimate(plan),
         utilization=plan.macs / (cycles * multipliers),
         ideal_cycles=tiling.m * tiling.steps * tiling.output_tiles,
         bytes=moved,

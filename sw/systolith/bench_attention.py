@@ -30,6 +30,9 @@ class AttentionMeasurement:
     cycles : int
         From the start write to the done flag. K and V, and queries if they fit, are on the chip by
         then; the context stays there, or is in external memory in the end.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     ideal_cycles : int
@@ -61,6 +64,7 @@ class AttentionMeasurement:
     port_bytes: int
     macs: int
     cycles: int | None
+    estimated_cycles: int | None
     utilization: float | None
     ideal_cycles: int
     tiling_utilization: float | None
@@ -106,7 +110,7 @@ def bench_attention(
     progress("comparing")
     return AttentionMeasurement(
         **_measure(plan, outcome.counters, outcome.seconds),
-        **_compare(attention, result),
+        **_compare(attention, result), estimated_cycles=work.estimate(),
         bit_exact=result.equals(machine) and result.equals(attention.expected()),
         counters=dict(outcome.counters),
     )

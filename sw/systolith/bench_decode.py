@@ -20,6 +20,7 @@ from .language import CompiledDecoder, MachineDecoder
 from .last_words import LastWords, Pair
 from .progress import Progress
 from .report.waits import array_waits
+from .token_timing import token_in_text
 from .watched_device import WatchedDevice
 from .workload import FREQUENCY, open_device
 
@@ -50,6 +51,9 @@ class DecodeMeasurement:
         Of a run of two tokens, the second of which is at this position, less those of a run of the
         first one alone: what a token takes in a text that the core makes by itself. Its number is
         read, its embedding loaded, and the next token's number stored meanwhile.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes_per_token : int
@@ -74,6 +78,7 @@ class DecodeMeasurement:
     port_bytes: int
     macs: int
     cycles_per_token: int | None
+    estimated_cycles: int | None
     utilization: float | None
     bytes_per_token: int
     bandwidth_utilization: float | None
@@ -165,6 +170,7 @@ def bench_decode(
         position=position, port_bytes=config.bus.data_bytes, macs=macs,
         utilization=cycles and macs / (cycles * array.rows * array.columns),
         cycles_per_token=cycles, bytes_per_token=needed,
+        estimated_cycles=token_in_text(compiled, position).cycles,
         bandwidth_utilization=cycles and needed / (cycles * config.bus.data_bytes),
         tokens_per_second_at_100mhz=cycles and FREQUENCY / cycles,
         first_cycles=outcome.counters[2].get("CYCLES"), counters=more,

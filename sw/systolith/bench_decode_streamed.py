@@ -19,14 +19,19 @@ from systolith_sim.transformer.decoder_reference import KeyValueCache
 
 from .bench_decode import WORD, require_position
 from .compiler.decoder_pages import cache_pages
+from .compiler.decoder_shape import DecoderShape
 from .compiler.decoder_streamed_layout import StreamedLayout
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, MachineDecoder
 from .progress import Progress
+from .token_timing import streamed_token
 from .watched_device import WatchedDevice
 from .workload import FREQUENCY, moved_bytes, open_device
 
-__all__ = ["StreamedMeasurement", "bench_decode_streamed", "compulsory_bytes"]
+__all__ = [
+    "StreamedMeasurement", "bench_decode_streamed", "cache_bytes", "compulsory_bytes",
+    "weight_bytes",
+]  # fmt: skip
 
 SHARED_EXPONENT = 1
 """Bytes."""
@@ -47,6 +52,9 @@ class StreamedMeasurement:
     cycles_per_token : int
         From the start write to the done flag of a run that computes this position, its likeliest
         token and all. Positions before it are in external memory already.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes_per_token : int
@@ -67,6 +75,7 @@ class StreamedMeasurement:
     port_bytes: int
     macs: int
     cycles_per_token: int | None
+    estimated_cycles: int | None
     utilization: float | None
     bytes_per_token: int
     bandwidth_utilization: float | None
@@ -123,7 +132,7 @@ def bench_decode_streamed(
     return StreamedMeasurement(
         position=position, port_bytes=config.bus.data_bytes, macs=macs, cycles_per_token=cycles,
         utilization=cycles and macs / (cycles * array.rows * array.columns),
-        bytes_per_token=needed,
+        bytes_per_token=needed, estimated_cycles=streamed_token(compiled, position).cycles,
         bandwidth_utilization=cycles and needed / (cycles * config.bus.data_bytes),
         moved_bytes=moved_bytes(config, counters),
         tokens_per_second_at_100mhz=cycles and FREQUENCY / cycles, bit_exact=exact,
@@ -133,8 +142,13 @@ def bench_decode_streamed(
 
 def compulsory_bytes(compiled: CompiledDecoder, position: int) -> int:
     """Return the bytes that must come to the chip, or leave it, for one token."""
-    plan = compiled.plan
-    shape = plan.shape
+    shape = compiled.plan.shape
+    cached = cache_bytes(shape, position + 1)  # the token's own is written, too
+    return weight_bytes(shape) + cached + WORD * (shape.features + 2 * shape.head)
+
+
+def weight_bytes(shape: DecoderShape) -> int:
+    """Return those of all weights of a model, and of their scales."""
     weights = shape.layers * shape.layer_weights + shape.features * shape.vocabulary
     if shape.kind in PARAMETER_BITS:
         weights = weights * (CODE_BITS * CODE_GROUP + PARAMETER_BITS[shape.kind]) // (
@@ -143,10 +157,13 @@ def compulsory_bytes(compiled: CompiledDecoder, position: int) -> int:
     channels = shape.layers * (
         4 * shape.features + (shape.heads + 2 * shape.key_heads) * shape.head + 2 * shape.hidden
     )  # fmt: skip
-    entries = SCALE_ENTRY_BYTES * (channels + shape.features + shape.vocabulary)
+    return weights + SCALE_ENTRY_BYTES * (channels + shape.features + shape.vocabulary)
+
+
+def cache_bytes(shape: DecoderShape, position: int) -> int:
+    """Return those of the keys and values that the token at a position sees, with its own."""
     heads = 2 * shape.layers * shape.key_heads
-    pages = (position + 2) * heads * (shape.head + SHARED_EXPONENT)  # the last is written, too
-    return weights + entries + pages + WORD * (shape.features + 2 * shape.head)
+    return (position + 1) * heads * (shape.head + SHARED_EXPONENT)
 
 
 class _Test:

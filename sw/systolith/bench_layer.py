@@ -40,6 +40,9 @@ class LayerMeasurement:
     cycles : int
         From the start write to the done flag. The layer's input is where the layer before would
         leave it, and its output is left there.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes : int
@@ -66,6 +69,7 @@ class LayerMeasurement:
     port_bytes: int
     macs: int
     cycles: int | None
+    estimated_cycles: int | None
     utilization: float | None
     bytes: int
     compulsory_bytes: int
@@ -112,7 +116,7 @@ def bench_layer(
     golden = integers.encode(config.array, range(tokens))
     exact = encode(model.layer(0), model.embedding(numbers))
     return LayerMeasurement(
-        **_measure(plan, outcome.counters, outcome.seconds),
+        **_measure(plan, outcome.counters, outcome.seconds), estimated_cycles=work.estimate(),
         bit_exact=np.array_equal(got, machine) and np.array_equal(got, golden),
         cosine=cosine(np.ldexp(got, -FRACTION), exact), counters=dict(outcome.counters),
     )  # fmt: skip

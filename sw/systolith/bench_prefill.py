@@ -41,6 +41,9 @@ class PrefillMeasurement:
         The same if each token attended to all.
     cycles : int
         From the start write to the done flag.
+    estimated_cycles : int or None
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
+        not known of the smallest cores.
     cycles_per_token, bytes_per_token : float
         In these layers.
     utilization : float
@@ -71,6 +74,7 @@ class PrefillMeasurement:
     macs: int
     square_macs: int
     cycles: int | None
+    estimated_cycles: int | None
     cycles_per_token: float | None
     utilization: float | None
     bytes: int
@@ -114,6 +118,7 @@ def bench_prefill(
     golden = _golden(model, residual)
     return PrefillMeasurement(
         **_measure(plan, model_layers or plan.shape.layers, outcome.counters, outcome.seconds),
+        estimated_cycles=work.estimate(),
         bit_exact=np.array_equal(got, machine) and np.array_equal(got, golden),
         counters=dict(outcome.counters),
     )  # fmt: skip

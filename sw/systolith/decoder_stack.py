@@ -16,7 +16,7 @@ from .accuracy import MOST_SENTENCES, LayerSignal, Signal
 from .graph import Graph, GraphError, Node
 from .graph.decoder_part import DecoderPart, float_decoder
 from .graph.executor import run, run_node
-from .language_program import LanguageProgram, compile_language, round_language
+from .language_program import LanguageProgram, compile_language, must_stream, round_language
 from .progress import Progress
 
 __all__ = ["DecoderStack", "compile_decoder"]
@@ -58,13 +58,16 @@ def compile_decoder(
     """
     model = float_decoder(graph, part, tokens or config.array.max_k)
     texts = _texts(graph, part, example)
+    streamed = must_stream(config, model, tokens)
     documents = None
     if calibration is not None:
         batches = (_texts(graph, part, batch) for batch in calibration)
         documents = [*itertools.chain(*batches)]
     rounded = round_language(model, documents, progress)
     progress("compiling the language model")
-    program, integers = compile_language(config, model, rounded, context=tokens)
+    program, integers = compile_language(
+        config, model, rounded, context=tokens, streamed=streamed
+    )
     longest = max(map(len, texts))
     if longest >= program.tokens:
         raise ConfigError(

@@ -66,12 +66,14 @@ class CompiledDecoder(CompiledModel):
     def compile(
         cls, config: Config, model: DecoderModel, *, ends: Sequence[int] = (),
         context: int | None = None, logits: bool = False, streamed: bool = False,
+        contents: bool = True,
     ) -> "CompiledDecoder":  # fmt: skip
         """Compile a model for texts of ``context`` tokens; by default of as many as fit.
 
         Behind one of ``ends`` there is no more text. With ``logits`` the program also stores those
         of each position, which takes it longer. If ``streamed``, weights, keys and values are in
-        external memory; otherwise all of it on the chip.
+        external memory; otherwise all of it on the chip. Without ``contents`` there are the
+        programs alone, of which one can know how long they take.
 
         Raises
         ------
@@ -81,14 +83,14 @@ class CompiledDecoder(CompiledModel):
         if streamed:
             plan = plan_streamed(config, model, context=context)
             places = StreamedLayout(plan, with_logits=logits)
-            parts = StreamedImage(places, model).parts()
+            parts = StreamedImage(places, model).parts() if contents else {}
             blocks = choose_blocks(places, model)
             programs = write_streamed_setup(places), write_streamed(places, model, ends, blocks)
             return cls._join(places, parts, programs, ends, block=blocks.size if blocks else 1)
         layout = DecoderLayout(
             plan_decoder(config, model, context=context), with_logits=logits
         )
-        parts = DecoderImage(layout, model).parts()
+        parts = DecoderImage(layout, model).parts() if contents else {}
         prompt = choose_prompt(layout, model)
         programs = write_setup(layout), write_decoder(layout, model, ends, prompt)
         return cls._join(layout, parts, programs, ends, block=prompt.size if prompt else 1)

@@ -11,7 +11,9 @@ from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import FloatDecoder
 from systolith_sim.verilator import digest
 
+from .compiler.blank_decoder import blank_decoder
 from .compiler.decoder_quantizer import quantize_decoder
+from .compiler.decoder_reach import with_reach
 from .compiler.decoder_rounding import Rounded, round_decoder
 from .compiler.decoder_streamed_plan import StreamedPlan
 from .compiler.weight_codecs import CODECS
@@ -21,7 +23,7 @@ from .models.kept_rounding import kept_rounding
 from .models.own_texts import write_together
 from .progress import Progress
 
-__all__ = ["LanguageProgram", "compile_language", "round_language"]
+__all__ = ["LanguageProgram", "compile_language", "must_stream", "round_language"]
 
 TEXTS = 16
 LONGEST = 256
@@ -86,12 +88,10 @@ def round_language(
     return kept_rounding(f"{fingerprint(model)}-graph{texts}", make)
 
 
-def compile_language(
-    config: Config, model: FloatDecoder, rounded: Rounded, *, context: int | None = None
-) -> tuple[LanguageProgram, DecoderModel]:
-    """Return a model's programs, and its integers: on the chip if it fits, otherwise streamed.
+def must_stream(config: Config, model: FloatDecoder, context: int | None) -> bool:
+    """Return whether a model does not fit the chip, but fits if it is streamed.
 
-    Texts have ``context`` tokens; by default as many as fit.
+    Only its sizes are looked at, since rounding weights takes long.
 
     Raises
     ------
@@ -101,14 +101,46 @@ def compile_language(
     reasons = []
     for streamed in (False, True):
         try:
-            integers = quantize_decoder(config, model, rounded, streamed=streamed)
-            logits, text = (
-                CompiledDecoder.compile(
-                    config, integers, context=context, logits=with_logits, streamed=streamed
-                )
-                for with_logits in (True, False)
-            )
-            return LanguageProgram(logits, text), integers
+            blank = blank_decoder(config, model, streamed=streamed)
+            if streamed:
+                _require_reach(config, blank, context)
+            _compile(config, blank, context, streamed, contents=False)
+            return streamed
         except ConfigError as error:
             reasons.append(str(error))
     raise ConfigError(f"neither on the chip ({reasons[0]}) nor streamed ({reasons[1]})")
+
+
+def _require_reach(config: Config, model: DecoderModel, context: int | None) -> None:
+    """Refuse a core whose addresses do not reach all of a streamed model."""
+    bits = with_reach(config, model, context=context, logits=True).bus.address_bits
+    if bits > config.bus.address_bits:
+        raise ConfigError(
+            f"bus.address_bits must be at least {bits}, not {config.bus.address_bits}, so that the "
+            "model has room in external memory"
+        )
+
+
+def compile_language(
+    config: Config, model: FloatDecoder, rounded: Rounded, *, context: int | None, streamed: bool
+) -> tuple[LanguageProgram, DecoderModel]:
+    """Return a model's programs, for texts of ``context`` tokens or as many as fit, and integers.
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit.
+    """
+    integers = quantize_decoder(config, model, rounded, streamed=streamed)
+    return _compile(config, integers, context, streamed), integers
+
+
+def _compile(
+    config: Config, model: DecoderModel, context: int | None, streamed: bool, *,
+    contents: bool = True,
+) -> LanguageProgram:  # fmt: skip
+    return LanguageProgram(*(
+        CompiledDecoder.compile(config, model, context=context, logits=logits, streamed=streamed,
+                                contents=contents)
+        for logits in (True, False)
+    ))  # fmt: skip

@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +29,12 @@ from .graph.onnx_reader import read_onnx
 from .graph.operators.matrices import MATRICES
 from .graph.optimise import optimise, prove
 from .graph.optimise.links import close
-from .graph.partition import Stack, partition
+from .graph.partition import Partition, Stack, partition
 from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
 
-__all__ = ["Strict", "compile_model"]
+__all__ = ["CutModel", "Strict", "compile_model", "cut_model"]
 
 LANGUAGE = ("CausalAttention", "DecoderLayer")
 """Operators of language models."""
@@ -77,11 +78,7 @@ def compile_model(
     """
     config = preset(config) if isinstance(config, str) else config
     progress = progress or Progress()
-    progress("reading the model")
-    source = _read(model, example_inputs)
-    example = named_inputs(source, example_inputs)
-    progress("rewriting its graph")
-    graph, unlike = _rewritten(source, example, verify=verify)
+    graph, example, unlike = _prepared(model, example_inputs, verify, progress)
     shapes = _shapes(graph, example)
     refuse = functools.partial(_refuse, config, graph, example, tokens)
     given = None
@@ -110,6 +107,55 @@ def compile_model(
         signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
     language = decoder.program if decoder else None
     return ModelProgram(config, graph, parts, stacks, Accuracy(signals), language)
+
+
+@dataclass(frozen=True)
+class CutModel:
+    """A model that has been read, rewritten, and cut in parts, but whose weights are not rounded.
+
+    Parameters
+    ----------
+    graph : Graph
+    parts : Partition
+    example : dict of arrays
+        A batch of typical sizes.
+    """
+
+    graph: Graph
+    parts: Partition
+    example: dict[str, NDArray]
+
+    def lengths(self, stack: Stack) -> list[int]:
+        """Return the tokens of each sentence of the example that come to a stack."""
+        return [len(states) for states in _states(self.graph, stack, self.example)]
+
+
+def cut_model(
+    model: Any, example_inputs: Any, config: Config, progress: Progress | None = None
+) -> CutModel:
+    """Return which encoder layers of a model a core can do; language models are not looked for.
+
+    Raises
+    ------
+    GraphError
+        If the model cannot be read.
+    """
+    graph, example, unlike = _prepared(model, example_inputs, False, progress or Progress())
+    shapes = _shapes(graph, example)
+    refuse = functools.partial(_refuse, config, graph, example, None)
+    return CutModel(graph, partition(graph, shapes, refuse, None, unlike), example)
+
+
+def _prepared(
+    model: Any, example_inputs: Any, verify: bool, progress: Progress
+) -> tuple[Graph, dict[str, NDArray], dict[str, str]]:
+    """Return a model's graph, rewritten, an example, and why some nodes are not for the core."""
+    progress("reading the model")
+    source = _read(model, example_inputs)
+    example = named_inputs(source, example_inputs)
+    progress("rewriting its graph")
+    graph, unlike = _rewritten(source, example, verify=verify)
+    return graph, example, unlike
 
 
 def _read(model: Any, example: Any) -> Graph:

@@ -13,6 +13,7 @@ from systolith_hw.isa import Register
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.device import Device
 from systolith_sim.machine import Machine
+from systolith_sim.timing import is_modelled, replay
 
 from .compiler.layout import pad
 from .compiler.roofline import roofline_cycles
@@ -101,6 +102,16 @@ class Workload:
             counters = ran if name == "main" else counters
         seconds = time.perf_counter() - begin
         return Outcome(machine.memory.array[: self.size], counters, seconds)
+
+    def estimate(self) -> int | None:
+        """Return main's cycles by the times of its instructions; None for cores without those."""
+        if not is_modelled(self.config):
+            return None
+        address, program = self.programs["main"]
+        return replay(
+            self.config, program, address=address, parts=self.parts,
+            registers={Register.LENGTH: self.length},
+        ).cycles  # fmt: skip
 
     def execute(self, device: Device) -> Outcome:
         """Return what a device gives."""

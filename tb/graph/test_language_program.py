@@ -20,7 +20,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
 from .graph_bench import encoder
-from .llama_bench import LlamaBuilder, decoder_of, llama, tensors_of
+from .llama_bench import LlamaBuilder, decoder_of, llama, llama_tensors, tensors_of
 from .onnx_files import write_onnx
 from .test_decoder_rewrites import LastToken
 from .test_engine import CONFIG
@@ -211,6 +211,22 @@ def test_what_does_not_fit_stays_on_the_host(builder, config, tokens, words):
     np.testing.assert_allclose(got, want[graph.outputs[0]], atol=1e-4)
     with pytest.raises(GraphError, match=f"strict.*{words}"):
         program.parts.require_core(matrices_only=True)
+
+
+def test_streamed_models_say_how_far_addresses_must_reach():
+    """Before weights are rounded; with so many bits, and not with fewer, there is room."""
+    graph = LlamaBuilder(llama_tensors(vocabulary=600), 4, 8).model()
+    model = decoder_of(optimise(graph), 64)
+
+    def core(bits):
+        return SMALL_CHIP.replace({"bus.address_bits": bits, "memory.operand_tiles": 100})
+
+    with pytest.raises(ConfigError, match=r"streamed \(bus.address_bits must be .*room") as error:
+        language_program.must_stream(core(16), model, 64)
+    bits = int(re.findall(r"must be at least (\d+), not 16", str(error.value))[0])
+    assert language_program.must_stream(core(bits), model, 64)
+    with pytest.raises(ConfigError, match=f"must be at least {bits}, not {bits - 1}"):
+        language_program.must_stream(core(bits - 1), model, 64)
 
 
 @pytest.mark.parametrize("prompt, count, words", [

@@ -37,7 +37,7 @@ def test_layer_is_close_to_float(name, length):
     config = preset(name)
     layer = random_layer(rng)
     sentences = [rng.normal(0, 1, (20, 48)) for _ in range(4)]
-    integers = quantize_layer(config, layer, measure_grams([layer], sentences)[0])
+    integers = quantize_layer(config, layer, next(measure_grams([layer], sentences)))
     x = rng.normal(0, 1, (length, 48))
     z = np.rint(x * 65536).astype(np.int64)
     got = encoder.encode(config.array, integers, z) / 65536
@@ -49,7 +49,7 @@ def test_chunks_change_roundings_only():
     rng = np.random.default_rng(2)
     config = preset("small")
     layer = random_layer(rng)
-    grams = measure_grams([layer], [rng.normal(0, 1, (20, 48))])[0]
+    grams = next(measure_grams([layer], [rng.normal(0, 1, (20, 48))]))
     z = np.rint(rng.normal(0, 1, (5, 48)) * 65536).astype(np.int64)
     whole, parts = (
         encoder.encode(config.array, quantize_layer(config, layer, grams, **chunks), z)

@@ -20,7 +20,10 @@ if typing.TYPE_CHECKING:
     from systolith_sim.transformer.decoder_model import DecoderModel
     from systolith_sim.transformer.decoder_reference import FloatDecoder
 
-__all__ = ["Context", "Core", "LanguageOperands", "LanguagePreset", "choose_core", "reach"]
+__all__ = [
+    "STREAMED", "Context", "Core", "LanguageOperands", "LanguagePreset", "choose_core",
+    "operands_by_size", "reach",
+]  # fmt: skip
 
 RESIDENT, STREAMED = "ulx3s-resident", "ulx3s"
 """The presets for models on the chip, and for those that are streamed, unless one is given."""
@@ -87,7 +90,7 @@ def choose_core(
     ConfigError
     """
     if operands is None:
-        operands = _by_size(model, choose_config(preset or RESIDENT, settings))
+        operands = operands_by_size(model, choose_config(preset or RESIDENT, settings))
     if by_chance and not _sets(settings, "vector.candidates"):
         say(f"{name}: vector.candidates is {MOST_CANDIDATES}, since tokens are chosen by chance")
         settings = [*(settings or []), f"vector.candidates={MOST_CANDIDATES}"]
@@ -105,7 +108,7 @@ def _sets(settings: list[str] | None, name: str) -> bool:
     return any(setting.partition("=")[0].strip() == name for setting in settings or [])
 
 
-def _by_size(model: "FloatDecoder", config: Config) -> Operands:
+def operands_by_size(model: "FloatDecoder", config: Config) -> Operands:
     """Return where the operands of a model are, if nobody says."""
     matrices = (part for layer in model.layers for part in vars(layer).values())
     weights = model.head.size + sum(part.size for part in matrices if part is not None)

@@ -25,7 +25,7 @@ from .encoder_tables import Header
 from .encoder_writer import EncoderWriter
 from .memory_needs import with_longest_loops
 
-__all__ = ["longest_loop", "write_encoder", "write_stages"]
+__all__ = ["blank_model", "longest_loop", "write_encoder", "write_stages"]
 
 UNITY = Factor(1 << SCALE_BITS - 1, SCALE_BITS - 1)
 
@@ -54,7 +54,7 @@ def longest_loop(plan: EncoderPlan) -> int:
     """
     config = with_longest_loops(plan.config)
     with programming("this encoder"):
-        writer = _write(EncoderLayout(dataclasses.replace(plan, config=config)), _blank_model())
+        writer = _write(EncoderLayout(dataclasses.replace(plan, config=config)), blank_model())
         return writer.program.longest_loop
 
 
@@ -69,16 +69,18 @@ def _write(layout: EncoderLayout, model: EncoderModel) -> EncoderWriter:
     return writer
 
 
-def _blank_model() -> EncoderModel:
-    """Return a model without parameters, whose numbers mean nothing."""
+def blank_model(*, norm_first: bool = False, activation: str = "gelu") -> EncoderModel:
+    """Return a model without parameters: its numbers mean nothing, but its program takes as long
+    as any other's."""
     none = np.zeros((0, 0), np.int64)
     words, linear = Words(none, none), Linear(none, none, none, none)
     norm = Norm(none, none.astype(np.bool), none, none, inverse=UNITY, epsilon=1)
     layer = EncoderLayer(
         heads=1, query=linear, key=linear, value=linear, output=linear, up=linear, down=linear,
         attention_norm=norm, output_norm=norm, score_shift=0, base=0, output_chunk=0, down_chunk=0,
+        activation=activation,
     )  # fmt: skip
-    return EncoderModel(words, words, norm, 0, [layer])
+    return EncoderModel(words, words, norm, 0, [layer], norm_first)
 
 
 def write_stages(layout: EncoderLayout, model: EncoderModel) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """From the floats of an encoder to the integers of :mod:`systolith_sim.transformer.encoder`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +74,10 @@ def factor(value: float) -> Factor:
 
 def measure_grams(
     layers: Sequence[FloatLayer], sentences: Sequence[NDArray[np.floating]]
-) -> list[Grams]:
-    """Return each layer's :class:`Grams` over ``sentences``, inputs of layer 0, (S, N) each."""
+) -> Iterator[Grams]:
+    """Yield each layer's :class:`Grams` over ``sentences``, inputs of layer 0, (S, N) each."""
     ends = np.cumsum([len(sentence) for sentence in sentences])
     x = np.concatenate(list(sentences))
-    result = []
     for layer in layers:
         inputs = layer.attention_norm(x) if layer.norm_first else x
         # Only attention knows where sentences end.
@@ -86,10 +85,9 @@ def measure_grams(
         residual = x + layer.output(context)
         middle = (layer.output_norm if layer.norm_first else layer.attention_norm)(residual)
         hidden = layer.expand(middle)
-        result.append(Grams(*(_gram(each) for each in (inputs, context, middle, hidden))))
+        yield Grams(*(_gram(each) for each in (inputs, context, middle, hidden)))
         x = (residual if layer.norm_first else middle) + layer.down(hidden)
         x = x if layer.norm_first else layer.output_norm(x)
-    return result
 
 
 def _gram(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -118,7 +116,7 @@ def quantize_linear(
     if np.abs(weights * step - linear.weights).max() > EXACT * step.max():  # else they are rounded
         weights = round_weights(linear.weights, step, gram, limit=WEIGHT_LIMIT, damping=damping)
     scales = scale_entries(step, ActivationFormat(FRACTION, base), FRACTION, linear.bias)
-    return Linear(weights, scales.scale, scales.shift, scales.bias)
+    return Linear(weights.astype(np.int8), scales.scale, scales.shift, scales.bias)
 
 
 def quantize_layer(

@@ -10,7 +10,7 @@ from systolith_sim.transformer.reference import FloatLayer
 from .encoder_fit import plan_encoder
 from .encoder_shape import EncoderShape
 
-__all__ = ["fit_stack", "sentence_sizes"]
+__all__ = ["SEGMENTS", "fit_stack", "sentence_sizes", "stack_shape"]
 
 FEWEST_TOKENS = 32
 """Programs are compiled for this many tokens, or for a power of two times as many."""
@@ -24,7 +24,8 @@ def sentence_sizes(sentences: Sequence[NDArray]) -> tuple[int, int]:
     return max(map(len, sentences), default=1), max(1, min(SEGMENTS, len(sentences)))
 
 
-def _shape(layers: Sequence[FloatLayer], tokens: int) -> EncoderShape:
+def stack_shape(layers: Sequence[FloatLayer], tokens: int) -> EncoderShape:
+    """Return the sizes of layers that are alike; states of so many tokens come from the host."""
     first = layers[0]
     return EncoderShape(
         features=len(first.query.weights), heads=first.heads, hidden=len(first.down.weights),
@@ -47,8 +48,8 @@ def fit_stack(
         while tokens < longest:
             tokens *= 2
         try:
-            plan_encoder(config, _shape(layers, tokens), tokens=tokens, segments=segments)
+            plan_encoder(config, stack_shape(layers, tokens), tokens=tokens, segments=segments)
         except ConfigError:  # fewer may do
             tokens, segments = longest, 1
-    plan_encoder(config, _shape(layers, tokens), tokens=tokens, segments=segments)
+    plan_encoder(config, stack_shape(layers, tokens), tokens=tokens, segments=segments)
     return tokens, segments

@@ -6,7 +6,7 @@ depends on values, and is called "?".
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .executor import run
 from .graph import Dimension, Graph, GraphError, TensorType
 
-__all__ = ["infer", "probe", "random_feeds", "symbols"]
+__all__ = ["infer", "probe", "probe_some", "random_feeds", "symbols"]
 
 PRIMES = ((2, 3), (5, 7), (11, 13), (17, 19))
 """The sizes of each name in the two runs; no two products are the same in both."""
@@ -82,13 +82,28 @@ def probe(graph: Graph, *, which: int = 0, seed: int = 0) -> dict[str, NDArray]:
     GraphError
         If a node's inputs do not go together.
     """
+    values = dict(graph.constants)
+    feeds, _ = probe_some(graph, (), which=which, seed=seed, keep=values.__setitem__)
+    return {**values, **feeds}
+
+
+def probe_some(
+    graph: Graph, wanted: Sequence[str], *, which: int = 0, seed: int = 0,
+    keep: Callable[[str, NDArray], None] | None = None,
+) -> tuple[dict[str, NDArray], dict[str, NDArray]]:  # fmt: skip
+    """Return inputs and some tensors of such a run; others are only shown, so that they take no
+    memory when they have been used.
+
+    Raises
+    ------
+    GraphError
+        If a node's inputs do not go together.
+    """
     sizes = {name: pair[which] for name, pair in zip(symbols(graph), PRIMES, strict=False)}
 
-    def attempt(index: int) -> dict[str, NDArray]:
+    def attempt(index: int) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
         feeds = random_feeds(graph, sizes, seed=seed, index=index)
-        values = {**graph.constants, **feeds}
-        run(graph, feeds, keep=values.__setitem__)
-        return values
+        return feeds, run(graph, feeds, wanted or graph.outputs, keep=keep)
 
     try:
         return attempt(1)
@@ -101,7 +116,13 @@ Observed = dict[str, tuple[np.dtype, tuple[int, ...]]]
 
 def _observe(graph: Graph, which: int) -> Observed:
     """Return type and shape of each tensor in a run of the smaller sizes, 0, or the larger, 1."""
-    return {name: (value.dtype, value.shape) for name, value in probe(graph, which=which).items()}
+    seen = {name: (value.dtype, value.shape) for name, value in graph.constants.items()}
+
+    def look(name: str, value: NDArray) -> None:
+        seen[name] = value.dtype, value.shape
+
+    feeds, _ = probe_some(graph, (), which=which, keep=look)
+    return {**seen, **{name: (value.dtype, value.shape) for name, value in feeds.items()}}
 
 
 def _shape(

@@ -1,0 +1,170 @@
+"""How many cycles everything takes that is not work: one table, in terms of the configuration.
+
+Numbers are those that the hardware's docstrings give, or sums of them along a way.
+"""
+
+from systolith_hw.config import Config
+
+from ..device.host import DramTiming
+
+__all__ = ["Latencies"]
+
+HEAD_CHANNELS = 128
+"""Of the longest block."""
+
+
+class Latencies:
+    """The latencies of one configuration.
+
+    Parameters
+    ----------
+    config : Config
+        With ``vector.rows``.
+    dram : DramTiming
+    """
+
+    def __init__(self, config: Config, dram: DramTiming) -> None:
+        self.config = config
+        self._dram = dram
+
+    # -- the sequencer (sequencer/issue.py, loops.py, calc.py, outside.py, queue.py) ---------
+
+    start = 9
+    """From the start write to the first instruction's first word."""
+
+    issue = 5
+    """Of a unit's instruction, besides its patches."""
+
+    restart = 7
+    """Of whatever the sequencer does itself, until the next instruction's first word is there."""
+
+    loop = 14
+    """LOOP."""
+
+    trip = 11
+    """Each further trip of a loop."""
+
+    calc = 9
+    """CALC, besides a cycle for each bit of a shift."""
+
+    minimum = 3
+    """CALC of MINIMUM takes so many more."""
+
+    left = 2
+    """CALC with a left shift takes so many more."""
+
+    credit = 6
+    """CREDIT, besides its counts."""
+
+    read = 9
+    """READ, besides the bus."""
+
+    @property
+    def read_bus(self) -> int:
+        """From asking the bus for a word to having it."""
+        return self._dram.latency + 8
+
+    number = 14
+    """From VECTOR's last beat to READ's having its number."""
+
+    queue = 3
+    """From the last word of an instruction to its unit's seeing it."""
+
+    quiet = 8
+    """From the last unit's being idle to BARRIER's or END's being done."""
+
+    # -- semaphores (sequencer/semaphores.py, take.py) ---------------------------------------
+
+    hop = 5
+    """From what a post guards to whoever waits for it: post, file, and the register stage."""
+
+    # -- the array (array/feeder.py, engine.py) ----------------------------------------------
+
+    feeder = 2
+    """From an instruction's arrival to its first word, if nothing is under way."""
+
+    @property
+    def array(self) -> int:
+        """From a result's last word to its sums' being where the vector unit counts them."""
+        return max(1, self.config.array.rows // 2) + 10
+
+    # -- vector and row unit (vector/block_loop.py, row_loop.py, value_path.py) --------------
+
+    drain = 3
+    """From accepting DRAIN to its first beat."""
+
+    between = 2
+    """Cycles between two DRAINs."""
+
+    direct = 16
+    """From the taking of a beat to its value in the normaliser, past functions."""
+
+    long = 27
+    """The same through functions."""
+
+    @property
+    def clear(self) -> int:
+        """Cycles behind a beat of the long way in which others go that way, too."""
+        longest = HEAD_CHANNELS // self.config.vector.lanes
+        return self.long - self.direct + self.normalise + longest
+
+    normalise = 7
+    """From a block's last value to its first mantissas."""
+
+    written = 3
+    """From values to their being in memory."""
+
+    wide_again = 16
+    """From a beat to one that finds what it wrote to wide memory."""
+
+    @property
+    def word_beats(self) -> int:
+        """Beats of an activation word."""
+        return max(1, self.config.array.rows // self.config.vector.lanes)
+
+    row = 6
+    """From accepting NORM or SOFTMAX to its first beat."""
+
+    sweep = 1
+    """Cycles between two sweeps of those."""
+
+    norm_factor = 75
+    """Of the serial unit that makes factors: mean and deviation."""
+
+    plain_factor = 50
+    """The same without ``centre``."""
+
+    softmax_factor = 14
+    """Of the same unit: the reciprocal of a sum."""
+
+    # -- the sampler (sampling/candidate_heap.py, choice.py) ---------------------------------
+
+    sample = 30
+    """Of SAMPLE, and of each candidate."""
+
+    sink = 12
+    """Of a value that CANDIDATES keeps, besides the cycle that each one takes."""
+
+    @property
+    def sampler_queue(self) -> int:
+        """Values that wait in front of the heap."""
+        return 4 * self.config.vector.lanes
+
+    # -- LOAD, STORE and the bus (dma/load.py, store.py) -------------------------------------
+
+    transfer = 4
+    """From LOAD or STORE to its first request, or word."""
+
+    burst = 2
+    """From request to request."""
+
+    @property
+    def landing(self) -> int:
+        """From the last beat of a run on the bus to its being in its memory."""
+        return 6 + 3 * self.config.bus.codecs
+
+    store = 9
+    """From the reading of a burst's last word to its request."""
+
+    acknowledge = 6
+    """From a burst's last beat to the answer's arrival."""
