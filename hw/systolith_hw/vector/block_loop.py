@@ -143,10 +143,14 @@ class BlockLoop(wiring.Component):
 
         state = Signal(State)
         permitted, first, made, advance = Signal(), Signal(), Signal(), Signal()
+        may_begin = Signal()
         outside: Value = sweep.token.outside
         done = sweep.row_end & sweep.token.group_ends & sweep.token.last_group
         order = self._elaborate_order(m, state)
-        begin = first | (advance & sweep.row_end & ~done)
+        following = advance & sweep.row_end & ~done
+        begin = first | following
+        # These loops may begin with an instruction that is refused, too.
+        loops_begin = may_begin | following
         m.d.comb += [
             made.eq((state == State.RUN) & permitted),
             skid.i.valid.eq(made & ~outside),
@@ -157,14 +161,14 @@ class BlockLoop(wiring.Component):
             tokens.load.eq(state == State.IDLE),
             tokens.first.eq(as_drain(self.config, self.instruction.payload)),
             tokens.order.eq(order),
-            tokens.step.eq(begin),
+            tokens.step.eq(loops_begin),
             sweep.order.eq(order),
-            sweep.begin.eq(begin),
+            sweep.begin.eq(loops_begin),
             sweep.next.eq(tokens.token),
             sweep.advance.eq(advance),
             skid.i.payload.eq(self._beat(m, order, sweep)),
         ]
-        self._elaborate_first(m, state, order, tokens.settled, first)
+        self._elaborate_first(m, state, order, tokens.settled, may_begin, first)
         if self.config.vector.candidates:
             self._elaborate_sampling(m, state, order, first)
         self._elaborate_permit(m, begin, permitted, order, tokens)
@@ -181,9 +185,10 @@ class BlockLoop(wiring.Component):
         return order
 
     def _elaborate_first(
-        self, m: Module, state: Value, order: Any, settled: Value, first: Signal
-    ) -> None:
-        """Tell when an instruction begins with its ``first`` token."""
+        self, m: Module, state: Value, order: Any, settled: Value, may_begin: Signal,
+        first: Signal,
+    ) -> None:  # fmt: skip
+        """Tell when an instruction ``may_begin``, and begins, with its ``first`` token."""
         written, wide_written, exponents_written = Signal(), Signal(), Signal()
         # What the last instruction wrote; the beat at `o` may be of the one before that.
         wrote_wide, wrote_exponents, wrote_best = Signal(), Signal(), Signal()
@@ -196,11 +201,14 @@ class BlockLoop(wiring.Component):
             exponents_written.eq(self.exponents_written & ~exponents_wait),
         ]
         # Memories are read early and written late.
-        m.d.comb += first.eq(
-            (state == State.CHECK) & settled & ~objection(order).any()
-            & (written | ~wrote_best) & (wide_written | ~order.add)
-            & (exponents_written | ~order.maximum) & ~(order.measure & self.measuring)
-        )  # fmt: skip
+        m.d.comb += [
+            may_begin.eq(
+                (state == State.CHECK) & settled
+                & (written | ~wrote_best) & (wide_written | ~order.add)
+                & (exponents_written | ~order.maximum) & ~(order.measure & self.measuring)
+            ),
+            first.eq(may_begin & ~objection(order).any()),
+        ]  # fmt: skip
         with m.If(first):
             m.d.sync += [
                 wrote_wide.eq(order.to_wide),

@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..memory.register_copy import COPY, RegisterCopy
 from ..tables import SEGMENT_BITS, TABLES, Function
 
 __all__ = ["FUNCTION_BITS", "RISE_BITS", "VALUE_BITS", "FunctionTable", "line"]
@@ -91,8 +92,10 @@ class FunctionTable(wiring.Component):
             m.d.comb += [read.en.eq(1), read.addr.eq(address[:inner])]
             parts.append(read.data.as_value())
         found: Any = Signal(line(), reset_less=True)
-        part = Signal(range(len(parts)), reset_less=True)
-        m.d.sync += [part.eq(address[inner:]), found.eq(Array(parts)[part])]
+        # All lanes are asked for the same function, and are far from one another.
+        m.submodules[f"{COPY}_part"] = part = RegisterCopy(range(len(parts)))
+        m.d.comb += part.i.eq(address[inner:])
+        m.d.sync += found.eq(Array(parts)[part.o])
         m.d.comb += self.line.eq(found)
         return m
 
