@@ -48,7 +48,10 @@ from .opening_tables import OpeningTables
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 from .recipes import NOTHING
 
-__all__ = ["GATE_SHIFT", "Fractions", "choose_fractions", "quantize_decoder", "residual_fraction"]
+__all__ = [
+    "GATE_SHIFT", "Fractions", "begins_in_tables", "choose_fractions", "quantize_decoder",
+    "residual_fraction",
+]  # fmt: skip
 
 Floats = NDArray[np.floating]
 
@@ -115,6 +118,7 @@ def choose_fractions(
 def quantize_decoder(
     config: Config, model: FloatDecoder, rounded: Rounded, *,
     output_chunk: int | None = None, down_chunk: int | None = None, streamed: bool = False,
+    tabled: bool | None = None,
 ) -> DecoderModel:  # fmt: skip
     """Return a model in integers.
 
@@ -128,6 +132,8 @@ def quantize_decoder(
     streamed : bool
         Its weights will be in external memory. No norm is deferred then; on the chip they are where
         the core has that.
+    tabled : bool
+        Its tokens begin in tables; by default as :func:`begins_in_tables` says.
     output_chunk, down_chunk : int
         See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
     """
@@ -137,9 +143,9 @@ def quantize_decoder(
     fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
     deferred = config.vector.deferred_norms and not streamed
     norm = _norm(config.array, model, rounded.largest, fractions.residual, deferred)
+    if tabled is None:
+        tabled = begins_in_tables(config, model, streamed=streamed)
     # Nothing waits for a norm whose words come out of tables, so that one is whole.
-    tables = OpeningTables(config, len(model.norm), len(model.embedding))
-    tabled = deferred and len(model.layers) == 1 and tables.fit
     first = _norm(array, model, rounded.largest, fractions.residual, deferred and not tabled)
     layers = [
         _layer(config, model, layer, coded, fractions, (first, norm), output_chunk, down_chunk)
@@ -159,6 +165,13 @@ def quantize_decoder(
         head=_linear(rounded.head, FRACTION, FRACTION, norm.base),
         base=base,
     )  # fmt: skip
+
+
+def begins_in_tables(config: Config, model: FloatDecoder, *, streamed: bool = False) -> bool:
+    """Return whether a model's tokens begin in tables (:mod:`.opening_tables`)."""
+    tables = OpeningTables(config, len(model.norm), len(model.embedding))
+    single = len(model.layers) == 1 and not streamed
+    return single and config.vector.deferred_norms and tables.fit
 
 
 def _layer(
