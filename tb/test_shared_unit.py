@@ -60,29 +60,36 @@ def heads(fields, program):
     fields.heads(program, **VECTOR_POSTS)
 
 
-def attention(fields, program):
-    """Append scores, their softmax and what is divided by its sums, token behind token."""
+def attention(fields, program, scale=None):
+    """Append scores, their softmax and what is divided by its sums, token behind token.
+
+    SOFTMAX tells of its words and factors together, or one after the other. ``scale`` is where it
+    finds exponents.
+    """
     array, beats = fields.config.array, fields.config.beats_per_result
     tiles, row, last = fields.draw(1, 4), fields.draw(0, 8), fields.draw(1, array.columns)
     scores = (tiles - 1) * array.columns + last
     words = -(-scores // array.rows)
     tokens = fields.draw(1, min(8, 100 // words))
     causal = fields.draw(0, 1) * fields.draw(1, scores)
+    early = fields.draw(0, 1)
     program.drain(
         DrainKind.WIDE, tokens=tokens, tiles=tiles, columns_last=last, token_stride=tiles * beats,
         scale=fields.draw(0, 40), maximum=True, row=row, entries=causal, post_inner=SCORED,
     )  # fmt: skip
     program.softmax(
         elements=scores, source=0, source_stride=tiles * beats, destination=190, tokens=tokens,
-        token_stride=words, scale=fields.draw(120, 130), row=row, causal=causal,
-        exponent_base=fields.draw(0, 8), wait_inner=SCORED, post_inner=SOFTENED,
+        token_stride=words, scale=fields.draw(120, 130) if scale is None else scale, row=row,
+        causal=causal, exponent_base=fields.draw(0, 8), wait_inner=SCORED,
+        **({"post_inner": ROW_INNER, "post_outer": SOFTENED} if early
+           else {"post_inner": SOFTENED}),
     )  # fmt: skip
     kind = (DrainKind.WIDE, DrainKind.ACTIVATION)[fields.draw(0, 1)]
     program.drain(
         kind, tokens=tokens, tiles=2, factor=True, row=row, offset=fields.draw(0, 9),
         destination=160 if kind == DrainKind.WIDE else INPUTS, exponent_base=fields.draw(0, 8),
-        token_stride=max(2 * beats, 2 * array.columns // array.rows), wait_inner=SOFTENED,
-        **VECTOR_POSTS,
+        token_stride=max(2 * beats, 2 * array.columns // array.rows),
+        **{"wait_outer" if early else "wait_inner": SOFTENED}, **VECTOR_POSTS,
     )  # fmt: skip
 
 
@@ -135,9 +142,14 @@ def deferred(fields, program):
 
 
 def operands(fields, program):
-    """Append a DRAIN of keys or values, and one whose scales are the exponents of that."""
+    """Append a DRAIN of keys, and one whose scales are the exponents of that; or one of values, and
+    a softmax that finds theirs."""
     config = fields.config
-    fields.operands(program, (DrainKind.KEYS, DrainKind.VALUES)[fields.draw(0, 1)], **VECTOR_POSTS)
+    if fields.draw(0, 1):
+        fields.operands(program, DrainKind.VALUES, **VECTOR_POSTS)
+        attention(fields, program, scale=ENTRIES)
+        return
+    fields.operands(program, DrainKind.KEYS, **VECTOR_POSTS)
     program.drain(
         DrainKind.WIDE, tiles=-(-ENTRY_WORDS // config.beats_per_result), scale=ENTRIES,
         maximum=True, row=LAST_ROW, **VECTOR_POSTS,

@@ -40,7 +40,7 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 5
+ISA_VERSION = 6
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
@@ -320,9 +320,9 @@ DRAIN = Instruction(
     "exponent goes to "
     "lane c mod `lanes` of scale word c div `lanes`, c being entries + group * entries_stride + t, "
     "as an entry of scale 2**15 and shift `offset` less the exponent (KEYS), or shift the exponent "
-    "(VALUES), and bias 0; the next DRAIN with `maximum` finds it, others when another unit has "
-    "told theirs that it is there. A shift keeps its low 7 bits, here, with `factor` and with "
-    "`scaled`. PRODUCT "
+    "(VALUES), and bias 0; the next DRAIN with `maximum` finds that of a key, others when another "
+    "unit has told theirs that it is there, as does SOFTMAX. A shift keeps its low 7 bits, here, "
+    "with `factor` and with `scaled`. PRODUCT "
     "multiplies by what wide memory holds at `entries` + (group * tokens + token) * words + n, "
     "`words` being those of `tiles` tiles: a value is "
     f"clipped to 18 bits, the other one divided by 2**{PRODUCT_SHIFT} and clipped, the product "
@@ -432,7 +432,8 @@ SOFTMAX = Instruction(
     "exponent) as activation words, the exponent being the low 4 bits of the shift of the "
     "element's scale entry, and make the reciprocal of the sum without exponents the factor of row "
     "`row` + token. The row's reference must be that of the largest valid score. Behind the last "
-    "element are zeros.",
+    "element are zeros. Without a post_outer, post_inner tells of a token's words and factor; with "
+    "one it tells of the words, and post_outer of all factors.",
     (
         _slot("scale", 4, "scale word of the first element's exponent"),
         _slot("destination", 5, "first activation word written"),

@@ -284,7 +284,7 @@ def run_loop(
                     log.taken.append(len(log.waits))
                     writes = {
                         "written": 1, "wide_written": beat.to_wide,
-                        "exponents_written": beat.to_keys | beat.to_values,
+                        "exponents_written": beat.to_keys,
                     }  # fmt: skip
                     for name, done in settled.items():
                         getattr(log, name).append(done)

@@ -43,6 +43,7 @@ def sweep_beats(config, fields, kind, token, record=0):
             "add": kind != "normalise",
             "centre": kind == "normalise",
             "sum": kind == "soften",
+            "early": kind == "soften" and bool(fields["post_outer"]),
             "to_words": kind != "measure",
             "to_wide": kind == "normalise" and fields["back"],
             "operation": {

@@ -306,7 +306,7 @@ def test_rate(config, fields):
     (WIDE, WIDE, False), (WIDE, WIDE | {"accumulate": 1}, True), (KEYS, DRAIN, False),
     (WIDE, PRODUCT, True), (WIDE, TURNED, True), (WIDE, BEST, False), (BEST, BEST, True),
     (VALUES, KEYS, False), (DRAIN, VALUES, False), (DRAIN, PRODUCT, False), (KEYS, TURNED, False),
-    (KEYS, WIDE, True), (VALUES, WIDE, True), (BEST, DRAIN, True), (HEADS, HEADS, False),
+    (KEYS, WIDE, True), (VALUES, WIDE, False), (BEST, DRAIN, True), (HEADS, HEADS, False),
 ])  # fmt: skip
 def test_written(before, fields, waits, p_ready, flight):
     """What reads what DRAIN writes begins when that is written, anything else at once."""

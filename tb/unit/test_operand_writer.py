@@ -202,7 +202,7 @@ def test_words_pass():
             assert (out.operand, out.address, out.lane) == (to_keys, 300, 3)
             assert (list(out.word.mantissas), out.word.exponent) == (word["mantissas"], 7)
             await ctx.tick()
-            assert ctx.get(dut.exponents.valid) == to_keys
+            assert ctx.get(dut.exponents.valid) == ctx.get(dut.of_key) == to_keys
             entry = ctx.get(dut.exponents.payload)
             assert not to_keys or (entry.address, entry.lane, entry.entry.shift) == (10, 1, 123)
 

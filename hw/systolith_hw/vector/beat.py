@@ -83,6 +83,8 @@ def beat(config: Config) -> data.StructLayout:
         NORM is deferred, and this its only sweep; without them nothing is written, nor clips.
     maximum, sum : 1
         To the reference, or to the factor, of row ``row``.
+    early : 1
+        With ``sum``: ``post_inner`` tells of words alone, and need not wait for the factor.
     base : 5
         Fixed-point bits below block exponent 0.
     address : range(max(activation words, operand tiles))
@@ -114,7 +116,8 @@ def beat(config: Config) -> data.StructLayout:
     flags = (
         "row_unit", "results", "centre", "factor", "scaled", "add", "rectify", "record", "to_wide",
         "to_best", "to_sampler", "sample", "to_words", "to_stream", "to_keys", "to_values",
-        "shared", "room", "measure", "maximum", "sum", "end", "block_end", "row_begin", "row_end",
+        "shared", "room", "measure", "maximum", "sum", "early", "end", "block_end", "row_begin",
+        "row_end",
     )  # fmt: skip
     return data.StructLayout({
         **dict.fromkeys(flags, 1),

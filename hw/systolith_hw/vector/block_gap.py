@@ -43,6 +43,8 @@ class BlockGap(wiring.Component):
     played : Out(1)
         All mantissas of the blocks of ``counts`` taken before come out earlier than a value would
         that is taken now and does without the normaliser.
+    before : Out(range(beats))
+        Beats of this block that were taken; 0 between blocks.
     """
 
     last: Signal
@@ -50,16 +52,18 @@ class BlockGap(wiring.Component):
     taken: Signal
     counts: Signal
     played: Signal
+    before: Signal
 
     def __init__(self, config: Config, *, heads: bool = True) -> None:
         self.beats = block_beats(config, heads=heads)
         super().__init__({
-            "last": In(1), "clear": Out(1), "taken": In(1), "counts": In(1), "played": Out(1)
+            "last": In(1), "clear": Out(1), "taken": In(1), "counts": In(1), "played": Out(1),
+            "before": Out(range(self.beats)),
         })  # fmt: skip
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        before = Signal(range(self.beats))  # beats of this block
+        before = self.before
         left = Signal(range(self.beats))
         some = Signal()  # there are some left
         playing = Signal(range(BlockNormalizer.latency + self.beats))

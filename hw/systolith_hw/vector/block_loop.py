@@ -51,9 +51,9 @@ class BlockLoop(wiring.Component):
     becomes a fault, and so does an instruction that is refused whole, which takes no semaphore.
 
     An instruction that reads wide memory begins when all wide words before it are written, one of
-    ``maximum``, which finds the exponents of keys and values, when all of these are, any that is
-    behind BEST, CANDIDATES or SAMPLE when everything is, and MEASURED when the factor of the last
-    one is made. SAMPLE is a token of a beat without sums.
+    ``maximum``, which finds the exponents of keys, when all of these are, any that is behind BEST,
+    CANDIDATES or SAMPLE when everything is, and MEASURED when the factor of the last one is made.
+    SAMPLE is a token of a beat without sums.
 
     =========== ===================================================================
     Latency     3 cycles from accepting an instruction to its first beat; for VALUES
@@ -194,7 +194,7 @@ class BlockLoop(wiring.Component):
         wrote_wide, wrote_exponents, wrote_best = Signal(), Signal(), Signal()
         at_hand: Any = self.o.payload
         wide_waits = self.o.valid & (at_hand.to_wide | wrote_wide)
-        exponents_wait = self.o.valid & (at_hand.to_keys | at_hand.to_values | wrote_exponents)
+        exponents_wait = self.o.valid & (at_hand.to_keys | wrote_exponents)
         m.d.sync += [  # no beat is made in the meantime
             written.eq(self.written & ~self.o.valid),
             wide_written.eq(self.wide_written & ~wide_waits),
@@ -212,7 +212,7 @@ class BlockLoop(wiring.Component):
         with m.If(first):
             m.d.sync += [
                 wrote_wide.eq(order.to_wide),
-                wrote_exponents.eq(order.to_keys | order.to_values),
+                wrote_exponents.eq(order.to_keys),
                 wrote_best.eq(order.to_best),
             ]
         with m.If(first & order.measure):

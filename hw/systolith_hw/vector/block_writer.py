@@ -78,13 +78,16 @@ class BlockWriter(wiring.Component):
         Values.
     entries : Out(stream of entry_write(config), always ready)
         Exponents of keys and values.
+    key_told : Out(1)
+        The exponent of a key is one of them.
     stream : Out(stream of activation_word(config)), freed : Out(1)
         Words for STORE; one has left.
     measured : Out(stream of mantissa_beat(config), always ready)
         For NORM's moments.
     post_inner, post_outer, row_post_inner, row_post_outer : Out(SemaphorePost)
         Of VECTOR and of ROW, :data:`EARLY` cycles before the word that they tell of is written.
-        SOFTMAX gives its own elsewhere, as deferred NORM its outer one.
+        What tells of a factor is given elsewhere: all of SOFTMAX but an ``early`` inner one, and
+        deferred NORM's outer one.
     saturated : Out(lanes), flushed : Out(1)
         As in the normaliser.
     empty : Out(1)
@@ -97,6 +100,7 @@ class BlockWriter(wiring.Component):
     words: stream.Interface
     lanes: stream.Interface
     entries: stream.Interface
+    key_told: Signal
     measured: stream.Interface
     stream: stream.Interface
     freed: Signal
@@ -120,6 +124,7 @@ class BlockWriter(wiring.Component):
             "words": Out(stream.Signature(word_write(config), always_ready=True)),
             "lanes": Out(stream.Signature(lane_write(config), always_ready=True)),
             "entries": Out(stream.Signature(entry_write(config), always_ready=True)),
+            "key_told": Out(1),
             "stream": Out(stream.Signature(activation_word(config))),
             "freed": Out(1),
             "measured": Out(stream.Signature(mantissa_beat(config), always_ready=True)),
@@ -149,6 +154,7 @@ class BlockWriter(wiring.Component):
             writes.o.ready.eq(normalizer.ending),
             told.o.ready.eq(normalizer.early),
             *(writer.write[name].eq(write[name]) for name, _ in mantissa_write(config)),
+            self.key_told.eq(writer.exponents.valid & writer.of_key),
             self.saturated.eq(normalizer.saturated),
             self.flushed.eq(normalizer.flushed),
             self.empty.eq(writes.empty),
@@ -178,7 +184,8 @@ class BlockWriter(wiring.Component):
             told.i.valid.eq(writes.i.valid),
             told.i.payload.row_unit.eq(beat.row_unit),
         ]
-        for name, elsewhere in zip(POSTS, (beat.sum, beat.sum | beat.measure), strict=True):
+        tell_factor = (beat.sum & ~beat.early, beat.sum | beat.measure)
+        for name, elsewhere in zip(POSTS, tell_factor, strict=True):
             m.d.comb += [
                 told.i.payload[name].id.eq(beat[name].id),
                 told.i.payload[name].present.eq(beat[name].present & ~elsewhere),

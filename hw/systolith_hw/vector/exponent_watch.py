@@ -1,4 +1,4 @@
-"""Whether all exponents of keys and values under way are in scale memory."""
+"""Whether all exponents of keys under way are in scale memory."""
 
 from amaranth import *
 from amaranth.lib import wiring

@@ -92,10 +92,13 @@ class FunctionTable(wiring.Component):
             m.d.comb += [read.en.eq(1), read.addr.eq(address[:inner])]
             parts.append(read.data.as_value())
         found: Any = Signal(line(), reset_less=True)
-        # All lanes are asked for the same function, and are far from one another.
-        m.submodules[f"{COPY}_part"] = part = RegisterCopy(range(len(parts)))
-        m.d.comb += part.i.eq(address[inner:])
-        m.d.sync += found.eq(Array(parts)[part.o])
+        chosen = parts[0]
+        if len(parts) > 1:
+            # All lanes are asked for the same function, and are far from one another.
+            m.submodules[f"{COPY}_part"] = part = RegisterCopy(range(len(parts)))
+            m.d.comb += part.i.eq(address[inner:])
+            chosen = Array(parts)[part.o]
+        m.d.sync += found.eq(chosen)
         m.d.comb += self.line.eq(found)
         return m
 

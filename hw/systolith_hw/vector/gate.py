@@ -102,7 +102,7 @@ class Gate(wiring.Component):
             self.beats.ready.eq(gap.clear & may_go & ~self._collides(m) & ~halted),
             self.take.eq(self.beats.valid & self.beats.ready),
         ]
-        self._elaborate_direct(m, gap.beats)
+        self._elaborate_direct(m, gap)
         return m
 
     def _collides(self, m: Module) -> Value:
@@ -117,14 +117,23 @@ class Gate(wiring.Component):
         ]
         return beat.results & ~beat.factor & (scales[-1] | biases[-1])
 
-    def _elaborate_direct(self, m: Module, block_beats: int) -> None:
-        """Count the cycles since a beat that went all the way, or whose words are on their way."""
+    def _elaborate_direct(self, m: Module, gap: BlockGap) -> None:
+        """Count the cycles since a beat that went all the way, or whose words are on their way.
+
+        These are as many as its block has beats. A beat that makes no words may follow one of ROW
+        that does, which has a word of them. What is left of a long block is forgotten with the next
+        one's first beat, but that one's last beat waits for it, and goes the way of the first.
+        """
         beat: Any = self.beats.payload
-        near = self.detour + BlockNormalizer.latency + block_beats
-        left = Signal(range(near + 1))
+        word = self.config.array.rows // self.config.vector.lanes
+        near = self.detour + BlockNormalizer.latency + word + 1
+        left = Signal(range(near + gap.beats))
         clear = Signal(init=1)
-        m.d.comb += self.direct.eq(clear & (beat.operation == Operation.NONE))
+        inside = Signal()  # a block that goes all the way
+        m.d.comb += self.direct.eq(clear & ~inside & (beat.operation == Operation.NONE))
+        with m.If(self.take & self.blocks):
+            m.d.sync += inside.eq(~self.direct & ~beat.block_end)
         with m.If(self.take & ~self.direct):
-            m.d.sync += [left.eq(near), clear.eq(0)]
+            m.d.sync += [left.eq(near + gap.before), clear.eq(0)]
         with m.Else():
             m.d.sync += [left.eq(left - left.any()), clear.eq(left <= 1)]

@@ -52,6 +52,8 @@ class OperandWriter(wiring.Component):
         Values.
     exponents : Out(stream of entry_write(config), always ready)
         Exponents of keys and values.
+    of_key : Out(1)
+        The exponent is a key's.
     """
 
     write: data.View
@@ -60,6 +62,7 @@ class OperandWriter(wiring.Component):
     words: stream.Interface
     rows: stream.Interface
     exponents: stream.Interface
+    of_key: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -70,6 +73,7 @@ class OperandWriter(wiring.Component):
             "words": Out(stream.Signature(word_write(config), always_ready=True)),
             "rows": Out(stream.Signature(lane_write(config), always_ready=True)),
             "exponents": Out(stream.Signature(entry_write(config), always_ready=True)),
+            "of_key": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -92,7 +96,9 @@ class OperandWriter(wiring.Component):
         ended = (self.word.valid & write.to_keys) | (self.row.valid & last)
         lowered = write.offset - self.word.payload.exponent
         shift = Mux(write.to_keys, lowered, row.exponent)
-        m.d.sync += self.exponents.valid.eq(ended & write.block_end)
+        m.d.sync += [
+            self.exponents.valid.eq(ended & write.block_end), self.of_key.eq(write.to_keys)
+        ]  # fmt: skip
         self._elaborate_entry(m, shift[:SHIFT_BITS])
         return m
 

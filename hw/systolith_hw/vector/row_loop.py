@@ -154,8 +154,9 @@ class RowLoop(wiring.Component):
             self.idle.eq((state == State.IDLE) & ~self.o.valid & ~tokens.pending.any()),
         ]
         refused = self._elaborate_fault(m, state, order)
+        mixed = self._elaborate_mixed(m, state, order) & tokens.pending.any()
         self._elaborate_state(
-            m, state, tokens, load, refused, lead | follow, advance & sweep.row_end
+            m, state, tokens, load, mixed, refused, lead | follow, advance & sweep.row_end
         )
         with m.If(choosing):
             m.d.sync += following.eq(follow)  # the sweep is a second one
@@ -174,15 +175,15 @@ class RowLoop(wiring.Component):
         return m
 
     def _elaborate_state(
-        self, m: Module, state: Signal, tokens: RowTokens, load: Value, refused: Value,
-        begins: Value, ends: Value,
+        self, m: Module, state: Signal, tokens: RowTokens, load: Value, mixed: Value,
+        refused: Value, begins: Value, ends: Value,
     ) -> None:  # fmt: skip
         """Go from state to state; a sweep ``begins``, or ``ends``."""
         with m.Switch(state):
             with m.Case(State.IDLE):
                 with m.If(load):
                     m.d.sync += state.eq(State.CHECK)
-            with m.Case(State.CHECK):
+            with m.Case(State.CHECK), m.If(~mixed):
                 m.d.sync += state.eq(State.BEGIN)
             with m.Case(State.BEGIN):
                 m.d.sync += state.eq(Mux(refused, State.REFUSE, State.CHOOSE))
@@ -194,6 +195,15 @@ class RowLoop(wiring.Component):
             with m.Case(State.SWEEP):
                 with m.If(ends):
                     m.d.sync += state.eq(State.CHOOSE)
+
+    def _elaborate_mixed(self, m: Module, state: Value, order: Any) -> Value:
+        """Return, in CHECK, whether the SOFTMAX tells of words when they are written, but the one
+        before when factors are made: at such a time both could tell in one cycle."""
+        late = Signal()
+        early = ~order.norm & order.post_outer.present
+        with m.If(state == State.BEGIN):
+            m.d.sync += late.eq(~order.norm & ~early)
+        return late & early
 
     def _elaborate_order(self, m: Module, state: Value) -> tuple[Any, Signal]:
         """Keep what an instruction says; return that, and "the last one wrote wide memory"."""
@@ -289,6 +299,7 @@ class RowLoop(wiring.Component):
             made.to_words.eq(~measure | order.defer),
             made.to_wide.eq(order.back & following),
             made.sum.eq(~order.norm),
+            made.early.eq(~order.norm & order.post_outer.present),
             made.row.eq(row),
             made.base.eq(order.exponent_base),
             made.block_end.eq(sweep.end),

@@ -176,7 +176,7 @@ class RowPipeline(Datapath):
             self.row_written.eq(turnstile.row_written),
             self.wide_written.eq(turnstile.wide_written),
             self.exponents_written.eq(turnstile.exponents_written),
-            turnstile.exponent.eq(writer.entries.valid),
+            turnstile.exponent.eq(writer.key_told),
             gate.blocks.eq(turnstile.blocks),
             gate.halt.eq(self.halt),
             writer.take.eq(gate.take),
@@ -230,7 +230,9 @@ class RowPipeline(Datapath):
             *(statistics.task.payload[name].eq(beat[name]) for name in ("row", "base")),
             statistics.task.payload.post_outer.eq(beat.post_outer),
             statistics.task.payload.post_inner.id.eq(beat.post_inner.id),
-            statistics.task.payload.post_inner.present.eq(beat.post_inner.present & beat.sum),
+            statistics.task.payload.post_inner.present.eq(
+                beat.post_inner.present & beat.sum & ~beat.early
+            ),
             path.take.eq(gate.take),
             path.beat.eq(beat),
             path.direct.eq(gate.direct),

@@ -76,7 +76,7 @@ class Turnstile(wiring.Component):
     freed : In(1)
         A word has left the stream's FIFO.
     exponent : In(1)
-        An exponent of a key or value may be read so many cycles from now on as
+        An exponent of a key may be read so many cycles from now on as
         :class:`.ExponentWatch` says.
     adding : Out(1)
         The beat of ``add`` that was taken ``addition`` cycles ago reads wide memory.
@@ -88,7 +88,8 @@ class Turnstile(wiring.Component):
         A beat of ``add`` that a loop makes from now on finds what taken beats of VECTOR write to
         wide memory, but for numbers of BEST.
     exponents_written : Out(1)
-        The same of the exponents of keys and values, and any beat.
+        The same of the exponents of keys, and any beat. Those of values are read by SOFTMAX alone,
+        behind a beat that waits in the gate until the values' mantissas are out.
     events : Out(TURNSTILE_EVENTS)
         For the counters.
     """
@@ -230,9 +231,9 @@ class Turnstile(wiring.Component):
                 m.d.sync += left.eq(left - 1)
             m.d.comb += written.eq(~here & ~left.any())
         m.submodules.exponents = exponents = ExponentWatch(self.flight)
-        operand = chosen.to_keys | chosen.to_values
+        keys = chosen.to_keys
         m.d.comb += [
-            exponents.begun.eq(self.o.valid & self.o.ready & operand & chosen.block_end),
+            exponents.begun.eq(self.o.valid & self.o.ready & keys & chosen.block_end),
             exponents.done.eq(self.exponent),
-            self.exponents_written.eq(exponents.all_done & ~(offered & operand)),
+            self.exponents_written.eq(exponents.all_done & ~(offered & keys)),
         ]

@@ -31,9 +31,10 @@ def row(run: Run, job: Job) -> Iterator[str]:
         for token: take wait_inner
                    read `elements` values from wide memory
                    write ceil(elements / R) activation words, zeros behind the elements
-                   NORM: write wide memory; SOFTMAX: write the factor of the token's row
+                   NORM: write wide memory
+                   SOFTMAX without post_outer: write the factor of the token's row
                    post post_inner
-                   deferred NORM: write the factor of the token's row
+                   deferred NORM, SOFTMAX with post_outer: write the factor of the token's row
         post post_outer
 
     The unit shares its datapath with DRAIN, token by token; a DRAIN whose token is held up by the
@@ -45,6 +46,7 @@ def row(run: Run, job: Job) -> Iterator[str]:
         _claim(run, np.zeros(1, np.int64), run.shadows.norm)
         run.chip.norm[:] = f["inverse"], f["inverse_shift"], f["epsilon"]
     defers = job.opcode == Opcode.NORM and f["defer"]
+    whole = job.opcode == Opcode.SOFTMAX and not f["post_outer"]
     execute = _soften if job.opcode == Opcode.SOFTMAX else _measure if defers else _normalise
     yield from run.take(line, f["wait_outer"])
     for token in range(f["tokens"]):
@@ -52,8 +54,10 @@ def row(run: Run, job: Job) -> Iterator[str]:
         while run.stream.full:
             yield "DRAIN to leave the datapath"
         factor = execute(run, job, token)
+        if factor and whole:
+            _write_factor(run, job, token, factor)
         run.post(line, f["post_inner"])
-        if factor:
+        if factor and not whole:
             _write_factor(run, job, token, factor)
     run.post(line, f["post_outer"])
 
@@ -134,8 +138,8 @@ def _statistics(job: Job, mantissas: Integers, exponents: Integers) -> tuple[int
     )  # fmt: skip
 
 
-def _soften(run: Run, job: Job, token: int) -> None:
-    """Execute one token of SOFTMAX."""
+def _soften(run: Run, job: Job, token: int) -> Factor:
+    """Execute one token of SOFTMAX; return its factor."""
     f, chip, line, shadows = job.fields, run.chip, run.lines[Unit.ROW], run.shadows
     valid = min(f["elements"], f["causal"] + token) if f["causal"] else f["elements"]
     z, places = _read_wide(run, job, token)
@@ -160,8 +164,8 @@ def _soften(run: Run, job: Job, token: int) -> None:
             f"{reference}, above its scores"
         )
     _write_words(run, job, token, powers)
-    _write_factor(run, job, token, reciprocal_factor(total))
     run.counts["ROW_BUSY"] += len(places)
+    return reciprocal_factor(total)
 
 
 def _read_wide(run: Run, job: Job, token: int) -> tuple[Integers, Integers]:

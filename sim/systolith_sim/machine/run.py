@@ -66,8 +66,11 @@ class Candidates:
 
 @dataclass
 class Run:
-    """What the units of one run share; ``candidates`` is None before CANDIDATES began to keep, and
-    ``number`` before BEST or SAMPLE wrote one."""
+    """What the units of one run share.
+
+    ``candidates`` is None before CANDIDATES began to keep, and ``number`` before BEST or SAMPLE
+    wrote one. ``of_values`` tells which scale words last took exponents of VALUES, not of KEYS.
+    """
 
     config: Config
     chip: ChipMemory
@@ -78,6 +81,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Begin with nothing under way."""
+        self.of_values = np.zeros(self.config.memory.scale_words, bool)
         self.progress = Progress()
         self.semaphores = Semaphores(self.config, self.progress)
         self.results = ResultFifo(self.config, self.progress)

@@ -9,9 +9,6 @@ from ..device.host import DramTiming
 
 __all__ = ["Latencies"]
 
-HEAD_CHANNELS = 128
-"""Of the longest block."""
-
 
 class Latencies:
     """The latencies of one configuration.
@@ -104,9 +101,9 @@ class Latencies:
 
     @property
     def clear(self) -> int:
-        """Cycles behind a beat of the long way in which others go that way, too."""
-        longest = HEAD_CHANNELS // self.config.vector.lanes
-        return self.long - self.direct + self.normalise + longest
+        """Cycles in which others go the long way, too, behind one that does, or that and as many
+        as its block has beats."""
+        return self.long - self.direct + self.normalise + self.word_beats + 2
 
     normalise = 7
     """From a block's last value to its first mantissas."""

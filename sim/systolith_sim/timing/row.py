@@ -55,7 +55,8 @@ class Row:
             yield from self._semaphores.take(fields["wait_inner"])
             yield from self._sweep(fields["elements"])
             self._factor = max(self._factor, self._written()) + made
-            told = self._factor if softmax else self._written()
+            whole = softmax and not fields["post_outer"]
+            told = self._factor if whole else self._written()
             self._semaphores.post(fields["post_inner"], told)
 
     def _twice(self, fields: dict[str, int]) -> Process:

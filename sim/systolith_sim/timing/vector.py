@@ -131,7 +131,7 @@ class Vector:
         plain = function in (DrainFunction.NONE, DrainFunction.RELU) and not fields["rotate"]
         direct = plain and now - self._turns.far > latencies.clear
         if not direct:
-            self._turns.far = now
+            self._turns.far = now + beats * (kind in WHOLE or kind in WORDS)
         time = now + (latencies.direct if direct else latencies.long)
         if kind in WHOLE or kind in WORDS:
             time += latencies.normalise + beats
@@ -140,7 +140,7 @@ class Vector:
             self._words.put(max(1, beats // latencies.word_beats), time)
         if kind in (DrainKind.WIDE, DrainKind.MEASURED):
             self._wide_written = now + latencies.wide_again
-        if kind in (DrainKind.KEYS, DrainKind.VALUES):
+        if kind == DrainKind.KEYS:
             self._entries_written = time
         if kind in (DrainKind.BEST, DrainKind.CANDIDATES):
             self._number_written = time

@@ -77,7 +77,7 @@ class DecoderLayer:
     ----------
     heads, key_heads : int
         H heads of queries, G of keys and values, each of which H / G of the former share.
-    norm : RowNorm
+    norm, hidden_norm : RowNorm
         In front of the attention, and of the hidden values.
     query, key, value, output : Linear
         The query's matrix has log2(e) / sqrt(D). Output has rows of zeros behind each head's, so
@@ -96,6 +96,7 @@ class DecoderLayer:
     heads: int
     key_heads: int
     norm: RowNorm
+    hidden_norm: RowNorm
     query: Linear
     key: Linear
     value: Linear
@@ -119,7 +120,7 @@ def advance(
     """
     context = _attend(array, layer, layer.norm(array, x), cache, number, rotary)
     x = layer.output.add(x, context, layer.output_chunk)
-    hidden = to_words(array, layer.hidden(layer.norm(array, x)), layer.base)
+    hidden = to_words(array, layer.hidden(layer.hidden_norm(array, x)), layer.base)
     return layer.down.add(x, hidden, layer.down_chunk)
 
 

@@ -10,7 +10,7 @@ from systolith_sim.transformer.decoder_reference import FloatDecoder
 from systolith_sim.transformer.encoder import Linear, Words
 
 from .coded_linear import CodedLinear
-from .decoder_quantizer import quantize_decoder
+from .decoder_quantizer import begins_in_tables, quantize_decoder
 from .decoder_rounding import Rounded
 from .group_rounding import KINDS, CodedWeights
 from .weight_codecs import CODECS
@@ -39,7 +39,8 @@ def blank_decoder(
     }
     head = _blank(one.head.T.shape, weights)
     rounded = Rounded([matrices], head, 1.0, np.arange(len(model.norm)))
-    blank = quantize_decoder(config, one, rounded, streamed=streamed)
+    tabled = begins_in_tables(config, model, streamed=streamed)
+    blank = quantize_decoder(config, one, rounded, streamed=streamed, tabled=tabled)
     words, rows = blank.embedding, len(model.embedding)
     mantissas, exponents = (
         np.broadcast_to(part[:1], (rows, *part.shape[1:]))

@@ -10,6 +10,7 @@ K, Q and V are one MATMUL, whose results DRAINs take one after the other; scores
 first queries are there. The heads of queries that share keys are tokens of one MATMUL.
 """
 
+from collections.abc import Callable
 from typing import TypedDict
 
 from systolith_hw.isa import DrainKind, Register
@@ -18,10 +19,15 @@ from systolith_sim.transformer.encoder import VALUE_BASE, probability_base
 
 from .decoder_plan import DecoderPlan
 from .decoder_writer import DecoderWriter
-from .layer_places import added
+from .layer_places import NOTHING, added
 from .layout import log2
 
 __all__ = ["AttentionPart", "turned"]
+
+
+AHEAD = 2
+"""Heads whose scores are asked for before probabilities are made of the first one's: issuing takes
+the sequencer longer than multiplying takes the array."""
 
 
 class Turned(TypedDict, total=False):
@@ -57,33 +63,47 @@ class AttentionPart:
 
     def append(self) -> None:
         """Append the instructions."""
-        self.writer.norm()
-        self._project()
-        heads = range(self.plan.shape.key_heads)
-        for head in heads:
-            self._score(head)
-        for head in heads:
+        self.writer.norm(self.layer.norm)
+        self.project()
+        self.attend()
+
+    def attend(self, find_residual: Callable[[], None] | None = None) -> None:
+        """Append all behind K, Q and V; ``find_residual`` appends what finds its place."""
+        heads = self.plan.shape.key_heads
+        for place in range(heads + AHEAD):
+            if place < heads:
+                self._score(place)
+            if place >= AHEAD:
+                self._soften(place - AHEAD)
+        for head in range(heads):
             self._blend(head)
+        if find_residual:
+            find_residual()
         self._add()
 
     # -- K, Q and V --------------------------------------------------------------------------
 
-    def _project(self) -> None:
+    def project(self) -> None:
         """Compute keys, queries and values; the array is told of each head of queries."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        lanes = plan.config.vector.lanes
+        lanes, opening = plan.config.vector.lanes, writer.opening
         program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
-            patches=added(operand=self.places.tile), wait_outer=writer.normed,
+            activation=plan.openings if opening else 0,
+            patches=added(
+                operand=self.places.tile, activation=opening.words if opening else NOTHING
+            ),
+            wait_outer=opening.loaded if opening else writer.normed,
         )  # fmt: skip
-        self._drain_keys(0, 1)
-        if plan.shape.key_heads > 1:
-            self._drain_keys(1, plan.shape.key_heads - 1)
+        alone = 1 if layer.norm.deferred else plan.shape.key_heads  # with the wait for its factor
+        self._drain_keys(0, alone)
+        if plan.shape.key_heads > alone:
+            self._drain_keys(alone, plan.shape.key_heads - alone)
         program.drain(
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles,
             scale=plan.tables["query"], destination=plan.queries, group_stride=plan.head_words,
             exponent_base=layer.base, patches=added(scale=self.places.entry),
-            post_outer=writer.written, **turned(plan), **writer.behind_norm(),
+            post_outer=writer.written, **turned(plan), **writer.behind_norm(layer.norm),
         )  # fmt: skip
         program.drain_operands(
             DrainKind.VALUES, groups=plan.shape.key_heads, tiles=plan.head_tiles,
@@ -92,11 +112,11 @@ class AttentionPart:
             entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
             patches=added(scale=self.places.entry, destination=self.places.values,
                           columns_last=writer.row, entries=self.places.exponents),
-            **writer.behind_norm(),
+            **writer.behind_norm(layer.norm),
         )  # fmt: skip
 
     def _drain_keys(self, head: int, count: int) -> None:
-        """Write the keys of so many heads. The first waits for the norm's factor."""
+        """Write the keys of so many heads. The first waits for the norm's factor, if any."""
         writer, plan, layer = self.writer, self.plan, self.layer
         lanes = plan.config.vector.lanes
         self.program.drain_operands(
@@ -109,22 +129,27 @@ class AttentionPart:
             exponent_base=layer.base,
             patches=added(scale=self.places.entry, destination=self.places.keys,
                           columns_last=writer.lane, entries=self.places.exponents),
-            **turned(plan), **writer.behind_norm(first=head == 0),
+            **turned(plan), **writer.behind_norm(layer.norm, first=head == 0),
         )  # fmt: skip
 
     # -- scores and context ------------------------------------------------------------------
 
     def _score(self, head: int) -> None:
-        """Compute probabilities, not yet divided by their sum."""
-        writer, plan, program = self.writer, self.plan, self.program
-        share = plan.shape.share
-        first = head * share
-        program.matmul(
+        """Multiply the queries that share keys by them."""
+        writer, plan, share = self.writer, self.plan, self.plan.shape.share
+        self.program.matmul(
             steps=plan.head_words, tokens=share, operand=plan.keys + head * plan.head_keys,
-            operand_stride=plan.key_stride, activation=plan.queries + first * plan.head_words,
+            operand_stride=plan.key_stride,
+            activation=plan.queries + head * share * plan.head_words,
             patches=added(operand=self.places.tile, tiles_last=writer.key_tiles),
             wait_inner=writer.written,
         )  # fmt: skip
+
+    def _soften(self, head: int) -> None:
+        """Make probabilities of their scores, not yet divided by their sum."""
+        writer, plan, program = self.writer, self.plan, self.program
+        share = plan.shape.share
+        first = head * share
         scores = plan.scores + first * plan.scores_stride
         program.drain(
             DrainKind.WIDE, tokens=share, columns_last=1, maximum=True, row=writer.head_row + first,
@@ -140,7 +165,7 @@ class AttentionPart:
             scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
             patches=added(elements=Register.POSITION, scale=self.places.entry),
-            wait_inner=writer.summed, post_inner=writer.normed,
+            wait_inner=writer.summed, post_inner=writer.normed, post_outer=writer.softened,
         )  # fmt: skip
 
     def _blend(self, head: int) -> None:
@@ -161,7 +186,7 @@ class AttentionPart:
             DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True,
             row=writer.head_row + first, offset=VALUE_BASE + self.powers_base,
             exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
-            token_stride=plan.head_words,
+            token_stride=plan.head_words, wait_outer=writer.softened,
             post_outer=writer.written if head + 1 in ends else None,
         )  # fmt: skip
 
@@ -169,6 +194,9 @@ class AttentionPart:
 
     def _add(self) -> None:
         """Add the output matrix chunk by chunk."""
-        plan = self.plan
+        plan, opening = self.plan, self.writer.opening
         words = [count * plan.shape.share * plan.head_words for count in plan.head_groups]
-        self.writer.add(words, plan.output_matrix, plan.context, plan.tables["output"])
+        self.writer.add(
+            words, plan.output_matrix, plan.context, plan.tables["output"],
+            wait_outer=opening.summed if opening else None,
+        )  # fmt: skip

@@ -39,7 +39,7 @@ class HiddenPart:
     def append(self) -> None:
         """Append the instructions."""
         writer, plan, program = self.writer, self.plan, self.program
-        writer.norm()
+        writer.norm(self.layer.hidden_norm)
         matrices = 1 + plan.shape.gated
         program.matmul(
             steps=plan.steps, tiles=matrices * plan.hidden_tiles, operand=plan.expansion,
@@ -49,7 +49,8 @@ class HiddenPart:
             program.drain(
                 DrainKind.WIDE, function=DrainFunction.SILU, tiles=plan.hidden_tiles,
                 columns_last=plan.hidden_last, scale=plan.tables["gate"], destination=plan.gates,
-                patches=added(scale=writer.layer.entry), **writer.behind_norm(first=True),
+                patches=added(scale=writer.layer.entry),
+                **writer.behind_norm(self.layer.hidden_norm, first=True),
             )  # fmt: skip
         first = 0
         for words in plan.hidden_groups:
@@ -70,5 +71,5 @@ class HiddenPart:
             columns_last=plan.hidden_last if end == plan.hidden_tiles else array.columns,
             scale=plan.tables["up"] + plan.beats(start), destination=plan.hidden + first,
             patches=added(scale=self.writer.layer.entry), post_outer=self.writer.written,
-            **self.writer.behind_norm(first=not gated and not first),
+            **self.writer.behind_norm(self.layer.hidden_norm, first=not gated and not first),
         )  # fmt: skip

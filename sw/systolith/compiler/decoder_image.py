@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.code_pages import PARAMETER_BITS, CodePage
+from systolith_sim.dma.pages import pack_pages
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
-from systolith_sim.transformer.encoder import Linear
+from systolith_sim.transformer.encoder import Linear, Words
 
 from .coded_linear import loaded
 from .decoder_layout import DecoderLayout, Matrix
@@ -47,6 +48,8 @@ class DecoderImage:
         layout, plan, model = self.layout, self.plan, self.model
         address = layout.address
         parts = {} if model.rotary is None else {address("angles"): self._angles(model.rotary)}
+        if plan.shape.tabled:
+            parts[address("openings")] = self._openings()
         return parts | {
             address("embedding"): self._embedding(),
             address("matrices"): b"".join(self._matrices(layer) for layer in model.layers),
@@ -71,6 +74,26 @@ class DecoderImage:
             for position in range(plan.tokens):
                 rows[position, :size] = model.residual(range(size), [position] * size)
         return self._widen(rows, layout.row_bytes // WORD).astype("<i4").tobytes()
+
+    def _openings(self) -> bytes:
+        """Return the words that the first norm makes of each token, for each learned position."""
+        model, plan, tokens = self.model, self.plan, range(self.plan.shape.vocabulary)
+        places = range(plan.tokens) if plan.shape.learned else range(1)
+        return b"".join(
+            self._pack_words(model.layers[0].norm(
+                self.array, model.residual(tokens, [place] * len(tokens))
+            )).ljust(self.layout.position_bytes, b"\0")
+            for place in places
+        )  # fmt: skip
+
+    def _pack_words(self, words: Words) -> bytes:
+        """Return tokens' words as one run, with zeros behind each token's."""
+        behind = self.plan.opening_tables.word_stride - self.plan.steps
+        mantissas = np.pad(words.mantissas, ((0, 0), (0, behind), (0, 0)))
+        exponents = np.pad(words.exponents, ((0, 0), (0, behind)))
+        return pack_pages(
+            self.layout.config, mantissas.reshape(-1, self.array.rows), exponents.reshape(-1)
+        )
 
     def _angles(self, rotary: RotaryRows) -> bytes:
         """Return each position's cosines and sines, with zeros behind a head's."""

@@ -75,8 +75,8 @@ class DecoderLayout:
         Where logits are.
     regions : dict of Region
         "list", "embedding" (with learned positions the sums of each position's row and each
-        token's), "angles" if any, "matrices" and "tables" of all layers, "head", and "head
-        tables", of the last norm and the head.
+        token's), "openings" if they are tabled, in the same steps, "angles" if any, "matrices" and
+        "tables" of all layers, "head", and "head tables", of the last norm and the head.
     """
 
     def __init__(self, plan: DecoderPlan, *, with_logits: bool = False) -> None:
@@ -88,6 +88,8 @@ class DecoderLayout:
         address = self.map.add("list", size).address
         self.list = TokenList(plan.config, plan.shape, plan.tokens, address)
         self.map.add("embedding", self._embedding_size())
+        if shape.tabled:
+            self.map.add("openings", self._embedding_size())
         if shape.rotary:
             self.map.add("angles", (plan.tokens + 1) * self.angle_bytes)  # the last: never used
         self.map.add("matrices", shape.layers * self.layer_bytes)
@@ -129,8 +131,8 @@ class DecoderLayout:
         """
         shape, tokens = self.plan.shape, self.plan.tokens
         if not shape.learned:
-            return shape.vocabulary * self.row_bytes
-        size = tokens * self.position_bytes
+            return self.position_bytes if shape.tabled else shape.vocabulary * self.row_bytes
+        size = (tokens + shape.tabled) * self.position_bytes  # the last: never used
         if size > LARGEST_SUMS:
             raise ConfigError(
                 f"the sums of {shape.vocabulary} tokens' rows and {tokens} learned positions take "

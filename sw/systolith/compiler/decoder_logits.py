@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from systolith_hw.config import FIXED_BITS, ConfigError
 from systolith_hw.isa import DrainKind, StoreKind
 from systolith_hw.tables import FRACTION
+from systolith_sim.transformer.row_norm import RowNorm
 
 from .decoder_plan import DecoderPlan
 from .decoder_writer import DecoderWriter
@@ -98,6 +99,8 @@ class LogitsPart:
     Parameters
     ----------
     writer : DecoderWriter
+    norm : RowNorm
+        In front of the head.
     rows : LogitsRows
     place : int
         Register that counts bytes of the list of tokens.
@@ -113,9 +116,11 @@ class LogitsPart:
     """
 
     def __init__(
-        self, writer: DecoderWriter, rows: LogitsRows, *, place: int, list_stride: int, stored: int
-    ) -> None:
+        self, writer: DecoderWriter, norm: RowNorm, rows: LogitsRows, *, place: int,
+        list_stride: int, stored: int,
+    ) -> None:  # fmt: skip
         self.writer = writer
+        self.norm = norm
         self.plan = plan = writer.plan
         self.rows = rows
         self.place = place
@@ -142,7 +147,7 @@ class LogitsPart:
                 columns_last=plan.vocabulary_last if last else plan.config.array.columns,
                 destination=plan.gates, wait_inner=self.free if first else None,
                 post_inner=done if writer.deferred and not first else None,
-                post_outer=self.stored, **writer.behind_norm(first=not first),
+                post_outer=self.stored, **writer.behind_norm(self.norm, first=not first),
             )  # fmt: skip
             program.store(
                 StoreKind.WIDE, elements=plan.beats(tiles), local=plan.gates,

@@ -5,8 +5,8 @@ What layers have in common comes in *blocks* of equal size, one for each layer, 
 * operand memory: K, Q and V side by side; the output matrix; gate and up side by side; the down
   matrix; the layer's keys; its values. The head lies behind all blocks.
 * scale memory: the entries of these matrices in the order of their use; the exponents of keys and
-  of values. Those of the head lie behind, and in front of them, where norms are not deferred, the
-  entries with which NORM multiplies by one.
+  of values. Those of the head lie behind, and in front of them, where some norm is not deferred,
+  the entries with which NORM multiplies by one.
 
 The output and down matrices are cut along their inputs into *chunks*, each of which is multiplied
 as soon as its inputs are there.
@@ -21,6 +21,7 @@ from systolith_hw.config import Config
 
 from .decoder_shape import DecoderShape
 from .layout import power_of_two, starts
+from .opening_tables import OpeningTables
 
 __all__ = ["DecoderPlan"]
 
@@ -218,9 +219,14 @@ class DecoderPlan:
         return self.context + self.output_steps
 
     @property
+    def openings(self) -> int:
+        """Where the table begins of the words that tokens begin with, if there is one."""
+        return self.hidden + self.words(self.shape.hidden)
+
+    @property
     def activation_need(self) -> int:
         """Words altogether."""
-        return self.hidden + self.words(self.shape.hidden)
+        return self.openings + self.shape.tabled * self.opening_tables.words
 
     # -- wide memory: cosines and sines of the token's position first ------------------------
 
@@ -255,9 +261,19 @@ class DecoderPlan:
         return self.gates + self.beats(self.hidden_tiles)
 
     @property
+    def sums(self) -> int:
+        """Where the table begins of the residuals that tokens begin with, if there is one."""
+        return self.best + 1
+
+    @property
     def wide_need(self) -> int:
         """Words altogether."""
-        return self.best + 1
+        return self.sums + self.shape.tabled * self.opening_tables.sums
+
+    @property
+    def opening_tables(self) -> OpeningTables:
+        """Sizes of these tables."""
+        return OpeningTables(self.config, self.shape.features, self.shape.vocabulary)
 
     # -- scale memory ------------------------------------------------------------------------
 
@@ -307,7 +323,8 @@ class DecoderPlan:
     @property
     def unit_entries(self) -> int:
         """Scale words of these entries."""
-        return 0 if self.shape.deferred else self.beats(self.tiles)
+        whole = not self.shape.deferred or self.shape.tabled
+        return self.beats(self.tiles) if whole else 0
 
     @property
     def head_table(self) -> int:

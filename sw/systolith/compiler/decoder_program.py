@@ -97,8 +97,8 @@ class TokenProgram:
     def _new_logits(self, rows: LogitsRows) -> Any:
         """Return what stores the logits of a position."""
         return LogitsPart(
-            self.writer, rows, place=self.place, list_stride=self.layout.list.stride,
-            stored=self.chosen,
+            self.writer, self.model.norm, rows, place=self.place,
+            list_stride=self.layout.list.stride, stored=self.chosen,
         )  # fmt: skip
 
     def assemble(self) -> bytes:
@@ -183,6 +183,7 @@ class TokenProgram:
         Logits, where they are stored, are those of all positions.
         """
         program, writer, flag = self.program, self.writer, self.token
+        self._enter()
         self._layers()
         # Where a subtraction wraps around, the other number is the smaller one.
         program.minimum(self.prompted, self.prompted, self.prompted, -1)
@@ -198,23 +199,30 @@ class TokenProgram:
         self._load_angles(1, wait_outer=self.turned)
         writer.next_position()
 
+    def _enter(self) -> None:
+        """Make of the residual what the first layer begins with."""
+        self.writer.first_norm()
+
     def _layers(self) -> None:
         """Go through the layers."""
         plan, writer, layer = self.plan, self.writer, self.model.layers[0]
-        writer.first_norm()
         layers = plan.shape.layers
         with (
             self.program.loop(layers, counter=writer.tile, step=plan.block_tiles)
             if layers > 1 else nullcontext()
         ):  # fmt: skip
-            AttentionPart(writer, layer).append()
+            self._attend(AttentionPart(writer, layer))
             HiddenPart(writer, layer).append()
             if layers > 1:
                 writer.next_layer()
 
+    def _attend(self, part: AttentionPart) -> None:
+        """Add a layer's attention to the residual."""
+        part.append()
+
     def _norm(self) -> None:
         """Make words of the residual behind all layers."""
-        self.writer.norm(self.turned)
+        self.writer.norm(self.model.norm, self.turned)
 
     def _skip_norm(self) -> None:
         """Tell only that all before is done."""
@@ -251,13 +259,13 @@ class TokenProgram:
         if first:  # tells that all before is done, so that angles come beside the other tiles
             self._drain_logits(
                 0, first, wait_inner=self.stored, post_outer=self.turned,
-                **writer.behind_norm(first=True),
+                **writer.behind_norm(self.model.norm, first=True),
             )  # fmt: skip
         self._drain_logits(
             first, plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
             wait_inner=None if first else self.stored,
             post_inner=self.turned if waits and not first else None, post_outer=chosen,
-            **writer.behind_norm(first=waits and not first),
+            **writer.behind_norm(self.model.norm, first=waits and not first),
         )  # fmt: skip
         if sampled:
             self._sample()

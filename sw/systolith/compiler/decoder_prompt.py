@@ -12,6 +12,7 @@ tokens with two heads, each of which goes through it a little behind the one bef
 from systolith_hw.isa import DrainFunction, DrainKind, Register
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden
 from systolith_sim.transformer.encoder import VALUE_BASE
+from systolith_sim.transformer.row_norm import RowNorm
 
 from .block_rows import bring_rows
 from .causal_attention import AttentionLinks, AttentionPatches, CausalAttention, RowBlock
@@ -103,7 +104,7 @@ class PromptPart:
                 self._compute()
                 self._next_layer()
             program.calc(writer.tile, immediate=(plan.shape.layers - 1) * plan.block_tiles)
-            self._norm()
+            self._norm(self.layer.norm)
             self._project(last=True)
             program.calc(Register.POSITION, Register.POSITION, self.rows)
             # Where the subtraction wraps around, this was the last block.
@@ -149,7 +150,7 @@ class PromptPart:
     def _compute(self) -> None:
         """Take the block through a layer."""
         plan, shape, prompt = self.plan, self.plan.shape, self.prompt
-        self._norm()
+        self._norm(self.layer.norm)
         self._project()
         ends = {sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))}
         self.attention.append([
@@ -158,17 +159,17 @@ class PromptPart:
         ])  # fmt: skip
         words = [count * shape.share * plan.head_words for count in plan.head_groups]
         self._add(words, plan.output_matrix, prompt.queries, plan.output_steps, "output")
-        self._norm()
+        self._norm(self.layer.hidden_norm)
         first = 0
         for count in plan.hidden_groups:
             self._expand(first, count)
             first += count
         self._add(plan.hidden_groups, plan.down_matrix, prompt.hidden, prompt.hidden_words, "down")
 
-    def _norm(self) -> None:
+    def _norm(self, norm: RowNorm) -> None:
         """Make words of the residual."""
         prompt = self.prompt
-        self.writer.norm_tokens(self.rows, prompt.residual, prompt.residual_stride)
+        self.writer.norm_tokens(norm, self.rows, prompt.residual, prompt.residual_stride)
 
     def _project(self, *, last: bool = False) -> None:
         """Compute keys, queries and values; in the last layer no queries."""
@@ -211,7 +212,7 @@ class PromptPart:
                 entries_stride=plan.head_entries * lanes, offset=layer.score_shift,
                 exponent_base=layer.base,
                 patches=self._operand_patches(self.keys, self.key_lane), **turned(plan),
-                **self.writer.behind_norm(first=not first),
+                **self.writer.behind_norm(layer.norm, first=not first),
             )  # fmt: skip
 
     def _drain_queries(self) -> None:
@@ -220,7 +221,8 @@ class PromptPart:
             DrainKind.ACTIVATION, groups=plan.shape.heads, tiles=plan.head_tiles, tokens=0,
             scale=plan.tables["query"], destination=prompt.queries, group_stride=plan.head_words,
             token_stride=plan.output_steps, exponent_base=self.layer.base,
-            patches=self._patches(), **turned(plan), **self.writer.behind_norm(),
+            patches=self._patches(), **turned(plan),
+            **self.writer.behind_norm(self.layer.norm),
         )  # fmt: skip
 
     def _drain_values(self, first: int, count: int, *, post_outer: int | None = None) -> None:
@@ -235,7 +237,7 @@ class PromptPart:
                 entries=(plan.value_entries + first * plan.head_entries) * lanes,
                 entries_stride=plan.head_entries * lanes, exponent_base=VALUE_BASE,
                 patches=self._operand_patches(self.values, self.value_row),
-                post_outer=post_outer, **self.writer.behind_norm(),
+                post_outer=post_outer, **self.writer.behind_norm(self.layer.norm),
             )  # fmt: skip
 
     def _add(
@@ -273,7 +275,7 @@ class PromptPart:
                 DrainKind.WIDE, function=DrainFunction.SILU, tiles=end - start, tokens=0,
                 columns_last=last, scale=plan.tables["gate"] + plan.beats(start),
                 destination=gates, token_stride=plan.beats(end - start), patches=self._patches(),
-                **writer.behind_norm(first=not first),
+                **writer.behind_norm(self.layer.hidden_norm, first=not first),
             )  # fmt: skip
             self._multiply_hidden(plan.hidden_tiles + start, end - start)
         self.program.drain(
@@ -282,7 +284,7 @@ class PromptPart:
             columns_last=last, exponent_base=self.layer.base,
             scale=plan.tables["up"] + plan.beats(start), destination=prompt.hidden + first,
             token_stride=prompt.hidden_words, patches=self._patches(), post_inner=writer.written,
-            **writer.behind_norm(first=not gated and not first),
+            **writer.behind_norm(self.layer.hidden_norm, first=not gated and not first),
         )  # fmt: skip
 
     def _multiply_hidden(self, first: int, count: int, *, wait_inner: int | None = None) -> None:

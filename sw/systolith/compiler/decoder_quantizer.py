@@ -44,10 +44,14 @@ from .decoder_rounding import Rounded
 from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
 from .norm_folding import fold_norms
+from .opening_tables import OpeningTables
 from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
 from .recipes import NOTHING
 
-__all__ = ["GATE_SHIFT", "Fractions", "choose_fractions", "quantize_decoder", "residual_fraction"]
+__all__ = [
+    "GATE_SHIFT", "Fractions", "begins_in_tables", "choose_fractions", "quantize_decoder",
+    "residual_fraction",
+]  # fmt: skip
 
 Floats = NDArray[np.floating]
 
@@ -114,6 +118,7 @@ def choose_fractions(
 def quantize_decoder(
     config: Config, model: FloatDecoder, rounded: Rounded, *,
     output_chunk: int | None = None, down_chunk: int | None = None, streamed: bool = False,
+    tabled: bool | None = None,
 ) -> DecoderModel:  # fmt: skip
     """Return a model in integers.
 
@@ -127,6 +132,8 @@ def quantize_decoder(
     streamed : bool
         Its weights will be in external memory. No norm is deferred then; on the chip they are where
         the core has that.
+    tabled : bool
+        Its tokens begin in tables; by default as :func:`begins_in_tables` says.
     output_chunk, down_chunk : int
         See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
     """
@@ -136,8 +143,12 @@ def quantize_decoder(
     fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
     deferred = config.vector.deferred_norms and not streamed
     norm = _norm(config.array, model, rounded.largest, fractions.residual, deferred)
+    if tabled is None:
+        tabled = begins_in_tables(config, model, streamed=streamed)
+    # Nothing waits for a norm whose words come out of tables, so that one is whole.
+    first = _norm(array, model, rounded.largest, fractions.residual, deferred and not tabled)
     layers = [
-        _layer(config, model, layer, coded, fractions, norm, output_chunk, down_chunk)
+        _layer(config, model, layer, coded, fractions, (first, norm), output_chunk, down_chunk)
         for layer, coded in zip(model.layers, rounded.layers, strict=True)
     ]
     features = model.layers[0].query.shape[1] // model.heads
@@ -156,12 +167,20 @@ def quantize_decoder(
     )  # fmt: skip
 
 
+def begins_in_tables(config: Config, model: FloatDecoder, *, streamed: bool = False) -> bool:
+    """Return whether a model's tokens begin in tables (:mod:`.opening_tables`)."""
+    tables = OpeningTables(config, len(model.norm), len(model.embedding))
+    single = len(model.layers) == 1 and not streamed
+    return single and config.vector.deferred_norms and tables.fit
+
+
 def _layer(
     config: Config, model: FloatDecoder, layer: FloatDecoderLayer,
-    coded: dict[str, CodedWeights], fractions: Fractions, norm: RowNorm,
+    coded: dict[str, CodedWeights], fractions: Fractions, norms: tuple[RowNorm, RowNorm],
     output_chunk: int | None, down_chunk: int | None,
 ) -> DecoderLayer:  # fmt: skip
     base = probability_base(config.array)
+    first, norm = norms
     up = _linear(coded["up"], FRACTION, fractions.up, norm.base)
     hidden: GatedHidden | RectifiedHidden = RectifiedHidden(up)
     hidden_fraction = fractions.up
@@ -176,12 +195,13 @@ def _layer(
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,
-        norm=norm,
+        norm=first,
+        hidden_norm=norm,
         query=_linear(
-            coded["query"], FRACTION, fractions.query, norm.base, _sharpness(model, layer)
+            coded["query"], FRACTION, fractions.query, first.base, _sharpness(model, layer)
         ),
-        key=_linear(coded["key"], FRACTION, fractions.key, norm.base),
-        value=_linear(coded["value"], FRACTION, fractions.value, norm.base),
+        key=_linear(coded["key"], FRACTION, fractions.key, first.base),
+        value=_linear(coded["value"], FRACTION, fractions.value, first.base),
         output=_by_head(
             _linear(coded["output"], fractions.value, residual, base), model.heads, rows
         ),

@@ -42,6 +42,9 @@ class DecoderShape:
         OPERAND_ROWS for weights of 8 bits, or that of their codes.
     deferred : bool
         Norms leave the division to DRAIN.
+    tabled : bool
+        All but the first, whose words of every token are in tables (:mod:`.opening_tables`); of a
+        model of one layer.
     """
 
     features: int
@@ -57,6 +60,7 @@ class DecoderShape:
     learned: bool
     kind: LoadKind = LoadKind.OPERAND_ROWS
     deferred: bool = False
+    tabled: bool = False
 
     @classmethod
     def of(cls, model: DecoderModel) -> "DecoderShape":
@@ -73,6 +77,7 @@ class DecoderShape:
             context=min(known, default=0), gated=isinstance(first.hidden, GatedHidden),
             rotary=model.rotary is not None, learned=model.positions is not None,
             kind=kind_of(model.head), deferred=model.norm.deferred,
+            tabled=model.norm.deferred and not first.norm.deferred,
         )  # fmt: skip
 
     @property

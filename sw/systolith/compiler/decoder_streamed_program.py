@@ -131,6 +131,9 @@ class StreamedProgram(TokenProgram):
         self._read_header(self.token, Header.TOKENS)
         program.calc(self.token, self.token, last, -1)
 
+    def _enter(self) -> None:
+        """Do nothing: each layer makes its norms."""
+
     def _layers(self) -> None:
         """Go through the layers."""
         writer, layer = self.writer, self.model.layers[0]

@@ -1,6 +1,7 @@
 """What the parts of a language model's program share: semaphores, registers, and norms."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from systolith_hw.isa import DrainKind, Register
@@ -11,7 +12,7 @@ from .decoder_plan import DecoderPlan
 from .layer_places import NOTHING, LayerPlaces, added
 from .layout import log2
 
-__all__ = ["UPPER", "WORD_BITS", "DecoderWriter", "multiply", "remainder"]
+__all__ = ["UPPER", "WORD_BITS", "DecoderWriter", "Opening", "multiply", "remainder"]
 
 WORD_BITS = 32
 """Of a register."""
@@ -29,6 +30,26 @@ class BehindNorm(TypedDict, total=False):
     scaled: bool
     row: int
     wait_outer: int
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where tokens find what they begin with, if that is in tables (:mod:`.opening_tables`).
+
+    Parameters
+    ----------
+    loaded, summed : int
+        Semaphores, for the array and VECTOR: the position's table of words, or of residuals, is
+        there.
+    words, sums : int
+        Registers: activation words in front of the token's, and wide words in front of its
+        residual.
+    """
+
+    loaded: int
+    summed: int
+    words: int
+    sums: int
 
 
 def multiply(program: Program, target: int, source: int, factor: int) -> None:
@@ -66,8 +87,12 @@ class DecoderWriter:
         Semaphore, for the row unit: wide words are there, a residual or a head's scores.
     normed : int
         Semaphore, for the array: words of a norm, or of a head's probabilities, are there.
+    softened : int
+        Semaphore, for VECTOR: factors of a head's probabilities are there.
     written : int
         Semaphore, for the array: words of DRAIN are there.
+    opening : Opening or None
+        Where tokens begin; None if their norm is made here.
     layer : LayerPlaces
         Which of the following registers a layer's instructions take.
     tile, entry : int
@@ -87,10 +112,12 @@ class DecoderWriter:
     def __init__(self, plan: DecoderPlan, norm: RowNorm) -> None:
         self.plan = plan
         self._norm = norm
+        self.opening: Opening | None = None
         self.program = program = Program(plan.config)
         self.summed = program.semaphore("wide words for the row unit are there")
         self.normed = program.semaphore("words of the row unit are there")
         self._measured = program.semaphore("the factor of a norm is there")
+        self.softened = program.semaphore("the factors of a softmax are there")
         self.written = program.semaphore("words of the vector unit are there")
         self.tile = program.register("the layer's tiles")
         self.entry = program.register("the layer's scale words")
@@ -154,8 +181,10 @@ class DecoderWriter:
 
     def first_norm(self) -> None:
         """Make words of what LOAD has brought as residual, where :meth:`add` makes them later."""
-        if self._norm.deferred:
-            self._append_norm(post_inner=self.normed, post_outer=self._measured)
+        if self._norm.deferred and not self.plan.shape.tabled:
+            self.append_norm(
+                self._norm, post_inner=self.normed, post_outer=self._measured
+            )
 
     @property
     def deferred(self) -> bool:
@@ -167,42 +196,42 @@ class DecoderWriter:
         """The row of the first head of queries."""
         return NORM_ROW + 1 if self.deferred else 0
 
-    def norm(self, done: int | None = None) -> None:
+    def norm(self, norm: RowNorm, done: int | None = None) -> None:
         """Make words of the residual, unless :meth:`add` has; the array is told.
 
         What DRAIN does to the results of matrices behind it is in :meth:`behind_norm`. ``done``
         is given when all before is, but for a norm that is deferred.
         """
-        if not self._norm.deferred:
-            self._append_norm(post_outer=self.normed, post_inner=done)
+        if not norm.deferred:
+            self.append_norm(norm, post_outer=self.normed, post_inner=done)
 
     def skip_norm(self, semaphore: int | None) -> None:
         """Give a semaphore, if any, when all is done whose results nobody wants."""
         if not self._norm.deferred:
-            self._append_norm(post_inner=semaphore)
+            self.append_norm(self._norm, post_inner=semaphore)
             return
         # Counts are taken by those who always take them.
         plan, program = self.plan, self.program
         program.matmul(steps=1, operand=plan.head_matrix, wait_outer=self.normed)
         program.drain(
             DrainKind.WIDE, destination=plan.gates, scale=plan.head_table, post_outer=semaphore,
-            **self.behind_norm(first=True),
+            **self.behind_norm(self._norm, first=True),
         )  # fmt: skip
 
-    def behind_norm(self, *, first: bool = False) -> BehindNorm:
+    def behind_norm(self, norm: RowNorm, *, first: bool = False) -> BehindNorm:
         """Return fields of a DRAIN of results behind a norm; the ``first`` one has one group."""
-        if not self._norm.deferred:
+        if not norm.deferred:
             return {}
         fields: BehindNorm = {"scaled": True, "row": NORM_ROW}
         return fields | {"wait_outer": self._measured} if first else fields
 
-    def norm_tokens(self, tokens: int, source: int, stride: int) -> None:
+    def norm_tokens(self, norm: RowNorm, tokens: int, source: int, stride: int) -> None:
         """Make words of the residual of as many tokens as a register says; each is told of.
 
         They begin at wide word ``source``, ``stride`` words apart. Of their factors, if norms are
         deferred, DRAIN is told at the end.
         """
-        norm, plan = self._norm, self.plan
+        plan = self.plan
         self.program.norm(
             elements=norm.features, inverse=norm.inverse, epsilon=norm.epsilon, centre=False,
             defer=norm.deferred, row=NORM_ROW, tokens=0, source=source, source_stride=stride,
@@ -211,18 +240,26 @@ class DecoderWriter:
             post_inner=self.normed, post_outer=self._measured if norm.deferred else None,
         )  # fmt: skip
 
-    def _append_norm(self, post_inner: int | None = None, post_outer: int | None = None) -> None:
-        norm, plan = self._norm, self.plan
+    def append_norm(
+        self, norm: RowNorm, *, source: int | None = None, post_inner: int | None = None,
+        post_outer: int | None = None,
+    ) -> None:  # fmt: skip
+        """Make words of what is told of as ``summed``: of the residual, or of what is elsewhere."""
+        plan = self.plan
         self.program.norm(
             elements=norm.features, inverse=norm.inverse, epsilon=norm.epsilon, centre=False,
-            defer=norm.deferred, row=NORM_ROW, source=plan.residual, destination=0,
+            defer=norm.deferred, row=NORM_ROW, destination=0,
+            source=plan.residual if source is None else source,
             scale=0 if norm.deferred else plan.unit_table, exponent_base=norm.base,
             wait_outer=self.summed, post_inner=post_inner, post_outer=post_outer,
         )  # fmt: skip
 
-    def add(self, chunks: Sequence[int], operand: int, activation: int, table: int) -> None:
+    def add(
+        self, chunks: Sequence[int], operand: int, activation: int, table: int,
+        wait_outer: int | None = None,
+    ) -> None:  # fmt: skip
         """Add a matrix to the residual, as many words of inputs at once as ``chunks`` says; where
-        norms are deferred, make words of it."""
+        norms are deferred, make words of it. VECTOR takes ``wait_outer``, if any, before it."""
         plan, program = self.plan, self.program
         for number, words in enumerate(chunks):
             first = sum(chunks[:number])
@@ -231,15 +268,21 @@ class DecoderWriter:
                 activation=activation + first, patches=added(operand=self.layer.tile),
                 wait_outer=self.written,
             )  # fmt: skip
-            self._drain_sums(table, last=number + 1 == len(chunks))
+            self._drain_sums(
+                table, last=number + 1 == len(chunks), wait_outer=None if number else wait_outer
+            )
 
-    def _drain_sums(self, table: int, *, last: bool) -> None:
+    def _drain_sums(self, table: int, *, last: bool, wait_outer: int | None) -> None:
         """Add results to the residual, and tell who works on with the ``last``."""
-        plan, measured = self.plan, last and self._norm.deferred
+        plan, opening, measured = self.plan, self.opening, last and self._norm.deferred
         told = self._measured if measured else self.summed if last else None
         self.program.drain(
             DrainKind.MEASURED if measured else DrainKind.WIDE, accumulate=True, tiles=plan.tiles,
-            columns_last=plan.features_last, scale=table, destination=plan.residual,
-            row=NORM_ROW, exponent_base=self._norm.base, patches=added(scale=self.layer.entry),
-            post_inner=self.normed if measured else None, post_outer=told,
+            columns_last=plan.features_last, scale=table,
+            destination=plan.sums if opening else plan.residual,
+            row=NORM_ROW, exponent_base=self._norm.base,
+            patches=added(
+                scale=self.layer.entry, destination=opening.sums if opening else NOTHING
+            ),
+            wait_outer=wait_outer, post_inner=self.normed if measured else None, post_outer=told,
         )  # fmt: skip

@@ -146,6 +146,7 @@ def _write_exponents(run: Run, part: Part, shift: Integers) -> None:
     channels = f["entries"] + part.group * f["tiles_last"] + part.token
     words, lanes = np.divmod(channels, run.config.vector.lanes)
     _claim(run, part, words[:, None], run.shadows.scale)
+    run.of_values[words] = f["kind"] == DrainKind.VALUES
     chip.scale[words, lanes] = 1 << SCALE_BITS - 1
     chip.shift[words, lanes] = shift & (1 << SHIFT_BITS) - 1
     chip.bias[words, lanes] = 0

@@ -59,8 +59,9 @@ def _entries(run: Run, part: Part, valid: int) -> Constants:
     )  # fmt: skip
     words = f["scale"] + part.group[:, None] * f["tiles"] * beats + np.arange(part.tiles * beats)
     require_inside(line, words, run.shadows.scale)
-    if not f["maximum"]:
-        run.shadows.scale.require_heard(line, words)
+    # With `maximum` it finds what KEYS wrote.
+    late = words[run.of_values[words]] if f["maximum"] else words
+    run.shadows.scale.require_heard(line, late)
     run.shadows.scale.read(line, words, part.time, part.known())
     scale, shift, bias = (
         table[words].reshape(len(words), -1)[:, :valid]
