@@ -46,6 +46,9 @@ def write_archive(
         except BaseException:
             os.unlink(file.name)
             raise
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(file.name, 0o666 & ~mask)  # as files are that anybody writes
     os.replace(file.name, path)
 
 

@@ -16,7 +16,7 @@ from .device_encoder import DeviceEncoder
 from .encoder import MachineEncoder, batches
 from .engine_report import EngineReport
 from .graph.executor import run
-from .graph.graph import Node
+from .graph.graph import GraphError, Node
 from .graph.key_mask import visible_tokens
 from .graph.model_inputs import named_inputs, to_array
 from .language_engine import LanguageEngine
@@ -155,6 +155,11 @@ class InferenceEngine:
         """Run a stack on the core."""
         x, mask = (*values, None)[:2]
         assert x is not None
+        if not np.isfinite(x).all():
+            raise GraphError(
+                f"what the core is given in front of {node.output} has numbers that are not "
+                "finite; look for them among the inputs"
+            )
         number = node.attributes["stack"]
         visible = visible_tokens(mask, *x.shape[:2])
         y = np.zeros_like(x)

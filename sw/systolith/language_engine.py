@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith_hw.config import ConfigError
 from systolith_sim.device.device import Device
 
 from .device_language import DeviceDecoder
@@ -55,8 +56,10 @@ class LanguageEngine:
         Raises
         ------
         ConfigError
-            If they are too long, or have a token that is none.
+            If they are too long, or empty, or have a token that is none.
         """
+        if not texts.size:
+            raise ConfigError(f"there is no token in texts of the shape {list(texts.shape)}")
         return np.stack([self._logits(text.tolist()) for text in texts]).astype(np.float32)
 
     def generate(self, prompt: Sequence[int], count: int) -> list[int]:
@@ -67,6 +70,8 @@ class LanguageEngine:
         ConfigError
             If there is no room for so many, or the prompt has a token that is none.
         """
+        if not isinstance(count, int):
+            raise ConfigError(f"the tokens to generate must be a whole number, not {count}")
         return self._run(self._program.text, prompt, count)
 
     def _logits(self, text: Sequence[int]) -> Logits:

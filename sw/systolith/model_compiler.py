@@ -24,7 +24,7 @@ from .graph.decoder_part import find_decoder
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
 from .graph.layer_weights import float_layers
-from .graph.model_inputs import named_inputs
+from .graph.model_inputs import example_of, named_inputs
 from .graph.onnx_reader import read_onnx
 from .graph.operators.matrices import MATRICES
 from .graph.optimise import optimise, prove
@@ -152,7 +152,7 @@ def _prepared(
     """Return a model's graph, rewritten, an example, and why some nodes are not for the core."""
     progress("reading the model")
     source = _read(model, example_inputs)
-    example = named_inputs(source, example_inputs)
+    example = example_of(source, example_inputs)
     progress("rewriting its graph")
     graph, unlike = _rewritten(source, example, verify=verify)
     return graph, example, unlike

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.isa import ISA_VERSION
+from systolith_hw.presets import preset
 
 from .accuracy import Accuracy
 from .archive import Archive, write_archive
@@ -105,14 +106,14 @@ class ModelProgram:
         write_archive(Path(path), manifest, members)
 
 
-def load_program(path: str | Path, config: Config | None = None) -> ModelProgram:
+def load_program(path: str | Path, config: Config | str | None = None) -> ModelProgram:
     """Read a file of :meth:`ModelProgram.save`. Nothing in it is unpickled or executed.
 
     Parameters
     ----------
     path : path
-    config : Config
-        If given, the file must be for this one.
+    config : Config or str
+        If given, the file must be for this one, or for the preset of this name.
 
     Raises
     ------
@@ -122,6 +123,8 @@ def load_program(path: str | Path, config: Config | None = None) -> ModelProgram
     OSError
         If there is no file.
     """
+    if isinstance(config, str):
+        config = preset(config)
     with Archive(Path(path), f"{KIND} (.sysl)") as archive:
         _check_version(archive, str(path))
         try:

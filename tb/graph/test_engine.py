@@ -93,6 +93,9 @@ def test_heads_that_do_not_fit_say_so():
     ({"x": np.zeros((1, 2, 32), np.float32)}, r"input mask, int64\[batch, tokens\], is not given"),
     ({"y": 1}, "the model has no input y; it has x, mask"),
     ([1, 2, 3], "3 inputs are given, but the model has 2"),
+    (None, "no inputs are given; the model has x, mask"),
+    ({"x": np.zeros((1, 2, 32), np.float32), "mask": np.full((1, 2), 1 << 63, np.uint64)},
+     "mask has numbers of 9223372036854775808 to .*, but int64 has only"),
     ({"x": np.zeros((1, 2, 32), np.int64), "mask": np.ones((1, 2), np.int64)},
      "x must be of float32, not of int64"),
     ({"x": np.zeros((1, 2, 3), np.float32), "mask": np.ones((1, 2), np.int64)},
@@ -103,6 +106,17 @@ def test_heads_that_do_not_fit_say_so():
 def test_inputs_that_do_not_fit(given, words):
     with pytest.raises(GraphError, match=words):
         named_inputs(encoder(layers=1), given)
+
+
+def test_numbers_that_are_not_finite():
+    graph = encoder(layers=1, masked=False)
+    engine = systolith.InferenceEngine(
+        systolith.compile(graph, {"x": example(0)["x"][:1]}, config=CONFIG)
+    )
+    x = example(1)["x"][:1]
+    x[0, 2, 3] = np.nan
+    with pytest.raises(GraphError, match="has numbers that are not finite"):
+        engine(x)
 
 
 def test_masks():

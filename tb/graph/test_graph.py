@@ -8,6 +8,7 @@ import pytest
 from systolith.graph import GraphError, Node
 from systolith.graph.executor import run, run_node
 from systolith.graph.macs import node_macs
+from systolith.graph.operators import OPERATORS
 from systolith.graph.shapes import infer
 from systolith.graph.text import graph_text
 
@@ -52,6 +53,14 @@ def test_refusals_name_the_node(change, words):
 def test_a_run_needs_its_inputs():
     with pytest.raises(GraphError, match="takes x, which is neither given nor made"):
         run(encoder(layers=1, masked=False), {})
+
+
+def test_the_last_of_equal_numbers():
+    x = np.array([[1, 3, 3, 0], [5, 5, 5, 5]], np.float32)
+    for operator, first, last in (("ArgMax", [1, 0], [2, 3]), ("ArgMin", [3, 0], [3, 3])):
+        for attributes, want in (({}, first), ({"select_last_index": 1}, last)):
+            got = OPERATORS[operator]({"axis": 1, "keepdims": 0, **attributes}, x)
+            np.testing.assert_array_equal(got, want)
 
 
 def test_multiplications():

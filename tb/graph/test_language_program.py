@@ -234,6 +234,7 @@ def test_streamed_models_say_how_far_addresses_must_reach():
     ([40], 1, "token 40 is not in the vocabulary, whose tokens are 0 to 39"),
     ([], 1, "a prompt must have at least 1 tokens, not 0"),
     ([[3, 17]], 1, r"a prompt is one row of token numbers, not int64\[1, 2\]"),
+    (PROMPT, 2.5, "the tokens to generate must be a whole number, not 2.5"),
     ([0.5], 1, r"a prompt is one row of token numbers, not float64\[1\]"),
 ])  # fmt: skip
 def test_texts_that_have_no_room(program, prompt, count, words):

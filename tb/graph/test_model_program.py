@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -124,10 +125,18 @@ def test_manifests_that_do_not_fit(path, fields, words):
         systolith.load(path)
 
 
+def test_a_file_is_for_everybody_whom_the_umask_lets(path):
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
 def test_another_configuration(path):
     other = CONFIG.replace({"bus.data_bytes": 4})
     with pytest.raises(ImageError, match=f"for configuration {CONFIG.hash:#010x}, but this one"):
         systolith.load(path, other)
+    with pytest.raises(ImageError, match="but this one"):
+        systolith.load(path, "small")
     systolith.load(path, CONFIG.replace({"device": "ecp5-85k"}))
 
 

@@ -1,10 +1,13 @@
 """``systolith compile``: a person's model into a file for one core."""
 
+import os
 import time
 import typing
 from pathlib import Path
 
 import typer
+
+from systolith_hw.config import ConfigError
 
 from .arrays import read_inputs
 from .console import print_json, print_table, stages
@@ -48,6 +51,9 @@ def compile_file(
     What the host does, and why, is told; systolith inspect shows the file, systolith run runs it.
     """
     config = choose_config(preset, settings, port_bytes=port_bytes)
+    folder = next(place for place in output.absolute().parents if place.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output {output}: nothing can be written to {folder}")
     from ..model_compiler import compile_model
     from ..report.program import describe_program
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .graph import Graph, GraphError
 from .shapes import random_feeds, symbols
 
-__all__ = ["named_inputs", "to_array"]
+__all__ = ["example_of", "named_inputs", "to_array"]
 
 TYPICAL = (2, 16, 8, 4)
 """Sizes of an example that nobody gives."""
@@ -21,17 +21,31 @@ def to_array(value: Any) -> NDArray:
     return np.asarray(detach().cpu().numpy() if detach else value)
 
 
-def named_inputs(graph: Graph, given: Any) -> dict[str, NDArray]:
-    """Return the inputs by name; random ones if none are given.
+def example_of(graph: Graph, given: Any) -> dict[str, NDArray]:
+    """Return typical inputs by name: random ones if none are given.
 
     Raises
     ------
     GraphError
-        If one is missing, or has another type or shape than the model says.
+        As :func:`named_inputs`.
     """
     if given is None:
         sizes = dict(zip(symbols(graph), TYPICAL, strict=False))
         return random_feeds(graph, sizes)
+    return named_inputs(graph, given)
+
+
+def named_inputs(graph: Graph, given: Any) -> dict[str, NDArray]:
+    """Return the inputs by name.
+
+    Raises
+    ------
+    GraphError
+        If one is missing, or has another type or shape than the model says, or a number that its
+        type does not have.
+    """
+    if given is None:
+        raise GraphError(f"no inputs are given; the model has {', '.join(graph.inputs)}")
     arrays = {name: to_array(value) for name, value in _by_name(graph, given).items()}
     bound: dict[str, tuple[int, str]] = {}
     for name, kind in graph.inputs.items():
@@ -64,6 +78,13 @@ def _converted(name: str, value: NDArray, dtype: np.dtype) -> NDArray:
     same = value.dtype.kind == dtype.kind or {value.dtype.kind, dtype.kind} <= {"i", "u"}
     if not same:
         raise GraphError(f"the input {name} must be of {dtype}, not of {value.dtype}; convert it")
+    if dtype.kind in "iu" and value.size:
+        limits, least, most = np.iinfo(dtype), int(value.min()), int(value.max())
+        if least < limits.min or most > limits.max:
+            raise GraphError(
+                f"the input {name} has numbers of {least} to {most}, but {dtype} has only "
+                f"{limits.min} to {limits.max}"
+            )
     return value.astype(dtype)
 
 

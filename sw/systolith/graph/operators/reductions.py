@@ -24,7 +24,9 @@ def _reduce(function):
 def _argument(function):
     def operator(attributes, x):
         axis, keep = attributes.get("axis", 0), bool(attributes.get("keepdims", 1))
-        return function(x, axis=axis, keepdims=keep)
+        if not attributes.get("select_last_index", 0):
+            return function(x, axis=axis, keepdims=keep)
+        return x.shape[axis] - 1 - function(np.flip(x, axis), axis=axis, keepdims=keep)
 
     return operator
 
