@@ -77,7 +77,7 @@ def test_a_graph_and_a_file_of_it(tmp_path):
 def test_refusals(tmp_path):
     assert "there is no model none" in refused(2, "estimate", "none")
     assert "there is no preset huge" in refused(2, "estimate", "minilm", "--preset", "huge")
-    assert "measure others with" not in refused(2, "estimate", "minilm", "--preset", "tiny")
+    assert "queue_depth of at least 4" in refused(2, "estimate", "minilm", "--preset", "tiny")
     assert "--position does nothing beside minilm" in refused(
         2, "estimate", "minilm", "--position", "3"
     )
