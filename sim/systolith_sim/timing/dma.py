@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from systolith_hw.config import Config
+from systolith_hw.config import SCALE_ENTRY_BYTES, Config
 from systolith_hw.isa import LoadKind, StoreKind
 
 from .channels import Queue, Semaphores
@@ -15,9 +15,6 @@ from .words import Words
 __all__ = ["Load", "Store"]
 
 CODES = (LoadKind.OPERAND_AFFINE, LoadKind.OPERAND_EXPONENT)
-
-SCALE_BYTES = 8
-"""Of an entry of scale memory."""
 
 
 def bursts(config: Config, address: int, beats: int) -> Iterator[tuple[int, int]]:
@@ -84,7 +81,7 @@ class Load:
             LoadKind.OPERAND_COLUMNS: array.word_bytes,
             LoadKind.ACTIVATION: array.word_bytes,
             LoadKind.WIDE: config.wide_word_bytes,
-            LoadKind.SCALE: config.vector.lanes * SCALE_BYTES,
+            LoadKind.SCALE: config.vector.lanes * SCALE_ENTRY_BYTES,
         }.get(LoadKind(kind), config.row_write_bytes // 2)  # fmt: skip
         return max(1, port // max(1, size))
 

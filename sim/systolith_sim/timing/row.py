@@ -44,8 +44,9 @@ class Row:
                 yield from self._once(fields, job.opcode == Opcode.SOFTMAX)
             else:
                 yield from self._twice(fields)
-            self._semaphores.post(fields["post_outer"], max(self._written(), self._factor))
-            self._queue.done(max(self._written(), self._factor))
+            done = max(self._written(), self._factor)
+            self._semaphores.post(fields["post_outer"], done)
+            self._queue.done(done)
 
     def _once(self, fields: dict[str, int], softmax: bool) -> Process:
         """Read each row once, and make its factor beside the next ones."""
