@@ -37,7 +37,7 @@ __all__ = ["FORMAT_VERSION", "ModelProgram", "load_program"]
 Program = TypeVar("Program", CompiledStack, CompiledDecoder)
 
 KIND = "Systolith program"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 IMAGE = "a stack"
 """What images of stacks call their model."""

@@ -1,4 +1,4 @@
-"""Run a graph in numpy: what every rewrite, and the core's results, are measured against."""
+"""Run a graph on the host: what every rewrite, and the core's results, are measured against."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import Graph, GraphError, Node
+from .graph import RUNTIMES, Graph, GraphError, Node
 from .operators import OPERATORS
 
-__all__ = ["Handler", "needed", "run", "run_node"]
+__all__ = ["Handler", "can_run", "needed", "run", "run_node"]
 
 Handler = Callable[[Node, Sequence[NDArray | None]], Any]
 """Computes a node from the values of its inputs."""
+
+
+def can_run(node: Node) -> bool:
+    """Return whether the host computes such a node; of stacks on the core, for example, not."""
+    return node.operator in OPERATORS or node.operator in RUNTIMES
 
 
 def run_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArray, ...]:
@@ -24,6 +29,14 @@ def run_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArray, ...
     GraphError
         If the operator is unknown, or cannot take these values.
     """
+    if node.operator == "onnxruntime":
+        from .onnx_node import run_onnx_node
+
+        return run_onnx_node(node, values)
+    if node.operator == "torch":
+        from .torch_node import run_torch_node
+
+        return run_torch_node(node, values)
     operator = OPERATORS.get(node.operator)
     if operator is None:
         raise GraphError(
@@ -34,10 +47,16 @@ def run_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArray, ...
         with np.errstate(all="ignore"):  # of infinite masks
             result = operator(node.attributes, *values)
     except (ValueError, IndexError, TypeError, KeyError) as error:
-        shapes = ", ".join("-" if x is None else f"{x.dtype}{list(x.shape)}" for x in values)
-        raise GraphError(f"{node} cannot be computed from {shapes}: {error}") from error
+        raise GraphError(
+            f"{node} cannot be computed from {values_text(values)}: {error}"
+        ) from error
     results = result if isinstance(result, (tuple, list)) else (result,)
     return tuple(np.asarray(value) for value in results)
+
+
+def values_text(values: Sequence[NDArray | None]) -> str:
+    """Return types and shapes of a node's inputs, for messages."""
+    return ", ".join("-" if x is None else f"{x.dtype}{list(x.shape)}" for x in values)
 
 
 def needed(graph: Graph, known: Iterable[str], wanted: Iterable[str]) -> list[Node]:

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dimension", "Graph", "GraphError", "Node", "TensorType"]
+__all__ = ["RUNTIMES", "Dimension", "Graph", "GraphError", "Node", "TensorType"]
+
+RUNTIMES = ("onnxruntime", "torch")
+"""Operators of nodes that keep what the model had, for the package of that name to compute."""
 
 Dimension = int | str
 """A number, or the name of one that each run may choose, such as "batch"."""
@@ -51,7 +54,9 @@ class Node:
         Names of tensors; empty for an optional one that is not there.
     outputs : tuple of str
     attributes : dict
-        Numbers, strings, and sequences of them.
+        Numbers, strings, and sequences of them. One of :data:`RUNTIMES` has the model's operator
+        as ``kind``, and what else its package needs (:mod:`systolith.graph.onnx_node`,
+        :mod:`systolith.graph.torch_node`).
     name : str
         For messages; by default that of the first output.
     """
@@ -64,7 +69,12 @@ class Node:
 
     def __str__(self) -> str:
         """Return what messages call it."""
-        return f"node {self.name or self.outputs[0]} ({self.operator})"
+        return f"node {self.name or self.outputs[0]} ({self.kind})"
+
+    @property
+    def kind(self) -> str:
+        """The operator as the model calls it."""
+        return self.attributes["kind"] if self.operator in RUNTIMES else self.operator
 
     @property
     def output(self) -> str:

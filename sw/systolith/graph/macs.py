@@ -3,33 +3,58 @@
 import math
 from collections.abc import Mapping
 
-from .graph import Node
+from .graph import Node, TensorType
 
 __all__ = ["node_macs"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def node_macs(node: Node, shapes: Shapes) -> int:
-    """Return a node's multiplications for tensors of these shapes; of what is no matrix, none."""
+WINDOWS = {"Conv": 1, "ConvInteger": 1, "DeformConv": 1, "QLinearConv": 3}
+"""Convolutions by the input that is the weights."""
+
+
+def node_macs(
+    node: Node, shapes: Shapes, types: Mapping[str, TensorType] | None = None
+) -> int | None:
+    """Return a node's multiplications for tensors of these shapes; of what is no matrix, none.
+
+    None is for operators of which nothing is known, as those of others' domains. Nodes for torch
+    have those that its own counter, ``torch.utils.flop_counter``, tells; they need ``types``.
+    """
+    if node.operator == "torch":
+        from .torch_node import torch_macs
+
+        return torch_macs(node, shapes, types or {})
+    if node.attributes.get("domain"):
+        return None
+    kind = node.kind
     out = shapes[node.output]
-    if node.operator in ("MatMul", "Linear", "Gemm"):
+    if kind in ("MatMul", "Linear", "Gemm", "MatMulInteger", "QLinearMatMul"):
         first = shapes[node.inputs[0]]
         inner = first[0] if node.attributes.get("transA", 0) else first[-1]
         return math.prod(out) * inner
-    if node.operator == "Conv":
-        return math.prod(out) * math.prod(shapes[node.inputs[1]][1:])
-    if node.operator == "Einsum":
+    if kind in WINDOWS:
+        return math.prod(out) * math.prod(shapes[node.inputs[WINDOWS[kind]]][1:])
+    if kind == "ConvTranspose":
+        return math.prod(shapes[node.inputs[0]]) * math.prod(shapes[node.inputs[1]][1:])
+    if kind in ("LSTM", "GRU", "RNN"):
+        weights = sum(math.prod(shapes[name]) for name in node.inputs[1:3])
+        return math.prod(shapes[node.inputs[0]][:2]) * weights
+    if kind == "Einsum":
         return _einsum(node.attributes["equation"], out, [shapes[name] for name in node.inputs])
-    if node.operator == "MultiHeadAttention":
+    if kind == "Attention":
+        queries, keys = (shapes[name] for name in node.inputs[:2])
+        return (math.prod(queries) + math.prod(out)) * keys[-2]
+    if kind == "MultiHeadAttention":
         return _attention(out, shapes[node.inputs[1]])
-    if node.operator == "CausalAttention":
+    if kind == "CausalAttention":
         return _attention(out, out)
-    if node.operator == "DecoderLayer":
+    if kind == "DecoderLayer":
         weights = sum(math.prod(shapes[name]) for name in node.inputs[1:] if len(shapes[name]) > 1)
         width = shapes[node.inputs[2]][1]
         return math.prod(out[:2]) * weights + _attention((*out[:2], width), out)
-    if node.operator == "EncoderLayer":
+    if kind == "EncoderLayer":
         batch, tokens, features = out
         hidden = shapes[node.inputs[10]][1]
         matrices = 4 * features**2 + 2 * features * hidden

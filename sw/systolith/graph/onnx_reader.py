@@ -1,4 +1,7 @@
-"""Read ONNX files. Nothing in them is executed or unpickled."""
+"""Read ONNX files. Nothing in them is executed or unpickled.
+
+Nodes that numpy computes here become ours; all others stay what they are, for onnxruntime.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .graph import Dimension, Graph, GraphError, Node, TensorType
+from .onnx_native import is_native
+from .onnx_node import onnx_node
 from .onnx_tensors import tensor_dtype, tensor_value
 
 __all__ = ["read_onnx"]
@@ -39,6 +44,8 @@ def read_onnx(path: str | Path) -> Graph:
 
 def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
     """Return the graph of a ModelProto whose external data is in ``folder``."""
+    if model.functions:
+        model = _package().inliner.inline_local_functions(model)
     source = model.graph
     versions = {entry.domain: entry.version for entry in model.opset_import}
     version = next((versions[domain] for domain in DOMAINS if domain in versions), 0)
@@ -52,7 +59,17 @@ def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
     }
     nodes = []
     for number, proto in enumerate(source.node):
-        node = _node(proto, number, folder)
+        name = proto.name or next(filter(None, proto.output), f"number {number}")
+        attributes = {
+            attribute.name: _attribute(attribute, f"node {name} ({proto.op_type})", folder)
+            for attribute in proto.attribute
+        }
+        if proto.domain in DOMAINS and (
+            proto.op_type == "Constant" or is_native(proto, version, constants)
+        ):
+            node = _node(proto, name, attributes)
+        else:
+            node = onnx_node(_complete(proto, attributes), name, versions, model.ir_version)
         if node.operator == "Constant":
             constants[node.output] = _constant(node)
         else:
@@ -65,6 +82,7 @@ def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
 def _package() -> Any:
     try:
         import onnx
+        import onnx.inliner
     except ModuleNotFoundError as error:
         raise GraphError(
             "reading ONNX files needs the package onnx; install systolith[onnx]"
@@ -91,20 +109,20 @@ def _type(value: Any) -> TensorType:
     return TensorType(tensor_dtype(kind.elem_type, f"input {value.name}"), tuple(shape))
 
 
-def _node(proto: Any, number: int, folder: Path) -> Node:
-    name = proto.name or next(iter(proto.output), f"number {number}")
-    if proto.domain not in DOMAINS:
-        raise GraphError(
-            f"node {name} ({proto.op_type}) is of the domain {proto.domain}, which is not ONNX's "
-            "own; export the model with standard operators"
-        )
-    attributes = {
-        attribute.name: _attribute(attribute, f"node {name} ({proto.op_type})", folder)
-        for attribute in proto.attribute
-    }
+def _node(proto: Any, name: str, attributes: dict[str, Any]) -> Node:
+    """Return a node that numpy computes."""
     if proto.op_type == "Cast":
         attributes["to"] = tensor_dtype(attributes["to"], f"node {name} (Cast)")
     return Node(proto.op_type, tuple(proto.input), tuple(proto.output), attributes, name)
+
+
+def _complete(proto: Any, attributes: dict[str, Any]) -> Any:
+    """Return a node in whose attributes nothing is left in other files."""
+    onnx = _package()
+    for attribute in proto.attribute:
+        if attribute.t.data_location == onnx.TensorProto.EXTERNAL:
+            attribute.t.CopyFrom(onnx.numpy_helper.from_array(attributes[attribute.name]))
+    return proto
 
 
 def _attribute(attribute: Any, where: str, folder: Path) -> Any:
@@ -112,9 +130,9 @@ def _attribute(attribute: Any, where: str, folder: Path) -> Any:
     kinds = type(attribute)
     readers = {
         kinds.FLOAT: lambda: attribute.f, kinds.INT: lambda: attribute.i,
-        kinds.STRING: lambda: attribute.s.decode(),
+        kinds.STRING: lambda: attribute.s.decode(errors="replace"),
         kinds.FLOATS: lambda: list(attribute.floats), kinds.INTS: lambda: list(attribute.ints),
-        kinds.STRINGS: lambda: [text.decode() for text in attribute.strings],
+        kinds.STRINGS: lambda: [text.decode(errors="replace") for text in attribute.strings],
         kinds.TENSOR: lambda: tensor_value(attribute.t, folder),
     }  # fmt: skip
     if attribute.type not in readers:
@@ -122,7 +140,10 @@ def _attribute(attribute: Any, where: str, folder: Path) -> Any:
             f"{where} has an attribute {attribute.name} that is a graph or the like: control flow "
             "that depends on data cannot be compiled; export the model for one path"
         )
-    return readers[attribute.type]()
+    try:
+        return readers[attribute.type]()
+    except GraphError as error:
+        raise GraphError(f"{where}, attribute {attribute.name}: {error}") from error
 
 
 def _constant(node: Node) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .decoder_part import DecoderPart
 from .executor import needed
-from .graph import Graph, GraphError, Node
+from .graph import RUNTIMES, Graph, GraphError, Node
 from .macs import node_macs
 from .optimise.links import Links
 
@@ -62,13 +62,23 @@ class HostNode:
     ----------
     node : Node
     reason : str
-    macs : int
-        Of the example.
+    macs : int or None
+        Of the example; None if nobody knows them, as those of operators of others' domains.
     """
 
     node: Node
     reason: str
-    macs: int
+    macs: int | None
+
+    @property
+    def runtime(self) -> str:
+        """Who computes it: "numpy", "onnxruntime" or "torch"."""
+        return self.node.operator if self.node.operator in RUNTIMES else "numpy"
+
+    def line(self, total: int) -> str:
+        """Return it as a line of text, with its share of all multiplications."""
+        share = "multiplications unknown" if self.macs is None else f"{self.macs / total:.1%}"
+        return f"{self.node}: {self.reason}, {share}"
 
 
 @dataclass
@@ -96,8 +106,8 @@ class Partition:
 
     @property
     def host_macs(self) -> int:
-        """Multiplications that the host does."""
-        return sum(one.macs for one in self.host)
+        """Multiplications that the host does, as far as they are known."""
+        return sum(one.macs or 0 for one in self.host)
 
     @property
     def core_share(self) -> float:
@@ -116,7 +126,7 @@ class Partition:
             f"{core}multiplications of the example {self.core_macs:,}, {self.core_share:.1%}",
             f"on the host: nodes {len(self.host)}, multiplications {self.host_macs:,}",
         ]
-        lines += [f"  {one.node}: {one.reason}, {one.macs / total:.1%}" for one in self.host]
+        lines += [f"  {one.line(total)}" for one in self.host]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,8 +137,8 @@ class Partition:
             "core_macs": self.core_macs, "host_macs": self.host_macs,
             "core_share": self.core_share,
             "host": [
-                {"node": one.node.name or one.node.output, "operator": one.node.operator,
-                 "reason": one.reason, "macs": one.macs}
+                {"node": one.node.name or one.node.output, "operator": one.node.kind,
+                 "runtime": one.runtime, "reason": one.reason, "macs": one.macs}
                 for one in self.host
             ],
         }  # fmt: skip
@@ -140,7 +150,7 @@ class Partition:
         ------
         GraphError
         """
-        if left := [one for one in self.host if one.macs or not matrices_only]:
+        if left := [one for one in self.host if one.macs != 0 or not matrices_only]:
             listed = "; ".join(f"{one.node}: {one.reason}" for one in left)
             what = "nodes with matrices" if matrices_only else "nodes"
             raise GraphError(f"strict, but {len(left)} {what} are left to the host: {listed}")
@@ -173,13 +183,21 @@ def partition(
             stacks.append(stack)
     rest = cut(graph, stacks, decoder)
     host = [
-        HostNode(node, reasons.get(node.output) or REASONS.get(node.operator, "no matrix"),
-                 node_macs(node, shapes))
+        HostNode(node, reasons.get(node.output) or _reason(node),
+                 node_macs(node, shapes, graph.types))
         for node in rest.nodes if node.operator not in CUT
     ]  # fmt: skip
     nodes = [node for stack in stacks for node in stack.nodes]
-    core = sum(node_macs(node, shapes) for node in [*nodes, *(decoder.nodes if decoder else [])])
+    nodes += decoder.nodes if decoder else []
+    core = sum(node_macs(node, shapes) or 0 for node in nodes)
     return Partition(rest, stacks, host, core, decoder)
+
+
+def _reason(node: Node) -> str:
+    """Return why a node is for the host that is in no layer."""
+    if node.operator in RUNTIMES:
+        return f"the core has no {node.kind}, {node.operator} computes it"
+    return REASONS.get(node.operator, "no matrix")
 
 
 def cut(graph: Graph, stacks: Sequence[Stack], decoder: DecoderPart | None = None) -> Graph:

@@ -7,6 +7,7 @@ depends on values, and is called "?".
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,17 @@ from .graph import Dimension, Graph, GraphError, TensorType
 
 __all__ = ["infer", "probe", "probe_some", "random_feeds", "symbols"]
 
-PRIMES = ((2, 3), (5, 7), (11, 13), (17, 19))
-"""The sizes of each name in the two runs; no two products are the same in both."""
+SIZES = (
+    ((2, 3), (5, 7), (11, 13), (17, 19)),
+    ((2, 3), (67, 71), (73, 79), (83, 89)),
+)
+"""The sizes of each name in the two runs; no two products are the same in both. The second row is
+tried if the first is too small, for windows over pictures for example."""
+
+
+Row = tuple[tuple[int, int], ...]
+Observed = dict[str, tuple[np.dtype, tuple[int, ...]]]
+T = TypeVar("T")
 
 
 def symbols(graph: Graph) -> list[str]:
@@ -55,14 +65,18 @@ def infer(graph: Graph) -> None:
     """
     graph.check()
     names = symbols(graph)
-    if len(names) > len(PRIMES):
+    if len(names) > len(SIZES[0]):
         raise GraphError(
             f"the inputs have {len(names)} sizes that may change, {', '.join(names)}; at most "
-            f"{len(PRIMES)} are possible: give the others as numbers"
+            f"{len(SIZES[0])} are possible: give the others as numbers"
         )
-    pairs = dict(zip(names, PRIMES, strict=False))
-    seen = [_observe(graph, which) for which in range(2 if names else 1)]
-    first, last = seen[0], seen[-1]
+
+    def attempt(row: Row) -> tuple[Observed, Observed, Row]:
+        first = _observe(graph, 0, row)
+        return first, _observe(graph, 1, row) if names else first, row
+
+    first, last, row = _first_that_works(attempt, len(names))
+    pairs = dict(zip(names, row, strict=False))
     graph.types = {
         name: TensorType(dtype, _shape(shape, last[name][1], pairs))
         for name, (dtype, shape) in first.items() if name in last
@@ -99,7 +113,20 @@ def probe_some(
     GraphError
         If a node's inputs do not go together.
     """
-    sizes = {name: pair[which] for name, pair in zip(symbols(graph), PRIMES, strict=False)}
+    names = symbols(graph)
+
+    def attempt(row: Row) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+        sizes = {name: pair[which] for name, pair in zip(names, row, strict=False)}
+        return _probe_sizes(graph, wanted, sizes, seed, keep)
+
+    return _first_that_works(attempt, len(names))
+
+
+def _probe_sizes(
+    graph: Graph, wanted: Sequence[str], sizes: Mapping[str, int], seed: int,
+    keep: Callable[[str, NDArray], None] | None,
+) -> tuple[dict[str, NDArray], dict[str, NDArray]]:  # fmt: skip
+    """Return inputs of some sizes, and tensors that follow from them."""
 
     def attempt(index: int) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
         feeds = random_feeds(graph, sizes, seed=seed, index=index)
@@ -111,17 +138,29 @@ def probe_some(
         return attempt(0)
 
 
-Observed = dict[str, tuple[np.dtype, tuple[int, ...]]]
+def _first_that_works(attempt: Callable[[Row], T], names: int) -> T:
+    """Return what can be made with the first of the sizes with which it can."""
+    try:
+        return attempt(SIZES[0])
+    except GraphError:
+        if names < 2:  # of a batch alone larger ones are no help
+            raise
+        try:
+            return attempt(SIZES[1])
+        except GraphError:
+            pass
+        raise  # what is wrong is the same with smaller numbers in it
 
 
-def _observe(graph: Graph, which: int) -> Observed:
+def _observe(graph: Graph, which: int, row: Row) -> Observed:
     """Return type and shape of each tensor in a run of the smaller sizes, 0, or the larger, 1."""
     seen = {name: (value.dtype, value.shape) for name, value in graph.constants.items()}
 
     def look(name: str, value: NDArray) -> None:
         seen[name] = value.dtype, value.shape
 
-    feeds, _ = probe_some(graph, (), which=which, keep=look)
+    sizes = {name: pair[which] for name, pair in zip(symbols(graph), row, strict=False)}
+    feeds, _ = _probe_sizes(graph, (), sizes, 0, look)
     return {**seen, **{name: (value.dtype, value.shape) for name, value in feeds.items()}}
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .graph import Graph
+from .graph import RUNTIMES, Graph
 
 __all__ = ["graph_text"]
 
@@ -13,6 +13,9 @@ def graph_text(graph: Graph) -> str:
     for node in graph.nodes:
         made = ", ".join(_typed(graph, name) for name in node.outputs if name)
         taken = ", ".join(_taken(graph, name) for name in node.inputs)
+        if node.operator in RUNTIMES:
+            lines.append(f"{made} = {node.kind}({taken}) by {node.operator}")
+            continue
         attributes = "".join(f" {name}={value}" for name, value in node.attributes.items())
         lines.append(f"{made} = {node.operator}({taken}){attributes}")
     lines += [f"output {_typed(graph, name)}" for name in graph.outputs]

@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from .torch_moves import MOVES
-from .torch_operators import FAR, Emitter, dtype_of
+from .torch_operators import FAR, Emitter, NotHereError, dtype_of
 
 __all__ = ["CONVERTERS"]
+
+
+def _require_same(node: Any, x: Any) -> None:
+    """Leave to torch what makes another type than it is given."""
+    if dtype_of(x) != dtype_of(node):
+        raise NotHereError("types that differ")
 
 
 def _linear(e: Emitter, node: Any, x: Any, weight: Any, bias: Any = None) -> None:
@@ -51,7 +57,8 @@ def _rms_norm(
 
 
 def _softmax(e: Emitter, node: Any, x: Any, axis: int, *_: Any, **__: Any) -> None:
-    e.emit("Softmax", x.name, makes=node, axis=axis)
+    same = dtype_of(x) == dtype_of(node)
+    e.emit("Softmax", x.name if same else e.cast(x.name, dtype_of(node)), makes=node, axis=axis)
 
 
 def _gelu(e: Emitter, node: Any, x: Any, approximate: str = "none") -> None:
@@ -59,10 +66,12 @@ def _gelu(e: Emitter, node: Any, x: Any, approximate: str = "none") -> None:
 
 
 def _rsqrt(e: Emitter, node: Any, x: Any) -> None:
+    _require_same(node, x)
     e.emit("Reciprocal", e.emit("Sqrt", x.name), makes=node)
 
 
 def _rsub(e: Emitter, node: Any, x: Any, other: Any) -> None:
+    _require_same(node, x)
     e.emit("Sub", e.tensor(other, x), x.name, makes=node)
 
 
@@ -71,6 +80,7 @@ def _ne(e: Emitter, node: Any, x: Any, other: Any) -> None:
 
 
 def _clamp(e: Emitter, node: Any, x: Any, low: Any = None, high: Any = None) -> None:
+    _require_same(node, x)
     names = ["" if value is None else e.tensor(value, x) for value in (low, high)]
     e.emit("Clip", x.name, *names, makes=node)
 
@@ -155,6 +165,8 @@ def _attend(
     enable_gqa: bool = False,
 ) -> None:  # fmt: skip
     """Scores, mask, softmax, and context, (..., tokens, features)."""
+    if dropout:
+        raise NotHereError("training")
     rank = query.meta["val"].dim()
     order = [*range(rank - 2), rank - 1, rank - 2]
     features = int(query.meta["val"].shape[-1])

@@ -5,8 +5,7 @@ Each function takes the emitter, the node of torch.fx, and its arguments as torc
 
 from typing import Any
 
-from .graph import GraphError
-from .torch_operators import FAR, Emitter
+from .torch_operators import FAR, Emitter, NotHereError
 
 __all__ = ["MOVES"]
 
@@ -35,8 +34,14 @@ def _unsqueeze(e: Emitter, node: Any, x: Any, axis: int) -> None:
 
 
 def _squeeze(e: Emitter, node: Any, x: Any, axes: Any = None) -> None:
-    axes = [axes] if isinstance(axes, int) else axes
-    e.emit("Squeeze", x.name, *([] if axes is None else [e.numbers(*axes)]), makes=node)
+    """Drop axes of size 1; of others torch leaves them."""
+    sizes = x.meta["val"].shape
+    given = range(len(sizes)) if axes is None else [axes] if isinstance(axes, int) else axes
+    dropped = [axis for axis in given if isinstance(sizes[axis], int) and sizes[axis] == 1]
+    if dropped:
+        e.emit("Squeeze", x.name, e.numbers(*dropped), makes=node)
+    else:
+        e.emit("Identity", x.name, makes=node)
 
 
 def _expand(e: Emitter, node: Any, x: Any, shape: Any, **_: Any) -> None:
@@ -52,10 +57,7 @@ def _repeat_each(e: Emitter, node: Any, x: Any, count: int, axis: int, **_: Any)
     """Repeat each element of an axis in turn, whose size is the same in each run."""
     size = x.meta["val"].shape[axis]
     if not isinstance(size, int):
-        raise GraphError(
-            f"node {node.name}: repeat_interleave of an axis whose size may change is not "
-            "supported; use expand and reshape"
-        )
+        raise NotHereError("an axis whose size may change")
     places = e.numbers(*(place for place in range(size) for _ in range(count)))
     e.emit("Gather", x.name, places, makes=node, axis=axis)
 

@@ -1,14 +1,16 @@
-"""From the operators of torch's aten to ours."""
+"""From the operators of torch's aten to ours; those that have none stay nodes for torch."""
 
+import inspect
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .graph import Graph, GraphError, Node
+from .graph import Graph, Node
+from .torch_node import is_still, torch_node
 
-__all__ = ["FAR", "Emitter", "dtype_of"]
+__all__ = ["FAR", "Emitter", "NotHereError", "dtype_of"]
 
 FAR = int(np.iinfo(np.int64).max)
 """An end that is none."""
@@ -17,6 +19,12 @@ SKIPPED = {"_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range_for
 
 SAME = {"clone", "contiguous", "detach", "alias", "dropout", "lift_fresh_copy", "detach_copy"}
 """Operators that pass on their first argument."""
+
+BOOLEAN = {"bitwise_not", "bitwise_and", "bitwise_or"}
+"""Operators of bits, which are ours for booleans only."""
+
+PROMOTED = {"add", "sub", "mul", "div", "pow", "maximum", "minimum"}
+"""Operators whose inputs become of the type of the result."""
 
 UNARY = {
     "relu": "Relu", "silu": "Silu", "tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp",
@@ -32,8 +40,16 @@ BINARY = {
     "bitwise_or": "Or", "matmul": "MatMul", "mm": "MatMul", "bmm": "MatMul",
 }  # fmt: skip
 
-NUMBERS = {operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", operator.floordiv: "Div"}
+NUMBERS = {
+    operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", operator.floordiv: "Div",
+    operator.ge: "GreaterOrEqual", operator.gt: "Greater", operator.le: "LessOrEqual",
+    operator.lt: "Less", operator.eq: "Equal", operator.and_: "And",
+}  # fmt: skip
 """What torch computes of sizes."""
+
+
+class NotHereError(Exception):
+    """An operator with arguments that have no counterpart among ours; torch computes it."""
 
 
 class Emitter:
@@ -76,10 +92,20 @@ class Emitter:
         return self._constant(np.array(values, np.int64))
 
     def tensor(self, value: Any, like: Any = None) -> str:
-        """Return the tensor of a node of torch's, or of a number, of the type of ``like``."""
+        """Return the tensor of a node of torch's, or of a number, of the type of ``like``.
+
+        Raises
+        ------
+        NotHereError
+            If that type does not have the number.
+        """
         if hasattr(value, "op"):
             return value.name
-        return self._constant(np.array(value, dtype_of(like)))
+        kind = dtype_of(like)
+        whole = kind.kind in "iu" and not isinstance(value, int)
+        if whole or (kind == np.bool and not isinstance(value, bool)):
+            raise NotHereError(f"{value} as {kind}")
+        return self._constant(np.array(value, kind))
 
     def sizes(self, values: Sequence[Any]) -> str:
         """Return a tensor of sizes, some of which may be known only in a run."""
@@ -111,52 +137,71 @@ class Emitter:
         Raises
         ------
         GraphError
-            If its operator is unknown.
+            If neither we nor torch's own functions have its operator.
         """
-        if node.target in NUMBERS:
-            names = [self.tensor(value) for value in node.args]
-            self.emit(NUMBERS[node.target], *names, makes=node)
-        elif node.target is operator.getitem:
-            source, index = node.args
-            self.emit("Identity", f"{source.name}.{index}", makes=node)
-        else:
-            name = str(node.target).removeprefix("aten.").partition(".")[0]
-            self._convert(name, node)
+        before = len(self.graph.nodes)
+        try:
+            self._convert(node)
+        except NotHereError:
+            del self.graph.nodes[before:]
+            self.graph.nodes.append(torch_node(node))
 
-    def _convert(self, name: str, node: Any) -> None:
+    def _convert(self, node: Any) -> None:
+        """Append it as nodes of ours.
+
+        Raises
+        ------
+        NotHereError
+            If there are none.
+        """
         from .torch_converters import CONVERTERS
 
         args = node.args
-        if name in SKIPPED:
+        name = str(node.target).removeprefix("aten.").partition(".")[0]
+        if any(dtype_of(one).kind == "c" for one in (node, *args)):
+            raise NotHereError("complex numbers")
+        if node.target in NUMBERS:
+            self.emit(NUMBERS[node.target], *map(self.tensor, args), makes=node)
+        elif node.target is operator.getitem:
+            source, index = args
+            self.emit("Identity", f"{source.name}.{index}", makes=node)
+        elif name in SKIPPED:
             return
-        if name in SAME:
+        elif name == "dropout" and not is_still(node):
+            raise NotHereError("training")
+        elif name in SAME:
             self.emit("Identity", args[0].name, makes=node)
-        elif name in UNARY:
-            self.emit(UNARY[name], args[0].name, makes=node)
-        elif name in BINARY:
+        elif name in BOOLEAN and dtype_of(node) != np.bool:
+            raise NotHereError("bits")
+        elif name in UNARY and len(args) == 1 and not node.kwargs:
+            kind = dtype_of(node)  # of integers a root, for example, is a float
+            same = kind in (dtype_of(args[0]), np.bool)
+            self.emit(UNARY[name], args[0].name if same else self.cast(args[0].name, kind),
+                      makes=node)  # fmt: skip
+        elif name in BINARY and len(args) == 2 and not node.kwargs:
             self._binary(name, node)
         elif name in CONVERTERS:
             converter: Callable[..., None] = CONVERTERS[name]
+            try:
+                inspect.signature(converter).bind(self, node, *args, **node.kwargs)
+            except TypeError as error:
+                raise NotHereError("arguments") from error
             converter(self, node, *args, **node.kwargs)
         else:
-            raise GraphError(
-                f"node {node.name} ({node.target}): torch's operator {name} is not supported; "
-                "write the module without it, or export it to ONNX"
-            )
+            raise NotHereError(name)
 
     def _binary(self, name: str, node: Any) -> None:
         """Append an operator of two tensors, or of a tensor and a number."""
-        one, other = node.args[:2]
-        if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
-            raise GraphError(f"node {node.name}: {name} with {dict(node.kwargs)} is not supported")
+        one, other = node.args
         like = one if hasattr(one, "op") else other
-        names = [self.tensor(value, like) for value in (one, other)]
-        if name in ("add", "sub", "mul", "div"):  # types that differ become that of the result
+        if name not in PROMOTED:
+            names = [self.tensor(value, like) for value in (one, other)]
+        else:
             kind = dtype_of(node)
             names = [
-                tensor if dtype_of(value if hasattr(value, "op") else like) == kind
-                else self.cast(tensor, kind)
-                for value, tensor in zip((one, other), names, strict=True)
+                self.tensor(value, node) if not hasattr(value, "op") or dtype_of(value) == kind
+                else self.cast(value.name, kind)
+                for value in (one, other)
             ]  # fmt: skip
         self.emit(BINARY[name], *names, makes=node)
 

@@ -1,5 +1,6 @@
 """Read modules of PyTorch: exported to aten's operators, and these turned into ours."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -30,7 +31,7 @@ def read_torch(model: Any, example: Any) -> Graph:
         raise GraphError(
             "a torch.nn.Module needs example_inputs: a tensor, a tuple of them, or a dict by name"
         )
-    program = _export(model, *_arguments(example)).run_decompositions({})
+    program = _export(model, *_arguments(example))
     signature = program.graph_signature
     tensors = {**program.state_dict, **program.constants}
     emitter = Emitter(Graph({}, [], {}, []))
@@ -91,7 +92,8 @@ def _exported(torch: Any, model: Any, arguments: tuple[Any, ...], named: dict[st
     shapes: Any = {name: opened(value) for name, value in named.items()}
     if not named:
         shapes = tuple(opened(value) for value in arguments)
-    return torch.export.export(model, arguments, named, dynamic_shapes=shapes)
+    program = torch.export.export(model, arguments, named, dynamic_shapes=shapes)
+    return program.run_decompositions({})
 
 
 @contextmanager
@@ -101,7 +103,8 @@ def _inference(torch: Any, model: Any) -> Iterator[None]:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's export of what torch itself will change
             yield
     finally:
         model.train(training)

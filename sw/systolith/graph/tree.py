@@ -1,5 +1,6 @@
 """Graphs as plain data, as JSON takes it, and back; constants stay arrays."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,7 +65,7 @@ def _node(tree: Mapping[str, Any]) -> Node:
 
 
 def _plain(node: Node, name: str) -> Any:
-    """Return an attribute as JSON has it; types and arrays are an object that says so.
+    """Return an attribute as JSON has it; types, bytes and arrays are an object that says so.
 
     Raises
     ------
@@ -77,6 +78,8 @@ def _plain(node: Node, name: str) -> Any:
             return value
         case np.dtype():
             return {"dtype": value.str}
+        case bytes():
+            return {"base64": base64.b64encode(value).decode()}
         case np.generic():
             return value.item()
         case np.ndarray():
@@ -92,6 +95,8 @@ def _plain(node: Node, name: str) -> Any:
 def _attribute(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
+    if "base64" in value:
+        return base64.b64decode(value["base64"], validate=True)
     dtype = np.dtype(value["dtype"])
     if "values" not in value:
         return dtype

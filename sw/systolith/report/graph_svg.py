@@ -51,7 +51,7 @@ def _boxes(graph: Graph, parts: Partition) -> dict[str, tuple[str, str, str]]:
         elif node.operator == "DecoderStack" and parts.decoder:
             title, fill = f"core: language model of {len(parts.decoder.layers)} layers", CORE
         else:
-            title, fill = node.operator, HOST
+            title, fill = node.kind, HOST
         kind = graph.types.get(node.output)
         boxes[node.output] = fill, title, f"{node.output}: {kind}" if kind else node.output
     for name in graph.outputs:

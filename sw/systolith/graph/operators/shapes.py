@@ -58,7 +58,11 @@ def _pad(attributes, x, pads, value=None, axes=None):
     widths = [(0, 0)] * x.ndim
     for axis, low, high in zip(axes, *sizes.tolist(), strict=True):
         widths[axis] = (low, high)
-    return np.pad(x, widths, constant_values=0 if value is None else np.reshape(value, -1)[0])
+    kept = tuple(slice(max(0, -low), size - max(0, -high))
+                 for size, (low, high) in zip(x.shape, widths, strict=True))  # fmt: skip
+    widths = [(max(0, low), max(0, high)) for low, high in widths]
+    filling = 0 if value is None else np.reshape(value, -1)[0]
+    return np.pad(x[kept], widths, constant_values=filling)
 
 
 SHAPES = {

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ..executor import run_node
+from ..executor import can_run, run_node
 from ..graph import Graph, Node
-from ..operators import OPERATORS
 
 __all__ = ["fold_constants"]
 
@@ -31,6 +30,6 @@ def _values(graph: Graph, node: Node) -> tuple[np.ndarray, ...] | None:
         if all(isinstance(size, int) for size in shape):
             return (np.array(shape, np.int64),)
     known = all(not name or name in graph.constants for name in node.inputs)
-    if not known or node.operator not in OPERATORS:
+    if not known or not can_run(node):
         return None
     return run_node(node, [graph.constants[name] if name else None for name in node.inputs])

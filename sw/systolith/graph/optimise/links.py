@@ -8,13 +8,17 @@ from numpy.typing import NDArray
 from ..graph import Graph, Node
 from ..shapes import probe
 
-__all__ = ["LAYOUT", "Links", "close", "rewrite_nodes"]
+__all__ = ["LAYOUT", "Links", "close", "near", "rewrite_nodes"]
 
 LAYOUT = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 """Operators that move elements, and keep each of them."""
 
 TOLERANCE = 1e-4
 """Of the root of the mean square, by which rewriting may change values: rounding in float32."""
+
+
+STEP_NOISE = 0.02
+"""Of the root of the mean square, by which steps of 8 bits may."""
 
 
 def close(got: NDArray, want: NDArray) -> bool:
@@ -24,6 +28,14 @@ def close(got: NDArray, want: NDArray) -> bool:
     got, want = np.nan_to_num(got.astype(np.float64)), np.nan_to_num(want.astype(np.float64))
     size = float(np.sqrt(np.mean(want**2))) if want.size else 0.0
     return bool(np.abs(got - want).max(initial=0.0) <= TOLERANCE * max(size, 1e-6))
+
+
+def near(got: NDArray, want: NDArray) -> bool:
+    """Return whether two arrays are the same but for a few steps of rounding to 8 bits."""
+    if got.shape != want.shape:
+        return False
+    got, want = np.nan_to_num(got.astype(np.float64)), np.nan_to_num(want.astype(np.float64))
+    return bool(((got - want) ** 2).sum() <= STEP_NOISE**2 * max((want**2).sum(), 1e-12))
 
 
 class Links:
