@@ -16,7 +16,7 @@ from systolith_sim.device.host import Pauses
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 from test_decoders import CONFIGS
 from unit.estimates import assert_near
-from unit.language_bench import golden_tokens, random_model, streamed_layout
+from unit.language_bench import golden_tokens, streamed_layout, streamed_model
 
 SHARE = 0.9
 """Of what the port could move in the time of a token of a small model."""
@@ -31,7 +31,7 @@ def test_texts(name, seed):
     """
     config = CONFIGS[name]
     sizes = {"dim": 40, "heads": 4, "kv_heads": 2, "hidden": 50, "vocab": 7000}
-    model = random_model(config, "int8", "llama", True, seed=seed, context=40, **sizes)
+    model = streamed_model(config, seed=seed, context=40, **sizes)
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     assert len(streamed_layout(compiled).chunks) > 3 and compiled.block > 1
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_texts(name, seed):
 def test_codes(seed):
     """Weights of 4 bits are expanded on their way into the ring; logits are stored, too."""
     config = CONFIGS["ulx3s"]
-    model = random_model(config, "int4", "llama", True, seed=seed, context=40, vocab=100)
+    model = streamed_model(config, "int4", seed=seed, context=40, vocab=100)
     compiled, storing = (
         CompiledDecoder.compile(config, model, streamed=True, logits=logits)
         for logits in (False, True)
@@ -74,7 +74,7 @@ def test_share_of_the_port():
     """A token of a small model takes little more time than its bytes do."""
     config = CONFIGS["ulx3s"]
     sizes = {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 192, "vocab": 512}
-    model = random_model(config, "int8", "llama", True, context=40, **sizes)
+    model = streamed_model(config, context=40, **sizes)
     measured = bench_decode_streamed(model, config, 20)
     assert measured.bit_exact
     assert measured.bandwidth_utilization is not None
@@ -87,7 +87,7 @@ def test_share_of_the_port_of_smollm2():
     """Of layers of its sizes, and a part of its vocabulary, behind 64 other tokens."""
     sizes = {"dim": 576, "heads": 9, "kv_heads": 3, "hidden": 1536, "vocab": 8192, "layers": 4}
     config = preset("ulx3s").replace({"bus.data_bytes": 8})
-    model = random_model(config, "int8", "llama", True, context=2048, **sizes)
+    model = streamed_model(config, context=2048, **sizes)
     measured = bench_decode_streamed(model, with_reach(config, model), 64)
     assert measured.bit_exact
     assert measured.bandwidth_utilization is not None

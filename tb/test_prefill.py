@@ -50,7 +50,7 @@ def test_a_layer_of_smollm2():
 
     config = preset("ulx3s").replace({"bus.data_bytes": 16})
     count, dimensions = layer_dimensions("smollm2", 1, 64)
-    model = quantize_shape("llama", dimensions, config)
+    model = quantize_shape("llama", dimensions, config, streamed=True)
     values = bench_prefill(model, config, 64, model_layers=count)
     assert values.bit_exact and (values.utilization or 0) > 0.94
     assert_near(values.estimated_cycles, values.cycles)

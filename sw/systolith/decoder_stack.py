@@ -63,7 +63,7 @@ def compile_decoder(
     if calibration is not None:
         batches = (_texts(graph, part, batch) for batch in calibration)
         documents = [*itertools.chain(*batches)]
-    rounded = round_language(model, documents, progress)
+    rounded = round_language(model, documents, progress, streamed=streamed)
     progress("compiling the language model")
     program, integers = compile_language(
         config, model, rounded, context=tokens, streamed=streamed

@@ -66,11 +66,12 @@ def _written_texts(model: FloatDecoder, progress: Progress) -> list[list[int]]:
 
 
 def round_language(
-    model: FloatDecoder, documents: Sequence[Sequence[int]] | None, progress: Progress
-) -> Rounded:
+    model: FloatDecoder, documents: Sequence[Sequence[int]] | None, progress: Progress, *,
+    streamed: bool,
+) -> Rounded:  # fmt: skip
     """Return a model's weights in 8 bits, rounded with documents; by default it writes some.
 
-    Those of a large model are kept.
+    Those of a large model are kept. Gammas stay in the norms of a model that will be ``streamed``.
     """
 
     def make() -> Rounded:
@@ -79,13 +80,13 @@ def round_language(
             progress("letting the model write, to measure it")
             texts = _written_texts(model, progress)
         progress("rounding the language model's weights")
-        return round_decoder(model, texts, CODECS["int8"], CODECS["int8"])
+        return round_decoder(model, texts, CODECS["int8"], CODECS["int8"], folded=not streamed)
 
     layer = vars(model.layers[0]).values()
     if len(model.layers) * sum(part.size for part in layer if part is not None) < LARGE:
         return make()
     texts = "" if documents is None else f"-{digest(json.dumps(documents).encode())[:12]}"
-    return kept_rounding(f"{fingerprint(model)}-graph{texts}", make)
+    return kept_rounding(f"{fingerprint(model)}-graph{texts}" + "-streamed" * streamed, make)
 
 
 def must_stream(config: Config, model: FloatDecoder, context: int | None) -> bool:

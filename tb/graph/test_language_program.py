@@ -121,7 +121,7 @@ def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_
     model = read_llama(write_llama(tmp_path, max_position_embeddings=TOKENS), "llama").decoder
     graph = LlamaBuilder(tensors, SETTINGS["num_attention_heads"], 8).model()
     config = SMALL_CHIP if streamed else ONCHIP
-    rounded = language_program.round_language(model, None, Progress())
+    rounded = language_program.round_language(model, None, Progress(), streamed=streamed)
     integers = quantize_decoder(config, model, rounded, streamed=streamed)
     by_hand = CompiledDecoder.compile(config, integers, context=TOKENS, streamed=streamed)
     path = write_onnx(tmp_path / "llama.onnx", graph)
@@ -137,14 +137,15 @@ def test_rounded_weights_of_large_models_are_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(language_program, "LARGE", 0)
     one, other = (decoder_of(optimise(llama(seed, layers=1)), 8) for seed in range(2))
     documents = example().tolist()
-    made = [language_program.round_language(one, texts, Progress()) for texts in (None, documents)]
+    made = [language_program.round_language(one, texts, Progress(), streamed=True)
+            for texts in (None, documents)]  # fmt: skip
     monkeypatch.setattr(language_program, "round_decoder", None)
     for texts, rounded in zip((None, documents), made, strict=True):
-        again = language_program.round_language(one, texts, Progress())
+        again = language_program.round_language(one, texts, Progress(), streamed=True)
         np.testing.assert_array_equal(again.head.integers, rounded.head.integers)
     for model, texts in ((other, None), (one, documents[:1])):
         with pytest.raises(TypeError, match="not callable"):
-            language_program.round_language(model, texts, Progress())
+            language_program.round_language(model, texts, Progress(), streamed=True)
 
 
 @pytest.mark.slow

@@ -29,6 +29,13 @@ def random_model(
     )  # fmt: skip
 
 
+def streamed_model(
+    config: Config, weights: str = "int8", /, *, context: int = 64, **sizes: int
+) -> DecoderModel:
+    """Return such a model of Llama's kind that is to be streamed: its norms have gammas."""
+    return random_model(config, weights, "llama", True, context=context, **sizes)
+
+
 def streamed_layout(compiled: CompiledDecoder) -> StreamedLayout:
     """Return the layout of a model that is streamed."""
     assert isinstance(compiled.layout, StreamedLayout)

@@ -8,7 +8,7 @@ from systolith_sim.transformer.decoder import advance
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
-from .language_bench import random_model
+from .language_bench import streamed_model
 
 # As in ``tb/test_encoders.py``, which has it compiled.
 FLAT = preset("small").replace({
@@ -30,7 +30,7 @@ SIZES = {
 
 def prefill_model(name: str, *, layers: int = 2, seed: int = 0) -> DecoderModel:
     """Return a model of random weights for a configuration of that name."""
-    return chunked(random_model(CONFIGS[name], layers=layers, seed=seed, **SIZES[name]))
+    return chunked(streamed_model(CONFIGS[name], layers=layers, seed=seed, **SIZES[name]))
 
 
 def random_residual(model: DecoderModel, tokens: int, seed: int = 0) -> np.ndarray:

@@ -9,13 +9,13 @@ from systolith.bench_decode_streamed import bench_decode_streamed, compulsory_by
 from systolith.language import CompiledDecoder
 from systolith_hw.config import ConfigError
 
-from .language_bench import random_model
+from .language_bench import streamed_model
 from .machine_device import CYCLES, MachineDevice
 from .test_cli import refused, run
 from .test_decoder_streamed import CONFIGS
 
 CONFIG = CONFIGS["ulx3s"]
-MODEL = random_model(CONFIG, layers=1, context=20)
+MODEL = streamed_model(CONFIG, layers=1, context=20)
 
 
 def test_machine():
@@ -47,7 +47,7 @@ def test_bytes_of_codes(weights, bits):
     config = CONFIG.replace({"bus.codecs": True})
     of_bytes, of_codes = (
         compulsory_bytes(CompiledDecoder.compile(
-            config, random_model(config, codec, layers=1, context=20, hidden=64), streamed=True
+            config, streamed_model(config, codec, layers=1, context=20, hidden=64), streamed=True
         ), 5)
         for codec in ("int8", weights)
     )  # fmt: skip

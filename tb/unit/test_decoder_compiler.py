@@ -60,6 +60,12 @@ def test_cores_that_will_not_do(changes, words):
         plan_decoder(config, model)
 
 
+def test_whose_norms_have_gammas():
+    """They would need scale entries of each norm; a model that is streamed brings them."""
+    with pytest.raises(ConfigError, match="norms of this language model have gammas, so it is one"):
+        plan_decoder(CONFIG, random_model(CONFIG, "int8", "llama", True))
+
+
 def test_whose_norms_are_deferred():
     """The model says so: a core that can also takes one whose norms are whole."""
     able = CONFIG.replace({"vector.deferred_norms": True})

@@ -13,7 +13,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
-from .language_bench import golden_tokens, random_model, streamed_layout
+from .language_bench import golden_tokens, streamed_layout, streamed_model
 
 SMALL = {
     "vector.rows": 64, "memory.operand_tiles": 160, "memory.activation_words": 400,
@@ -46,7 +46,7 @@ MANY = 9
 def test_texts(name, sizes):
     """Tokens are the golden model's, from the first position to where keys and values end."""
     config = CONFIGS[name]
-    model = random_model(config, seed=1, context=24, **SIZES[sizes])
+    model = streamed_model(config, seed=1, context=24, **SIZES[sizes])
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     machine, most = MachineDecoder(compiled), compiled.plan.tokens
     assert most == 24
@@ -66,7 +66,7 @@ def test_prompts_in_blocks(name, sizes, block):
     Tokens, keys and values are the golden model's; weights come once for each block.
     """
     config = CONFIGS[name].replace({"memory.program_instructions": 256})
-    model = random_model(config, seed=1, context=24, **SIZES[sizes])
+    model = streamed_model(config, seed=1, context=24, **SIZES[sizes])
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     assert compiled.block == block
     machine, rng = MachineDecoder(compiled), np.random.default_rng(3)
@@ -97,14 +97,14 @@ def test_prompts_that_go_token_by_token():
         (CONFIGS["square"], "int8", SIZES["many chunks of the head"]),
         (config.replace({"vector.rows": 2}), "int8", sizes),
     ):  # fmt: skip
-        model = random_model(changed, weights, context=24, **shape)
+        model = streamed_model(changed, weights, context=24, **shape)
         assert CompiledDecoder.compile(changed, model, streamed=True).block == 1
 
 
 def test_keys_and_values_in_memory():
     """The pages are the golden model's, and with those of others a text goes on anywhere."""
     config = CONFIGS["ulx3s"]
-    model = random_model(config, seed=2, context=24)
+    model = streamed_model(config, seed=2, context=24)
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     text = np.random.default_rng(5).integers(0, 40, 18).tolist()
     cache = KeyValueCache(len(model.layers))
@@ -125,10 +125,10 @@ def test_codes(weights, hidden):
     """Weights of 4 bits cross the port as codes, a slot as one run."""
     config = CONFIGS["ulx3s"].replace({"bus.codecs": True})
     sizes = {"dim": 32, "heads": 4, "kv_heads": 2, "hidden": hidden, "vocab": 100}
-    model = random_model(config, weights, seed=1, context=24, **sizes)
+    model = streamed_model(config, weights, seed=1, context=24, **sizes)
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     assert MachineDecoder(compiled).run([1, 2], 12) == golden_tokens(model, [1, 2], 12)
-    whole = CompiledDecoder.compile(config, random_model(config, context=24, **sizes),
+    whole = CompiledDecoder.compile(config, streamed_model(config, context=24, **sizes),
                                     streamed=True)  # fmt: skip
     matrix, of_bytes = (streamed_layout(one).ring_matrices["down"] for one in (compiled, whole))
     assert matrix.size < 0.7 * of_bytes.size
@@ -140,7 +140,7 @@ def test_codes(weights, hidden):
 def test_tokens_by_chance(name, sizes):
     """Candidates are kept over all chunks of the head."""
     config = CONFIGS[name].replace({"vector.candidates": 8})
-    model = random_model(config, seed=1, context=24, **SIZES[sizes])
+    model = streamed_model(config, seed=1, context=24, **SIZES[sizes])
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     for sampling in (GREEDY, Sampling(temperature=2.0, top_k=8, seed=3)):
         made = MachineDecoder(compiled, sampling).run([1, 2, 3], 6)
@@ -149,7 +149,7 @@ def test_tokens_by_chance(name, sizes):
 
 def test_end_of_text():
     config = CONFIGS["ulx3s"]
-    model = random_model(config, seed=3, context=24)
+    model = streamed_model(config, seed=3, context=24)
     made = golden_tokens(model, [5, 4], 8)
     end = made[3]
     compiled = CompiledDecoder.compile(config, model, ends=(end,), streamed=True)
@@ -159,7 +159,7 @@ def test_end_of_text():
 def test_image():
     config = CONFIGS["ulx3s"]
     compiled = CompiledDecoder.compile(
-        config, random_model(config, layers=1, context=24), streamed=True
+        config, streamed_model(config, layers=1, context=24), streamed=True
     )
     again = CompiledDecoder.from_image(compiled.image("a model"), config, "a model")
     assert again.plan == compiled.plan
@@ -168,7 +168,7 @@ def test_image():
 
 
 def test_as_many_tokens_as_fit():
-    model = random_model(CONFIGS["ulx3s"])
+    model = streamed_model(CONFIGS["ulx3s"])
     for tiles, tokens in ((14, 16), (20, 32), (160, 64)):
         config = CONFIGS["ulx3s"].replace({"memory.operand_tiles": tiles})
         plan = plan_streamed(config, model)
@@ -182,7 +182,7 @@ def test_as_many_tokens_as_fit():
 ])  # fmt: skip
 def test_models_without_a_ring(tiles, sizes, sentence):
     config = CONFIGS["ulx3s"].replace({"memory.operand_tiles": tiles})
-    model = random_model(config, layers=1, **sizes)
+    model = streamed_model(config, layers=1, **sizes)
     with pytest.raises(ConfigError, match=f"cannot be streamed: .*{sentence}"):
         plan_streamed(config, model)
 
@@ -198,7 +198,7 @@ def test_logits(name, sizes, weights):
         "memory.program_instructions": 256,
     })  # fmt: skip
     changes = {"hidden": 64} if weights == "int4" else {}
-    model = random_model(config, weights, seed=1, context=24, **SIZES[sizes] | changes)
+    model = streamed_model(config, weights, seed=1, context=24, **SIZES[sizes] | changes)
     compiled = CompiledDecoder.compile(config, model, streamed=True, logits=True)
     if "many" in sizes:
         assert len(streamed_layout(compiled).chunks) == MANY
@@ -212,7 +212,7 @@ def test_logits(name, sizes, weights):
 
 def test_logits_of_an_image():
     config = CONFIGS["ulx3s"]
-    model = random_model(config, layers=1, context=24)
+    model = streamed_model(config, layers=1, context=24)
     compiled = CompiledDecoder.compile(config, model, streamed=True, logits=True)
     again = CompiledDecoder.from_image(compiled.image("a model"), config, "a model")
     assert np.array_equal(MachineDecoder(again).logits([1]), model.logits([1]))
@@ -222,7 +222,7 @@ def test_logits_that_have_no_room():
     config = CONFIGS["port of 64 bytes"].replace({"bus.data_bytes": 128})
     with pytest.raises(ConfigError, match="logits cannot be stored with a bus.data_bytes of 128"):
         CompiledDecoder.compile(
-            config, random_model(config, layers=1, dim=64, hidden=24), streamed=True,
+            config, streamed_model(config, layers=1, dim=64, hidden=24), streamed=True,
             logits=True,
         )
 
@@ -236,7 +236,7 @@ def test_logits_that_have_no_room():
 ])  # fmt: skip
 def test_what_does_not_fit(changes, sizes, sentence):
     config = CONFIGS["ulx3s"].replace(changes)
-    model = random_model(config, context=24, **sizes)
+    model = streamed_model(config, context=24, **sizes)
     with pytest.raises(ConfigError, match=sentence):
         CompiledDecoder.compile(config, model, streamed=True, context=24)
 
@@ -244,7 +244,7 @@ def test_what_does_not_fit(changes, sizes, sentence):
 def test_reach():
     """The core reaches as far as it must, and no less than it did."""
     narrow = CONFIGS["ulx3s"].replace({"bus.address_bits": 16})
-    model = random_model(narrow, context=24, vocab=1000)
+    model = streamed_model(narrow, context=24, vocab=1000)
     wider = with_reach(narrow, model)
     compiled = CompiledDecoder.compile(wider, model, streamed=True)
     assert compiled.size <= 1 << wider.bus.address_bits < 4 * compiled.size

@@ -9,6 +9,7 @@ import pytest
 from systolith.compiler.decoder_quantizer import quantize_decoder, residual_fraction
 from systolith.compiler.decoder_rounding import round_decoder
 from systolith.compiler.weight_codecs import CODECS
+from systolith_hw.config import NORMAL_BITS
 from systolith_hw.presets import preset
 from systolith_sim.transformer import decoder_reference
 from systolith_sim.transformer.decoder_reference import KeyValueCache
@@ -18,10 +19,12 @@ from systolith_sim.vector.rotary import rotary_table, rotate
 from .decoder_bench import WIDTH, divergence, random_model, texts
 
 
-def quantized(model, weights="int8", name="ulx3s", deferred=False, **chunks):
+def quantized(model, weights="int8", name="ulx3s", deferred=False, streamed=False, **chunks):
     config = preset(name).replace({"vector.deferred_norms": deferred})
-    rounded = round_decoder(model, texts(4), CODECS[weights], CODECS[weights])
-    return quantize_decoder(config, model, rounded, **chunks)
+    rounded = round_decoder(
+        model, texts(4), CODECS[weights], CODECS[weights], folded=not streamed
+    )
+    return quantize_decoder(config, model, rounded, streamed=streamed, **chunks)
 
 
 def test_rotation_keeps_its_error():
@@ -72,6 +75,55 @@ def test_product_clips_both():
 def test_model_is_close_to_float(options):
     model = random_model(**options)
     assert divergence(model, quantized(model), texts(4, seed=8)) < 2e-3
+
+
+def unequal(model):
+    """Return a model whose gammas differ by a factor of 100, some of them negative."""
+    rng = np.random.default_rng(4)
+
+    def gamma():
+        sizes = np.exp(rng.uniform(math.log(0.05), math.log(5), WIDTH))
+        return (sizes * rng.choice([-1, 1, 1], WIDTH)).astype(np.float32)
+
+    layers = [dataclasses.replace(layer, attention_norm=gamma(), hidden_norm=gamma())
+              for layer in model.layers]  # fmt: skip
+    return dataclasses.replace(model, layers=layers, norm=gamma())
+
+
+@pytest.mark.parametrize("options", [{}, {"gated": False, "rotary": False}], ids=str)
+def test_gammas_left_to_norms_are_as_close(options):
+    """Where they are alike; where they are unequal, codes of 4 bits are closer."""
+    model, tokens = random_model(**options), texts(4, seed=8)
+    assert divergence(model, quantized(model, streamed=True), tokens) < 2e-3
+    model = unequal(model)
+    folded, left = (divergence(model, quantized(model, "int4", streamed=streamed), tokens)
+                    for streamed in (False, True))  # fmt: skip
+    assert left < 0.9 * folded
+
+
+def test_nothing_behind_a_norm_is_clipped():
+    """Of the rows of the residual those that matrices make most of, and hardly a bit is lost."""
+    model = unequal(random_model())
+    integers, largest = quantized(model, streamed=True), []
+    for exact, layer in zip(model.layers, integers.layers, strict=True):
+        for name, norm, gammas in (
+            ("query", layer.norm, exact.attention_norm), ("key", layer.norm, exact.attention_norm),
+            ("up", layer.hidden_norm, exact.hidden_norm),
+        ):  # fmt: skip
+            rows = (getattr(exact, name) * gammas[:, None]).T
+            fixed = np.rint(np.ldexp(rows.astype(np.float64), integers.fraction)).astype(np.int64)
+            matrix = layer.hidden.up if name == "up" else getattr(layer, name)
+            largest.append(np.abs(matrix(norm(integers.array, fixed))).max())
+    assert 1 << 15 < max(largest) < 1 << NORMAL_BITS - 1
+
+
+def test_only_streamed_models_leave_gammas_to_norms():
+    model = random_model()
+    assert quantized(model).norm.gains is None
+    assert (quantized(model, streamed=True).layers[0].norm.gains.scale > 0).all()
+    rounded = round_decoder(model, texts(2), CODECS["int8"], CODECS["int8"], folded=False)
+    with pytest.raises(ValueError, match="on the chip, gammas must be folded"):
+        quantize_decoder(preset("ulx3s"), model, rounded)
 
 
 @pytest.mark.parametrize("options", [{}, {"gated": False, "rotary": False}], ids=str)

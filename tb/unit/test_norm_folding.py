@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from systolith.compiler.feature_order import feature_order
-from systolith.compiler.norm_folding import fold_norms
+from systolith.compiler.norm_folding import fold_norms, order_features
 
 from .decoder_bench import random_model, texts
 
@@ -21,6 +21,17 @@ def test_a_folded_model_computes_the_same(gated, rotary):
     np.testing.assert_array_equal(folded.embedding, model.embedding[:, order])
     for tokens in texts(3):
         np.testing.assert_allclose(folded.logits(tokens), model.logits(tokens), atol=2e-4)
+
+
+@pytest.mark.parametrize("gated, rotary", [(True, True), (False, False)])
+def test_a_model_whose_features_change_places_computes_the_same(gated, rotary):
+    model = random_model(gated=gated, rotary=rotary)
+    order = np.random.default_rng(6).permutation(len(model.norm))
+    other = order_features(model, order)
+    np.testing.assert_array_equal(other.norm, model.norm[order])
+    np.testing.assert_array_equal(other.layers[1].hidden_norm, model.layers[1].hidden_norm[order])
+    for tokens in texts(3):
+        np.testing.assert_allclose(other.logits(tokens), model.logits(tokens), atol=2e-4)
 
 
 def test_features_with_like_gammas_share_a_step():

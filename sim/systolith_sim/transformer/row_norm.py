@@ -1,4 +1,4 @@
-"""RMSNorm in front of matrices that have its gamma."""
+"""RMSNorm, which matrices behind it take the gamma of, or which multiplies by it itself."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,28 @@ from systolith_hw.tables import CENTRED_FRACTION, FRACTION
 from ..vector.row import Factor, normal_factor, row_sums, scale_row
 from .encoder import Words, to_words
 
-__all__ = ["UNIT", "RowNorm"]
+__all__ = ["UNIT", "Gains", "RowNorm"]
 
 UNIT = Factor(1 << SCALE_BITS - 1, SCALE_BITS - 1 - (FRACTION - CENTRED_FRACTION))
 """The scale entry with which NORM multiplies by one."""
+
+
+@dataclass(frozen=True)
+class Gains:
+    """The gammas of a norm as scale entries: ``scale * 2**-shift``, negated where ``negative``.
+
+    Parameters
+    ----------
+    scale, shift : (N,) int64
+    negative : (N,) bool
+    """
+
+    scale: NDArray[np.int64]
+    negative: NDArray[np.bool]
+    shift: NDArray[np.int64]
+
+
+ONES = Gains(np.array(UNIT.scale), np.array(False), np.array(UNIT.shift))
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,8 @@ class RowNorm:
     deferred : bool
         The words are those of the row itself, and 1 / root goes with them: matrices multiply their
         scale entries by it.
+    gains : Gains or None
+        What the row is multiplied by; None are all one. A deferred norm has none.
     """
 
     features: int
@@ -41,6 +61,7 @@ class RowNorm:
     epsilon: int
     base: int
     deferred: bool
+    gains: Gains | None = None
 
     def __call__(self, array: ArrayConfig, z: NDArray[np.int64]) -> Words:
         """Return words of fixed point (S, N)."""
@@ -55,10 +76,10 @@ class RowNorm:
             scale, shift = (np.array([[getattr(one, name)] for one in factors])
                             for name in ("scale", "shift"))  # fmt: skip
             return Words(words.mantissas, words.exponents, (scale, shift))
+        gains = self.gains or ONES
         rows = [
-            scale_row(
-                row, 0, factor, scale=UNIT.scale, negative=False, shift=UNIT.shift, bias=0
-            )
+            scale_row(row, 0, factor, scale=gains.scale, negative=gains.negative,
+                      shift=gains.shift, bias=0)
             for row, factor in zip(z, factors, strict=True)
         ]  # fmt: skip
         return to_words(array, np.stack(rows), self.base)

@@ -23,6 +23,11 @@ def plan_decoder(config: Config, model: DecoderModel, *, context: int | None = N
     """
     shape, first = DecoderShape.of(model), model.layers[0]
     shape.check(config)
+    if model.norm.gains is not None:
+        raise ConfigError(
+            "the norms of this language model have gammas, so it is one to be streamed; for the "
+            "chip it must be quantised with streamed=False"
+        )
     plan = DecoderPlan(
         config=config, shape=shape, tokens=most_tokens(config, shape, context),
         output_chunk=first.output_chunk, down_chunk=first.down_chunk,

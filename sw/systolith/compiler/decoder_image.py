@@ -11,11 +11,12 @@ from systolith_sim.dma.pages import pack_pages
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RotaryRows
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.encoder import Linear, Words
+from systolith_sim.transformer.row_norm import RowNorm
 
 from .coded_linear import loaded
 from .decoder_layout import DecoderLayout, Matrix
 from .layout import power_of_two
-from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
+from .matrix_image import pack_angles, pack_gains, pack_panels, pack_scale_table, pack_units
 from .recipes import NOTHING, pack_recipes
 
 __all__ = ["DecoderImage", "gates_of"]
@@ -148,14 +149,14 @@ class DecoderImage:
     def _tables(self, layer: DecoderLayer) -> bytes:
         """Return the entries of a layer, as ``DecoderPlan.tables`` has them."""
         plan = self.plan
-        parts = [self._norm_units()]
+        parts = [self._norm(layer.norm)]
         for linear in (layer.key, layer.query, layer.value):
             heads = linear.weights.shape[1] // plan.shape.head
             entries = (self._by_head(part) for part in (linear.scale, linear.shift, linear.bias))
             wide = Linear(linear.weights, *entries)
             parts.append(self._table(wide, heads * plan.head_tiles))
         parts.append(self._table(layer.output, plan.tiles))
-        parts.append(self._norm_units())
+        parts.append(self._norm(layer.hidden_norm))
         parts += [self._table(linear, plan.hidden_tiles) for linear in gates_of(layer)]
         parts.append(self._table(layer.down, plan.tiles))
         return b"".join(parts)
@@ -167,9 +168,9 @@ class DecoderImage:
         """Return the entries with which all norms multiply by one."""
         return pack_units(self.plan.unit_entries * self.layout.config.vector.lanes)
 
-    def _norm_units(self) -> bytes:
-        """Return those that lie in front of the entries of matrices behind a norm."""
-        return pack_units(self.plan.norm_entries * self.layout.config.vector.lanes)
+    def _norm(self, norm: RowNorm) -> bytes:
+        """Return a norm's own entries, which lie in front of those of the matrices behind it."""
+        return pack_gains(norm.gains, self.plan.norm_entries * self.layout.config.vector.lanes)
 
     @staticmethod
     def _widen(table: Integers, width: int, filler: int = 0) -> Integers:

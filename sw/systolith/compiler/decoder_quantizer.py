@@ -1,57 +1,43 @@
 """From the floats of a language model to the integers of :mod:`systolith_sim.transformer.decoder`.
 
-Gammas go into the matrices behind them (:mod:`.norm_folding`). No LSB depends on any text but the
-residual's. What RMSNorm leaves has a norm of at most sqrt(N), so that a result of a matrix W behind
-it is at most ``sqrt(N) * |W[:, n]|`` (Cauchy and Schwarz): LSBs of what is clipped to 18 bits are
-those for which nothing is ever clipped.
+Gammas are in the matrices behind them (:mod:`.norm_folding`), or, of a model that is streamed, left
+to the norms: NORM has entries of its own there. LSBs are chosen in :mod:`.decoder_fractions`.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from systolith_hw.config import (
-    FIXED_BITS,
-    NORMAL_BITS,
-    SCALE_BITS,
-    VALUE_WINDOW,
-    ArrayConfig,
-    Config,
-)
+from systolith_hw.config import SCALE_BITS, ArrayConfig, Config
 from systolith_hw.isa import LoadKind
-from systolith_hw.tables import FRACTION
+from systolith_hw.tables import CENTRED_FRACTION, FRACTION
 from systolith_sim.dma.codec import GROUP
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RectifiedHidden
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
-from systolith_sim.transformer.encoder import (
-    VALUE_BASE,
-    Linear,
-    Words,
-    probability_base,
-    to_words,
-)
-from systolith_sim.transformer.row_norm import RowNorm
+from systolith_sim.transformer.encoder import Linear, Words, probability_base, to_words
+from systolith_sim.transformer.row_norm import Gains, RowNorm
 from systolith_sim.vector.rotary import rotary_table
 
 from .coded_linear import CodedLinear
+from .decoder_fractions import (
+    Fractions,
+    choose_fractions,
+    residual_base,
+    residual_fraction,
+    score_sharpness,
+)
 from .decoder_rounding import Rounded
 from .encoder_quantizer import factor
 from .group_rounding import CodedWeights
-from .norm_folding import fold_norms
 from .opening_tables import OpeningTables
-from .quantize import WEIGHT_LIMIT, ActivationFormat, scale_entries
+from .quantize import ActivationFormat, scale_entries
 from .recipes import NOTHING
 
-__all__ = [
-    "GATE_SHIFT", "Fractions", "begins_in_tables", "choose_fractions", "quantize_decoder",
-    "residual_fraction",
-]  # fmt: skip
+__all__ = ["GATE_SHIFT", "begins_in_tables", "quantize_decoder"]
 
 Floats = NDArray[np.floating]
 
@@ -60,59 +46,6 @@ GATE_SHIFT = 7
 
 PRODUCT_SHIFT = 3
 """What two numbers of 18 bits have beyond 32."""
-
-WORD_ERROR = 1 / 16
-"""How much the rounding to words may add to the norm of a row, generously."""
-
-HEADROOM = 4.0
-"""How much larger than on the measured text the residual may become before it saturates."""
-
-
-@dataclass(frozen=True)
-class Fractions:
-    """Fixed-point bits of results whose LSB is not 2**-16: ``2**-fraction``.
-
-    Parameters
-    ----------
-    residual, query, key, value, up : int
-    """
-
-    residual: int
-    query: int
-    key: int
-    value: int
-    up: int
-
-
-def residual_fraction(largest: float) -> int:
-    """Return the residual's, at most 16: the epsilon of norms has LSB ``2**-(2 * fraction)``."""
-    return min(FRACTION, FIXED_BITS - 1 - _integer_bits(largest))
-
-
-def residual_base(array: ArrayConfig, largest: float, fraction: int) -> int:
-    """Return the base of words of the residual: the largest exponent still holds all of it."""
-    return max(0, _integer_bits(largest) + fraction - array.window - (array.mantissa_bits - 1))
-
-
-def _integer_bits(largest: float) -> int:
-    return math.ceil(math.log2(max(largest, 1.0) * HEADROOM))
-
-
-def choose_fractions(
-    model: FloatDecoder, residual: int, layers: Iterable[FloatDecoderLayer]
-) -> Fractions:
-    """Return the finest fractions for which nothing is clipped in any of the layers."""
-    layers = list(layers)
-    normal = 1 << NORMAL_BITS - 1
-    value = WEIGHT_LIMIT << VALUE_WINDOW + VALUE_BASE
-    sharpness = _sharpness(model, layers[0])
-    return Fractions(
-        residual,
-        query=_fraction(max(_bound(x.query) for x in layers) * sharpness, normal),
-        key=_fraction(max(_bound(x.key) for x in layers), normal),
-        value=_fraction(max(_bound(x.value) for x in layers), value),
-        up=_fraction(max(_bound(x.up) for x in layers), normal),
-    )
 
 
 def quantize_decoder(
@@ -128,19 +61,26 @@ def quantize_decoder(
     Parameters
     ----------
     rounded : Rounded
-        From :func:`systolith.compiler.decoder_rounding.round_decoder`.
+        From :func:`systolith.compiler.decoder_rounding.round_decoder`, ``folded`` unless streamed.
     streamed : bool
-        Its weights will be in external memory. No norm is deferred then; on the chip they are where
-        the core has that.
+        Its weights will be in external memory. No norm is deferred then, and norms may have gammas;
+        on the chip they are deferred where the core has that.
     tabled : bool
         Its tokens begin in tables; by default as :func:`begins_in_tables` says.
     output_chunk, down_chunk : int
         See :class:`systolith_sim.transformer.decoder.DecoderLayer`.
+
+    Raises
+    ------
+    ValueError
+        If norms of a model for the chip have gammas.
     """
-    array, model = config.array, fold_norms(model, rounded.order)
+    if not (rounded.folded or streamed):
+        raise ValueError("on the chip, gammas must be folded into the rounded matrices")
+    array, model = config.array, rounded.prepare(model)
     base = probability_base(array)
     whole = [rounded.layer(layer, number) for number, layer in enumerate(model.layers)]
-    fractions = choose_fractions(model, residual_fraction(rounded.largest), whole)
+    fractions = choose_fractions(array, model, residual_fraction(rounded.largest), whole)
     deferred = config.vector.deferred_norms and not streamed
     norm = _norm(config.array, model, rounded.largest, fractions.residual, deferred)
     if tabled is None:
@@ -148,7 +88,11 @@ def quantize_decoder(
     # Nothing waits for a norm whose words come out of tables, so that one is whole.
     first = _norm(array, model, rounded.largest, fractions.residual, deferred and not tabled)
     layers = [
-        _layer(config, model, layer, coded, fractions, (first, norm), output_chunk, down_chunk)
+        _layer(
+            config, model, layer, coded, fractions,
+            (_with_gains(first, layer.attention_norm), _with_gains(norm, layer.hidden_norm)),
+            output_chunk, down_chunk,
+        )
         for layer, coded in zip(model.layers, rounded.layers, strict=True)
     ]
     features = model.layers[0].query.shape[1] // model.heads
@@ -161,7 +105,7 @@ def quantize_decoder(
         rotary=None if model.rotary_base is None else
             rotary_table(np.arange(model.context), features, model.rotary_base),
         layers=layers,
-        norm=norm,
+        norm=_with_gains(norm, model.norm),
         head=_linear(rounded.head, FRACTION, FRACTION, norm.base),
         base=base,
     )  # fmt: skip
@@ -198,7 +142,7 @@ def _layer(
         norm=first,
         hidden_norm=norm,
         query=_linear(
-            coded["query"], FRACTION, fractions.query, first.base, _sharpness(model, layer)
+            coded["query"], FRACTION, fractions.query, first.base, score_sharpness(model, layer)
         ),
         key=_linear(coded["key"], FRACTION, fractions.key, first.base),
         value=_linear(coded["value"], FRACTION, fractions.value, first.base),
@@ -252,27 +196,20 @@ def _norm(
     return RowNorm(features, factor(1 / features), units, base, deferred)
 
 
+def _with_gains(norm: RowNorm, gammas: Floats) -> RowNorm:
+    """Return a norm that multiplies by gammas, unless all are one."""
+    gammas = np.asarray(gammas, np.float64)
+    if (gammas == 1).all():
+        return norm
+    entries = scale_entries(np.abs(gammas), ActivationFormat(CENTRED_FRACTION, 0), FRACTION)
+    return dataclasses.replace(norm, gains=Gains(entries.scale, gammas < 0, entries.shift))
+
+
 def _words(config: Config, table: Floats, fraction: int) -> Words:
     """Return an embedding's rows as words."""
     fixed = np.rint(np.ldexp(np.asarray(table, np.float64), fraction)).astype(np.int64)
     words = to_words(config.array, fixed, probability_base(config.array))
     return Words(words.mantissas.astype(np.int16), words.exponents.astype(np.uint8))
-
-
-def _bound(weights: Floats) -> float:
-    """Return what no result of a matrix behind a norm exceeds."""
-    column = np.linalg.norm(weights, axis=0).max()
-    return float(column) * math.sqrt(len(weights)) * (1 + WORD_ERROR)
-
-
-def _fraction(bound: float, limit: int) -> int:
-    """Return the finest fraction with which ``bound`` stays below ``limit``."""
-    return math.floor(math.log2(limit / bound))
-
-
-def _sharpness(model: FloatDecoder, layer: FloatDecoderLayer) -> float:
-    """Return what makes scores powers of two."""
-    return math.log2(math.e) / math.sqrt(layer.query.shape[1] / model.heads)
 
 
 def _chunk(inputs: int, unit: int, parts: int, norm: RowNorm) -> int:

@@ -23,7 +23,7 @@ from systolith_sim.transformer.decoder_reference import (
 
 from .feature_order import feature_order
 from .group_rounding import CodedWeights, round_groups
-from .norm_folding import fold_norms
+from .norm_folding import fold_norms, order_features
 from .rounding import DAMPING
 from .weight_codecs import Codec
 
@@ -51,12 +51,19 @@ class Rounded:
         Largest magnitude in the residual.
     order : (N,) int
         In which the features of the residual are (:mod:`.feature_order`).
+    folded : bool
+        Gammas are in the matrices (:mod:`.norm_folding`), not left to the norms.
     """
 
     layers: list[dict[str, CodedWeights]]
     head: CodedWeights
     largest: float
     order: NDArray[np.intp]
+    folded: bool = True
+
+    def prepare(self, model: FloatDecoder) -> FloatDecoder:
+        """Return the model as it is rounded: its features in order, gammas where they will be."""
+        return (fold_norms if self.folded else order_features)(model, self.order)
 
     def layer(self, layer: FloatDecoderLayer, number: int) -> FloatDecoderLayer:
         """Return layer ``number`` with its rounded matrices."""
@@ -76,16 +83,17 @@ class _Texts:
 
 
 def round_decoder(
-    model: FloatDecoder, documents: Sequence[Sequence[int]], codec: Codec, head_codec: Codec
-) -> Rounded:
-    """Return all matrices of ``model``, gammas folded into them, in a codec; ``documents`` are
-    token numbers."""
-    order = feature_order(model, documents)
-    model = fold_norms(model, order)
+    model: FloatDecoder, documents: Sequence[Sequence[int]], codec: Codec, head_codec: Codec, *,
+    folded: bool = True,
+) -> Rounded:  # fmt: skip
+    """Return all matrices of ``model`` in a codec, gammas ``folded`` into them or not;
+    ``documents`` are token numbers."""
+    order = feature_order(model, documents) if folded else np.arange(len(model.norm))
+    model = (fold_norms if folded else order_features)(model, order)
     rounder = _Rounder(model, documents, codec)
     layers = [rounder.round_layer(layer, number) for number, layer in enumerate(model.layers)]
     head = rounder.round_matrix(model.head.T, rounder.normalize(model.norm), head_codec)
-    return Rounded(layers, head, rounder.largest, order)
+    return Rounded(layers, head, rounder.largest, order, folded)
 
 
 class _Rounder:

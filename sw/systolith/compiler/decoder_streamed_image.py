@@ -42,7 +42,7 @@ class StreamedImage(DecoderImage):
             layout.address("angles"): self._angles(model.rotary),
             **{first + number * layout.layer_bytes: self._record(layer)
                for number, layer in enumerate(model.layers)},
-            layout.address("last norm"): self._norm_units(),
+            layout.address("last norm"): self._norm(model.norm),
             layout.address("head"): b"".join(self._head()),
             layout.address("identity"): self._identity(),
             layout.address("units"): self._units(rows * self.plan.head_words),

@@ -20,7 +20,6 @@ from systolith_sim.transformer.decoder_reference import FloatDecoder
 from .decoder_gradient import divergence_gradient
 from .decoder_rounding import Rounded
 from .group_rounding import CodedWeights
-from .norm_folding import fold_norms
 from .weight_codecs import Codec
 
 __all__ = ["tune_codes"]
@@ -91,7 +90,7 @@ def tune_codes(
         Of the order of the documents.
     progress : function of the step and the number of steps
     """
-    model = fold_norms(model, rounded.order)
+    model = rounded.prepare(model)
     layers = [{name: _Matrix(coded, codec) for name, coded in found.items()}
               for found in rounded.layers]  # fmt: skip
     head = _Matrix(rounded.head, head_codec)
@@ -119,7 +118,7 @@ def tune_codes(
 
 def _result(rounded: Rounded, layers: list[dict[str, _Matrix]], head: _Matrix) -> Rounded:
     found = [{name: matrix.rounded() for name, matrix in layer.items()} for layer in layers]
-    return Rounded(found, head.rounded(), rounded.largest, rounded.order)
+    return dataclasses.replace(rounded, layers=found, head=head.rounded())
 
 
 def _pace(step: int, steps: int) -> float:

@@ -7,9 +7,11 @@ from systolith_hw.config import NEGATIVE_SHIFT
 from systolith_sim.dma.pages import pack_scales
 from systolith_sim.transformer.decoder import RotaryRows
 from systolith_sim.transformer.encoder import Linear, Norm
-from systolith_sim.transformer.row_norm import UNIT
+from systolith_sim.transformer.row_norm import UNIT, Gains
 
-__all__ = ["pack_angles", "pack_norm", "pack_panels", "pack_scale_table", "pack_units"]
+__all__ = [
+    "pack_angles", "pack_gains", "pack_norm", "pack_panels", "pack_scale_table", "pack_units",
+]  # fmt: skip
 
 ENTRY_BYTES = 8
 
@@ -33,6 +35,15 @@ def pack_norm(norm: Norm) -> bytes:
     """Return gammas and betas as scale entries."""
     shift = np.where(norm.negative, norm.shift | NEGATIVE_SHIFT, norm.shift)
     return pack_scales(norm.scale, shift, norm.bias)
+
+
+def pack_gains(gains: Gains | None, count: int) -> bytes:
+    """Return a norm's scale entries, zeros up to ``count``; without gains those of one."""
+    if gains is None:
+        return pack_units(count)
+    shift = np.where(gains.negative, gains.shift | NEGATIVE_SHIFT, gains.shift)
+    entries = pack_scales(gains.scale, shift, np.zeros_like(gains.scale))
+    return entries.ljust(ENTRY_BYTES * count, b"\0")
 
 
 def pack_units(count: int) -> bytes:

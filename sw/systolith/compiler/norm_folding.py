@@ -1,4 +1,4 @@
-"""Put the gammas of RMSNorms into the matrices behind them."""
+"""Put the gammas of RMSNorms into the matrices behind them, or features into another order."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
 
-__all__ = ["fold_norms"]
+__all__ = ["fold_norms", "order_features"]
 
 Order = NDArray[np.intp]
 
@@ -17,21 +17,35 @@ def fold_norms(model: FloatDecoder, order: Order) -> FloatDecoder:
 
     Features of the residual are put in an ``order`` (:mod:`.feature_order`).
     """
+    return order_features(dataclasses.replace(
+        model, layers=[_fold(layer) for layer in model.layers],
+        norm=np.ones_like(model.norm), head=model.head * model.norm,
+    ), order)  # fmt: skip
+
+
+def order_features(model: FloatDecoder, order: Order) -> FloatDecoder:
+    """Return a model that computes the same with the features of its residual in an ``order``."""
     return dataclasses.replace(
-        model, layers=[_fold(layer, order) for layer in model.layers],
-        norm=np.ones_like(model.norm), head=(model.head * model.norm)[:, order],
-        embedding=model.embedding[:, order],
+        model, layers=[_reorder(layer, order) for layer in model.layers], norm=model.norm[order],
+        head=model.head[:, order], embedding=model.embedding[:, order],
         positions=None if model.positions is None else model.positions[:, order],
     )  # fmt: skip
 
 
-def _fold(layer: FloatDecoderLayer, order: Order) -> FloatDecoderLayer:
+def _fold(layer: FloatDecoderLayer) -> FloatDecoderLayer:
     attention, hidden = layer.attention_norm[:, None], layer.hidden_norm[:, None]
     return dataclasses.replace(
         layer, attention_norm=np.ones_like(layer.attention_norm),
-        hidden_norm=np.ones_like(layer.hidden_norm), query=(layer.query * attention)[order],
-        key=(layer.key * attention)[order], value=(layer.value * attention)[order],
-        output=layer.output[:, order], up=(layer.up * hidden)[order],
-        gate=None if layer.gate is None else (layer.gate * hidden)[order],
-        down=layer.down[:, order],
+        hidden_norm=np.ones_like(layer.hidden_norm), query=layer.query * attention,
+        key=layer.key * attention, value=layer.value * attention, up=layer.up * hidden,
+        gate=None if layer.gate is None else layer.gate * hidden,
+    )  # fmt: skip
+
+
+def _reorder(layer: FloatDecoderLayer, order: Order) -> FloatDecoderLayer:
+    return dataclasses.replace(
+        layer, attention_norm=layer.attention_norm[order], hidden_norm=layer.hidden_norm[order],
+        query=layer.query[order], key=layer.key[order], value=layer.value[order],
+        output=layer.output[:, order], up=layer.up[order],
+        gate=None if layer.gate is None else layer.gate[order], down=layer.down[:, order],
     )  # fmt: skip

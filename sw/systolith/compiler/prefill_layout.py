@@ -15,7 +15,7 @@ from systolith_sim.transformer.encoder import Linear
 
 from .decoder_image import gates_of
 from .layout import MemoryMap, pad
-from .matrix_image import pack_angles, pack_panels, pack_scale_table, pack_units
+from .matrix_image import pack_angles, pack_gains, pack_panels, pack_scale_table
 from .prefill_plan import PrefillPlan
 
 __all__ = ["PrefillLayout"]
@@ -103,10 +103,11 @@ class PrefillLayout:
     def _tables(self, layer: DecoderLayer) -> bytes:
         """Return the tables of a layer."""
         matrices = (layer.key, layer.query, layer.value, layer.output)
-        units = pack_units(self.plan.shape.features)
-        attention = units + b"".join(map(pack_scale_table, matrices))
+        first, second = (pack_gains(norm.gains, self.plan.shape.features)
+                         for norm in (layer.norm, layer.hidden_norm))  # fmt: skip
+        attention = first + b"".join(map(pack_scale_table, matrices))
         rest = (*gates_of(layer), layer.down)
-        hidden = units + b"".join(map(pack_scale_table, rest))
+        hidden = second + b"".join(map(pack_scale_table, rest))
         image = attention.ljust(self.hidden_table, b"\0") + hidden
         return image.ljust(self.table_bytes, b"\0")
 

@@ -51,7 +51,7 @@ def kept_rounding(name: str, make: Callable[[], Rounded]) -> Rounded:
 def _keep(path: Path, rounded: Rounded) -> None:
     """Write a file that is there as a whole or not at all."""
     arrays = {"largest": np.array(rounded.largest), "order": rounded.order.astype(np.int32),
-              **_arrays("head", rounded.head)}  # fmt: skip
+              "folded": np.array(rounded.folded), **_arrays("head", rounded.head)}  # fmt: skip
     for number, layer in enumerate(rounded.layers):
         for name, coded in layer.items():
             arrays |= _arrays(f"{number}.{name}", coded)
@@ -74,7 +74,8 @@ def _load(path: Path) -> Rounded | None:
             if dot:
                 layers.setdefault(int(number), {})[matrix] = coded[name]
         return Rounded([layers[number] for number in range(len(layers))], coded["head"],
-                       float(arrays["largest"]), arrays["order"].astype(np.intp))  # fmt: skip
+                       float(arrays["largest"]), arrays["order"].astype(np.intp),
+                       bool(arrays["folded"]))  # fmt: skip
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
 

@@ -30,19 +30,21 @@ def quantize_language(
     """Return the model for words of a configuration, its weights in a codec of ``CODECS``, and on
     the chip unless ``streamed``."""
     progress = progress or Progress()
-    name = f"{fingerprint(model.decoder)}-{weights}"
-    rounded = kept_rounding(name, lambda: _round(model, weights, progress))
+    name = f"{fingerprint(model.decoder)}-{weights}" + "-streamed" * streamed
+    rounded = kept_rounding(name, lambda: _round(model, weights, progress, folded=not streamed))
     progress(f"quantising {model.name}")
     return quantize_decoder(config, model.decoder, rounded, streamed=streamed)
 
 
-def _round(model: LanguageModel, weights: str, progress: Progress) -> Rounded:
+def _round(
+    model: LanguageModel, weights: str, progress: Progress, *, folded: bool
+) -> Rounded:  # fmt: skip
     """Return the model's weights in a codec."""
     codec = CODECS[weights]
     tuned = weights != "int8" and _weights(model.decoder) < SMALL
     texts = own_texts(model, progress, count=TUNING_TEXTS if tuned else None)
     progress(f"rounding the weights of {model.name}, once")
-    rounded = round_decoder(model.decoder, texts[:ROUNDING_TEXTS], codec, codec)
+    rounded = round_decoder(model.decoder, texts[:ROUNDING_TEXTS], codec, codec, folded=folded)
     if tuned:
         progress(f"tuning the codes of {model.name}, once")
         rounded = tune_codes(model.decoder, texts, rounded, codec, codec,

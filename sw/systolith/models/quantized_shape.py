@@ -30,7 +30,9 @@ def quantize_shape(
     floats = shape_only_decoder(architecture, dimensions, seed)
     length = min(LONGEST, floats.context)
     texts = np.random.default_rng(seed).integers(0, len(floats.embedding), (TEXTS, length))
-    rounded = round_decoder(floats, texts.tolist(), CODECS[weights], CODECS[weights])
+    rounded = round_decoder(
+        floats, texts.tolist(), CODECS[weights], CODECS[weights], folded=not streamed
+    )
     return quantize_decoder(
         config, floats, rounded, output_chunk=output_chunk, down_chunk=down_chunk,
         streamed=streamed,

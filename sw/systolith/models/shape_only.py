@@ -23,6 +23,9 @@ DEFAULTS = {"llama": 2048, "microgpt": 16}
 VOCABULARY = 64
 """Of models whose layers alone are of interest."""
 
+GAMMA_SPREAD, NEGATIVE = 0.25, 1 / 16
+"""Of the gammas of norms, and how many of them are negative."""
+
 ROTARY_BASE = 10000.0
 EPSILON = 1e-5
 
@@ -58,18 +61,23 @@ def shape_only_decoder(architecture: str, dimensions: str, seed: int = 0) -> Flo
     if llama:
         _require_multiple("dim / heads", head_features, "2, since rotary positions turn pairs", 2)
 
-    rng = np.random.default_rng(seed)
+    rng, gains = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+
+    def gamma() -> NDArray[np.float32]:
+        """Return gammas about one, some of them negative."""
+        sign = np.where(gains.random(features) < NEGATIVE, -1, 1)
+        return (sign * gains.normal(1, GAMMA_SPREAD, features)).astype(np.float32)
 
     def matrix(inputs: int, outputs: int) -> NDArray[np.float32]:
         return (rng.standard_normal((inputs, outputs)) / math.sqrt(inputs)).astype(np.float32)
 
-    gamma, hidden = np.ones(features, np.float32), sizes["hidden"]
+    hidden = sizes["hidden"]
     layers = [
         FloatDecoderLayer(
-            attention_norm=gamma, query=matrix(features, features),
+            attention_norm=gamma(), query=matrix(features, features),
             key=matrix(features, key_heads * head_features),
             value=matrix(features, key_heads * head_features),
-            output=matrix(features, features), hidden_norm=gamma,
+            output=matrix(features, features), hidden_norm=gamma(),
             gate=matrix(features, hidden) if llama else None,
             up=matrix(features, hidden), down=matrix(hidden, features),
         )
@@ -79,7 +87,7 @@ def shape_only_decoder(architecture: str, dimensions: str, seed: int = 0) -> Flo
     return FloatDecoder(
         heads=heads, key_heads=key_heads, epsilon=EPSILON,
         rotary_base=ROTARY_BASE if llama else None, context=context, embedding=embedding,
-        positions=None if llama else matrix(features, context).T, layers=layers, norm=gamma,
+        positions=None if llama else matrix(features, context).T, layers=layers, norm=gamma(),
         head=embedding if llama else matrix(features, sizes["vocab"]).T,
     )  # fmt: skip
 
