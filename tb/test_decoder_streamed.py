@@ -54,20 +54,22 @@ def test_texts(name, seed):
 
 
 def test_codes(seed):
-    """Weights of 4 bits are expanded on their way into the ring; logits are stored, too."""
-    config = CONFIGS["ulx3s"]
-    model = streamed_model(config, "int4", seed=seed, context=40, vocab=100)
+    """Weights of 4 bits are expanded on their way into the ring, also for a block of tokens; logits
+    are stored, too."""
+    config, prompt = CONFIGS["ulx3s"], [1, 2, 3, 4, 5, 6]
+    model = streamed_model(config, "int4", seed=seed, context=40, dim=64, vocab=100, hidden=96)
     compiled, storing = (
         CompiledDecoder.compile(config, model, streamed=True, logits=logits)
         for logits in (False, True)
     )
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
-        made = list(DeviceDecoder(compiled, device).generate([1, 2, 3], 4))
+        made = list(DeviceDecoder(compiled, device).generate(prompt, 4))
         runner = DeviceDecoder(storing, device)
-        assert runner.run([1, 2, 3], 4) == made
-        assert np.array_equal(runner.read_logits(6), model.logits([1, 2, 3, *made[:-1]]))
-    assert made == golden_tokens(model, [1, 2, 3], 4) == MachineDecoder(compiled).run([1, 2, 3], 4)
+        assert runner.run(prompt, 4) == made
+        assert np.array_equal(runner.read_logits(9), model.logits([*prompt, *made[:-1]]))
+    assert compiled.block > 1 == storing.block
+    assert made == golden_tokens(model, prompt, 4) == MachineDecoder(compiled).run(prompt, 4)
 
 
 def test_share_of_the_port():

@@ -33,6 +33,7 @@ SIZES = {
         "dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27},
     "many chunks of the head": {
         "dim": 48, "heads": 3, "kv_heads": 3, "hidden": 144, "vocab": 2500, "layers": 1},
+    "heads of a word": {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 96, "vocab": 100},
 }  # fmt: skip
 
 MANY = 9
@@ -56,17 +57,20 @@ def test_texts(name, sizes):
         assert len(streamed_layout(compiled).chunks) == MANY
 
 
-@pytest.mark.parametrize("name, sizes, block", [
-    ("ulx3s", "one head, in no whole tiles", 8), ("square", "shared", 8),
-    ("square", "many chunks of the head", 4),
+@pytest.mark.parametrize("name, sizes, weights, block", [
+    ("ulx3s", "one head, in no whole tiles", "int8", 8), ("square", "shared", "int8", 8),
+    ("square", "many chunks of the head", "int8", 4),
+    ("ulx3s", "heads of a word", "int4", 8), ("square", "heads of a word", "int4-exponent", 4),
 ])  # fmt: skip
-def test_prompts_in_blocks(name, sizes, block):
+def test_prompts_in_blocks(name, sizes, weights, block):
     """Prompts of one token, of less than a block, of blocks, and of one token more than those.
 
     Tokens, keys and values are the golden model's; weights come once for each block.
     """
-    config = CONFIGS[name].replace({"memory.program_instructions": 256})
-    model = streamed_model(config, seed=1, context=24, **SIZES[sizes])
+    config = CONFIGS[name].replace(
+        {"memory.program_instructions": 256, "bus.codecs": weights != "int8"}
+    )
+    model = streamed_model(config, weights, seed=1, context=24, **SIZES[sizes])
     compiled = CompiledDecoder.compile(config, model, streamed=True)
     assert compiled.block == block
     machine, rng = MachineDecoder(compiled), np.random.default_rng(3)
@@ -87,12 +91,13 @@ def test_prompts_in_blocks(name, sizes, block):
 
 
 def test_prompts_that_go_token_by_token():
-    """Heads smaller than a word, codes, tiles that are no whole beats, short programs, few rows."""
+    """Heads smaller than a word, panels of no whole pages, or beats, short programs, few rows."""
     config = CONFIGS["ulx3s"].replace({"memory.program_instructions": 256, "bus.codecs": True})
     square = CONFIGS["square"].replace({"memory.program_instructions": 256})
     small, sizes = SIZES["shared"], SIZES["one head, in no whole tiles"]
     for changed, weights, shape in (
-        (config, "int8", small), (config, "int4", small | {"hidden": 64}),
+        (config, "int8", small),
+        (config, "int4", {"dim": 48, "heads": 3, "kv_heads": 1, "hidden": 64}),
         (square.replace({"bus.data_bytes": 128, "bus.burst_beats": 32}), "int8", sizes),
         (CONFIGS["square"], "int8", SIZES["many chunks of the head"]),
         (config.replace({"vector.rows": 2}), "int8", sizes),

@@ -60,6 +60,11 @@ class RingMatrix:
         return pieces if self.slots > 1 else pieces[1:]
 
     @property
+    def panel_bytes(self) -> int:
+        """Bytes of a panel by itself."""
+        return load_bytes(self.plan.config, self.plan.shape.kind, self._elements(1))
+
+    @property
     def stride(self) -> int:
         """Bytes from slot to slot."""
         config = self.plan.config

@@ -9,7 +9,8 @@ Of three tokens, with two heads of keys and values::
     store             K0 K1 V0 V1
 """
 
-from systolith_hw.isa import DrainKind, LoadKind, Register, StoreKind
+from systolith_hw.isa import DrainKind, Register, StoreKind
+from systolith_sim.machine.transfer import load_bytes
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE
 
@@ -76,12 +77,12 @@ class BlockAttention:
 
     def _load_head(self, number: int) -> None:
         """Bring the weights of a head of keys, or behind these of values, to the chip."""
-        block = self.block
-        prompt, array = self.prompt, self.plan.config.array
-        size = prompt.head_weights * array.rows * array.columns
+        block, config = self.block, self.plan.config
+        kind = self.plan.shape.kind
+        elements = self.prompt.head_weights * (config.array.rows // config.write_rows)
         self.program.load(
-            LoadKind.OPERAND_ROWS, address=block.address("projection") + number * size,
-            elements=prompt.head_weights * (array.rows // self.plan.config.write_rows),
+            kind, elements=elements,
+            address=block.address("projection") + number * load_bytes(config, kind, elements),
             local=self.plan.keys, patches={"address": self.writer.layer}, wait_outer=block.room,
             post_outer=self.writer.arrived,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
-from systolith_hw.isa import LoadKind
+from systolith_hw.code_pages import PARAMETER_BITS, CodePage
 
 from .block_places import BlockPlaces, largest_block
 from .decoder_ring import RingMatrix
@@ -119,17 +119,24 @@ class StreamedPromptPlan(BlockPlaces):
 def plan_streamed_prompt(plan: StreamedPlan) -> StreamedPromptPlan | None:
     """Return places of as many tokens as fit, or None if the tokens of prompts go one by one.
 
-    They do where weights are codes, or lie in external memory in no whole beats for each tile,
-    where heads are smaller than a word, and where memories have no room for two tokens.
+    They do where panels are no whole beats, or of codes no whole pages, so that they cannot be cut
+    into slots in another way, where heads are smaller than a word, and where memories have no room
+    for two tokens.
     """
-    array, unit = plan.config.array, _unit(plan)
-    whole = array.rows * array.columns % plan.config.bus.data_bytes == 0
-    if (
-        plan.shape.kind != LoadKind.OPERAND_ROWS or not whole or unit is None
-        or plan.head_tiles < plan.config.tiles_per_group
-    ):  # fmt: skip
+    unit = _unit(plan)
+    whole = all(_is_whole(plan, steps) for steps in (plan.steps, plan.output_steps))
+    if not whole or unit is None or plan.head_tiles < plan.config.tiles_per_group:
         return None
     return largest_block(lambda size: StreamedPromptPlan(plan, size, unit), plan.tokens)
+
+
+def _is_whole(plan: StreamedPlan, steps: int) -> bool:
+    """Return whether panels of so many steps lie behind one another like one run."""
+    config, kind = plan.config, plan.shape.kind
+    pages = kind not in PARAMETER_BITS or (
+        steps * config.array.rows % CodePage(config, kind).rows == 0
+    )
+    return pages and RingMatrix(plan, steps, 1, 0).panel_bytes % config.bus.data_bytes == 0
 
 
 def _unit(plan: StreamedPlan) -> int | None:

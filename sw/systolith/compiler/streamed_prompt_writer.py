@@ -80,11 +80,11 @@ class BlockWriter:
     def load(self, name: str, matrix: str, panels: int = 0) -> None:
         """Bring a matrix through the block's ring: of one in the layer's record, what is behind so
         many panels."""
-        array = self.plan.config.array
-        behind = panels * self.plan.steps * array.rows * array.columns
-        self.prompt.matrices[name].load(
-            self.program, self.address(matrix) + behind, {"address": self.writer.layer},
-            free=self.freed, arrived=self.writer.arrived,
+        ring = self.prompt.matrices[name]
+        address = self.address(matrix) + panels * ring.panel_bytes
+        ring.load(
+            self.program, address, {"address": self.writer.layer}, free=self.freed,
+            arrived=self.writer.arrived,
         )  # fmt: skip
 
     def address(self, matrix: str) -> int:
