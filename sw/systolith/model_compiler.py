@@ -27,7 +27,7 @@ from .graph.layer_weights import float_layers
 from .graph.model_inputs import example_of, named_inputs
 from .graph.onnx_reader import read_onnx
 from .graph.operators.matrices import MATRICES
-from .graph.optimise import optimise, prove
+from .graph.optimise import Witness, optimise
 from .graph.optimise.links import close
 from .graph.partition import Partition, Stack, partition
 from .model_program import ModelProgram
@@ -181,8 +181,9 @@ def _rewritten(
     Attention is recognised by a few tokens. What sees only the nearest ones, for example, differs
     in longer texts; the example has as many tokens as are typical.
     """
+    witness = Witness(source)  # while memory has no rewritten graph
     graph = optimise(source, verify=verify)
-    prove(source, graph, "rewriting")
+    witness.prove(graph, "rewriting")
     if not any(node.operator in LANGUAGE for node in graph.nodes):
         return graph, {}
     want, got = run(source, example), run(graph, example)

@@ -1,6 +1,7 @@
 """One encoder layer in floating point, from the equations."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +18,31 @@ _VALUES = np.array([math.erf(knot) for knot in _KNOTS])
 _SLOPES = 2 / math.sqrt(math.pi) * np.exp(-(_KNOTS**2)) * STEP
 
 
+BLOCK = 1 << 14
+"""Elements that are computed at once, so that what lies between stays small and near."""
+
+
 def erf(x: Floats) -> Floats:
     """Return the error function, to 1e-10, by cubic interpolation of value and slope."""
+    return _in_blocks(_erf, x, np.dtype(np.result_type(x, np.float64)))
+
+
+def _erf(x: Floats) -> Floats:
     place = np.minimum(np.abs(x), LARGEST) / STEP
     left = place.astype(np.int64)
     t = place - left
     low, high = _VALUES[left], _VALUES[left + 1]
     bend = (1 - t) * (_SLOPES[left] - (high - low)) - t * (_SLOPES[left + 1] - (high - low))
     return np.sign(x) * (low + t * (high - low) + t * (1 - t) * bend)
+
+
+def _in_blocks(function: Callable[[Floats], Floats], x: Floats, dtype: np.dtype) -> Floats:
+    """Return a function of each element."""
+    flat = np.ascontiguousarray(x).reshape(-1)
+    made = np.empty(flat.shape, dtype)
+    for first in range(0, len(flat), BLOCK):
+        made[first : first + BLOCK] = function(flat[first : first + BLOCK])
+    return made.reshape(np.shape(x))
 
 
 @dataclass(frozen=True)
@@ -117,7 +135,7 @@ def mix(layer: FloatLayer, x: Floats) -> Floats:
 
 def gelu(x: Floats) -> Floats:
     """Return ``x`` times the normal distribution's cumulative probability."""
-    return (x * (1 + erf(x / math.sqrt(2))) / 2).astype(x.dtype)
+    return _in_blocks(lambda part: part * (1 + _erf(part / math.sqrt(2))) / 2, x, x.dtype)
 
 
 def encode(layer: FloatLayer, x: Floats) -> Floats:

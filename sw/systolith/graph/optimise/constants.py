@@ -1,5 +1,7 @@
 """Compute what is the same in each run."""
 
+from collections import Counter
+
 import numpy as np
 
 from ..executor import can_run, run_node
@@ -9,14 +11,23 @@ __all__ = ["fold_constants"]
 
 
 def fold_constants(graph: Graph) -> int:
-    """Turn nodes into constants: those of constants alone, and shapes that do not change."""
+    """Turn nodes into constants: those of constants alone, and shapes that do not change.
+
+    Constants that nobody takes any more are dropped at once, since weights come through several.
+    """
     rest = []
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    uses.update(graph.outputs)
     for node in graph.nodes:
         values = _values(graph, node)
         if values is None:
             rest.append(node)
-        else:
-            graph.constants.update(zip(node.outputs, values, strict=False))
+            continue
+        graph.constants.update(zip(node.outputs, values, strict=False))
+        uses.subtract(node.inputs)
+        for name in node.inputs:
+            if uses[name] == 0:
+                graph.constants.pop(name, None)
     count = len(graph.nodes) - len(rest)
     graph.nodes = rest
     return count
