@@ -24,7 +24,7 @@ MOST_SENTENCES = 4
 Floats = NDArray[np.floating]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """How close a tensor came to float.
 
@@ -43,46 +43,38 @@ class Signal:
 
     @classmethod
     def measure(cls, name: str, got: NDArray, want: NDArray) -> "Signal":
-        """Compare a tensor with float's; rows that are all zero are of hidden tokens."""
+        """Compare a tensor with float's, all of it; rows that are zero in both are equal."""
         got, want = np.atleast_2d(got).astype(np.float64), np.atleast_2d(want).astype(np.float64)
         got, want = got.reshape(-1, got.shape[-1]), want.reshape(-1, want.shape[-1])
-        seen = got.any(axis=-1)
-        got, want = got[seen], want[seen]
         noise, signal = float(((got - want) ** 2).sum()), float((want**2).sum())
         lengths = np.linalg.norm(got, axis=-1) * np.linalg.norm(want, axis=-1)
         cosines = (got * want).sum(axis=-1) / np.where(lengths > 0, lengths, 1.0)
+        cosines[~got.any(axis=-1) & ~want.any(axis=-1)] = 1.0
         decibels = 10 * np.log10(signal / noise) if noise and signal else np.inf
-        return cls(name, float(decibels), float(cosines.min(initial=1.0)))
-
+        return cls(name=name, decibels=float(decibels), cosine=float(cosines.min(initial=1.0)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it, which knows no infinity."""
         return {name: _finite(value) for name, value in dataclasses.asdict(self).items()}
 
 
-@dataclass(frozen=True)
-class LayerSignal:
-    """How close a layer on the core comes to float.
+@dataclass(frozen=True, kw_only=True)
+class LayerSignal(Signal):
+    """How close a layer on the core comes to float: behind it, with the noise of all before it.
 
     Parameters
     ----------
-    name : str
-    decibels : float
-        Of signal to noise behind the layer, with the noise of all layers before it.
     own : float
-        The same of the layer alone: float's layer is given what the core's was.
-    cosine : float
-        Behind the layer, the worst of all tokens.
+        Decibels of the layer alone: float's layer is given what the core's was.
     """
 
-    name: str
-    decibels: float
     own: float
-    cosine: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it, which knows no infinity."""
-        return {name: _finite(value) for name, value in dataclasses.asdict(self).items()}
+    @classmethod
+    def of(cls, name: str, got: NDArray, want: NDArray, alone: NDArray) -> "LayerSignal":
+        """Compare a layer with float's, and with float's of what the core's was given."""
+        behind, own = Signal.measure(name, got, want), Signal.measure(name, got, alone)
+        return cls(name=name, decibels=behind.decibels, cosine=behind.cosine, own=own.decibels)
 
 
 @dataclass(frozen=True)
@@ -113,10 +105,10 @@ class Accuracy:
     def from_dict(cls, tree: dict[str, Any]) -> "Accuracy":
         """Return what :meth:`to_dict` was made of."""
         return cls([
-            LayerSignal(layer["name"], *(
-                np.inf if layer[name] is None else layer[name]
+            LayerSignal(name=layer["name"], **{
+                name: np.inf if layer[name] is None else layer[name]
                 for name in ("decibels", "own", "cosine")
-            ))
+            })
             for layer in tree["layers"]
         ])  # fmt: skip
 
@@ -159,9 +151,7 @@ def measure_layers(
         name = f"layer {first + number} ({node.name or node.output})"
         got, want, alone = (np.concatenate(parts) for parts in zip(
             *(run[number] for run in runs), strict=True))  # fmt: skip
-        signal = Signal.measure(name, got, want)
-        own = Signal.measure(name, got, alone).decibels
-        signals.append(LayerSignal(name, signal.decibels, own, signal.cosine))
+        signals.append(LayerSignal.of(name, got, want, alone))
     return signals
 
 

@@ -5,8 +5,6 @@ Members are not compressed, so that a small file cannot become large, and each h
 
 import io
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .image import ImageError
+from .whole_file import whole_file
 
 __all__ = ["Archive", "write_archive"]
 
@@ -36,20 +35,10 @@ def write_archive(
     members : dict of arrays or bytes
         By name; arrays become ``NAME.npy``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(MANIFEST, json.dumps(manifest))
-                for name, content in members.items():
-                    _write(archive, name, content)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(file.name, 0o666 & ~mask)  # as files are that anybody writes
-    os.replace(file.name, path)
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(MANIFEST, json.dumps(manifest))
+        for name, content in members.items():
+            _write(archive, name, content)
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: NDArray | bytes) -> None:

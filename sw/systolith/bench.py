@@ -52,7 +52,7 @@ class Measurement:
         From the start write to the done flag.
     estimated_cycles : int or None
         The same by the times of the program's instructions, as ``systolith estimate`` tells them;
-        not known of the smallest cores.
+        None of cores whose instructions' times are not known, as ``tiny``.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     ideal_cycles : int

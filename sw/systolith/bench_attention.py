@@ -32,7 +32,7 @@ class AttentionMeasurement:
         then; the context stays there, or is in external memory in the end.
     estimated_cycles : int or None
         The same by the times of the program's instructions, as ``systolith estimate`` tells them;
-        not known of the smallest cores.
+        None of cores whose instructions' times are not known, as ``tiny``.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     ideal_cycles : int

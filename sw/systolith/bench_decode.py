@@ -51,9 +51,8 @@ class DecodeMeasurement:
         Of a run of two tokens, the second of which is at this position, less those of a run of the
         first one alone: what a token takes in a text that the core makes by itself. Its number is
         read, its embedding loaded, and the next token's number stored meanwhile.
-    estimated_cycles : int or None
-        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
-        not known of the smallest cores.
+    estimated_cycles : int
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes_per_token : int
@@ -78,7 +77,7 @@ class DecodeMeasurement:
     port_bytes: int
     macs: int
     cycles_per_token: int | None
-    estimated_cycles: int | None
+    estimated_cycles: int
     utilization: float | None
     bytes_per_token: int
     bandwidth_utilization: float | None

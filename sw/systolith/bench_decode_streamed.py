@@ -52,9 +52,8 @@ class StreamedMeasurement:
     cycles_per_token : int
         From the start write to the done flag of a run that computes this position, its likeliest
         token and all. Positions before it are in external memory already.
-    estimated_cycles : int or None
-        The same by the times of the program's instructions, as ``systolith estimate`` tells them;
-        not known of the smallest cores.
+    estimated_cycles : int
+        The same by the times of the program's instructions, as ``systolith estimate`` tells them.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes_per_token : int
@@ -75,7 +74,7 @@ class StreamedMeasurement:
     port_bytes: int
     macs: int
     cycles_per_token: int | None
-    estimated_cycles: int | None
+    estimated_cycles: int
     utilization: float | None
     bytes_per_token: int
     bandwidth_utilization: float | None

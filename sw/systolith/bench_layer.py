@@ -42,7 +42,7 @@ class LayerMeasurement:
         leave it, and its output is left there.
     estimated_cycles : int or None
         The same by the times of the program's instructions, as ``systolith estimate`` tells them;
-        not known of the smallest cores.
+        None of cores whose instructions' times are not known, as ``tiny``.
     utilization : float
         ``macs`` over what all multipliers could do in these cycles.
     bytes : int

@@ -43,7 +43,7 @@ class PrefillMeasurement:
         From the start write to the done flag.
     estimated_cycles : int or None
         The same by the times of the program's instructions, as ``systolith estimate`` tells them;
-        not known of the smallest cores.
+        None of cores whose instructions' times are not known, as ``tiny``.
     cycles_per_token, bytes_per_token : float
         In these layers.
     utilization : float

@@ -12,7 +12,8 @@ from systolith_sim.transformer.decoder import advance
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import FloatDecoder, KeyValueCache
 
-from .accuracy import MOST_SENTENCES, LayerSignal, Signal
+from .accuracy import MOST_SENTENCES, LayerSignal
+from .compiler.stack_fit import TokensError
 from .graph import Graph, GraphError, Node
 from .graph.decoder_part import DecoderPart, float_decoder
 from .graph.executor import run, run_node
@@ -53,11 +54,19 @@ def compile_decoder(
 
     Raises
     ------
+    TokensError
+        If ``tokens`` leave the example no room.
     ConfigError, GraphError
         If the core cannot do it; the sentence says why.
     """
-    model = float_decoder(graph, part, tokens or config.array.max_k)
     texts = _texts(graph, part, example)
+    longest = max(map(len, texts))
+    if tokens is not None and tokens <= longest:
+        raise TokensError(
+            f"tokens must be more than {longest}, as many as the longest text of the example has, "
+            f"not {tokens}; raise tokens, or give a shorter example"
+        )
+    model = float_decoder(graph, part, tokens or config.array.max_k)
     streamed = must_stream(config, model, tokens)
     documents = None
     if calibration is not None:
@@ -68,7 +77,6 @@ def compile_decoder(
     program, integers = compile_language(
         config, model, rounded, context=tokens, streamed=streamed
     )
-    longest = max(map(len, texts))
     if longest >= program.tokens:
         raise ConfigError(
             f"the example has {longest} tokens and needs room for one behind them, but texts have "
@@ -107,8 +115,7 @@ def _measure(
     signals = []
     for name, *states in zip([*names, f"logits ({part.logits})"], *runs, strict=True):
         got, want, alone = (np.concatenate(values) for values in zip(*states, strict=True))
-        signal, own = Signal.measure(name, got, want), Signal.measure(name, got, alone)
-        signals.append(LayerSignal(name, signal.decibels, own.decibels, signal.cosine))
+        signals.append(LayerSignal.of(name, got, want, alone))
     return signals
 
 

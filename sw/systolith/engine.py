@@ -53,7 +53,11 @@ class InferenceEngine:
         progress: Progress | None = None,
     ) -> None:  # fmt: skip
         if device not in DEVICES:
-            raise ConfigError(f"there is no device {device}; known are {', '.join(DEVICES)}")
+            board = "" if not device.startswith(("/dev/", "COM")) else (
+                ", and a board behind a serial port cannot be one yet")  # fmt: skip
+            raise ConfigError(
+                f"there is no device {device}; known are {', '.join(DEVICES)}{board}"
+            )
         self.program = program
         self.device = device
         self._simulator = simulator
@@ -143,11 +147,11 @@ class InferenceEngine:
         if not self._calls and not runs:
             raise ConfigError("the engine has not run yet; call it with inputs first")
         program = self.program
-        exact = run(program.graph, self._last, list(self._made))
+        exact = program.run_float(self._last, list(self._made))
         signals = [Signal.measure(name, value, exact[name]) for name, value in self._made.items()]
         return EngineReport(
             device=self.device, calls=self._calls, runs=runs, cycles=counts.get("CYCLES"),
-            port_bytes=moved_bytes(program.config, counts),
+            moved_bytes=moved_bytes(program.config, counts),
             parts=program.parts, signals=signals, accuracy=program.accuracy,
         )  # fmt: skip
 

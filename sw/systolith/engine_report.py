@@ -20,7 +20,7 @@ class EngineReport:
         Of the model; and of the core, of which a call takes several if its batch is large.
     cycles : int or None
         Of all runs, where they were counted.
-    port_bytes : int
+    moved_bytes : int
         All that crossed the core's port in all runs; on the machine without the program.
     parts : Partition
         What the core and what the host does.
@@ -34,7 +34,7 @@ class EngineReport:
     calls: int
     runs: int
     cycles: int | None
-    port_bytes: int
+    moved_bytes: int
     parts: Partition
     signals: list[Signal]
     accuracy: Accuracy
@@ -43,7 +43,7 @@ class EngineReport:
         """Return it as JSON has it; signals without noise have no decibels."""
         return {
             "device": self.device, "calls": self.calls, "runs": self.runs, "cycles": self.cycles,
-            "port_bytes_moved": self.port_bytes, **self.parts.to_dict(),
+            "moved_bytes": self.moved_bytes, **self.parts.to_dict(),
             "signals": [one.to_dict() for one in self.signals],
             "accuracy": self.accuracy.to_dict(),
         }  # fmt: skip
@@ -52,7 +52,7 @@ class EngineReport:
         """Return it as lines of text."""
         cycles = "not counted" if self.cycles is None else f"{self.cycles:,}"
         ran = f"device {self.device}: calls {self.calls}, runs of the core {self.runs}, "
-        lines = [f"{ran}cycles {cycles}, bytes through its port {self.port_bytes:,}"]
+        lines = [f"{ran}cycles {cycles}, bytes through its port {self.moved_bytes:,}"]
         lines.append(str(self.parts))
         lines += [
             f"{one.name}: {one.decibels:.1f} dB, worst cosine {one.cosine:.5f} to float"

@@ -15,7 +15,7 @@ from systolith_hw.presets import preset
 from systolith_sim.transformer.model import EncoderModel
 
 from .accuracy import Accuracy, LayerSignal, measure_layers
-from .compiler.stack_fit import fit_stack, sentence_sizes
+from .compiler.stack_fit import TokensError, fit_stack, sentence_sizes
 from .compiler.stack_quantizer import check_layers, quantize_stack
 from .decoder_stack import DecoderStack, compile_decoder
 from .graph import Graph, GraphError
@@ -30,6 +30,7 @@ from .graph.operators.matrices import MATRICES
 from .graph.optimise import Witness, optimise
 from .graph.optimise.links import close
 from .graph.partition import Partition, Stack, partition
+from .graph.shared_sizes import share_sizes
 from .model_program import ModelProgram
 from .progress import Progress
 from .stack import CompiledStack
@@ -38,6 +39,9 @@ __all__ = ["CutModel", "Strict", "compile_model", "cut_model"]
 
 LANGUAGE = ("CausalAttention", "DecoderLayer")
 """Operators of language models."""
+
+TORCH_FILES = (".pt", ".pt2", ".pth", ".ckpt")
+"""How files end whose contents are pickled, at least in part."""
 
 Strict = bool | Literal["matrices"]
 
@@ -51,10 +55,10 @@ def compile_model(
 
     Parameters
     ----------
-    model : torch.nn.Module, path of an ONNX file, or Graph
+    model : torch.nn.Module, torch.export.ExportedProgram, path of an ONNX file, or Graph
     example_inputs : array, sequence or dict of arrays
-        One batch, whose sizes are typical. Only for an ONNX file it may be left out, and is then
-        random.
+        One batch, whose sizes are typical. Only for a module it must be given; otherwise it is
+        random by default.
     config : str or Config
         The core, or the name of a preset.
     strict : bool or "matrices"
@@ -74,7 +78,7 @@ def compile_model(
     GraphError
         If the model cannot be read, or, if ``strict``, something is left to the host.
     ConfigError
-        If there is no such preset.
+        If there is no such preset, or ``tokens`` are fewer than the example has.
     """
     config = preset(config) if isinstance(config, str) else config
     progress = progress or Progress()
@@ -90,6 +94,8 @@ def compile_model(
         try:
             decoder = compile_decoder(config, graph, part, example, calibration=given,
                                       tokens=tokens, progress=progress)  # fmt: skip
+        except TokensError:
+            raise
         except (ConfigError, GraphError) as error:
             refused = {node.output: str(error) for node in part.nodes}
     parts = partition(graph, shapes, refuse, part if decoder else None, refused)
@@ -151,7 +157,7 @@ def _prepared(
 ) -> tuple[Graph, dict[str, NDArray], dict[str, str]]:
     """Return a model's graph, rewritten, an example, and why some nodes are not for the core."""
     progress("reading the model")
-    source = _read(model, example_inputs)
+    source = share_sizes(_read(model, example_inputs))
     example = example_of(source, example_inputs)
     progress("rewriting its graph")
     graph, unlike = _rewritten(source, example, verify=verify)
@@ -163,8 +169,14 @@ def _read(model: Any, example: Any) -> Graph:
     if isinstance(model, Graph):
         return model
     if isinstance(model, str | Path):
+        if Path(model).suffix in TORCH_FILES:
+            raise GraphError(
+                f"{model} is a file of PyTorch's, which cannot be read without unpickling; compile "
+                "it in Python: systolith.compile(torch.export.load(FILE), example_inputs).save("
+                "OUTPUT), or the module itself"
+            )
         return read_onnx(model)
-    if hasattr(model, "state_dict") and callable(model):
+    if hasattr(model, "state_dict") and (callable(model) or hasattr(model, "graph_signature")):
         from .graph.torch_reader import read_torch
 
         return read_torch(model, example)
@@ -220,6 +232,8 @@ def _refuse(
         check_layers(layers)
         longest, segments = sentence_sizes(_states(graph, stack, example))
         fit_stack(config, layers, longest, segments, tokens)
+    except TokensError:
+        raise
     except (ConfigError, GraphError) as error:
         return str(error)
     return ""

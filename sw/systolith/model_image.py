@@ -1,9 +1,7 @@
 """Model images: a whole model in one file, ready for one configuration."""
 
 import json
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from systolith_hw.config import Config
 from systolith_hw.isa import ISA_VERSION
 
 from .image import ImageError
+from .whole_file import whole_file
 
 __all__ = ["FORMAT_VERSION", "PLACES", "ModelImage"]
 
@@ -122,10 +121,8 @@ class ModelImage:
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        with whole_file(path) as file:
             file.write(self.to_bytes())
-        os.replace(file.name, path)
 
     @classmethod
     def load(cls, path: Path, config: Config) -> "ModelImage":

@@ -10,10 +10,12 @@ A file is a zip (:mod:`systolith.archive`) with
 * ``language/logits.image`` and ``language/text.image``: the same of a language model.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import Config, ConfigError
@@ -22,8 +24,10 @@ from systolith_hw.presets import preset
 
 from .accuracy import Accuracy
 from .archive import Archive, write_archive
-from .graph import Graph, GraphError
+from .graph import Graph, GraphError, Node
 from .graph.decoder_part import DecoderPart
+from .graph.executor import run
+from .graph.key_mask import visible_tokens
 from .graph.partition import HostNode, Partition, Stack, cut
 from .graph.tree import graph_from_tree, graph_tree
 from .image import ImageError
@@ -73,6 +77,32 @@ class ModelProgram:
     stacks: list[CompiledStack]
     accuracy: Accuracy
     language: LanguageProgram | None = None
+
+    def run_float(
+        self, feeds: Mapping[str, NDArray], wanted: Sequence[str] | None = None
+    ) -> dict[str, NDArray]:
+        """Return tensors by name, by default the outputs, as the engine makes them, but in float.
+
+        Tokens that a mask hides are zero behind a stack, as they are on the core.
+        """
+        graph = self.graph
+
+        def stack(node: Node, values: Sequence[NDArray | None]) -> list[NDArray]:
+            part = self.parts.stacks[node.attributes["stack"]]
+            x, mask = (*values, None)[:2]
+            assert x is not None
+            given = {part.x: x} if mask is None else {part.x: x, part.mask: mask}
+            y = run(graph, given, [part.y])[part.y]
+            visible = visible_tokens(mask, *x.shape[:2])[..., None]
+            return [np.where(visible, y, np.zeros((), y.dtype))]
+
+        def decoder(node: Node, values: Sequence[NDArray | None]) -> list[NDArray]:
+            part = self.parts.decoder
+            assert part and values[0] is not None
+            return [run(graph, {part.tokens: values[0]}, [part.logits])[part.logits]]
+
+        handlers = {"EncoderStack": stack, "DecoderStack": decoder}
+        return run(self.parts.graph, feeds, wanted, handlers=handlers)
 
     def save(self, path: str | Path) -> None:
         """Write a file that :func:`systolith.load` reads.

@@ -46,8 +46,12 @@ def test_the_worst_layer_is_named(seed):
 def test_no_noise_and_no_layers():
     perfect = Signal.measure("y", np.ones((2, 3)), np.ones((2, 3)))
     assert perfect.decibels == np.inf and perfect.to_dict()["decibels"] is None
-    layer = LayerSignal("layer 0", np.inf, 40.0, 1.0)
+    layer = LayerSignal(name="layer 0", decibels=np.inf, own=40.0, cosine=1.0)
     accuracy = Accuracy([layer, dataclasses.replace(layer, own=30.0)])
     assert Accuracy.from_dict(accuracy.to_dict()) == accuracy
+    lost = Signal.measure("y", np.array([[0.0, 0], [1, 1]]), np.ones((2, 2)))
+    assert lost.cosine == 0 and abs(lost.decibels - 10 * np.log10(2)) < 1e-9
+    hidden = Signal.measure("y", np.array([[0.0, 0], [1, 1]]), np.array([[0.0, 0], [1, 1]]))
+    assert hidden.cosine > 1 - 1e-9 and hidden.decibels == np.inf
     assert Accuracy().worst is None and str(Accuracy()) == "no layers on the core"
     assert Accuracy().to_dict() == {"layers": [], "worst_layer": None}

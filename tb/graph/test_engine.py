@@ -38,7 +38,7 @@ def test_a_batch_with_padding(norm_first, seed):
     report = engine.report()
     layers, head = report.signals
     assert layers.decibels > 35 and min(layers.cosine, head.cosine) > 0.999
-    assert report.runs == 1 and report.cycles is None and report.port_bytes > 10_000
+    assert report.runs == 1 and report.cycles is None and report.moved_bytes > 10_000
     assert 0.99 < report.parts.core_share < 1
     assert r": a matrix outside of encoder layers, 0.1%" in str(report)
 
@@ -67,7 +67,7 @@ def test_a_causal_mask_stays_on_the_host():
 
 
 @pytest.mark.parametrize("strict, words", [
-    (True, r"strict, but \d+ nodes are left to the host: node t0.0 \(Cast\): no matrix"),
+    (True, r"strict, but \d+ nodes are left to the host: node t0.0 \(Cast\), .*: no matrix"),
     ("matrices", r"strict, but 1 nodes with matrices .*: a matrix outside of encoder layers"),
 ])  # fmt: skip
 def test_strict_names_what_is_left(strict, words):
@@ -108,6 +108,31 @@ def test_inputs_that_do_not_fit(given, words):
         named_inputs(encoder(layers=1), given)
 
 
+def test_tokens_must_be_as_many_as_the_example_has():
+    """That is said, and nothing goes to the host instead."""
+    graph = encoder(layers=1)
+    with pytest.raises(ConfigError, match="tokens must be at least 9, .* not 8; raise tokens"):
+        systolith.compile(graph, example(0), config=CONFIG, tokens=8)
+    assert systolith.compile(graph, example(0), config=CONFIG, tokens=32).stacks
+
+
+def test_rows_that_the_core_loses_are_noise(monkeypatch, seed):
+    """Zeros in place of a token that is seen are no hidden token."""
+    program = systolith.compile(encoder(layers=1, seed=seed), example(seed), config=CONFIG)
+    engine = systolith.InferenceEngine(program)
+    run = engine._run
+
+    def losing(*args):
+        states = run(*args)
+        states[0][3] = 0
+        return states
+
+    monkeypatch.setattr(engine, "_run", losing)
+    engine(**example(seed))
+    layers, _ = engine.report().signals
+    assert layers.cosine == 0 and layers.decibels < 20
+
+
 def test_numbers_that_are_not_finite():
     graph = encoder(layers=1, masked=False)
     engine = systolith.InferenceEngine(
@@ -132,5 +157,7 @@ def test_what_is_no_model_and_no_device():
     program = systolith.compile(encoder(layers=1), example(0), config=CONFIG)
     with pytest.raises(ConfigError, match="no device fpga; known are machine, rtl"):
         systolith.InferenceEngine(program, device="fpga")
+    with pytest.raises(ConfigError, match="no device /dev/ttyUSB0; .* serial port cannot be one"):
+        systolith.InferenceEngine(program, device="/dev/ttyUSB0")
     with pytest.raises(ConfigError, match="has not run yet"):
         systolith.InferenceEngine(program).report()

@@ -198,7 +198,6 @@ class Windowed(LlamaBuilder):
 
 @pytest.mark.parametrize("builder, config, tokens, words", [
     (LlamaBuilder, ONCHIP.replace({"vector.rows": 0}), 20, r"neither on the chip \(.*rows must"),
-    (LlamaBuilder, ONCHIP, 9, "example has 9 tokens and needs room for one behind them, but texts"),
     (Windowed, ONCHIP, TOKENS, "in texts as long as the example tokens do not see all before them"),
 ])  # fmt: skip
 def test_what_does_not_fit_stays_on_the_host(builder, config, tokens, words):
@@ -212,6 +211,11 @@ def test_what_does_not_fit_stays_on_the_host(builder, config, tokens, words):
     np.testing.assert_allclose(got, want[graph.outputs[0]], atol=1e-4)
     with pytest.raises(GraphError, match=f"strict.*{words}"):
         program.parts.require_core(matrices_only=True)
+
+
+def test_tokens_must_be_more_than_the_example_has():
+    with pytest.raises(ConfigError, match="tokens must be more than 9, .* not 9; raise tokens"):
+        systolith.compile(llama(), example(), config=ONCHIP, tokens=9)
 
 
 def test_streamed_models_say_how_far_addresses_must_reach():

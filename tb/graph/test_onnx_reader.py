@@ -99,6 +99,52 @@ def test_operators_that_nobody_knows(tmp_path, given, words):
         systolith.compile(save(tmp_path / "m.onnx", [given], shape=(3, 3)))
 
 
+def two_inputs(path, first, second):
+    """Write a sum of inputs a and b of some sizes."""
+    inputs = [helper.make_tensor_value_info(name, FLOAT, shape)
+              for name, shape in (("a", first), ("b", second))]  # fmt: skip
+    y = onnx.ValueInfoProto(name="y")
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["y"])], "sum", inputs, [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("first, second, same", [
+    ((None, None), (None, None), True),
+    (("n", "k"), ("m", "l"), True),
+    (("n", 1), ("m", 3), True),
+    (("n", 1), (1, "m"), False),
+])  # fmt: skip
+def test_sizes_with_several_names(tmp_path, first, second, same):
+    """Those of one axis are one if they must be, as other exporters leave them."""
+    program = systolith.compile(two_inputs(tmp_path / "m.onnx", first, second), config="small")
+    a, b = (kind.shape for kind in program.graph.inputs.values())
+    assert (a[0] == b[0] or a[1] == b[1]) == same
+
+
+def test_sizes_that_cannot_be_one(tmp_path):
+    path = two_inputs(tmp_path / "m.onnx", ("n",), ("k", "m"))
+    with pytest.raises(GraphError, match="inputs' sizes n, k, m are taken to differ: give those"):
+        systolith.compile(path)
+
+
+def test_ranks_that_change(tmp_path):
+    nodes = [node("Shape", "x", output="s"), node("Gather", "s", "zero", output="n"),
+             node("Expand", "one", "n1", output="r"), node("ConstantOfShape", "r")]  # fmt: skip
+    nodes.insert(2, node("Unsqueeze", "n", "axis", output="n1"))
+    constants = [("zero", np.array(0)), ("axis", np.array([0])), ("one", np.array([1]))]
+    with pytest.raises(GraphError, match="the tensor y has 2 axes for some sizes .* and 3 for"):
+        systolith.compile(save(tmp_path / "m.onnx", nodes, constants))
+
+
+@pytest.mark.parametrize("name", ["m.pt2", "m.pth"])
+def test_files_of_pytorch(name, tmp_path):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(GraphError, match="without unpickling; compile it in Python: systolith"):
+        systolith.compile(tmp_path / name)
+
+
 def test_files_that_are_none(tmp_path):
     path = tmp_path / "m.onnx"
     with pytest.raises(GraphError, match="cannot be read: No such file"):

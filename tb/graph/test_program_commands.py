@@ -2,11 +2,14 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+import zipfile
 
 import numpy as np
 import pytest
 
 import systolith
+from systolith.cli.arrays import read_inputs
+from systolith_hw.config import ConfigError
 from unit.test_cli import refused, run
 
 from .graph_bench import encoder
@@ -138,10 +141,13 @@ def test_refusals(files, tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
     np.savez(tmp_path / "objects.npz", x=np.array([{}], object))
     np.savez(tmp_path / "less.npz", x=example(2)["x"])
+    with zipfile.ZipFile(tmp_path / "junk.npz", "w") as archive:
+        archive.writestr("x", "no array")
     for path, words in (
         (other, f"--inputs {other} is no .npz file of numbers"),
         (tmp_path / "one.npy", "it is one array without a name"),
         (tmp_path / "objects.npz", "is no .npz file of numbers"),
+        (tmp_path / "junk.npz", "its member x is no array"),
         (tmp_path / "less.npz", "the input mask, int64[batch, tokens], is not given"),
     ):
         assert words in refused(2, "run", model, "--inputs", str(path), "--backend", "machine")
@@ -151,5 +157,19 @@ def test_refusals(files, tmp_path):
     assert "there is no folder" in refused(2, "inspect", model, "--svg", "none/graph.svg")
     (tmp_path / "bad.sysl").write_bytes(b"PK")
     assert "is no Systolith program" in refused(2, "inspect", str(tmp_path / "bad.sysl"))
-    assert "No such file" in refused(1, "inspect", str(tmp_path / "none.sysl"))
+    assert "No such file" in refused(2, "inspect", str(tmp_path / "none.sysl"))
+    assert "No such file" in refused(2, "run", model, "--inputs", str(tmp_path / "none.npz"))
     assert "cannot be read" in refused(2, "compile", "none.onnx", "-o", str(tmp_path / "m.sysl"))
+
+
+def test_damaged_inputs(files, tmp_path, seed):
+    """Whatever byte of a file is another: a sentence, or numbers, but never a traceback."""
+    raw, path = (tmp_path / "x.npz").read_bytes(), tmp_path / "damaged.npz"
+    rng = np.random.default_rng(seed)
+    for place, value in zip(rng.integers(0, len(raw), 300), rng.integers(0, 256, 300),
+                            strict=True):  # fmt: skip
+        path.write_bytes(raw[:place] + bytes([value]) + raw[place + 1 :])
+        try:
+            read_inputs(path)
+        except ConfigError as error:
+            assert "is no .npz file of numbers" in str(error)

@@ -79,6 +79,16 @@ def test_a_classifier(seed):
     assert decibels(got.numpy(), want.detach().numpy()) > 30
 
 
+def test_exported_programs():
+    """What torch.export made needs no example, and is compiled as the module is."""
+    torch.manual_seed(0)
+    model, words = Classifier().eval(), torch.randint(0, 50, (3, 9))
+    program = systolith.compile(torch.export.export(model, (words,)), config=CONFIG)
+    assert len(program.stacks) == 1
+    got, want = systolith.InferenceEngine(program)(words), model(words)
+    assert decibels(got.numpy(), want.detach().numpy()) > 30
+
+
 class Spelt(Module):
     """What is not in the modules of torch's own."""
 

@@ -36,6 +36,8 @@ def _exit_code(error: Exception) -> int:
 
     if isinstance(error, ConfigError | TextError | CheckpointError | ImageError | GraphError):
         return USAGE
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return USAGE  # a name that somebody gave
     expected = ToolError | FetchError | DriverError | DeviceError | Missing | OSError
     return FAILURE if isinstance(error, expected) else 0
 

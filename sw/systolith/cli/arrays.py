@@ -1,7 +1,6 @@
 """Arrays that commands read and write: .npz files, which are never unpickled."""
 
 import typing
-import zipfile
 from pathlib import Path
 
 import typer
@@ -34,17 +33,22 @@ def read_inputs(path: Path) -> Inputs:
     """
     import numpy as np
 
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("it is one array without a name")
-        with file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise ConfigError(
-            f"--inputs {path} is no .npz file of numbers ({error}); write one with "
-            "numpy.savez(path, NAME=array, ...)"
-        ) from error
+    with path.open("rb") as content:
+        try:
+            file = np.load(content, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise ValueError("it is one array without a name")
+            arrays = {name: file[name] for name in file.files}
+            for name, value in arrays.items():
+                if not isinstance(value, np.ndarray):
+                    raise ValueError(f"its member {name} is no array")
+            return arrays
+        except Exception as error:  # of damaged files zipfile and numpy raise many kinds
+            reason = error
+    raise ConfigError(
+        f"--inputs {path} is no .npz file of numbers ({reason}); write one with "
+        "numpy.savez(path, NAME=array, ...)"
+    ) from reason
 
 
 def require_folder(option: str, path: Path | None) -> None:

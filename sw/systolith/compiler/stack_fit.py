@@ -10,13 +10,17 @@ from systolith_sim.transformer.reference import FloatLayer
 from .encoder_fit import plan_encoder
 from .encoder_shape import EncoderShape
 
-__all__ = ["SEGMENTS", "fit_stack", "sentence_sizes", "stack_shape"]
+__all__ = ["SEGMENTS", "TokensError", "fit_stack", "sentence_sizes", "stack_shape"]
 
 FEWEST_TOKENS = 32
 """Programs are compiled for this many tokens, or for a power of two times as many."""
 
 SEGMENTS = 4
 """Sentences of a run, if that many fit."""
+
+
+class TokensError(ConfigError):
+    """Fewer tokens are asked for than the example has, which is not for the host to mend."""
 
 
 def sentence_sizes(sentences: Sequence[NDArray]) -> tuple[int, int]:
@@ -40,9 +44,16 @@ def fit_stack(
 
     Raises
     ------
+    TokensError
+        If ``tokens`` are fewer than the longest sentence has.
     ConfigError
         If it does not fit.
     """
+    if tokens is not None and tokens < longest:
+        raise TokensError(
+            f"tokens must be at least {longest}, as many as the longest sentence of the example "
+            f"has, not {tokens}; raise tokens, or give a shorter example"
+        )
     if tokens is None:
         tokens = FEWEST_TOKENS
         while tokens < longest:

@@ -39,7 +39,7 @@ def similar_inputs(graph: Graph, example: Mapping[str, NDArray], *, seed: int = 
 
 
 def _similar(rng: np.random.Generator, value: NDArray, rows: int) -> NDArray:
-    if np.issubdtype(value.dtype, np.floating):
+    if value.size and np.issubdtype(value.dtype, np.floating):
         drawn = rng.normal(value.mean(), value.std() or 1.0, value.shape)
         return drawn.astype(value.dtype)
     if rows > SMALL:

@@ -151,7 +151,10 @@ class Partition:
         GraphError
         """
         if left := [one for one in self.host if one.macs != 0 or not matrices_only]:
-            listed = "; ".join(f"{one.node}: {one.reason}" for one in left)
+            reasons: dict[str, list[str]] = {}
+            for one in left:
+                reasons.setdefault(one.reason, []).append(str(one.node))
+            listed = "; ".join(f"{', '.join(nodes)}: {why}" for why, nodes in reasons.items())
             what = "nodes with matrices" if matrices_only else "nodes"
             raise GraphError(f"strict, but {len(left)} {what} are left to the host: {listed}")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .executor import run
 from .graph import Dimension, Graph, GraphError, TensorType
 
-__all__ = ["infer", "probe", "probe_some", "random_feeds", "symbols"]
+__all__ = ["SIZES", "infer", "probe", "probe_some", "random_feeds", "symbols"]
 
 SIZES = (
     ((2, 3), (5, 7), (11, 13), (17, 19)),
@@ -76,6 +76,12 @@ def infer(graph: Graph) -> None:
         return first, _observe(graph, 1, row) if names else first, row
 
     first, last, row = _first_that_works(attempt, len(names))
+    for name, (_, shape) in first.items():
+        if name in last and len(last[name][1]) != len(shape):
+            raise GraphError(
+                f"the tensor {name} has {len(shape)} axes for some sizes of the inputs, and "
+                f"{len(last[name][1])} for others; export the model so that each has one rank"
+            )
     pairs = dict(zip(names, row, strict=False))
     graph.types = {
         name: TensorType(dtype, _shape(shape, last[name][1], pairs))
@@ -167,8 +173,6 @@ def _observe(graph: Graph, which: int, row: Row) -> Observed:
 def _shape(
     first: tuple[int, ...], last: tuple[int, ...], pairs: Mapping[str, tuple[int, int]]
 ) -> tuple[Dimension, ...]:
-    if len(first) != len(last):
-        return ("?",)
     return tuple(
         one if one == other else next(_explanations(one, other, pairs), "?")
         for one, other in zip(first, last, strict=True)

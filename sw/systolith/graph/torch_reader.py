@@ -18,7 +18,7 @@ NAMES = ("batch", "tokens", "size2", "size3")
 
 
 def read_torch(model: Any, example: Any) -> Graph:
-    """Return the graph of a torch.nn.Module.
+    """Return the graph of a torch.nn.Module, or of what torch.export made of one.
 
     Sizes of the example that are 1, or that the module does not leave open, are fixed.
 
@@ -27,11 +27,17 @@ def read_torch(model: Any, example: Any) -> Graph:
     GraphError
         If it cannot be exported, or has an operator or a type that is not supported.
     """
+    if hasattr(model, "graph_signature"):
+        return _graph(model.run_decompositions({}))
     if example is None:
         raise GraphError(
             "a torch.nn.Module needs example_inputs: a tensor, a tuple of them, or a dict by name"
         )
-    program = _export(model, *_arguments(example))
+    return _graph(_export(model, *_arguments(example)))
+
+
+def _graph(program: Any) -> Graph:
+    """Return the graph of an exported program."""
     signature = program.graph_signature
     tensors = {**program.state_dict, **program.constants}
     emitter = Emitter(Graph({}, [], {}, []))

@@ -1,7 +1,5 @@
 """Rounded weights of language models, kept: rounding those of a large one takes many minutes."""
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from systolith_sim.verilator import cache_directory, digest
 from ..compiler.decoder_rounding import Rounded
 from ..compiler.group_rounding import CodedWeights
 from ..sources import sources
+from ..whole_file import whole_file
 
 __all__ = ["kept_rounding"]
 
@@ -55,10 +54,8 @@ def _keep(path: Path, rounded: Rounded) -> None:
     for number, layer in enumerate(rounded.layers):
         for name, coded in layer.items():
             arrays |= _arrays(f"{number}.{name}", coded)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with whole_file(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(file.name, path)
 
 
 def _load(path: Path) -> Rounded | None:

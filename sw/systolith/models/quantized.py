@@ -4,8 +4,6 @@ No text is needed: random tokens show how inputs of each matrix go together.
 """
 
 import dataclasses
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from ..compiler.encoder_quantizer import (
     word_base,
 )
 from ..progress import Progress
+from ..whole_file import whole_file
 from .fetch import MINILM
 from .minilm import MiniLM
 
@@ -94,10 +93,8 @@ def _round(path: Path, model: MiniLM, config: Config, progress: Progress) -> lis
         for name in LINEARS
         for part, value in vars(getattr(layer, name)).items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with whole_file(path) as file:
         np.savez(file, **arrays)
-    os.replace(file.name, path)
     return layers
 
 

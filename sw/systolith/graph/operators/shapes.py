@@ -12,6 +12,8 @@ def _numbers(given):
 def _reshape(attributes, x, shape):
     sizes = _numbers(shape)
     if not attributes.get("allowzero", 0):
+        if 0 in sizes[x.ndim :]:
+            raise ValueError(f"the new shape {sizes} keeps a size that is not there")
         sizes = [x.shape[at] if size == 0 else size for at, size in enumerate(sizes)]
     return x.reshape(sizes)
 
