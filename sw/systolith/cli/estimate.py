@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from systolith_hw.config import Config, ConfigError
+from systolith_hw.config import Config
 from systolith_hw.presets import PRESETS
 
 from .arrays import read_inputs
@@ -34,7 +34,8 @@ from .options import (
 if typing.TYPE_CHECKING:
     from systolith_sim.transformer.decoder_reference import FloatDecoder
 
-    from ..estimate.estimate import Choice, Estimate
+    from ..estimate.choices import Answer, Cores
+    from ..estimate.estimate import Estimate
     from ..progress import Progress
 
 __all__ = ["estimate_model"]
@@ -48,14 +49,6 @@ TOKENS, POSITION = 32, 64
 
 ENCODERS_ONLY = ("tokens", "inputs")
 LANGUAGE_ONLY = ("position", "context", "operands", "weights")
-
-
-class Answer(typing.NamedTuple):
-    """The preset, what it makes of the model, and what others do."""
-
-    preset: str
-    estimate: "Estimate"
-    choices: "list[Choice]"
 
 
 def estimate_model(
@@ -95,29 +88,40 @@ def estimate_model(
     Cycles are those of the model's program, instruction by instruction, with their times in place
     of what they compute; measured on the hardware they are within 3 %.
     """
-    from ..workload import CLOCK_MHZ
 
-    clock, place = clock_mhz or CLOCK_MHZ, (preset, settings, port_bytes)
-    choose_config(preset or "ulx3s", settings, port_bytes=port_bytes)  # refuses at once
-    token = Token(position, context, operands, str(weights))
+    def configure(name: str) -> Config:
+        return choose_config(name, settings, port_bytes=port_bytes)
+
+    configure(preset or STREAMED)  # refuses at once
     encoder = model == ENCODER or model.endswith((COMPILED, GRAPH))
     if model == ENCODER or not encoder:
         refuse_beside(ctx, model, *(LANGUAGE_ONLY if encoder else ENCODERS_ONLY))
+    elif model.endswith(COMPILED):
+        refuse_beside(ctx, model, "inputs", "preset", "settings", "port_bytes")
+    else:
+        refuse_beside(ctx, model, "tokens")
+    from ..estimate.choices import Answer, Cores
+    from ..workload import CLOCK_MHZ
+
+    clock, cores = clock_mhz or CLOCK_MHZ, Cores(configure, preset)
+    token = Token(position, context, operands, str(weights), settings, port_bytes)
     with needs("models"), stages(f"reading {model}", plain=json) as progress:
         if model == ENCODER:
             refuse_beside(ctx, model, "inputs")
-            answer = _minilm(tokens or TOKENS, clock, place, progress)
+            answer = _minilm(tokens or TOKENS, clock, cores, progress)
         elif model.endswith(COMPILED):
-            refuse_beside(ctx, model, "inputs", "preset", "settings", "port_bytes")
-            answer = _compiled(model, tokens, position, clock)
+            from ..estimate.program import estimate_program
+            from ..model_program import load_program
+
+            program = load_program(model)
+            answer = Answer(OWN, estimate_program(program, tokens, position, clock))
         elif model.endswith(GRAPH):
-            refuse_beside(ctx, model, "tokens")
-            answer = _graph(model, inputs, token, clock, place, progress)
+            answer = _graph(model, inputs, token, clock, cores, progress)
         else:
             from ..models.library import load_language_model
 
             floats = load_language_model(model, progress).decoder
-            answer = _language(model, floats, token, clock, place, progress)
+            answer = _language(model, floats, token, clock, cores, progress)
     _show(model, answer, json)
 
 
@@ -128,113 +132,66 @@ class Token(typing.NamedTuple):
     context: int | None
     operands: Operands | None
     weights: str
+    settings: list[str] | None
+    port_bytes: int | None
 
 
-Place = tuple[str | None, list[str] | None, int | None]
-"""Preset, settings and bytes of the port, as far as they were given."""
-
-
-def _presets(place: Place) -> dict[str, Config]:
-    """Return all presets with the settings, as far as they allow those."""
-    _, settings, port_bytes = place
-    configs = {}
-    for name in PRESETS:
-        try:
-            configs[name] = choose_config(name, settings, port_bytes=port_bytes)
-        except ConfigError:
-            continue  # a setting that this preset cannot have
-    return configs
-
-
-def _answer(
-    place: Place, default: str, estimate: "typing.Callable[[Config], Estimate]",
-    progress: "Progress",
-) -> Answer:  # fmt: skip
-    """Return the estimate on the core that is asked for, and those on the presets."""
-    from ..estimate.choices import suitable
-
-    preset, settings, port_bytes = place
-    name = preset or default
-    progress(f"estimating on {name}")
-    result = estimate(choose_config(name, settings, port_bytes=port_bytes))
-    progress("estimating on other presets")
-    return Answer(name, result, suitable(_presets(place), estimate))
-
-
-def _minilm(tokens: int, clock: float, place: Place, progress: "Progress") -> Answer:
+def _minilm(tokens: int, clock: float, cores: "Cores", progress: "Progress") -> "Answer":
     from ..estimate.encoder import MINILM, EncoderSizes, estimate_encoders
 
     sizes = EncoderSizes(shape=MINILM, lengths=[tokens])
-    return _answer(
-        place, STREAMED, lambda config: estimate_encoders(config, [sizes], clock), progress
+    return cores.answer(
+        STREAMED, lambda config: estimate_encoders(config, [sizes], clock), progress
     )
 
 
-def _compiled(model: str, tokens: int | None, position: int, clock: float) -> Answer:
-    from ..estimate.encoder import estimate_stacks
-    from ..estimate.language import estimate_decoder
-    from ..model_program import load_program
-
-    program = load_program(model)
-    if program.language:
-        return Answer(OWN, estimate_decoder(program.language.text, position, clock), [])
-    if not program.stacks:
-        raise ConfigError(f"nothing of {model} is for the core; systolith inspect says why")
-    lengths = None if tokens is None else [tokens]
-    return Answer(OWN, estimate_stacks(program.config, program.stacks, lengths, clock), [])
-
-
 def _graph(
-    model: str, inputs: Path | None, token: Token, clock: float, place: Place,
+    model: str, inputs: Path | None, token: Token, clock: float, cores: "Cores",
     progress: "Progress",
-) -> Answer:  # fmt: skip
-    from ..estimate.graph import estimate_graph
+) -> "Answer":  # fmt: skip
+    from ..estimate.graph import estimate_cut
     from ..graph.decoder_part import find_decoder, float_decoder
     from ..model_compiler import cut_model
 
-    preset, settings, port_bytes = place
     example = None if inputs is None else read_inputs(inputs)
-    config = choose_config(preset or STREAMED, settings, port_bytes=port_bytes)
-    first = cut_model(model, example, config, progress)
+    core = cores.config(STREAMED)
+    first = cut_model(model, example, core, progress)
     if part := find_decoder(first.graph):
-        floats = float_decoder(first.graph, part, config.array.max_k)
-        return _language(model, floats, token, clock, place, progress)
-
-    def estimate(core: Config) -> "Estimate":
-        cut = first if core == config else cut_model(first.graph, first.example, core)
-        return estimate_graph(core, cut, clock)
-
-    return _answer(place, STREAMED, estimate, progress)
+        floats = float_decoder(first.graph, part, core.array.max_k)
+        return _language(model, floats, token, clock, cores, progress)
+    return cores.answer(
+        STREAMED, lambda config: estimate_cut(config, first, core, clock), progress
+    )
 
 
 def _language(
-    name: str, floats: "FloatDecoder", token: Token, clock: float, place: Place,
+    name: str, floats: "FloatDecoder", token: Token, clock: float, cores: "Cores",
     progress: "Progress",
-) -> Answer:  # fmt: skip
+) -> "Answer":  # fmt: skip
     from ..compiler.blank_decoder import blank_decoder
     from ..estimate.language import estimate_language
 
-    preset, settings, port_bytes = place
-    core = choose_core(name, floats, token.operands, preset, settings, port_bytes)
+    core = choose_core(
+        name, floats, token.operands, cores.preset, token.settings, token.port_bytes
+    )
 
     def estimate(config: Config) -> "Estimate":
         operands = token.operands or operands_by_size(floats, config)
         own = dataclasses.replace(core, config=config, operands=operands)
         blank = blank_decoder(config, floats, token.weights, streamed=own.streamed)
         return estimate_language(
-            reach(own, blank, settings, context=token.context), blank, token.position, clock,
+            reach(own, blank, token.settings, context=token.context), blank, token.position, clock,
             context=token.context, streamed=own.streamed,
         )  # fmt: skip
 
-    return _answer(place, core.preset, estimate, progress)
+    return cores.answer(core.preset, estimate, progress)
 
 
-def _show(model: str, answer: Answer, json: bool) -> None:
+def _show(model: str, answer: "Answer", json: bool) -> None:
     """Print JSON, or a table."""
-    values = {"model": model, "preset": answer.preset, **answer.estimate.to_dict()}
+    values = {"model": model, **answer.to_dict()}
     if json:
-        choices = [dataclasses.asdict(choice) for choice in answer.choices]
-        print_json({**values, "presets": choices})
+        print_json(values)
         return
     values["busy"] = [f"{name} {share:.1%}" for name, share in values["busy"].items()]
     values["chip"] = [

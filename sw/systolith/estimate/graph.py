@@ -6,11 +6,23 @@ from systolith_hw.config import Config, ConfigError
 
 from ..compiler.stack_fit import SEGMENTS, fit_stack, stack_shape
 from ..graph.layer_weights import float_layers
-from ..model_compiler import CutModel
+from ..model_compiler import CutModel, cut_model
 from .encoder import EncoderSizes, estimate_encoders
 from .estimate import Estimate
 
-__all__ = ["estimate_graph"]
+__all__ = ["estimate_cut", "estimate_graph"]
+
+
+def estimate_cut(config: Config, first: CutModel, core: Config, clock_mhz: float) -> Estimate:
+    """Return the estimate on ``config`` of a model that has been cut for ``core``.
+
+    Raises
+    ------
+    ConfigError
+        If no layer is for it.
+    """
+    model = first if config == core else cut_model(first.graph, first.example, config)
+    return estimate_graph(config, model, clock_mhz)
 
 
 def estimate_graph(config: Config, model: CutModel, clock_mhz: float) -> Estimate:
