@@ -23,6 +23,7 @@ from .sequencer.serial.semaphores import SerialSemaphores
 from .sequencer.serial.standing import StandingInstruction
 from .sequencer.take import TakeStage
 from .stream.skid import Skid
+from .stream.spare import Spare
 from .vector.shared_unit import SharedUnit
 from .vector.unit import VectorUnit
 
@@ -144,7 +145,9 @@ class Core(wiring.Component):
         self._pass_reset_on(m)
 
         waits: Value = self._connect_far(m, "results", array.results, vector.results)
-        waits |= self._connect_far(m, "stream", vector.stream, store.stream)
+        waits |= self._connect_far(
+            m, "stream", vector.stream, store.stream, late=bool(config.vector.rows)
+        )
         connect(m, vector.words, array.words_vector)
         connect(m, load.rows, array.rows)
         connect(m, load.words, array.words_load)
@@ -202,16 +205,27 @@ class Core(wiring.Component):
             before = reset
         m.d.comb += self.in_reset.eq(before)
 
-    def _connect_far(self, m: Module, name: str, source, sink) -> Value:
-        """Connect streams of two units that are far apart; return "a word is between them"."""
+    def _connect_far(
+        self, m: Module, name: str, source, sink, *, late: bool = False
+    ) -> Value:
+        """Connect streams of two units that are far apart; return "a word is between them".
+
+        A sink that decides ``late`` what it takes has a place where a word waits meanwhile.
+        """
         if self.config.short_pipelines:
             connect(m, source, sink)
             return Const(0)
         between = Skid(source.payload.shape())
         self._add(m, name, between)
         connect(m, source, between.i)
-        connect(m, between.o, sink)
-        return between.o.valid
+        if not late:
+            connect(m, between.o, sink)
+            return between.o.valid
+        spare = Spare(source.payload.shape())
+        self._add(m, f"{name}_spare", spare)
+        connect(m, between.o, spare.i)
+        connect(m, spare.o, sink)
+        return spare.o.valid
 
     def _connect_scale(self, m: Module, load: LoadUnit, vector: VectorUnit) -> None:
         """Connect LOAD with scale memory, by way of a register, which may be in there."""

@@ -204,13 +204,19 @@ class MatrixEngine(wiring.Component):
         )
 
     def _taken(self, m: Module) -> Value:
-        """Return whether the last beat of a result is taken."""
+        """Return whether the last beat of a result is taken, or was in the cycle before: feeder and
+        queue are far apart, but with short pipelines."""
         taken = self.results.valid & self.results.ready
         beats = self.config.beats_per_result
         beat = Signal(range(beats))
         with m.If(taken):
             m.d.sync += beat.eq(beat + 1)  # a power of two
-        return taken & (beat == beats - 1)
+        last = taken & (beat == beats - 1)
+        if self.config.short_pipelines:
+            return last
+        told = Signal()
+        m.d.sync += told.eq(last)
+        return told
 
     def _elaborate_rows(self, m: Module, accesses: data.View) -> tuple[data.View, data.View]:
         """Chain the rows; return what leaves the last one: accesses and sums."""

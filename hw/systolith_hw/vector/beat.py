@@ -10,9 +10,12 @@ from ..sequencer.permit import semaphore
 from .block_exponent import BASE_BITS
 from .operation import PRODUCT_SHIFT_BITS, Operation
 
-__all__ = ["POSTS", "beat", "makes_block"]
+__all__ = ["MARKS", "POSTS", "beat", "makes_block", "marks_of"]
 
 POSTS = ("post_inner", "post_outer")
+
+MARKS = data.StructLayout({"blocks": 1, "ends_block": 1, "tells": 1, "scales": 1})
+"""What the gate decides by, from registers of its own: see :func:`marks_of`."""
 
 
 def beat(config: Config) -> data.StructLayout:
@@ -143,3 +146,15 @@ def beat(config: Config) -> data.StructLayout:
 def makes_block(beat: Any) -> Value:
     """Return whether a beat goes through the normaliser."""
     return beat.to_words | beat.to_stream | beat.to_keys | beat.to_values | beat.measure
+
+
+def marks_of(beat: Any) -> dict[str, Value]:
+    """Return of a beat whether it goes through the normaliser, as the last of its block, whether it
+    tells somebody without that, and whether it reads scale memory for its sums."""
+    told_here = beat.to_wide & ~beat.row_unit & ~beat.measure
+    return {
+        "blocks": makes_block(beat),
+        "ends_block": makes_block(beat) & beat.block_end,
+        "tells": told_here | beat.to_best | beat.to_sampler,
+        "scales": beat.results & ~beat.factor,
+    }

@@ -92,7 +92,8 @@ class BestChannel(wiring.Component):
         node = _later(m, "new", new)
         valid = Signal()
         last = Signal(reset_less=True)
-        m.d.sync += [valid.eq(coming), last.eq(ends)]
+        counts = Signal()  # it keeps a lane, too
+        m.d.sync += [valid.eq(coming), last.eq(ends), counts.eq(coming & new.keep)]
         largest = Signal(signed(FIXED_BITS), reset_less=True)
         none = Signal(init=1, reset_less=True)  # so far
         number = Signal(SLOT_BITS, reset_less=True)
@@ -107,7 +108,7 @@ class BestChannel(wiring.Component):
         m.d.sync += owed.eq(owed + (valid & last) - (self.o.valid & self.o.ready))
         better = Signal()
         larger = self._elaborate_comparison(m, new.value, node.value, largest, better)
-        m.d.comb += better.eq(valid & node.keep & (none | larger))
+        m.d.comb += better.eq(counts & (none | larger))
         with m.If(better):
             m.d.sync += [largest.eq(node.value), none.eq(0), number.eq(first + node.lane)]
         with m.If(valid):

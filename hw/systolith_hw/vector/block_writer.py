@@ -16,7 +16,6 @@ from ..interfaces import (
 )
 from ..sequencer.permit import semaphore
 from ..stream.fifo import Fifo
-from ..stream.spare import Spare
 from .beat import POSTS, beat
 from .block_normalizer import BlockNormalizer
 from .exact_exponent import block_beat
@@ -81,7 +80,7 @@ class BlockWriter(wiring.Component):
     key_told : Out(1)
         The exponent of a key is one of them.
     stream : Out(stream of activation_word(config)), freed : Out(1)
-        Words for STORE; one has left.
+        Words for STORE; one has left, in the cycle before.
     measured : Out(stream of mantissa_beat(config), always ready)
         For NORM's moments.
     post_inner, post_outer, row_post_inner, row_post_outer : Out(SemaphorePost)
@@ -205,14 +204,12 @@ class BlockWriter(wiring.Component):
             m.d.comb += [port.id.eq(given), row_port.id.eq(given)]
 
     def _elaborate_stream(self, m: Module, words: Any, into: Value) -> None:
-        """Queue words for STORE, which is far away and decides late."""
+        """Queue words for STORE."""
         # With its last place free a queue may still be unready for a cycle, and nobody waits.
         m.submodules.queue = queue = Fifo(activation_word(self.config), self.credits + 1)
-        m.submodules.spare = spare = Spare(activation_word(self.config))
-        connect(m, queue.o, spare.i)
-        connect(m, spare.o, flipped(self.stream))
+        connect(m, queue.o, flipped(self.stream))
+        m.d.sync += self.freed.eq(queue.o.valid & queue.o.ready)
         m.d.comb += [
             queue.i.valid.eq(words.valid & into),
             queue.i.payload.eq(words.payload),
-            self.freed.eq(spare.o.valid & spare.o.ready),
         ]

@@ -3,11 +3,11 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from .beat import beat
+from .beat import MARKS, beat
 from .block_gap import BlockGap
 from .block_normalizer import BlockNormalizer
 from .operation import Operation, takes_scale
@@ -53,8 +53,8 @@ class Gate(wiring.Component):
     -------
     beats : In(stream of beat(config))
         What to do.
-    blocks : In(1)
-        This beat goes through the normaliser; with ``beats.payload``.
+    marks : In(MARKS)
+        Of this beat.
     room : In(1)
         The sampler has room for another beat.
     halt : In(1)
@@ -66,7 +66,7 @@ class Gate(wiring.Component):
     """
 
     beats: stream.Interface
-    blocks: Signal
+    marks: data.View
     room: Signal
     halt: Signal
     take: Signal
@@ -79,7 +79,7 @@ class Gate(wiring.Component):
         self.detour = detour
         super().__init__({
             "beats": In(stream.Signature(beat(config))),
-            "blocks": In(1),
+            "marks": In(MARKS),
             "room": In(1),
             "halt": In(1),
             "take": Out(1),
@@ -91,13 +91,11 @@ class Gate(wiring.Component):
         beat = self.beats.payload
         halted = Signal(attrs={"keep": 1})  # not merged with others: it is near
         m.submodules.gap = gap = BlockGap(self.config)
-        told_here = beat.to_wide & ~beat.row_unit & ~beat.measure
-        posts = told_here | beat.to_best | beat.to_sampler
-        may_go = (~posts | gap.played) & (~beat.to_sampler | self.room)
+        may_go = (~self.marks.tells | gap.played) & (~beat.to_sampler | self.room)
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
-            gap.last.eq(self.blocks & beat.block_end),
-            gap.taken.eq(self.take & self.blocks),
+            gap.last.eq(self.marks.ends_block),
+            gap.taken.eq(self.take & self.marks.blocks),
             gap.counts.eq(~beat.row_unit),
             self.beats.ready.eq(gap.clear & may_go & ~self._collides(m) & ~halted),
             self.take.eq(self.beats.valid & self.beats.ready),
@@ -115,7 +113,7 @@ class Gate(wiring.Component):
             scales.eq(Cat(self.take & takes_scale_late, scales)),
             biases.eq(Cat(self.take & takes_bias_late, biases)),
         ]
-        return beat.results & ~beat.factor & (scales[-1] | biases[-1])
+        return self.marks.scales & (scales[-1] | biases[-1])
 
     def _elaborate_direct(self, m: Module, gap: BlockGap) -> None:
         """Count the cycles since a beat that went all the way, or whose words are on their way.
@@ -131,7 +129,7 @@ class Gate(wiring.Component):
         clear = Signal(init=1)
         inside = Signal()  # a block that goes all the way
         m.d.comb += self.direct.eq(clear & ~inside & (beat.operation == Operation.NONE))
-        with m.If(self.take & self.blocks):
+        with m.If(self.take & self.marks.blocks):
             m.d.sync += inside.eq(~self.direct & ~beat.block_end)
         with m.If(self.take & ~self.direct):
             m.d.sync += [left.eq(near + gap.before), clear.eq(0)]

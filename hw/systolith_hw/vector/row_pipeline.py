@@ -177,7 +177,7 @@ class RowPipeline(Datapath):
             self.wide_written.eq(turnstile.wide_written),
             self.exponents_written.eq(turnstile.exponents_written),
             turnstile.exponent.eq(writer.key_told),
-            gate.blocks.eq(turnstile.blocks),
+            gate.marks.eq(turnstile.marks),
             gate.halt.eq(self.halt),
             writer.take.eq(gate.take),
             writer.beat.eq(turnstile.o.payload),
@@ -269,7 +269,7 @@ class RowPipeline(Datapath):
         entering: Any = Signal(shape)
         m.d.comb += [
             *(entering[name].eq(beat[name]) for name in ABOUT),
-            entering.blocks.eq(turnstile.blocks),
+            entering.blocks.eq(turnstile.marks.blocks),
             entering.counts.eq(~beat.row_unit & (beat.operation != Operation.STRAIGHT)),
         ]
         for name in POSTS:

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import HEAD_CHANNELS, Config
-from .beat import beat, makes_block
+from .beat import MARKS, beat, marks_of
 from .exponent_watch import ExponentWatch
 from .operation import Operation
 
@@ -68,9 +68,8 @@ class Turnstile(wiring.Component):
         they have begun.
     o : Out(stream of beat(config))
         Beats of both; once valid it stays, but for the cycles in which ``adding`` is set.
-    blocks : Out(1)
-        The beat goes through the normaliser (:func:`.makes_block`): a register, since the gate
-        has little time for it.
+    marks : Out(MARKS)
+        Of the beat (:func:`.marks_of`): registers, since the gate has little time for them.
     arrived : In(1)
         A beat of sums is, or will be within a few cycles, where the head takes it.
     freed : In(1)
@@ -97,7 +96,7 @@ class Turnstile(wiring.Component):
     vector: stream.Interface
     row: stream.Interface
     o: stream.Interface
-    blocks: Signal
+    marks: data.View
     arrived: Signal
     freed: Signal
     adding: Signal
@@ -122,7 +121,7 @@ class Turnstile(wiring.Component):
             "vector": In(beats),
             "row": In(beats),
             "o": Out(beats),
-            "blocks": Out(1),
+            "marks": Out(MARKS),
             **dict.fromkeys(("arrived", "freed", "exponent"), In(1)),
             **dict.fromkeys(("adding", "empty"), Out(1)),
             **dict.fromkeys(("vector_written", "row_written"), Out(1)),
@@ -161,14 +160,15 @@ class Turnstile(wiring.Component):
                 opened.eq(~Mux(takes_row, row.block_end, vector.block_end)),
                 of_row.eq(takes_row),
             ]
-        blocks = Signal(reset_less=True)
+        marks: Any = Signal(MARKS, reset_less=True)
+        of_vector = marks_of(vector)
         with m.If(free):
+            m.d.sync += [offered.eq(moves), chosen.eq(Mux(takes_row, row, vector))]
             m.d.sync += [
-                offered.eq(moves),
-                chosen.eq(Mux(takes_row, row, vector)),
-                blocks.eq(Mux(takes_row, makes_block(row), makes_block(vector))),
+                marks[name].eq(Mux(takes_row, value, of_vector[name]))
+                for name, value in marks_of(row).items()
             ]
-        m.d.comb += self.blocks.eq(blocks)
+        m.d.comb += self.marks.eq(marks)
         self._elaborate_offer(m, offered, chosen, free)
         self._elaborate_written(m, offered, chosen)
         return m
@@ -179,14 +179,18 @@ class Turnstile(wiring.Component):
         config = self.config
         # The FIFO's own, and some in registers behind it.
         most = config.array.output_depth * config.beats_per_result + 8
-        there, urgent = Signal(range(most + 1)), Signal()
+        # Bit n: more than n have arrived. So a comparison is the choice of a bit, and what is known
+        # late, whether one is taken, only chooses the way that all bits go.
+        there, urgent = Signal(most), Signal()
         m.d.sync += [
-            # What is known late chooses between two sums.
-            there.eq(Mux(taken, there + self.arrived - 1, there + self.arrived)),
-            urgent.eq(there >= config.array.output_depth * config.beats_per_result // 2),
-        ]
+            there.eq(Mux(
+                taken, Mux(self.arrived, there, there >> 1),
+                Mux(self.arrived, Cat(C(1, 1), there), there),
+            )),
+            urgent.eq(there[config.array.output_depth * config.beats_per_result // 2 - 1]),
+        ]  # fmt: skip
         beat = self.vector.payload
-        return (there > beat.more) | ~beat.results, urgent
+        return there.bit_select(beat.more, 1) | ~beat.results, urgent
 
     def _elaborate_credits(self, m: Module, spent: Value) -> tuple[Signal, Signal]:
         """Count room in the stream's FIFO; return, from registers, whether there is some, and

@@ -127,10 +127,9 @@ class WideWriter(wiring.Component):
             self.chosen.ready.eq(best.o.ready),
             number.eq((best.o.valid | self.chosen.valid) & best.o.ready),
             self.wide.valid.eq(values | number),
-            self.wide.payload.address.eq(Mux(number, group.wide, i.wide)),
-            self.wide.payload.data.as_value().eq(
-                Mux(number, found, i.data.as_value())
-            ),
+            # What nobody writes may be anything, and values are known sooner than a number is.
+            self.wide.payload.address.eq(Mux(values, i.wide, group.wide)),
+            self.wide.payload.data.as_value().eq(Mux(values, i.data.as_value(), found)),
         ]
         with m.If(number):
             m.d.sync += self.number.eq(found)
