@@ -11,7 +11,8 @@ from pathlib import Path
 
 from systolith_fpga.tools import run_tool
 from systolith_hw.budget import DEVICES
-from systolith_hw.emit import NAME, emit, ports_markdown
+from systolith_hw.emit import NAME, emit
+from systolith_hw.ports import ports_markdown
 from systolith_hw.presets import PRESETS
 from systolith_sim.verilator import ToolError, lint
 

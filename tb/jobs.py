@@ -26,7 +26,8 @@ class Region:
 class Run:
     """One start of a program: what it is given and what memory must hold when it is done.
 
-    ``program`` is the address of a program to change to, or -1 to stay with the one before.
+    ``program`` is the address of a program to change to, or -1 to stay with the one before. Memory
+    refuses the bytes ``refused``; ``error`` is what ERROR must be then.
     """
 
     program: int = -1
@@ -34,6 +35,8 @@ class Run:
     position: int = 0
     before: list[Region] = field(default_factory=list)
     after: list[Region] = field(default_factory=list)
+    refused: range = range(0)
+    error: int = 0
 
 
 @dataclass(kw_only=True)
@@ -85,6 +88,7 @@ class Job:
             "memory": keep(self.memory),
             "runs": [
                 {"program": run.program, "length": run.length, "position": run.position,
+                 "refused": [run.refused.start, run.refused.stop], "error": run.error,
                  "before": keep(run.before), "after": keep(run.after)}
                 for run in self.runs
             ],
@@ -102,7 +106,8 @@ class Job:
         tree = json.loads(file.read_text())
         runs = [
             Run(program=run["program"], length=run["length"], position=run["position"],
-                before=regions(run["before"]), after=regions(run["after"]))
+                before=regions(run["before"]), after=regions(run["after"]),
+                refused=range(*run["refused"]), error=run["error"])
             for run in tree["runs"]
         ]  # fmt: skip
         return cls(program_address=tree["program_address"], cycles=tree["cycles"],

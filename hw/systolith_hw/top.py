@@ -1,13 +1,11 @@
-"""The deliverable: the core with an AXI4 master, an AXI4-Lite slave and an interrupt."""
+"""The deliverable: the core with a bus to memory, one from the host, and an interrupt."""
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
-from .bus.axi import attach, axi4_ports, axi_lite_ports
-from .bus.axi_lite import AxiLiteSlave
-from .bus.axi_reader import AxiReader
-from .bus.axi_writer import AxiWriter
+from .bus.attach import attach
+from .bus.kinds import bus_kind
 from .config import Config
 from .control.block import ControlBlock
 from .core import Core
@@ -21,9 +19,9 @@ class Systolith(wiring.Component):
 
     ::
 
-        s_axil ──► AxiLiteSlave ──► ControlBlock ──► start, halt, reset ──► Core
-        irq    ◄──────────────────────┘                                       │
-        m_axi  ◄──────────── AxiReader (fetch, load), AxiWriter (store) ◄─────┘
+        host   ──► register side of the bus ──► ControlBlock ──► start, halt, reset ──► Core
+        irq    ◄──────────────────────────────────┘                                       │
+        memory ◄──────────── memory side of the bus (fetch, load, store) ◄────────────────┘
 
     Parameters
     ----------
@@ -31,50 +29,53 @@ class Systolith(wiring.Component):
         The one description.
     target : str
         "generic", "ecp5" or "ice40": which vendor cells multipliers and memories may use.
+    bus : str
+        One of :data:`~systolith_hw.bus.kinds.BUSES`. Programs and drivers are the same on all.
 
     Members
     -------
     clk, rst : In(1)
         Clock, and a synchronous reset of at least 4 cycles; of at least 16 at power-up where
         registers have no initial values.
-    m_axi_* : AXI4 master
-        External memory; ``bus.data_bytes`` wide, two IDs for reads, one for writes.
-    s_axil_* : AXI4-Lite slave
-        :data:`systolith_hw.registers.REGISTERS` and counters.
+    m_axi_*, m_wb_* or {fetch,load,store}_*
+        External memory, ``bus.data_bytes`` wide: AXI4 master, with two IDs for reads and one for
+        writes, Wishbone master, or :class:`~systolith_hw.bus.native.Native`.
+    s_axil_*, s_wb_* or register_*
+        :data:`systolith_hw.registers.REGISTERS` and counters: AXI4-Lite slave, Wishbone slave, or
+        :class:`~systolith_hw.bus.register_port.RegisterPort`.
     irq : Out(1)
         Level: an enabled interrupt is pending.
     """
 
     irq: Signal
 
-    def __init__(self, config: Config, target: str = "generic") -> None:
+    def __init__(self, config: Config, target: str = "generic", bus: str = "axi4") -> None:
         self.config = config
         self.target = target
-        super().__init__({**axi4_ports(config), **axi_lite_ports(), "irq": Out(1)})
+        self.kind = bus_kind(bus)
+        super().__init__({**self.kind.ports(config), "irq": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        config = self.config
-        m.submodules.slave = slave = AxiLiteSlave()
+        config, kind = self.config, self.kind
+        m.submodules.slave = slave = kind.registers()
         m.submodules.control = control = ControlBlock(config)
         core = Core(config, self.target)
-        reader, writer = AxiReader(config), AxiWriter(config)
+        memory = kind.memory(config)
         m.domains.core = ClockDomain(reset_less=True, local=True)
         m.d.comb += ClockSignal("core").eq(ClockSignal())
         in_core = DomainRenamer("core")
         reset = self._reset(m, control.soft_reset, core.in_reset)
         m.submodules.core = in_core(core)
-        m.submodules.reader = in_core(ResetInserter(reset)(reader))
-        m.submodules.writer = in_core(ResetInserter(reset)(writer))
+        m.submodules.memory = in_core(ResetInserter(reset)(memory))
 
-        attach(m, self, "s_axil_", slave.axi)
-        attach(m, self, "m_axi_", reader.axi)
-        attach(m, self, "m_axi_", writer.axi)
+        attach(m, self, kind.register_prefix, slave.bus)
+        attach(m, self, kind.memory_prefix, memory.bus)
         connect(m, slave.port, control.port)
         connect(m, control.settings, core.settings)
-        connect(m, core.fetch, reader.client_0)
-        connect(m, core.load, reader.client_1)
-        connect(m, core.store, writer.client)
+        connect(m, core.fetch, memory.fetch)
+        connect(m, core.load, memory.load)
+        connect(m, core.store, memory.store)
         for unit in Unit:
             name = f"fault_{unit.name.lower()}"
             connect(m, getattr(core, name), getattr(control, name))
@@ -89,7 +90,7 @@ class Systolith(wiring.Component):
             control.semaphore_misuse.eq(core.semaphore_misuse),
             control.semaphore_unit.eq(core.semaphore_unit),
             control.events.eq(core.events),
-            control.bus_idle.eq(reader.idle & writer.idle),
+            control.bus_idle.eq(memory.idle),
             self.irq.eq(control.irq),
         ]
         return m

@@ -61,7 +61,7 @@ def run(count, *, seed=0, p=1.0, latency=0, read_only=False, strobes=(15,)):
     """Send random reads and writes on all five channels; check every answer."""
     rng = random.Random(seed)
     dut = AxiLiteSlave()
-    axi = dut.axi
+    axi = dut.bus
     registers = Registers(dut.port, rng, latency)
     space = [*range(0, MAPPED + 16), 0x800, 0xFFC]
     writes = [] if read_only else [
@@ -138,7 +138,7 @@ def test_read_takes_five_cycles():
 @pytest.mark.parametrize("first", ["address", "data"])
 def test_address_and_data_in_either_order(first):
     dut = AxiLiteSlave()
-    axi = dut.axi
+    axi = dut.bus
 
     async def bench(ctx):
         ctx.set(axi.awvalid, first == "address")
@@ -161,7 +161,7 @@ def test_address_and_data_in_either_order(first):
 
 def test_reads_and_writes_take_turns():
     dut = AxiLiteSlave()
-    axi = dut.axi
+    axi = dut.bus
     served = []
 
     async def bench(ctx):

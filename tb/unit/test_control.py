@@ -697,7 +697,7 @@ def test_random_registers_on_the_bus(p):
     system = System()
 
     async def bench(ctx):
-        host = AxiHost(ctx, system.lite.axi, rng, p)
+        host = AxiHost(ctx, system.lite.bus, rng, p)
         values = {"WATCHDOG": 0, "LENGTH": 0, "POSITION": 0, "IRQ_ENABLE": 0, "PROGRAM": 0}
         masks = {"IRQ_ENABLE": 3}
         for _ in range(120):
@@ -737,7 +737,7 @@ def test_stop_with_bursts_under_way(command):
                 assert len(delivered) == 32
 
     async def bench(ctx):
-        host = AxiHost(ctx, system.lite.axi, rng, 1.0)
+        host = AxiHost(ctx, system.lite.bus, rng, 1.0)
         await host.write("CONTROL", Control.START)
         await host.write("CONTROL", command)
         flag = Status.ABORTED if command == Control.ABORT else 0

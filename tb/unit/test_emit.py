@@ -13,7 +13,8 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.config import BusConfig, ConfigError
-from systolith_hw.emit import NAME, Emitted, emit, manifest, ports, ports_markdown
+from systolith_hw.emit import NAME, Emitted, emit, manifest
+from systolith_hw.ports import ports, ports_markdown
 from systolith_hw.presets import PRESETS, preset
 from systolith_hw.verilog import LINT_OFF, component_verilog
 from systolith_sim import verilator
@@ -125,7 +126,7 @@ def test_same_text_every_time(tiny):
 
 def test_header(tiny):
     head = tiny.verilog[:400]
-    assert f"configuration {preset('tiny').hash:08x}, target generic." in head
+    assert f"configuration {preset('tiny').hash:08x}, target generic, bus axi4." in head
     assert "4 x 2 multipliers, 1 vector lanes, 16-bit port" in head
     assert str(Path(__file__).parents[2]) not in tiny.verilog
 
@@ -203,8 +204,10 @@ def test_manifest_of_every_preset(name):
 def test_ports_markdown():
     config = preset("tiny")
     lines = ports_markdown(config).splitlines()
-    assert lines[0] == "| port | direction | width | meaning |"
-    assert len(lines) == 2 + len(ports(config))
+    rows = [line for line in lines if line.startswith("| `")]
+    assert len(rows) == len(ports(config))
+    assert lines.count("| port | direction | width | meaning |") == 3
+    assert "## Memory: AXI4 master" in lines
     assert "| `m_axi_araddr` | output | 24 | read address: byte address |" in lines
 
 

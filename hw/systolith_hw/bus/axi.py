@@ -2,8 +2,8 @@
 
 Interfaces are seen from the master. Amaranth would name the ports of a nested interface
 ``m_axi__araddr``; board tools and testbenches look for ``m_axi_araddr``. So the top puts the
-flat ports of :func:`axi4_ports` and :func:`axi_lite_ports` in its signature, and wires them to
-the interfaces of its parts with :func:`attach`.
+flat ports of :class:`~systolith_hw.bus.kinds.Bus` in its signature, and wires them to the
+interfaces of its parts with :func:`~systolith_hw.bus.attach.attach`.
 """
 
 from amaranth import *
@@ -18,9 +18,6 @@ __all__ = [
     "Axi4Write",
     "AxiLite",
     "Response",
-    "attach",
-    "axi4_ports",
-    "axi_lite_ports",
     "drive_burst",
 ]
 
@@ -110,24 +107,6 @@ class AxiLite(wiring.Signature):
         })
 
 
-def axi4_ports(config: Config) -> dict[str, Member]:
-    """Return the flat master ports ``m_axi_*`` of the top."""
-    return _flat("m_axi_", Axi4(config))
-
-
-def axi_lite_ports() -> dict[str, Member]:
-    """Return the flat slave ports ``s_axil_*`` of the top."""
-    return _flat("s_axil_", AxiLite().flip())
-
-
-def attach(m: Module, top: wiring.Component, prefix: str, bus) -> None:
-    """Wire the flat ports ``prefix + name`` of ``top`` to the interface ``bus`` of one of its
-    parts, in the directions that ``bus`` has there."""
-    for name, member in bus.signature.members.items():
-        inner, outer = getattr(bus, name), getattr(top, prefix + name)
-        m.d.comb += outer.eq(inner) if member.flow is Out else inner.eq(outer)
-
-
 def drive_burst(m: Module, bus, channel: str, config: Config) -> None:
     """Drive what is the same for every burst on ``channel``, "ar" or "aw"."""
     m.d.comb += [
@@ -151,7 +130,3 @@ def _address_channel(name: str, config: Config) -> dict[str, Member]:
         f"{name}valid": Out(1),
         f"{name}ready": In(1),
     }
-
-
-def _flat(prefix: str, signature) -> dict[str, Member]:
-    return {f"{prefix}{name}": member for name, member in signature.members.items()}

@@ -29,21 +29,21 @@ class AxiLiteSlave(wiring.Component):
 
     Members
     -------
-    axi : In(AxiLite)
+    bus : In(AxiLite)
         To the host. AWPROT and ARPROT are ignored.
     port : Out(RegisterPort)
         To the registers.
     """
 
-    axi: Any
+    bus: Any
     port: Any
 
     def __init__(self) -> None:
-        super().__init__({"axi": In(AxiLite()), "port": Out(RegisterPort())})
+        super().__init__({"bus": In(AxiLite()), "port": Out(RegisterPort())})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        axi, port = self.axi, self.port
+        axi, port = self.bus, self.port
 
         whole = Signal()
         error = Signal()

@@ -24,6 +24,14 @@ class Target(enum.StrEnum):
     ICE40 = "ice40"
 
 
+class BusName(enum.StrEnum):
+    """What the core has towards memory and host."""
+
+    AXI4 = "axi4"
+    WISHBONE = "wishbone"
+    NATIVE = "native"
+
+
 def generate(
     output: typing.Annotated[str, typer.Option("--output", "-o", help="Folder to write to.")],
     preset: PresetName = "small",
@@ -31,18 +39,22 @@ def generate(
     target: typing.Annotated[
         Target, typer.Option(help="Whose multipliers and memories to instantiate.")
     ] = Target.GENERIC,
+    bus: typing.Annotated[
+        BusName, typing.Option(help="Ports to memory and host; programs are the same for all.")
+    ] = BusName.AXI4,
 ) -> None:
     """Write systolith.v, manifest.json and ports.md."""
     config = choose_config(preset, settings)
     check_budget(config)
     folder = _make_folder(output)
-    from systolith_hw.emit import emit, ports_markdown
+    from systolith_hw.emit import emit
+    from systolith_hw.ports import ports_markdown
 
     with stages(f"emitting {preset} for {target}"):
-        emitted = emit(config, str(target))
+        emitted = emit(config, str(target), str(bus))
     (folder / "systolith.v").write_text(emitted.verilog)
     (folder / "manifest.json").write_text(json.dumps(emitted.manifest, indent=2) + "\n")
-    (folder / "ports.md").write_text(ports_markdown(config))
+    (folder / "ports.md").write_text(ports_markdown(config, str(bus)))
     say(f"wrote systolith.v, manifest.json and ports.md to {folder}")
 
 
