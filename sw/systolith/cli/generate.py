@@ -40,7 +40,7 @@ def generate(
         Target, typer.Option(help="Whose multipliers and memories to instantiate.")
     ] = Target.GENERIC,
     bus: typing.Annotated[
-        BusName, typing.Option(help="Ports to memory and host; programs are the same for all.")
+        BusName, typer.Option(help="Ports to memory and host; programs are the same for all.")
     ] = BusName.AXI4,
 ) -> None:
     """Write systolith.v, manifest.json and ports.md."""
