@@ -48,7 +48,8 @@ def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
         model = _package().inliner.inline_local_functions(model)
     source = model.graph
     versions = {entry.domain: entry.version for entry in model.opset_import}
-    version = next((versions[domain] for domain in DOMAINS if domain in versions), 0)
+    # A model of other domains' operators alone has no version of ONNX's.
+    version = next((versions[domain] for domain in DOMAINS if domain in versions), OLDEST)
     if version < OLDEST:
         raise GraphError(
             f"the model has operators of opset {version}; export it with opset {OLDEST} or later"
