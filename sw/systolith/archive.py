@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,7 @@ MANIFEST = "manifest.json"
 
 
 def write_archive(
-    path: Path, manifest: Mapping[str, Any], members: Mapping[str, NDArray | bytes]
+    path: Path, manifest: Mapping[str, Any], members: Iterable[tuple[str, NDArray | bytes]]
 ) -> None:
     """Write a file, whole or not at all.
 
@@ -32,12 +32,12 @@ def write_archive(
     ----------
     path : Path
     manifest : dict
-    members : dict of arrays or bytes
-        By name; arrays become ``NAME.npy``.
+    members : iterable of (name, array or bytes)
+        Arrays become ``NAME.npy``.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(MANIFEST, json.dumps(manifest))
-        for name, content in members.items():
+        for name, content in members:
             _write(archive, name, content)
 
 

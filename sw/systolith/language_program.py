@@ -140,8 +140,11 @@ def _compile(
     config: Config, model: DecoderModel, context: int | None, streamed: bool, *,
     contents: bool = True,
 ) -> LanguageProgram:  # fmt: skip
-    return LanguageProgram(*(
-        CompiledDecoder.compile(config, model, context=context, logits=logits, streamed=streamed,
-                                contents=contents)
-        for logits in (True, False)
-    ))  # fmt: skip
+    programs, seen = [], dict[bytes, bytes]()
+    for logits in (True, False):
+        compiled = CompiledDecoder.compile(config, model, context=context, logits=logits,
+                                           streamed=streamed, contents=contents)  # fmt: skip
+        for address, content in compiled.parts.items():  # both have most of them, once in memory
+            compiled.parts[address] = seen.setdefault(content, content)
+        programs.append(compiled)
+    return LanguageProgram(*programs)

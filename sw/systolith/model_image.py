@@ -67,15 +67,14 @@ class ModelImage:
     def to_bytes(self) -> bytes:
         """Return the contents of the file."""
         manifest = json.dumps(self.manifest, sort_keys=True).encode()
-        payload = b"".join(self.parts.values())
         rows = [PART.pack(address, len(content)) for address, content in self.parts.items()]
         head = HEADER.pack(MAGIC, FORMAT_VERSION, ISA_VERSION, self.config_hash)
-        rest = b"".join([
-            SIZES.pack(len(manifest), len(self.parts), len(payload)),
+        rest = [
+            SIZES.pack(len(manifest), len(self.parts), sum(map(len, self.parts.values()))),
             PLACE.pack(*(self.places.get(name, NO_PLACE) for name in PLACES)),
-            *rows, payload, manifest,
-        ])  # fmt: skip
-        return head + _checksum(head, rest) + rest
+            *rows, *self.parts.values(), manifest,
+        ]  # fmt: skip
+        return b"".join([head, _checksum(head, *rest), *rest])
 
     @classmethod
     def from_bytes(cls, raw: bytes, config: Config) -> "ModelImage":
@@ -133,5 +132,8 @@ class ModelImage:
             raise ImageError(f"{path}: {error}") from error
 
 
-def _checksum(head: bytes, rest: bytes) -> bytes:
-    return zlib.crc32(rest, zlib.crc32(head)).to_bytes(4, "little")
+def _checksum(*contents: bytes) -> bytes:
+    checksum = 0
+    for content in contents:
+        checksum = zlib.crc32(content, checksum)
+    return checksum.to_bytes(4, "little")

@@ -10,7 +10,7 @@ A file is a zip (:mod:`systolith.archive`) with
 * ``language/logits.image`` and ``language/text.image``: the same of a language model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,17 +123,18 @@ class ModelProgram:
             "host": [[one.node.outputs, one.reason, one.macs] for one in self.parts.host],
             "accuracy": self.accuracy.to_dict(),
         }  # fmt: skip
-        members: dict[str, NDArray | bytes] = {
-            f"constants/{number}": self.graph.constants[name]
-            for number, name in enumerate(constants)
-        }
+        write_archive(Path(path), manifest, self._members())
+
+    def _members(self) -> Iterator[tuple[str, NDArray | bytes]]:
+        """Yield what lies beside the manifest, one after the other, since images are large."""
+        for number, value in enumerate(self.graph.constants.values()):
+            yield f"constants/{number}", value
         for number, stack in enumerate(self.stacks):
-            members[_image_name(number)] = stack.image(IMAGE).to_bytes()
+            yield _image_name(number), stack.image(IMAGE).to_bytes()
         if self.language:
             programs = self.language.logits, self.language.text
             for name, program in zip(LANGUAGE_IMAGES, programs, strict=True):
-                members[name] = program.image(LANGUAGE).to_bytes()
-        write_archive(Path(path), manifest, members)
+                yield name, program.image(LANGUAGE).to_bytes()
 
 
 def load_program(path: str | Path, config: Config | str | None = None) -> ModelProgram:

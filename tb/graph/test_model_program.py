@@ -175,7 +175,7 @@ def test_attributes():
     np.array([True, False]),
 ])  # fmt: skip
 def test_arrays_of_every_kind(value, tmp_path):
-    write_archive(tmp_path / "file", {}, {"a": value})
+    write_archive(tmp_path / "file", {}, [("a", value)])
     with Archive(tmp_path / "file", "file") as archive:
         got = archive.array("a")
     assert got.dtype == value.dtype and got.shape == value.shape

@@ -67,19 +67,22 @@ def choose_fractions(
 ) -> Fractions:
     """Return the finest fractions for which nothing is clipped in any of the layers, which may have
     gammas in their norms."""
-    layers = list(layers)
     normal = 1 << NORMAL_BITS - 1
     value = WEIGHT_LIMIT << VALUE_WINDOW + VALUE_BASE
-
-    def largest(name: str, norm: str = "attention_norm") -> float:
-        return max(_bound(array.rows, getattr(x, norm), getattr(x, name)) for x in layers)
-
+    bounds: list[list[float]] = []
+    sharpness = 0.0
+    for layer in layers:  # one after the other, since each may be made just now
+        sharpness = score_sharpness(model, layer)
+        before, behind = layer.attention_norm, layer.hidden_norm
+        bounds.append([
+            *(_bound(array.rows, before, matrix) for matrix in (layer.query, layer.key,
+                                                                layer.value)),
+            _bound(array.rows, behind, layer.up),
+        ])  # fmt: skip
+    query, key, values, up = (max(column) for column in zip(*bounds, strict=True))
     return Fractions(
-        residual,
-        query=_fraction(largest("query") * score_sharpness(model, layers[0]), normal),
-        key=_fraction(largest("key"), normal),
-        value=_fraction(largest("value"), value),
-        up=_fraction(largest("up", "hidden_norm"), normal),
+        residual, query=_fraction(query * sharpness, normal), key=_fraction(key, normal),
+        value=_fraction(values, value), up=_fraction(up, normal),
     )
 
 

@@ -25,6 +25,9 @@ Integers = NDArray[Any]
 
 WORD = 4
 
+ROWS = 1024
+"""Of an embedding that are packed at once."""
+
 
 class DecoderImage:
     """Packs a model.
@@ -67,14 +70,20 @@ class DecoderImage:
     def _embedding(self) -> bytes:
         """Return the rows of the embedding as fixed point, or their sums with each position's."""
         model, layout, plan = self.model, self.layout, self.plan
-        size = plan.shape.vocabulary
+        size, width = plan.shape.vocabulary, layout.row_bytes // WORD
+
+        def rows(first: int, position: int | None) -> bytes:
+            tokens = range(first, min(first + ROWS, size))
+            places = () if position is None else [position] * len(tokens)
+            return self._widen(model.residual(tokens, places), width).astype("<i4").tobytes()
+
         if model.positions is None:
-            rows = model.residual(range(size), ())
-        else:
-            rows = np.zeros((plan.tokens, power_of_two(size), plan.shape.features), np.int64)
-            for position in range(plan.tokens):
-                rows[position, :size] = model.residual(range(size), [position] * size)
-        return self._widen(rows, layout.row_bytes // WORD).astype("<i4").tobytes()
+            return b"".join(rows(first, None) for first in range(0, size, ROWS))
+        return b"".join(
+            b"".join(rows(first, position) for first in range(0, size, ROWS)).ljust(
+                power_of_two(size) * layout.row_bytes, b"\0")
+            for position in range(plan.tokens)
+        )  # fmt: skip
 
     def _openings(self) -> bytes:
         """Return the words that the first norm makes of each token, for each learned position."""

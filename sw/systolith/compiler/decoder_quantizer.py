@@ -44,6 +44,9 @@ Floats = NDArray[np.floating]
 GATE_SHIFT = 7
 """The gate, LSB 2**-16 behind SiLU, is multiplied with LSB 2**-9: magnitudes up to 256."""
 
+ROWS = 1024
+"""Of an embedding that become words at once."""
+
 PRODUCT_SHIFT = 3
 """What two numbers of 18 bits have beyond 32."""
 
@@ -77,9 +80,10 @@ def quantize_decoder(
     """
     if not (rounded.folded or streamed):
         raise ValueError("on the chip, gammas must be folded into the rounded matrices")
-    array, model = config.array, rounded.prepare(model)
+    array = config.array
     base = probability_base(array)
-    whole = [rounded.layer(layer, number) for number, layer in enumerate(model.layers)]
+    whole = (rounded.layer(_prepared_layer(rounded, model, number), number)
+             for number in range(len(model.layers)))  # fmt: skip
     fractions = choose_fractions(array, model, residual_fraction(rounded.largest), whole)
     deferred = config.vector.deferred_norms and not streamed
     norm = _norm(config.array, model, rounded.largest, fractions.residual, deferred)
@@ -93,8 +97,14 @@ def quantize_decoder(
             (_with_gains(first, layer.attention_norm), _with_gains(norm, layer.hidden_norm)),
             output_chunk, down_chunk,
         )
-        for layer, coded in zip(model.layers, rounded.layers, strict=True)
-    ]
+        for layer, coded in zip(
+            (_prepared_layer(rounded, model, number) for number in range(len(model.layers))),
+            rounded.layers, strict=True,
+        )
+    ]  # fmt: skip
+    model = rounded.prepare(
+        dataclasses.replace(model, layers=model.layers[:1], head=model.head[:0])
+    )
     features = model.layers[0].query.shape[1] // model.heads
     return DecoderModel(
         array=array,
@@ -109,6 +119,17 @@ def quantize_decoder(
         head=_linear(rounded.head, FRACTION, FRACTION, norm.base),
         base=base,
     )  # fmt: skip
+
+
+def _prepared_layer(
+    rounded: Rounded, model: FloatDecoder, number: int
+) -> FloatDecoderLayer:
+    """Return one layer as it is rounded, so that no model is there twice."""
+    alone = dataclasses.replace(
+        model, layers=[model.layers[number]], head=model.head[:0], embedding=model.embedding[:0],
+        positions=None,
+    )  # fmt: skip
+    return rounded.prepare(alone).layers[0]
 
 
 def begins_in_tables(config: Config, model: FloatDecoder, *, streamed: bool = False) -> bool:
@@ -163,7 +184,7 @@ def _linear(
 ) -> Linear:
     """Return ``factor`` times a matrix, from words of fraction ``inputs`` to that of the result."""
     scales = scale_entries(coded.step * factor, ActivationFormat(inputs, base), fraction)
-    weights: NDArray[Any] = coded.integers.astype(np.int8)
+    weights: NDArray[Any] = coded.integers.astype(np.int8, copy=False)
     if coded.kind == LoadKind.OPERAND_ROWS:
         return Linear(weights, scales.scale, scales.shift, scales.bias)
     return CodedLinear(
@@ -207,9 +228,14 @@ def _with_gains(norm: RowNorm, gammas: Floats) -> RowNorm:
 
 def _words(config: Config, table: Floats, fraction: int) -> Words:
     """Return an embedding's rows as words."""
-    fixed = np.rint(np.ldexp(np.asarray(table, np.float64), fraction)).astype(np.int64)
-    words = to_words(config.array, fixed, probability_base(config.array))
-    return Words(words.mantissas.astype(np.int16), words.exponents.astype(np.uint8))
+    parts = []
+    for first in range(0, len(table), ROWS):
+        part = np.asarray(table[first : first + ROWS], np.float64)
+        fixed = np.rint(np.ldexp(part, fraction)).astype(np.int64)
+        words = to_words(config.array, fixed, probability_base(config.array))
+        parts.append((words.mantissas.astype(np.int16), words.exponents.astype(np.uint8)))
+    mantissas, exponents = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Words(mantissas, exponents)
 
 
 def _chunk(inputs: int, unit: int, parts: int, norm: RowNorm) -> int:

@@ -1,5 +1,6 @@
 """Rounded weights of language models, kept: rounding those of a large one takes many minutes."""
 
+import dataclasses
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from systolith_sim.dma.codec import GROUP
 from systolith_sim.verilator import cache_directory, digest
 
 from ..compiler.decoder_rounding import Rounded
@@ -42,9 +44,19 @@ def kept_rounding(name: str, make: Callable[[], Rounded]) -> Rounded:
     path = cache_directory() / "quantized" / f"{name}-{version[:12]}.npz"
     rounded = _load(path)
     if rounded is None:
-        rounded = make()
+        rounded = _compact(make())
         _keep(path, rounded)
     return rounded
+
+
+def _compact(rounded: Rounded) -> Rounded:
+    """Return the same numbers in types as small as they allow."""
+    layers = [
+        {name: _coded(name, _arrays(name, coded)) for name, coded in layer.items()}
+        for layer in rounded.layers
+    ]
+    head = _coded("head", _arrays("head", rounded.head))
+    return dataclasses.replace(rounded, layers=layers, head=head)
 
 
 def _keep(path: Path, rounded: Rounded) -> None:
@@ -61,18 +73,18 @@ def _keep(path: Path, rounded: Rounded) -> None:
 def _load(path: Path) -> Rounded | None:
     """Return what was kept, or None if there is nothing that can be read."""
     try:
-        with np.load(path) as file:
-            arrays = dict(file)
-        names = sorted({name.rpartition(".")[0] for name in arrays if name.endswith(".step")})
-        coded = {name: _coded(name, arrays) for name in names}
+        with np.load(path) as arrays:
+            names = sorted({name.rpartition(".")[0] for name in arrays if name.endswith(".step")})
+            coded = {name: _coded(name, arrays) for name in names}
+            largest, folded = float(arrays["largest"]), bool(arrays["folded"])
+            order = arrays["order"].astype(np.intp)
         layers: dict[int, dict[str, CodedWeights]] = {}
         for name in names:
             number, dot, matrix = name.partition(".")
             if dot:
                 layers.setdefault(int(number), {})[matrix] = coded[name]
         return Rounded([layers[number] for number in range(len(layers))], coded["head"],
-                       float(arrays["largest"]), arrays["order"].astype(np.intp),
-                       bool(arrays["folded"]))  # fmt: skip
+                       largest, order, folded)  # fmt: skip
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
 
@@ -90,9 +102,8 @@ def _arrays(name: str, coded: CodedWeights) -> dict[str, NDArray]:
 
 def _coded(name: str, arrays: Arrays) -> CodedWeights:
     places = range(sum(key.startswith(f"{name}.parameter") for key in arrays))
-    return CodedWeights(
-        arrays[f"{name}.codes"].astype(np.int64),
-        tuple(arrays[f"{name}.parameter{place}"].astype(np.int64) for place in places),
-        arrays[f"{name}.step"],
-        arrays[f"{name}.integers"].astype(np.int64),
-    )
+    integers = codes = arrays[f"{name}.integers"]
+    if len(places) or len(integers) % GROUP:
+        codes = arrays[f"{name}.codes"]  # else they are the integers
+    parameters = tuple(arrays[f"{name}.parameter{place}"] for place in places)
+    return CodedWeights(codes, parameters, arrays[f"{name}.step"], integers)
