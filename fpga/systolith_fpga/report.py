@@ -1,5 +1,6 @@
 """Synthesise and place a core, and say what it takes and how fast it is."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -19,6 +20,7 @@ from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
 from .duplicate import duplicate_file
+from .effort import effort
 from .floorplan import floorplan
 from .netlist import count_cells, count_units
 from .parts import PARTS, Part
@@ -85,8 +87,14 @@ class Report:
 def report(
     config: Config, device_name: str, folder: Path, unit: str = "core", **options: typing.Any
 ) -> Report:
-    """Emit the core, or another of :data:`UNITS`, with a device's cells, and :func:`measure` it."""
+    """Emit the core, or another of :data:`UNITS`, with a device's cells, and :func:`measure` it.
+
+    A core's seed, clock to aim at and options are those that did best (:mod:`.effort`), if
+    ``options`` does not say otherwise.
+    """
     if unit == "core":
+        best = effort(dataclasses.replace(config, device=device_name))
+        options = {**dataclasses.asdict(best), **options}
         check_budget(config, device_name)
         options["floorplan"] = floorplan(config, PARTS[device_name].grid)
     core = UNITS[unit](config, device(device_name).family)
@@ -103,6 +111,7 @@ def measure(
     seed: int = 1,
     router: str = "router2",
     target_mhz: float | None = None,
+    options: Sequence[str] = (),
     floorplan: Sequence[str] = (),
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Report:
@@ -118,7 +127,7 @@ def measure(
         A key of :data:`PARTS`.
     folder : Path
         For all files in between; the tools' logs stay there.
-    seed, router, target_mhz
+    seed, router, target_mhz, options
         For nextpnr.
     floorplan : sequence of str
         Commands for yosys, see :func:`.floorplan.floorplan`.
@@ -143,7 +152,7 @@ def measure(
         *part.options, "--json", "netlist.json", "--top", WRAPPER, "--report", "report.json",
         "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
         *(["--router", router] if router else []),
-        *(["--lpf", "pins.lpf"] if part.clock_pin is not None else []),
+        *(["--lpf", "pins.lpf"] if part.clock_pin is not None else []), *options,
     ]  # fmt: skip
     try:
         run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")

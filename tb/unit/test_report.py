@@ -1,14 +1,18 @@
 """The report flow on a core whose size is known: what it counts, and what it leaves out."""
 
+import dataclasses
+
 import pytest
 from amaranth import Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_fpga.effort import BEST, Effort, effort
 from systolith_fpga.parts import PARTS
 from systolith_fpga.report import measure
 from systolith_fpga.tools import run_tool
 from systolith_hw.budget import DEVICES
+from systolith_hw.presets import preset
 from systolith_hw.vendor.ice40 import multiply_16x16
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
@@ -113,6 +117,16 @@ def test_a_tool_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("YOSYS", "echo from outside")
     assert run_tool("yosys", ["-V"], folder=tmp_path, log="log") == "from outside -V\n"
     assert (tmp_path / "log").read_text() == "from outside -V\n"
+
+
+@pytest.mark.parametrize("name, device", BEST)
+def test_a_preset_is_placed_with_what_did_best(name, device):
+    config = dataclasses.replace(preset(name), device=device)
+    assert effort(config) == BEST[name, device]
+    larger = config.memory.program_instructions * 2
+    memory = dataclasses.replace(config.memory, program_instructions=larger)
+    other = dataclasses.replace(config, memory=memory)
+    assert effort(other) == Effort(target_mhz=PARTS[device].target_mhz)
 
 
 def test_every_budgeted_device_can_be_reported():

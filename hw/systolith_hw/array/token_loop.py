@@ -119,7 +119,7 @@ class TokenLoop(wiring.Component):
             permit.inner.eq(Mux(begin & wrong.any(), 0, inner)),
             permit.outer.eq(Mux(Mux(begin, wrong.any(), ~work.group_end), 0, outer)),
         ]
-        self._elaborate_work(m, work, begin, advance, coming)
+        self._elaborate_work(m, work, advance, coming)
         with m.If(begin):
             m.d.sync += [work.zero_count.eq(wrong[0]), work.out_of_range.eq(wrong[1])]
         with m.If(begin | advance):
@@ -159,19 +159,20 @@ class TokenLoop(wiring.Component):
             m.d.sync += latched.eq(coming)
         return coming
 
-    def _elaborate_work(
-        self, m: Module, work: Any, begin: Value, advance: Value, coming: Any
-    ) -> None:
+    def _elaborate_work(self, m: Module, work: Any, advance: Value, coming: Any) -> None:
         """Go on to the next token, or to the first of the next group or instruction."""
         current = self.job
         moved = work.activation[:-1] + current.stride
-        with m.If(begin | (advance & work.group_end)):
+        # Whether a token leaves is known late, so it does not choose: what comes behind the last
+        # one of an instruction is the next one's first, or of no use.
+        anew = ~self.busy | work.group_last
+        with m.If(~self.busy | (advance & work.group_end)):
             m.d.sync += [
-                work.activation.eq(Mux(begin, coming.activation, current.activation)),
-                work.tokens_left.eq(Mux(begin, coming.tokens, current.tokens)),
-                work.group_end.eq(Mux(begin, coming.tokens == 1, current.tokens == 1)),
-                work.groups_left.eq(Mux(begin, coming.groups, work.groups_left - 1)),
-                work.group_last.eq(Mux(begin, coming.groups == 1, work.groups_left == 2)),
+                work.activation.eq(Mux(anew, coming.activation, current.activation)),
+                work.tokens_left.eq(Mux(anew, coming.tokens, current.tokens)),
+                work.group_end.eq(Mux(anew, coming.tokens == 1, current.tokens == 1)),
+                work.groups_left.eq(Mux(anew, coming.groups, work.groups_left - 1)),
+                work.group_last.eq(Mux(anew, coming.groups == 1, work.groups_left == 2)),
             ]
         with m.Elif(advance):
             m.d.sync += [

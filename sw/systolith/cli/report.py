@@ -25,12 +25,15 @@ def report(
     preset: PresetName = "small",
     settings: Settings = None,
     device: DeviceName = None,
-    seed: typing.Annotated[int, typer.Option(help="Of placement.", min=0)] = 1,
+    seed: typing.Annotated[
+        int | None, typer.Option(help="Of placement; else what did best for the preset.", min=0)
+    ] = None,
     router: typing.Annotated[
         Router, typer.Option(help="nextpnr's router: router2 is the one for crowded devices.")
     ] = Router.ROUTER2,
     mhz: typing.Annotated[
-        float | None, typer.Option(help="Clock that place and route aims at.", min=1, max=1000)
+        float | None,
+        typer.Option(help="Clock that place and route aims at; likewise.", min=1, max=1000),
     ] = None,
     unit: typing.Annotated[
         str, typer.Option(help="Place one unit alone: array, vector, load, store, ...")
@@ -51,9 +54,11 @@ def report(
     config = choose_config(preset, settings)
     run = f"{config.hash:08x}-{config.device}-{unit}-{seed}-{router}-{mhz}"
     folder = cache_directory() / "report" / run
+    told = {"seed": seed, "target_mhz": mhz}
+    chosen = {name: value for name, value in told.items() if value is not None}
     with stages("emitting Verilog", plain=json) as progress:
-        result = measure(config, config.device, folder, unit, seed=seed, router=str(router),
-                         target_mhz=mhz, on_stage=progress)  # fmt: skip
+        result = measure(config, config.device, folder, unit, router=str(router),
+                         on_stage=progress, **chosen)  # fmt: skip
     values = {"preset": preset, "unit": unit, **dataclasses.asdict(result), "folder": str(folder)}
     if json:
         print_json(values)

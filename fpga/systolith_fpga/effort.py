@@ -1,0 +1,46 @@
+"""With what place and route does best for each preset: found by trying, since luck is in it."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from systolith_hw.config import Config
+from systolith_hw.presets import PRESETS
+
+from .parts import PARTS
+
+__all__ = ["Effort", "effort"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What nextpnr is told besides a device's own options.
+
+    Parameters
+    ----------
+    seed : int
+        Of placement.
+    target_mhz : float
+        What it aims at.
+    options : tuple of str
+        Others.
+    """
+
+    seed: int = 1
+    target_mhz: float
+    options: tuple[str, ...] = ()
+
+
+BEST: dict[tuple[str, str], Effort] = {
+    ("small", "ecp5-85k"): Effort(seed=1, target_mhz=92),
+    ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=90),
+    ("tiny", "ice40-up5k"): Effort(seed=1, target_mhz=24),
+}
+"""By preset and device; README.md has the clocks that were reached, and of which commit."""
+
+
+def effort(config: Config) -> Effort:
+    """Return the best that is known for a configuration: that of its preset, or a default."""
+    for (name, device), best in BEST.items():
+        if config == dataclasses.replace(PRESETS[name], device=device):
+            return best
+    return Effort(target_mhz=PARTS[config.device].target_mhz)
