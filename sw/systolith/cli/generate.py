@@ -10,7 +10,6 @@ import typer
 from systolith_hw.budget import check_budget
 from systolith_hw.config import ConfigError
 
-from ..package import check_folder, package_files, write_package
 from .console import say, stages
 from .options import PresetName, Settings, choose_config
 
@@ -62,6 +61,8 @@ def generate(
     config = choose_config(preset, settings)
     check_budget(config)
     if package is not None:
+        from ..package import check_folder, package_files, write_package
+
         place = check_folder(package, force=force)
         with stages(f"packaging {preset} for {target} with {bus}"):
             files = package_files(config, preset=preset, bus=str(bus), target=str(target))

@@ -1,12 +1,14 @@
 """What the files of a package say of a core, gathered once."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from systolith_hw.config import Config
 from systolith_hw.isa import ISA_VERSION
-from systolith_hw.ports import Port
 from systolith_hw.registers import (
     COUNTERS,
     IDENTITY,
@@ -15,6 +17,9 @@ from systolith_hw.registers import (
     bit_fields,
     counter_offsets,
 )
+
+if TYPE_CHECKING:  # ports are of the hardware, which commands import when they need it
+    from systolith_hw.ports import Port
 
 __all__ = ["CoreDescription", "PackagedRegister"]
 

@@ -1,8 +1,13 @@
 """An example of a module around the core: all of its ports, and the reset that it wants."""
 
-from systolith_hw.ports import Port
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from .description import CoreDescription
+
+if TYPE_CHECKING:  # ports are of the hardware, which commands import when they need it
+    from systolith_hw.ports import Port
 
 __all__ = ["WRAPPER", "verilog_wrapper"]
 
