@@ -30,7 +30,7 @@ $(READY): pyproject.toml
 		|| { echo "Python 3.11 or later is needed; set PYTHON=python3.11, for example"; exit 1; }
 	$(PYTHON) -m venv $(VENV) \
 		|| { echo "Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --editable '.[sim,fpga,models,onnx,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[sim,fpga,models,onnx,ip,dev]'
 	@touch $@
 
 demo: $(READY)

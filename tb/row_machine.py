@@ -173,7 +173,7 @@ class RowMachine:
         executors = {Unit.ARRAY: lambda _: iter(()), **dict.fromkeys(UNITS, self._execute)}
         scheduler = Scheduler(
             self.config, self._run.progress, executors, self._barrier, lambda _: None,
-            lambda _: None,
+            lambda _, idle: idle,
         )  # fmt: skip
         issued = expand(program, {}, self.config, lambda *_: None)
         clock = self._run.lines[Unit.SEQUENCER]

@@ -212,7 +212,7 @@ class Fields:
         program.softmax(
             elements=scores, source=310, source_stride=tiles * beats, destination=190,
             tokens=tokens, token_stride=words, scale=self.draw(120, 130),
-            exponent_base=self.draw(0, 8), row=row, causal=causal,
+            scale_stride=self.draw(0, 4), exponent_base=self.draw(0, 8), row=row, causal=causal,
         )  # fmt: skip
         program.barrier()
         kind = (DrainKind.WIDE, DrainKind.ACTIVATION)[self.draw(0, 1)]

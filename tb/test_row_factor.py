@@ -20,7 +20,7 @@ async def equals_golden(dut, stalled_input, stalled_output):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", [(4, 8, 24, 512), (2, 16, 24, 65535)])
+@pytest.mark.parametrize("shape", [(4, 8, 24, 512, 4), (2, 16, 24, 65535, 1)])
 def test_row_factor(shape, sim, seed):
     component = component_of(RowFactor, unit.test_matches_golden, shape, False, False, 1)
     run(

@@ -20,6 +20,7 @@ async def keeps_blocks_whole(dut, pauses):
 def test_turnstile(sim, seed):
     dut = Turnstile(
         unit.CONFIG, credits=unit.CREDITS, addition=unit.ADDITION, flight=unit.FLIGHT,
+        number_flight=unit.NUMBER_FLIGHT,
         wide_flight=unit.WIDE_FLIGHT,
     )  # fmt: skip
     run(dut, unit.CONFIG, test_module="test_turnstile", tag="blocks", sim=sim, seed=seed)

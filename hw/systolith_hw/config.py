@@ -95,6 +95,13 @@ class ArrayConfig:
         Largest block exponent of an activation word, 1 to 24.
     max_k : int
         Longest reduction, in elements. Sizes the accumulators.
+    stage_rows : int
+        Rows that see an access in the same cycle, a power of two from 2 to ``rows``; not looked at
+        with ``short_pipelines``. With more of them sums pass more adders in one cycle, and results
+        come sooner.
+    numbered : bool
+        With ``vector.rows``: MATMUL may add a multiple of the number that BEST or SAMPLE wrote last
+        to the address of its activation words, without waiting for the sequencer.
     output_depth : int
         Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 11`` and 14,
         which hides the way through the array for reductions of a single step.
@@ -105,6 +112,8 @@ class ArrayConfig:
     mantissa_bits: int = 8
     window: int = 24
     max_k: int = 4096
+    stage_rows: int = 2
+    numbered: bool = False
     output_depth: int = 32
 
     def __post_init__(self) -> None:
@@ -113,6 +122,7 @@ class ArrayConfig:
         _require_range("array.mantissa_bits", self.mantissa_bits, 8, 16)
         _require_range("array.window", self.window, 1, 24)
         _require_range("array.max_k", self.max_k, self.rows, 65536)
+        _require_power_of_two("array.stage_rows", self.stage_rows, 2, self.rows)
         least = max(self.rows + 11, 14)
         _require_range("array.output_depth", self.output_depth, least, 256)
         _require(
@@ -172,6 +182,9 @@ class VectorConfig:
         With ``rows``: NORM may leave 1 / deviation as a row's factor (``defer``), as DRAIN of
         MEASURED does, and DRAIN multiply its scale entries by that (``scaled``). Takes a multiplier
         for each lane.
+    factor_steps : int
+        With ``rows``: digits of a root or a quotient that are found in one cycle when the factor of
+        a row is made, 1, 2, 4 or 8. Each is an addition behind the one before.
     candidates : int
         Largest values that are kept at most, so that SAMPLE can choose one of them by chance. Power
         of two, 4 to 64, or 0 for a core without SAMPLE and DRAIN's CANDIDATES.
@@ -181,18 +194,25 @@ class VectorConfig:
     rows: int = 0
     distributed: bool = False
     deferred_norms: bool = False
+    factor_steps: int = 1
     candidates: int = 0
 
     def __post_init__(self) -> None:
         _require_power_of_two("vector.lanes", self.lanes, 1, 64)
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
+        _require_power_of_two("vector.factor_steps", self.factor_steps, 1, 8)
         if self.candidates:
             _require_power_of_two("vector.candidates", self.candidates, 4, MOST_CANDIDATES)
             _require(
                 self.rows > 0,
                 f"vector.candidates must be 0 with a vector.rows of 0, not {self.candidates}",
             )
+
+    @property
+    def multiplier_bits(self) -> int:
+        """Bits of a factor that are multiplied in one cycle, beside ``factor_steps``."""
+        return {1: 3, 2: 6, 4: 9, 8: 18}[self.factor_steps]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,6 +416,10 @@ class Config:
             not (self.bus.codecs and (self.short_pipelines or self.sequencer.instructions_stand)),
             "bus.codecs must be false with short_pipelines or a sequencer.queue_depth of 1, not "
             "true",
+        )
+        _require(
+            self.vector.rows > 0 or not self.array.numbered,
+            "array.numbered must be false with a vector.rows of 0, not true",
         )
         depth, columns = self.array.output_depth, self.array.columns
         _require(

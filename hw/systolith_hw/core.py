@@ -159,8 +159,12 @@ class Core(wiring.Component):
             connect(m, vector.lanes, array.lane_writes)
             connect(m, vector.wide_read, wide.first)
             m.d.comb += [
-                vector.arrived.eq(array.arrived), sequencer.number.eq(vector.number)
+                vector.arrived.eq(array.arrived), sequencer.number.eq(vector.number),
+                sequencer.number_told.eq(vector.number_told),
             ]  # fmt: skip
+
+        if config.array.numbered:
+            m.d.comb += array.number.eq(vector.number)
 
         connect(m, flipped(self.settings), sequencer.settings)
         connect(m, sequencer.bus, flipped(self.fetch))

@@ -40,7 +40,7 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 6
+ISA_VERSION = 7
 
 WORD_BITS = 64
 WORDS = INSTRUCTION_BYTES * 8 // WORD_BITS
@@ -254,13 +254,15 @@ READ = Instruction(
     "What STORE wrote is there after a BARRIER; what is issued later comes after the read. With "
     "`number` it is the number that BEST or SAMPLE wrote last, in place of a word of memory: READ "
     "waits until VECTOR has done all that was issued before, and what is issued later comes after "
-    "that.",
+    "that. With `fresh`, too, it waits for nothing but a number that is newer than what the last "
+    "such READ had, of SAMPLE or of BEST with one group.",
     (
         _slot("target", 4, "register written; r0 stays zero", width=4),
         _slot("a", 5, "register", width=4),
         _slot("immediate", 8, "constant", width=32, signed=True),
         _slot("number", 10, "read a number of VECTOR's; the address is looked at all the same",
               width=1),
+        Field("fresh", 10 * SLOT_BITS + 1, 1, "with `number`: one that no such READ has had"),
     ),
 )
 
@@ -293,6 +295,10 @@ MATMUL = Instruction(
         _slot("tiles_last", 13, "output tiles in the last group"),
         _slot("operand_stride", 14, "tiles from one output tile's first operand to the next one's, "
               "in the ring and at most its size; 0: `steps`"),
+        _slot("numbered", 15, "activation words for each channel of the number that BEST or "
+              "SAMPLE wrote last, added to `activation`: 1 + their logarithm, or 0 for none; a "
+              "semaphore that VECTOR gives for the number orders the two (`array.numbered`)",
+              width=4),
     ),
 )
 
@@ -443,6 +449,7 @@ SOFTMAX = Instruction(
         _slot("source_stride", 9, "wide words from token to token"),
         _slot("tokens", 10, "M"),
         _slot("elements", 11, "scores of a token, S, at most `max_k`"),
+        _slot("scale_stride", 12, "scale words from token to token"),
         _slot("causal", 13, "elements valid for token 0, one more for each further token; others "
               "have probability 0; 0: all are valid"),
         _slot("row", 15, "first row", width=8),

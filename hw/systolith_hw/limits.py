@@ -62,6 +62,7 @@ def field_bits(config: Config, opcode: Opcode) -> dict[str, int]:
             "activation_stride": memory.activation_words,
             "steps": steps_limit(config),
             "operand_stride": 0 if config.short_feeder else memory.operand_tiles,
+            "numbered": 15 if config.array.numbered else 0,
         },
         Opcode.DRAIN: {
             "scale": _last(memory.scale_words),

@@ -1,6 +1,6 @@
 """Control and status register map as plain data, used by hardware, driver, manifest and docs.
 
-All registers are 32 bits wide, at byte offsets on the AXI4-Lite port.
+All registers are 32 bits wide, at byte offsets on the port of registers.
 """
 
 import enum
@@ -12,11 +12,13 @@ __all__ = [
     "COUNTERS",
     "OFFSETS",
     "REGISTERS",
+    "BitField",
     "Control",
     "ControlRegister",
     "Counter",
     "Interrupt",
     "Status",
+    "bit_fields",
     "counter_offsets",
 ]
 
@@ -82,6 +84,39 @@ REGISTERS = (
     ControlRegister("LENGTH", 0x2C, "rw", "runtime register 1; write while not running"),
     ControlRegister("POSITION", 0x30, "rw", "runtime register 2; write while not running"),
 )  # fmt: skip
+
+@dataclass(frozen=True)
+class BitField:
+    """Bits ``low`` to ``low + width - 1`` of a register."""
+
+    name: str
+    low: int
+    width: int
+    doc: str
+
+
+FIELDS = {
+    "CONTROL": Control,
+    "STATUS": Status,
+    "IRQ_ENABLE": Interrupt,
+    "IRQ_PENDING": Interrupt,
+    "ERROR": (BitField("CODE", 0, 8, "what went wrong"), BitField("UNIT", 8, 8, "where")),
+}
+"""Registers that are not one number."""
+
+
+def bit_fields(register: ControlRegister) -> list[BitField]:
+    """Return the fields of a register, lowest first; one of 32 bits if it is a number."""
+    known = FIELDS.get(register.name)
+    if known is None:
+        return [BitField("VALUE", 0, 32, register.doc)]
+    if isinstance(known, tuple):
+        return list(known)
+    return [
+        BitField(flag.name or "", flag.bit_length() - 1, 1, flag.name.lower() if flag.name else "")
+        for flag in known
+    ]
+
 
 OFFSETS = {register.name: register.offset for register in REGISTERS}
 """Byte offset of each register by its name."""

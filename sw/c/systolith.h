@@ -27,7 +27,7 @@
 #endif
 
 #define SYSTOLITH_IDENTITY 0x544C5953u
-#define SYSTOLITH_ISA_VERSION 6u
+#define SYSTOLITH_ISA_VERSION 7u
 #define SYSTOLITH_IMAGE_FORMAT 2u
 
 /* Byte offsets of registers. */

@@ -20,7 +20,7 @@ from .language import CompiledDecoder, MachineDecoder
 from .last_words import LastWords, Pair
 from .progress import Progress
 from .report.waits import array_waits
-from .token_timing import token_in_text
+from .token_timing import token_in_text, tokens_before
 from .watched_device import WatchedDevice
 from .workload import FREQUENCY, open_device
 
@@ -48,9 +48,10 @@ class DecodeMeasurement:
     macs : int
         Useful multiplications, of matrices, attention and logits.
     cycles_per_token : int
-        Of a run of two tokens, the second of which is at this position, less those of a run of the
-        first one alone: what a token takes in a text that the core makes by itself. Its number is
-        read, its embedding loaded, and the next token's number stored meanwhile.
+        Of a run of three tokens, the last of which is at this position, less those of a run of the
+        first two (at position 1, of two and of the first): what a token takes in a text that the
+        core makes by itself. Its number is read, its embedding loaded, and the next token's number
+        stored meanwhile.
     estimated_cycles : int
         The same by the times of the program's instructions, as ``systolith estimate`` tells them.
     utilization : float
@@ -69,8 +70,8 @@ class DecodeMeasurement:
         Of the token's cycles, those in which the array was at work ("busy"), and those in which it
         waited, by what it waited for (:mod:`systolith.report.waits`). None where nobody looks.
     counters : dict
-        What each of the hardware's, or the machine's, counters has more for two tokens than for the
-        first one.
+        What each of the hardware's, or the machine's, counters has more for the tokens than without
+        the last one.
     """
 
     position: int
@@ -90,8 +91,8 @@ class DecodeMeasurement:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Tokens and counters of three runs: of the token before, of both, of this one; and what was
-    seen of the array before the first two and behind each, if anybody looks."""
+    """Tokens and counters of three runs: of tokens before, of these and this one, of this one; and
+    what was seen of the array before the first two and behind each, if anybody looks."""
 
     tokens: list[list[int]]
     counters: list[dict[str, int]]
@@ -99,16 +100,16 @@ class Outcome:
 
     @property
     def more(self) -> dict[str, int]:
-        """What both tokens counted more than the first."""
-        one, both, _ = self.counters
-        return {name: both[name] - one[name] for name in both}
+        """What this token counted more than those before."""
+        before, both, _ = self.counters
+        return {name: both[name] - before[name] for name in both}
 
     def array_cycles(self, program: bytes) -> dict[str, int] | None:
-        """Return what the array did more for both tokens than for the first."""
+        """Return what the array did more with this token than for those before."""
         if not self.seen:
             return None
-        one, both = (array_waits(program, *pair) for pair in itertools.pairwise(self.seen))
-        return {name: count - one.get(name, 0) for name, count in both.items()}
+        before, both = (array_waits(program, *pair) for pair in itertools.pairwise(self.seen))
+        return {name: count - before.get(name, 0) for name, count in both.items()}
 
 
 class Runner(Protocol):
@@ -145,7 +146,8 @@ def bench_decode(
     require_position(plan, position)
     text = np.random.default_rng(seed).integers(0, plan.shape.vocabulary, position).tolist()
     progress("computing the golden model")
-    golden, golden_words = _golden(model, text)
+    before = tokens_before(position)
+    golden, golden_words = _golden(model, text[: position - before + 1], before)
     progress("running the functional machine")
     machine = MachineDecoder(compiled)
     predicted = outcome = _measure(machine, text)
@@ -154,8 +156,8 @@ def bench_decode(
     if backend == "rtl":
         bins = {"activity": BIN_CYCLES} if simulator == "verilator" else {}
         with open_device(config, compiled.size, simulator, progress, **bins) as device:
-            progress(f"running {position + 4} tokens in {simulator}")
-            total = SLOWNESS * (position + 4) * macs / (array.rows * array.columns)
+            progress(f"running {position + 5} tokens in {simulator}")
+            total = SLOWNESS * (position + 5) * macs / (array.rows * array.columns)
             watched = WatchedDevice(device, progress, total)
             runner = DeviceDecoder(compiled, watched)
             look = partial(_look, device) if isinstance(device, VerilatedDevice) else None
@@ -200,27 +202,30 @@ def _measure(
     runner: Runner, text: list[int], look: Callable[[], Activity] | None = None
 ) -> Outcome:
     """Run a text of as many tokens as the position says, and those behind it."""
-    last = len(text) - 1
-    if last:
-        runner.run(text[:last], 1)
+    before = tokens_before(len(text))
+    first = len(text) - before
+    if first:
+        runner.run(text[:first], 1)
     tokens, counters = [], []
     seen = [look()] if look else []
-    for count in (1, 2):
-        tokens.append(runner.run(text, count, last))
+    for count in (before, before + 1):
+        tokens.append(runner.run(text[: first + 1], count, first))
         counters.append(dict(runner.counters))
         seen += [look()] if look else []
-    tokens.append(runner.run([*text, tokens[0][0]], 1, last + 1))
+    tokens.append(runner.run([*text[: first + 1], *tokens[0]], 1, len(text)))
     return Outcome(tokens, [*counters, dict(runner.counters)], seen)
 
 
-def _golden(model: DecoderModel, text: list[int]) -> tuple[list[list[int]], Pair]:
+def _golden(
+    model: DecoderModel, text: list[int], before: int
+) -> tuple[list[list[int]], Pair]:
     """Return the tokens of the three runs, and the words of which the last was made."""
     cache, made, tokens = KeyValueCache(len(model.layers)), [], text
-    for _ in range(2):
+    for _ in range(before + 1):
         words = model.last_words(tokens, cache)
         tokens = [int(model.head(words)[-1].argmax())]
         made += tokens
-    return [made[:1], made, made[1:]], (words.mantissas[-1], words.exponents[-1])
+    return [made[:-1], made, made[-1:]], (words.mantissas[-1], words.exponents[-1])
 
 
 def _equal(found: list[Pair]) -> bool:

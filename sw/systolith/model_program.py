@@ -160,7 +160,7 @@ def load_program(path: str | Path, config: Config | str | None = None) -> ModelP
         _check_version(archive, str(path))
         try:
             return _read(archive, str(path), config)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
             if isinstance(error, ImageError):
                 raise
             raise archive.damaged("manifest.json", f"is damaged ({error!r})") from error

@@ -7,7 +7,16 @@ from systolith_sim.timing import Timing, replay
 
 from .language import CompiledDecoder
 
-__all__ = ["streamed_token", "token_in_text"]
+__all__ = ["streamed_token", "token_in_text", "tokens_before"]
+
+
+def tokens_before(position: int) -> int:
+    """Return how many tokens of a run come before one that is measured as of a text's middle.
+
+    The first token of a run begins in another way than others, so that the second one may find
+    less done ahead than those behind it.
+    """
+    return min(2, position)
 
 
 def streamed_token(compiled: CompiledDecoder, position: int) -> Timing:
@@ -21,11 +30,13 @@ def streamed_token(compiled: CompiledDecoder, position: int) -> Timing:
 def token_in_text(compiled: CompiledDecoder, position: int) -> Timing:
     """Return the time of a token in the middle of a text, behind ``position`` others.
 
-    That is what a run of two tokens takes longer than one of the first.
+    That is what a run takes longer than one that ends before it.
     """
-    one, two = (_run(compiled, position, count, position - 1) for count in (1, 2))
+    before = tokens_before(position)
+    first = position - before
+    short, long = (_run(compiled, first + 1, count, first) for count in (before, before + 1))
     return Timing(**{
-        part.name: getattr(two, part.name) - getattr(one, part.name)
+        part.name: getattr(long, part.name) - getattr(short, part.name)
         for part in dataclasses.fields(Timing)
     })  # fmt: skip
 

@@ -129,6 +129,9 @@ def test_programs_are_those_of_a_lowering_by_hand(streamed, program, graph, tmp_
     assert_equal(decoder_of(program.graph, TOKENS), model)
     assert program.language.streamed == streamed
     assert program.language.text.parts == by_hand.parts
+    logits, text = (one.parts.values() for one in (program.language.logits, program.language.text))
+    shared = {id(content) for content in logits} & {id(content) for content in text}
+    assert len(shared) > 3, "what both programs have is in memory once"
 
 
 def test_rounded_weights_of_large_models_are_kept(monkeypatch, tmp_path):
@@ -143,6 +146,8 @@ def test_rounded_weights_of_large_models_are_kept(monkeypatch, tmp_path):
     for texts, rounded in zip((None, documents), made, strict=True):
         again = language_program.round_language(one, texts, Progress(), streamed=True)
         np.testing.assert_array_equal(again.head.integers, rounded.head.integers)
+        for matrix in (again.head, rounded.head, again.layers[0]["down"]):  # as small as they can
+            assert matrix.integers.dtype == np.int8 and matrix.codes.dtype == np.int8
     for model, texts in ((other, None), (one, documents[:1])):
         with pytest.raises(TypeError, match="not callable"):
             language_program.round_language(model, texts, Progress(), streamed=True)
@@ -271,5 +276,8 @@ def test_stories_by_way_of_a_graph():
     )
     by_hand = CompiledDecoder.compile(config, quantize_language(model, config), context=128)
     assert program.language.text.parts == by_hand.parts
+    logits, text = (one.parts.values() for one in (program.language.logits, program.language.text))
+    shared = {id(content) for content in logits} & {id(content) for content in text}
+    assert len(shared) > 3, "what both programs have is in memory once"
     story = systolith.InferenceEngine(program).generate(model.prompt("Once upon a time"), 12)
     assert model.tokenizer.decode(story).startswith(", there was a")

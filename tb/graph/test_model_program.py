@@ -118,6 +118,7 @@ def test_truncated_and_other_files(path):
     ({"host": []}, "manifest.json is damaged .*nodes of the host"),
     ({"graph": {}}, "manifest.json is damaged"),
     ({"stacks": [["none"]]}, "manifest.json is damaged"),
+    ({"graph": {"inputs": {"x": {"dtype": "1f2,{", "shape": []}}}}, "manifest.json is damaged"),
 ])  # fmt: skip
 def test_manifests_that_do_not_fit(path, fields, words):
     edited(path, **fields)

@@ -20,13 +20,13 @@ from systolith_hw.isa import Opcode, encode
 def small_config(
     rows=4, columns=4, *, mantissa_bits=8, window=6, max_k=64, tiles=22, words=13, data_bytes=None,
     single_port=False, distributed=False, output_depth=None, lanes=None, short=False, queue_depth=4,
-    vector_rows=0,
+    vector_rows=0, stage_rows=2, numbered=False,
 ) -> Config:  # fmt: skip
     """Return a config whose memories are small and no powers of two."""
     return Config(
         array=ArrayConfig(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window,
-            max_k=max(max_k, rows),
+            max_k=max(max_k, rows), stage_rows=stage_rows, numbered=numbered,
             output_depth=output_depth or max(rows + 11, 14, 128 // columns * (vector_rows > 0)),
         ),
         vector=VectorConfig(lanes=lanes or min(rows, columns), rows=vector_rows),
@@ -66,9 +66,11 @@ class Word:
 
 def control_words(
     *, operand=0, ring_base=0, ring_end, activation=0, activation_stride=0, steps=1, tokens=1,
-    groups=1, tiles=1, tiles_last=1, operand_stride=0, **_,
+    groups=1, tiles=1, tiles_last=1, operand_stride=0, numbered=0, number=0, **_,
 ) -> Iterator[Word]:  # fmt: skip
-    """Yield the words of a MATMUL, straight from its definition in the ISA."""
+    """Yield the words of a MATMUL, straight from its definition in the ISA; VECTOR's number."""
+    if numbered:
+        activation += number << numbered - 1
     for group in range(groups):
         count = tiles_last if group == groups - 1 else tiles
         address = operand

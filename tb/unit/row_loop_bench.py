@@ -62,7 +62,8 @@ def sweep_beats(config, fields, kind, token, record=0):
         }  # fmt: skip
         wanted |= {"counted": wanted["lanes"], "block_end": wanted["end"]}
         if kind in ("normalise", "soften"):
-            wanted["scale"] = fields["scale"] + number
+            stride = fields["scale_stride"] if kind == "soften" else 0
+            wanted["scale"] = fields["scale"] + token * stride + number
         if kind != "measure":
             wanted["address"] = (
                 fields["destination"] + token * fields["token_stride"] + number // per_word
@@ -112,7 +113,11 @@ def some_fields(config, rng):
             "inverse": 1 << 15 | int(rng.integers(1 << 15)), "epsilon": int(rng.integers(1, 99)),
             "inverse_shift": int(rng.integers(16, 48)),
         }  # fmt: skip
-    return fields | {"row": row, "back": 0, "causal": int(rng.choice([0, 1, rng.integers(99)]))}
+    room = config.memory.scale_words - 10 + -fields["elements"] // config.vector.lanes
+    return fields | {
+        "row": row, "back": 0, "causal": int(rng.choice([0, 1, rng.integers(99)])),
+        "scale_stride": int(rng.integers(room // tokens + 1)),
+    }  # fmt: skip
 
 
 def run_loop(

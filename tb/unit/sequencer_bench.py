@@ -225,6 +225,7 @@ class Bench:
         self.outcome: str = ""
         self.counts = dict.fromkeys(("busy", "wait_queue", "wait_fetch", "fetch_beats"), 0)
         self.units_busy = 0
+        self.tells = False  # VECTOR's number is always there, and told of when it changes
 
     async def queues(self, ctx):
         """Take words, and check that an offer holds until it is taken."""
@@ -234,7 +235,7 @@ class Bench:
         }
         bits = read_bits(self.config)
         words: list[int] = []
-        offer = None
+        offer, known = None, 0
         while True:
             for queue in streams.values():
                 ctx.set(queue.ready, self.rng.random() < self.p_ready)
@@ -243,8 +244,11 @@ class Bench:
             ctx.set(self.dut.units_idle, self.units_busy == 0)
             # VECTOR's number counts instructions, once it is idle.
             ctx.set(self.dut.vector_idle, self.units_busy == 0)
-            ctx.set(self.dut.number, self.rng.randrange(1 << 16) if self.units_busy
+            unknown = self.units_busy and not self.tells
+            ctx.set(self.dut.number, self.rng.randrange(1 << 16) if unknown
                     else NUMBERS + len(self.issued))  # fmt: skip
+            told, known = self.tells and len(self.issued) > known, len(self.issued)
+            ctx.set(self.dut.number_told, told)
             state = []
             for queue in streams.values():
                 state += [queue.valid, queue.ready, Value.cast(queue.payload)]

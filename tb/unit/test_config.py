@@ -25,6 +25,8 @@ from systolith_hw.presets import PRESETS, preset
         ("array.window", 0), ("array.window", 25), ("array.max_k", 4), ("array.max_k", 65537),
         ("array.output_depth", 17), ("array.output_depth", 257), ("vector.lanes", 3),
         ("vector.lanes", 0), ("vector.lanes", 16), ("vector.candidates", 2),
+        ("array.stage_rows", 1), ("array.stage_rows", 16), ("array.stage_rows", 3),
+        ("vector.factor_steps", 0), ("vector.factor_steps", 3), ("vector.factor_steps", 16),
         ("vector.candidates", 24), ("vector.candidates", 128), ("memory.operand_tiles", 1),
         ("memory.activation_words", 65536), ("memory.wide_words", 0), ("memory.scale_words", -1),
         ("memory.program_instructions", 100), ("memory.bias_words", 512), ("memory.bias_words", 3),
@@ -46,6 +48,8 @@ def test_illegal_combinations_are_named():
         BusConfig(burst_beats=256, data_bytes=32)
     with pytest.raises(ConfigError, match=r"vector.lanes .* 2, not 4"):
         Config(array=ArrayConfig(columns=2), vector=VectorConfig(lanes=4))
+    with pytest.raises(ConfigError, match="array.numbered must be false with a vector.rows of 0"):
+        Config(array=ArrayConfig(numbered=True))
     with pytest.raises(ConfigError, match=r"vector.candidates must be 0 .*rows of 0, not 16$"):
         VectorConfig(candidates=16)
     with pytest.raises(ConfigError, match=r"array.output_depth .* at least 32 with .* not 31$"):
@@ -117,7 +121,10 @@ def test_hash_sees_every_setting_but_the_device():
            "control.stall_counters": False, "vector.rows": 64, "vector.distributed": True,
            "vector.deferred_norms": True,
            "short_pipelines": True}  # fmt: skip
-    together = {"vector.candidates": {"vector.rows": 64, "vector.candidates": 16}}
+    together = {
+        name: {"vector.rows": 64, name: value}
+        for name, value in (("vector.candidates", 16), ("array.numbered", True))
+    }
     seen = {base.hash}
     for path in base.field_names():
         if path == "device":

@@ -95,6 +95,7 @@ def test_sizes_that_are_no_multiples(name, dimensions):
         ("flat", {}, {"layers": 2, "kv_heads": 2}),
         ("small", {"array.columns": 4, "vector.deferred_norms": True}, {}),
         ("small", {"array.columns": 4, **TABLED}, {}),
+        ("small", {"array.columns": 4, "array.numbered": True, **TABLED}, {}),
         ("ulx3s", {"vector.deferred_norms": True}, {"layers": 2, "hidden": 50}),
     ],
 )  # fmt: skip
@@ -105,6 +106,8 @@ def test_relu_and_learned_positions(name, settings, dimensions):
     assert compiled.plan.shape.tabled == (TABLED.items() <= settings.items())
     made = compiled.check([5], CONTEXT - 1)
     assert compiled.check([5, *made[:8]], CONTEXT - 9) == made[8:]
+    ending = CompiledDecoder.compile(compiled.config, compiled.model, ends=(made[5],))
+    assert MachineDecoder(ending).run([5], CONTEXT - 1) == made[: made.index(made[5]) + 1]
     storing = CompiledDecoder.compile(compiled.config, compiled.model, logits=True)
     text = prompt(4, 27)
     np.testing.assert_array_equal(

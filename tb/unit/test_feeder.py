@@ -33,6 +33,7 @@ class Run:
         self.rng = rng
         self.p = (p_valid, p_ready, p_take, p_give)
         self.given = list(given)
+        self.give_counts = self.gives
         self.start = start
         self.halt_at = halt_at
         self.words, self.word_cycles = [], []
@@ -45,7 +46,7 @@ class Run:
         self.deadline = deadline or 60 * self.expected + 400 + start
 
     def go(self):
-        benches = [self.instructions, self.gives, self.monitor]
+        benches = [self.instructions, self.give_counts, self.monitor]
         simulate(self.around, *benches, deadline=self.deadline)
         return self
 
@@ -287,6 +288,55 @@ def test_an_instruction_that_stays_is_accepted_at_its_end(mode):
     assert run.word_cycles[0] == (4 if "short" in mode else 3)
 
 
+NUMBERED = [
+    ({"numbered": 3, "activation": 1}, 2), ({"numbered": 1, "tokens": 2, "groups": 2}, 3),
+    ({"numbered": 15}, 0), ({}, 0xFFFF), ({"numbered": 2, "tokens": 3, "activation_stride": 2}, 3),
+]
+
+
+def test_words_of_a_number(seed=0):
+    """Each instruction waits for its number, which is there from the cycle before the semaphore."""
+    config = small_config(4, 4, vector_rows=4, numbered=True)
+    programs = [{"ring_end": 22, "steps": 2, "wait_inner": 16 + 1} | fields
+                for fields, _ in NUMBERED]  # fmt: skip
+    run = Run(config, programs, rng=np.random.default_rng(seed), deadline=900)
+
+    async def tells(ctx):
+        around = run.around
+        for fields, number in NUMBERED:
+            await ctx.tick().repeat(int(run.rng.integers(30, 60)))
+            ctx.set(run.dut.number, number)
+            await ctx.tick()
+            ctx.set(around.semaphores.give_id, 1)
+            ctx.set(around.semaphores.give, 1)
+            await ctx.tick().repeat(fields.get("tokens", 1) * fields.get("groups", 1))
+            ctx.set(around.semaphores.give, 0)
+
+    run.give_counts = tells
+    run.go()
+    assert run.fault is None
+    assert run.words == expected_words([
+        fields | {"number": number}
+        for fields, (_, number) in zip(programs, NUMBERED, strict=True)
+    ])
+
+
+@pytest.mark.parametrize("fields, number", [
+    ({"numbered": 1}, 12), ({"numbered": 3}, 3), ({"numbered": 15}, 0xFFFF), ({"numbered": 15}, 1),
+    ({"numbered": 4}, 0x8000),
+])  # fmt: skip
+def test_words_of_a_number_outside(fields, number):
+    config = small_config(4, 4, vector_rows=4, numbered=True)
+    run = Run(config, [GOOD | {"tokens": 1} | fields], rng=np.random.default_rng(0), deadline=300)
+
+    async def tells(ctx):
+        ctx.set(run.dut.number, number)
+
+    run.give_counts = tells
+    assert run.go().fault == (ErrorCode.ADDRESS_RANGE, 0)
+    assert run.words == []
+
+
 def test_a_semaphore_lets_the_word_in_a_cycle_later():
     config = small_config(4, 4)
     programs = [{"ring_end": 22, "tokens": 4, "wait_inner": 16 + 2}]
@@ -313,6 +363,7 @@ WRONG = [
     ({"operand_stride": 65535, "ring_base": 5}, ErrorCode.ADDRESS_RANGE),
     ({"operand_stride": 6, "ring_base": 2, "ring_end": 7}, ErrorCode.ADDRESS_RANGE),
     ({"operand": 32 + 3}, ErrorCode.ADDRESS_RANGE),
+    ({"numbered": 1}, ErrorCode.ADDRESS_RANGE),
     ({"activation": 16}, ErrorCode.ADDRESS_RANGE),
     ({"activation": 13}, ErrorCode.ADDRESS_RANGE),
     ({"activation": 12, "tokens": 1}, ErrorCode.ADDRESS_RANGE),
@@ -334,7 +385,7 @@ WRONG_LATER = [
 def test_wrong_instruction(change, code, mode):
     """What comes before it is still executed, nothing of it or after it is."""
     config = small_config(4, 4, max_k=32, **mode)
-    if config.short_feeder and "operand_stride" in change:
+    if config.short_feeder and change.keys() & {"operand_stride", "numbered"}:
         return  # refused before it comes here
     programs = [GOOD, GOOD, GOOD | change, GOOD]
     run = Run(config, programs, rng=np.random.default_rng(0), deadline=300).go()

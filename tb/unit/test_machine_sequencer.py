@@ -21,6 +21,7 @@ from .machine_bench import CONFIGS
 
 CONFIG = CONFIGS["small"].replace({
     "sequencer.semaphores": 6, "sequencer.semaphore_bits": 3, "bus.address_bits": 20,
+    "array.numbered": True,
 })  # fmt: skip
 MASK = (1 << 32) - 1
 SHOW = encode(Opcode.LOAD, patch0=4 | 3 << 4)
@@ -180,11 +181,70 @@ def test_read_number():
         execute(matmul(), drain(), number)
     with pytest.raises(Deadlock, match="sequencer: .*READ.* waits for VECTOR to be idle"):
         execute(drain(), number, matmul())
-    bare = Program(CONFIG.replace({"vector.rows": 0}))
+    bare = Program(CONFIG.replace({"vector.rows": 0, "array.numbered": False}))
     with pytest.raises(ValueError, match="there is no READ.number with a vector.rows of 0"):
         number(bare)
     with pytest.raises(MachineError, match="vector.rows is 0, so READ has no number"):
         Machine(bare.config, 1 << 12).run(encode(Opcode.READ, number=1) + encode(Opcode.END))
+
+
+BEST = matmul(), lambda p: p.drain(DrainKind.BEST, destination=7, entries=9)
+
+
+def fresh(p):
+    p.read_number(3, fresh=True)
+    p.calc(3, 3, left=5)
+
+
+def row(p):
+    p.load(LoadKind.WIDE, address=0, elements=1, local=7, patches={"address": 3})
+
+
+def test_read_fresh_number():
+    """It waits for a number alone, and what VECTOR did before that is past; each is had once."""
+    later = drain(destination=100)  # waits for sums of a MATMUL that is issued behind READ
+    machine = execute(*BEST, later, fresh, row, matmul(), words=[(9 << 5, 77)])
+    assert machine.chip.wide[7, 0] == 77
+    execute(*BEST, fresh, *BEST, fresh, row)
+    for program in ((fresh, *BEST), (*BEST, fresh, fresh), (matmul(), drain(), fresh)):
+        with pytest.raises(Deadlock, match="sequencer: .*READ.* waits for a fresh number"):
+            execute(*program)
+    with pytest.raises(Deadlock, match="a fresh number"):
+        execute(matmul(groups=2), lambda p: p.drain(DrainKind.BEST, groups=2), fresh)
+
+
+def test_numbered_matmul():
+    """Its words are those of VECTOR's number, of which a semaphore has told."""
+    told = lambda p: p.drain(  # noqa: E731
+        DrainKind.BEST, destination=7, entries=9, post_inner=2, accumulate=True
+    )
+    numbered = matmul(numbered=4, activation=3, wait_inner=2)
+    program = [matmul(), told, numbered, drain(destination=100)]
+    machine = execute(*program)
+    assert machine.chip.wide[7, 0] == 9
+
+    def words(p):  # number 9 is that of word 3 + 9 * 4
+        p.load(LoadKind.ACTIVATION, address=512, elements=1, local=39)
+        p.barrier()
+
+    weight = lambda p: p.load(LoadKind.OPERAND_ROWS, address=0, elements=8)  # noqa: E731
+    machine = execute(weight, words, *program, words=[(0, 1), (520, 5)])
+    assert machine.chip.mantissas[39, 0] == 5
+    sums = execute(weight, words, matmul(activation=39), drain(destination=100),
+                   words=[(0, 1), (520, 5)]).chip.wide[100]  # fmt: skip
+    assert (machine.chip.wide[100] == sums).all()
+    with pytest.raises(Race, match="what BEST or SAMPLE wrote last"):
+        execute(matmul(), told, barrier, *program[:2], matmul(numbered=4), drain(destination=100))
+    with pytest.raises(ProgramError, match="wants a number, and neither BEST nor SAMPLE has"):
+        execute(matmul(numbered=1), drain())
+    with pytest.raises(MachineError, match="beyond the memory"):
+        execute(matmul(), told, matmul(numbered=1 << 14, wait_inner=2), drain())
+    for bad in (3, 1 << 15):
+        with pytest.raises(ValueError, match="numbered must be a power of two below 32768 or 0"):
+            matmul(numbered=bad)(Program(CONFIG))
+    plain = Program(CONFIG.replace({"array.numbered": False}))
+    with pytest.raises(ValueError, match="numbered must be 0, since array.numbered is false"):
+        matmul(numbered=1)(plain)
 
 
 # -- CREDIT --------------------------------------------------------------------------------------

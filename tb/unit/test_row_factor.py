@@ -161,30 +161,37 @@ def run(dut, rows, rng, stalled_input, stalled_output):
     return got, when
 
 
-def check_cycles(rows, when):
+def check_cycles(rows, when, steps):
     """Assert how long rows take of which each waits for the one before."""
+    quotient, root = 8 - 8 // steps, 16 - 16 // steps  # cycles fewer
+    product = 6 - {1: 6, 2: 3, 4: 2, 8: 1}[steps]
     cycles = np.diff(when)
     normal = np.array([row["normal"] for row in rows[1:]], bool)
     centred = np.array([row["centre"] for row in rows[1:]], bool)
-    assert set(cycles[~normal]) == {14}
-    assert 65 < cycles[normal & centred].mean() < 84
-    assert cycles[normal & centred].max() <= RowFactor.longest
-    assert cycles[normal & ~centred].max() <= 58
+    assert set(cycles[~normal]) == {14 - quotient}
+    fewer = quotient + root + 3 * product
+    assert 65 < cycles[normal & centred].mean() + fewer < 84
+    assert cycles[normal & centred].max() <= RowFactor.longest - fewer
+    assert cycles[normal & ~centred].max() <= 58 - quotient - root - product
 
 
 @pytest.mark.parametrize("stalled_output", [False, True])
 @pytest.mark.parametrize("stalled_input", [False, True])
-@pytest.mark.parametrize("shape", [(4, 8, 24, 512), (1, 8, 15, 256), (2, 16, 24, 65535)])
+@pytest.mark.parametrize("shape", [
+    (4, 8, 24, 512, 1), (1, 8, 15, 256, 1), (2, 16, 24, 65535, 1), (4, 8, 24, 512, 2),
+    (2, 8, 24, 512, 4), (4, 8, 24, 512, 8),
+])  # fmt: skip
 def test_matches_golden(shape, stalled_input, stalled_output, count=150, seed=0):
-    lanes, mantissa_bits, window, wide_words = shape
+    lanes, mantissa_bits, window, wide_words, steps = shape
     config = row_config(lanes, mantissa_bits=mantissa_bits, window=window, wide_words=wide_words)
+    config = config.replace({"vector.factor_steps": steps})
     rng = np.random.default_rng(seed)
     rows = some_rows(rng, config, count)
     got, when = run(RowFactor(config), rows, rng, stalled_input, stalled_output)
     for row, result in zip(rows, got, strict=True):
         assert result == golden(row), row
     if not stalled_input and not stalled_output:
-        check_cycles(rows, when)
+        check_cycles(rows, when, steps)
 
 
 def start_and_wait(dut, operands, output, latency):
@@ -215,7 +222,8 @@ def start_and_wait(dut, operands, output, latency):
     return results
 
 
-def test_quotients_and_roots():
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_quotients_and_roots(steps):
     rng = np.random.default_rng(0)
     divisors = [1 << 17, (1 << 17) + 1, (1 << 18) - 1, *rng.integers(1 << 17, 1 << 18, 200)]
     radicands = [0, 1, 2, 3, 4, (1 << 32) - 1, 1 << 30, *(rng.integers(0, 1 << 16, 50) ** 2)]
@@ -224,20 +232,23 @@ def test_quotients_and_roots():
     operands = [{"divisor": int(d), "root": 0} for d in divisors]
     operands += [{"radicand": int(r), "root": 1} for r in radicands]
     operands = [operands[at] for at in rng.permutation(len(operands))]
-    dut = DigitRecurrence()
-    assert (dut.latency, dut.root_latency) == (10, 17)
-    results = start_and_wait(dut, operands, "result", lambda o: 17 if o["root"] else 10)
+    dut = DigitRecurrence(steps)
+    assert (dut.latency, dut.root_latency) == (2 + 8 // steps, 1 + 16 // steps)
+    results = start_and_wait(
+        dut, operands, "result", lambda o: dut.root_latency if o["root"] else dut.latency
+    )
     assert results == [
         math.isqrt(o["radicand"]) if o["root"] else invert(o["divisor"]) for o in operands
     ]
 
 
-def test_products():
+@pytest.mark.parametrize("bits", [3, 6, 9, 18])
+def test_products(bits):
     rng = np.random.default_rng(0)
     ends = [0, 1, (1 << 18) - 1, 1 << 17]
     pairs = [(a, b) for a in ends for b in ends] + rng.integers(0, 1 << 18, (50, 2)).tolist()
-    dut = SerialMultiplier()
-    assert dut.latency == 7
+    dut = SerialMultiplier(bits)
+    assert dut.latency == 1 + 18 // bits
     operands = [{"a": a, "b": b} for a, b in pairs]
     results = start_and_wait(dut, operands, "product", lambda _: dut.latency)
     assert results == [a * b for a, b in pairs]

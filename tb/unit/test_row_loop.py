@@ -27,7 +27,7 @@ NORM = {
     "wait_outer": 0, "wait_inner": 0, "post_outer": 0, "post_inner": 0,
 }  # fmt: skip
 SOFTMAX = {name: NORM[name] for name in list(NORM)[:9] + list(NORM)[-4:]} | {
-    "opcode": int(Opcode.SOFTMAX), "row": 2, "causal": 0, "back": 0,
+    "opcode": int(Opcode.SOFTMAX), "row": 2, "causal": 0, "back": 0, "scale_stride": 0,
 }  # fmt: skip
 DEFERRED = NORM | {"defer": 1, "centre": 0, "scale": 60000, "row": 12}
 
@@ -151,6 +151,8 @@ ERRORS = [
     (SOFTMAX, {"source_stride": 131}), (SOFTMAX, {"source_stride": 132}),
     (SOFTMAX, {"source_stride": 65535}), (NORM, {"source_stride": 65535, "tokens": 1}),
     (NORM, {"scale": 92}), (NORM, {"scale": 93}), (SOFTMAX, {"scale": 93}),
+    (SOFTMAX, {"scale_stride": 29}), (SOFTMAX, {"scale_stride": 30}),
+    (SOFTMAX, {"scale_stride": 65535}), (SOFTMAX, {"scale_stride": 65535, "tokens": 1}),
     (NORM, {"scale": 60000}), (NORM, {"token_stride": 64}), (NORM, {"token_stride": 63}),
     (NORM, {"token_stride": 256}), (NORM, {"source": 400, "destination": 199}),
     (NORM, {"defer": 1}), (DEFERRED, {}), (DEFERRED, {"row": 13}), (DEFERRED, {"back": 1}),

@@ -13,7 +13,10 @@ from systolith_hw.vector.turnstile import Turnstile
 CONFIG = Config(
     array=ArrayConfig(rows=8, columns=8, output_depth=32), vector=VectorConfig(lanes=2, rows=16)
 )
-CREDITS, ADDITION, FLIGHT, WIDE_FLIGHT = 18, 5, 9, 6
+CREDITS, ADDITION, FLIGHT, NUMBER_FLIGHT, WIDE_FLIGHT = 18, 5, 9, 7, 6
+FLIGHTS = {
+    "numbers_written": NUMBER_FLIGHT, "row_written": FLIGHT, "wide_written": WIDE_FLIGHT,
+}
 SHARED_WORDS = 16
 
 
@@ -59,7 +62,8 @@ def takes_sums(beat):
 def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, limit=20_000):
     """Send the blocks through; return what was taken when, and check what holds in every cycle."""
     dut = Turnstile(
-        CONFIG, credits=CREDITS, addition=ADDITION, flight=FLIGHT, wide_flight=WIDE_FLIGHT
+        CONFIG, credits=CREDITS, addition=ADDITION, flight=FLIGHT, number_flight=NUMBER_FLIGHT,
+        wide_flight=WIDE_FLIGHT,
     )
     rng = np.random.default_rng(seed)
     vector_beats = [(beat, place == 0) for block in vector for place, beat in enumerate(block)]
@@ -71,7 +75,7 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
         arrived, entered, streams, freed = 0, 0, 0, 0
         at, offering = [0, 0], [False, False]
         adds: set[int] = set()
-        last_write = {"vector_written": -1000, "row_written": -1000, "wide_written": -1000}
+        last_write = {"numbers_written": -1000, "row_written": -1000, "wide_written": -1000}
         held = None
         for cycle in range(limit):
             for unit, (port, beats) in enumerate(
@@ -95,7 +99,7 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
             ctx.set(dut.freed, frees)
             ctx.set(dut.o.ready, rng.random() < p_ready)
             for name, last in last_write.items():
-                flight = WIDE_FLIGHT if name == "wide_written" else FLIGHT
+                flight = FLIGHTS[name]
                 if last < cycle <= last + flight:
                     assert not ctx.get(getattr(dut, name))
             log.waits[0] += ctx.get(dut.events.wait_result)
@@ -113,8 +117,8 @@ def run(vector, row, *, p_in=1.0, p_ready=1.0, p_sum=1.0, p_free=1.0, seed=0, li
                     log.cycles.append(cycle)
                     if beat.add:
                         adds.add(cycle)
-                    if not beat.row_unit:
-                        last_write["vector_written"] = cycle
+                    if beat.to_best or beat.to_sampler:
+                        last_write["numbers_written"] = cycle
                     if beat.to_wide:
                         last_write["row_written" if beat.row_unit else "wide_written"] = cycle
             else:

@@ -6,7 +6,6 @@ from ..config import WEIGHT_BITS, Config
 
 __all__ = ["access", "control_word", "rows_per_stage", "stages"]
 
-ROWS_PER_STAGE = 2
 ROWS_PER_SHORT_STAGE = 4
 
 
@@ -15,7 +14,7 @@ def rows_per_stage(config: Config) -> int:
 
     Every stage costs registers for all that moves down; sums pass its rows in one cycle.
     """
-    most = ROWS_PER_SHORT_STAGE if config.short_pipelines else ROWS_PER_STAGE
+    most = ROWS_PER_SHORT_STAGE if config.short_pipelines else config.array.stage_rows
     return min(most, config.array.rows)
 
 

@@ -19,6 +19,7 @@ def check_instruction(m: Module, config: Config, offered: Any, *ring: Value) -> 
     memory = config.memory
     address_bits = (memory.activation_words - 1).bit_length()
     counts = (offered.tokens, offered.groups, offered.tiles, offered.tiles_last, offered.steps)
+    not_numbered = not config.array.numbered
     zero_count = Signal(reset_less=True)
     out_of_range = Signal(3 + len(ring), reset_less=True)
     m.d.sync += [
@@ -27,7 +28,7 @@ def check_instruction(m: Module, config: Config, offered: Any, *ring: Value) -> 
             offered.ring_end > memory.operand_tiles,
             *ring,
             # Each token is held against the memory's depth besides.
-            offered.activation[address_bits:].any(),
+            offered.activation[address_bits:].any() | (not_numbered & offered.numbered.any()),
             offered.steps > steps_limit(config),
         )),
     ]  # fmt: skip

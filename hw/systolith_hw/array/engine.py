@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import lane_write, result_beat, row_write, unit_ports, word_write
-from ..isa import Opcode
+from ..isa import SLOT_BITS, Opcode
 from ..stream.fifo import Fifo
 from .access import stages
 from .beats import BeatAccumulator
@@ -86,6 +86,8 @@ class MatrixEngine(wiring.Component):
         The vector unit's.
     lane_writes : In(stream of lane_write(config), always ready)
         The vector unit's writes of L lanes of an operand row; only with ``vector.rows``.
+    number : In(16)
+        What BEST or SAMPLE wrote last; only with ``array.numbered``.
     results : Out(stream of result_beat(config))
         A result for each group, token and tile, in this order; of each C/L beats of L sums,
         lowest columns first.
@@ -107,6 +109,7 @@ class MatrixEngine(wiring.Component):
     words_load: stream.Interface
     words_vector: stream.Interface
     lane_writes: stream.Interface
+    number: Signal
     results: stream.Interface
     arrived: Signal
     events: data.View
@@ -121,6 +124,7 @@ class MatrixEngine(wiring.Component):
         super().__init__({
             **unit_ports(Opcode.MATMUL),
             **(for_rows if config.vector.rows else {}),
+            **({"number": In(SLOT_BITS)} if config.array.numbered else {}),
             "rows": In(stream.Signature(row_write(config))),
             "words_load": In(stream.Signature(word_write(config))),
             "words_vector": In(stream.Signature(word_write(config), always_ready=True)),
@@ -165,6 +169,8 @@ class MatrixEngine(wiring.Component):
             self.events.eq(feeder.events),
         ]
 
+        if isinstance(feeder, Feeder) and config.array.numbered:
+            m.d.comb += feeder.number.eq(self.number)
         accesses, sums = self._elaborate_rows(m, entry.o)
         m.d.comb += [
             exponents.i.eq(accesses),

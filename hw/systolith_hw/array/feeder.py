@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import unit_ports
-from ..isa import Opcode
+from ..isa import SLOT_BITS, Opcode
 from ..stream.spare import Spare
 from .access import control_word
 from .job import token
@@ -62,6 +62,8 @@ class Feeder(wiring.Component):
         Semaphores to give.
     control : Out(stream of control_word(config))
         Words for the array's entry.
+    number : In(16)
+        What BEST or SAMPLE wrote last; only with ``array.numbered``.
     taken : In(1)
         A result has left the output FIFO.
     fault : Out(Fault)
@@ -81,6 +83,7 @@ class Feeder(wiring.Component):
     post_inner: Any
     post_outer: Any
     control: stream.Interface
+    number: Signal
     taken: Signal
     fault: Any
     halt: Signal
@@ -92,6 +95,7 @@ class Feeder(wiring.Component):
         super().__init__({
             **unit_ports(Opcode.MATMUL),
             "control": Out(stream.Signature(control_word(config))),
+            **({"number": In(SLOT_BITS)} if config.array.numbered else {}),
             "taken": In(1),
             "events": Out(EVENTS),
         })
@@ -111,6 +115,8 @@ class Feeder(wiring.Component):
         wiring.connect(m, words.post_inner, wiring.flipped(self.post_inner))
         wiring.connect(m, words.post_outer, wiring.flipped(self.post_outer))
 
+        if self.config.array.numbered:
+            m.d.comb += tokens.number.eq(self.number)
         starved = tokens.busy & ~words.busy & self.wait.valid & ~self.wait.ready
         m.d.comb += [
             tokens.halt.eq(self.halt),

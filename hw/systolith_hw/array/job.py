@@ -37,6 +37,7 @@ def job(config: Config) -> data.StructLayout:
         "stride": word,
         "stride_overflow": 1,  # the stride has more bits
         "steps": range(steps_limit(config) + 1),
+        **({"numbered": bits["numbered"]} if config.array.numbered else {}),
         **{name: bits[name] for name in ("tokens", "groups", "tiles", "tiles_last")},
         "wait_outer": semaphore(),
         "wait_inner": semaphore(),

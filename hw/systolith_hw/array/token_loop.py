@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..interfaces import SemaphoreWait, descriptor
-from ..isa import Opcode
+from ..isa import SLOT_BITS, Opcode
 from ..sequencer.permit import Permit
 from .check import check_instruction
 from .job import job, job_of, strides_of, token
@@ -54,6 +54,9 @@ class TokenLoop(wiring.Component):
         What the last token offered belongs to.
     drained : In(1)
         No token is under way below; with one that starts a job, this one waits for the next.
+    number : In(16)
+        What BEST or SAMPLE wrote last; only with ``array.numbered``. There from the cycle before
+        the semaphore is that tells of it.
     halt : In(1)
         Accept nothing.
     busy : Out(1)
@@ -65,6 +68,7 @@ class TokenLoop(wiring.Component):
     o: stream.Interface
     job: data.View
     drained: Signal
+    number: Signal
     halt: Signal
     busy: Signal
 
@@ -76,6 +80,7 @@ class TokenLoop(wiring.Component):
             "o": Out(stream.Signature(token(config))),
             "job": Out(job(config)),
             "drained": In(1),
+            **({"number": In(SLOT_BITS)} if config.array.numbered else {}),
             "halt": In(1),
             "busy": Out(1),
         })
@@ -90,22 +95,25 @@ class TokenLoop(wiring.Component):
         begin = Signal()
         advance = Signal()
         final = Signal()
+        # One bit more than an address has, for those beyond the memory.
+        activation = Signal.like(work.activation)
         m.d.comb += [
             final.eq(work.group_end & work.group_last),
             advance.eq(self.o.valid & self.o.ready),
             self.o.valid.eq(self.busy & permit.granted),
             self.o.payload.start.eq(work.start),
             self.o.payload.group_end.eq(work.group_end),
-            self.o.payload.activation.eq(work.activation),
+            self.o.payload.activation.eq(activation),
             self.o.payload.steps.eq(self.job.steps),
             self.o.payload.tiles.eq(Mux(work.group_last, self.job.tiles_last, self.job.tiles)),
             self.o.payload.zero_count.eq(work.zero_count),
             self.o.payload.out_of_range.eq(
                 work.out_of_range
-                | (work.activation + self.job.steps > self.config.memory.activation_words)
+                | (activation + self.job.steps > self.config.memory.activation_words)
             ),
         ]
         coming = self._elaborate_accept(m, begin, free=~self.busy | (advance & final & ~work.start))
+        m.d.comb += activation.eq(self._add_number(m, work.activation, begin, coming))
         offered = self.instruction.payload
         wrong = check_instruction(
             m, self.config, offered,
@@ -158,6 +166,18 @@ class TokenLoop(wiring.Component):
         with m.If(begin):
             m.d.sync += latched.eq(coming)
         return coming
+
+    def _add_number(self, m: Module, activation: Value, begin: Value, coming: Any) -> Value:
+        """Return the address of a token's words, those of the number in front counted, too."""
+        if not self.config.array.numbered:
+            return activation
+        numbered = Mux(begin, coming.numbered, self.job.numbered)
+        doubled = self.number << numbered
+        words = Signal(len(doubled), reset_less=True)
+        m.d.sync += words.eq(Mux(numbered.any(), doubled >> 1, 0))
+        total = activation + words
+        beyond = total[len(activation) - 1 :].any()
+        return Cat(total[: len(activation) - 1], beyond)
 
     def _elaborate_work(self, m: Module, work: Any, advance: Value, coming: Any) -> None:
         """Go on to the next token, or to the first of the next group or instruction."""

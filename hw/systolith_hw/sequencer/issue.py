@@ -36,7 +36,8 @@ class Issue(wiring.Component):
     Latency     9 cycles from ``start`` to the first word of a queue, if POSITION
                 comes by from 2 cycles after ``start`` on
     Throughput  5 cycles for a unit's instruction, 1 to 2 more for each patch;
-                11 for a trip of a loop; the others as said in their files
+                11 for a trip of a loop; the others as said in their files,
+                and 7 before the next instruction, but for those behind CALC
     Stall       one instruction waits for its queue, and all behind it
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
@@ -64,7 +65,7 @@ class Issue(wiring.Component):
         Instructions, four words each; one for each of :func:`~systolith_hw.limits.queues`.
     credit : Out(stream of a semaphore's number)
         Counts that CREDIT gives.
-    word_read : Out(1), word_address : Out, word_numbered : Out(1)
+    word_read : Out(1), word_address : Out, word_numbered : Out(1), word_fresh : Out(1)
         Read a word for READ, or VECTOR's number; all hold until ``word_done``.
     word_done : In(1), word_failed : In(1), word : In(32)
         It is there.
@@ -99,6 +100,7 @@ class Issue(wiring.Component):
     word_read: Signal
     word_address: Signal
     word_numbered: Signal
+    word_fresh: Signal
     word_done: Signal
     word_failed: Signal
     word: Signal
@@ -130,6 +132,7 @@ class Issue(wiring.Component):
             "word_read": Out(1),
             "word_address": Out(config.bus.address_bits),
             "word_numbered": Out(1),
+            "word_fresh": Out(1),
             "word_done": In(1),
             "word_failed": In(1),
             "word": In(32),
@@ -149,6 +152,7 @@ class Issue(wiring.Component):
         datapath, picker, reader = micro.datapath, micro.picker, micro.reader
 
         unit = Signal(len(self.queues))  # the queue of the instruction under work; 0 if it has none
+        streams_on = Signal()  # the next instruction's words may come right behind this one's
         final = Signal()  # the instruction under work is the last of a loop's body
         hold = Signal()  # the body of the outermost loop begins
         word = Signal(WORD_BITS, reset_less=True)  # block RAM is slow: no logic behind it
@@ -156,7 +160,7 @@ class Issue(wiring.Component):
         last = micro.pc[: len(micro.end)] == micro.end  # as in the body there is one such
         m.d.sync += final.eq(last & (micro.level != 0))
         m.d.comb += [
-            reader.follow.eq((unit != 0) & ~final & next_too),
+            reader.follow.eq(streams_on & ~final & next_too),
             self.read_enable.eq(reader.read_enable),
             self.read_address.eq(Cat(reader.read_word, micro.pc)),
             datapath.load.eq(reader.load),
@@ -194,14 +198,14 @@ class Issue(wiring.Component):
         self._add_rest_states(m, micro, pending, whole)
         self._add_flow_states(m, micro, here, final)
         self._add_quiet_state(m, micro, stop, quiet)
-        self._add_header_state(m, micro, unit, stop)
+        self._add_header_state(m, micro, unit, streams_on, stop)
         self._add_word_state(m, micro, unit)
         add_calc_states(m, micro)
         add_loop_states(m, micro, self.config, hold)
         add_loop_end_states(m, micro)
         add_read_states(
-            m, micro, self.config, self.word_read, self.word_numbered, self.word_done,
-            self.word_failed,
+            m, micro, self.config, self.word_read, self.word_numbered, self.word_fresh,
+            self.word_done, self.word_failed,
         )  # fmt: skip
         add_credit_states(m, micro, self.credit.valid, self.credit.ready)
         with m.If(self.word_read):
@@ -292,13 +296,13 @@ class Issue(wiring.Component):
                     micro.states.go("NEXT")
 
     def _add_header_state(
-        self, m: Module, micro: Micro, unit: Signal, stop: Signal
+        self, m: Module, micro: Micro, unit: Signal, streams_on: Signal, stop: Signal
     ) -> None:
         """Look at the first word of an instruction."""
         with micro.states.state("HEADER"), m.If(micro.reader.held):
             micro.do(micro.picker.load)
             micro.bring_pc()
-            m.d.sync += unit.eq(0)
+            m.d.sync += [unit.eq(0), streams_on.eq(micro.low[:8] == Opcode.CALC)]
             with m.Switch(micro.low[:8]):
                 with m.Case(Opcode.END, Opcode.BARRIER):
                     m.d.sync += stop.eq(micro.low[:8] == Opcode.END)
@@ -313,7 +317,7 @@ class Issue(wiring.Component):
                         micro.fail(ErrorCode.LOOP)
                 for position, opcodes in enumerate(self.queues.values()):
                     with m.Case(*opcodes):
-                        m.d.sync += unit.eq(1 << position)
+                        m.d.sync += [unit.eq(1 << position), streams_on.eq(1)]
                         micro.states.go("WORDS")
                 with m.Default():
                     micro.fail(ErrorCode.ILLEGAL_INSTRUCTION)

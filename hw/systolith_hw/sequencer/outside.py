@@ -15,14 +15,14 @@ SETTLE_STATES = 4
 
 
 def add_read_states(
-    m: Module, micro: Micro, config: Config, read: Signal, numbered: Signal, done: Value,
-    failed: Value,
+    m: Module, micro: Micro, config: Config, read: Signal, numbered: Signal, fresh: Signal,
+    done: Value, failed: Value,
 ) -> None:  # fmt: skip
     """Execute READ, from READ_START: 9 cycles and those of the bus, of which 2 to ask it.
 
     Word 1 holds target and a, word 2 the constant, and which of both is wanted. ``read`` is raised
     until ``done``, with the address in ``low``; then the word is there, or if ``numbered`` VECTOR's
-    number, unless ``failed``.
+    number, perhaps a ``fresh`` one, unless ``failed``.
     """
     with micro.states.state("READ_START"):
         micro.take()
@@ -45,7 +45,7 @@ def add_read_states(
         micro.states.go("READ_CHECK")
     with micro.states.state("READ_CHECK"):
         micro.states.go("READ_BUS")
-        m.d.sync += numbered.eq(micro.high[0])
+        m.d.sync += [numbered.eq(micro.high[0]), fresh.eq(micro.high[1])]
         with m.If(micro.low % READ_BYTES != 0):
             micro.fail(ErrorCode.MISALIGNED)
         with m.Elif(micro.low >> config.bus.address_bits != 0):

@@ -64,8 +64,9 @@ class Sequencer(wiring.Component):
         Stop at once. The program is lost.
     units_idle : In(1)
         All queues are empty and all units idle.
-    vector_idle : In(1), number : In(16)
-        VECTOR's queue is empty and it is idle; what BEST or SAMPLE has found last.
+    vector_idle : In(1), number : In(16), number_told : In(1)
+        VECTOR's queue is empty and it is idle; what BEST or SAMPLE has found last, and that this is
+        a new one.
     array, vector, load, store, row : Out(stream of issue_word)
         Instructions for the queues, one for each of :func:`~systolith_hw.limits.queues`.
     credit : Out(stream of a semaphore's number)
@@ -96,6 +97,7 @@ class Sequencer(wiring.Component):
     units_idle: Signal
     vector_idle: Signal
     number: Signal
+    number_told: Signal
     array: Any
     vector: Any
     load: Any
@@ -122,6 +124,7 @@ class Sequencer(wiring.Component):
             "units_idle": In(1),
             "vector_idle": In(1),
             "number": In(SLOT_BITS),
+            "number_told": In(1),
             **{
                 unit.name.lower(): Out(stream.Signature(issue_word(config)))
                 for unit in self.queues
@@ -205,7 +208,10 @@ class Sequencer(wiring.Component):
             words.read.eq(issue.word_read),
             words.address.eq(issue.word_address),
             words.numbered.eq(issue.word_numbered),
+            words.fresh.eq(issue.word_fresh),
             words.number.eq(self.number),
+            words.told.eq(self.number_told),
+            words.forget.eq(self.start),
             words.vector_idle.eq(self.vector_idle),
             issue.word_done.eq(words.done),
             issue.word_failed.eq(words.failed),

@@ -69,8 +69,14 @@ class WordReader(wiring.Component):
         Read a word here, a multiple of 4; all hold until ``done``.
     numbered : In(1)
         Take ``number`` in its place.
+    fresh : In(1)
+        With ``numbered``: not when VECTOR is idle, but when there is one that no such read has had.
     number : In(16), vector_idle : In(1)
         Of VECTOR.
+    told : In(1)
+        The number is a new one.
+    forget : In(1)
+        There is none yet.
     done : Out(1)
         The word is there, for one cycle.
     failed : Out(1), word : Out(32)
@@ -84,8 +90,11 @@ class WordReader(wiring.Component):
     read: Signal
     address: Signal
     numbered: Signal
+    fresh: Signal
     number: Signal
     vector_idle: Signal
+    told: Signal
+    forget: Signal
     done: Signal
     failed: Signal
     word: Signal
@@ -102,6 +111,7 @@ class WordReader(wiring.Component):
             "numbered": In(1),
             "number": In(SLOT_BITS),
             "vector_idle": In(1),
+            **dict.fromkeys(("fresh", "told", "forget"), In(1)),
             "done": Out(1),
             "failed": Out(1),
             "word": Out(8 * READ_BYTES),
@@ -131,6 +141,8 @@ class WordReader(wiring.Component):
             ]  # fmt: skip
 
         idle = Signal(QUIET_CYCLES)  # bit n: VECTOR was, n + 1 cycles ago and since
+        unread = Signal()
+        m.d.sync += unread.eq((unread | self.told) & ~self.forget)
         m.d.sync += [self.done.eq(0), idle.eq(Mux(self.vector_idle, Cat(C(1, 1), idle), 0))]
         with m.Switch(state):
             with m.Case(State.IDLE):
@@ -138,9 +150,10 @@ class WordReader(wiring.Component):
                 free = ~fetch.request.valid | bus.request.ready
                 wanted = self.read & ~self.done & ~self.halt
                 with m.If(wanted & self.numbered):
-                    m.d.sync += [
-                        word.eq(self.number), self.failed.eq(0), self.done.eq(idle.all())
-                    ]
+                    there = Mux(self.fresh, unread, idle.all())
+                    m.d.sync += [word.eq(self.number), self.failed.eq(0), self.done.eq(there)]
+                    with m.If(self.fresh):
+                        m.d.sync += unread.eq(self.told & ~self.forget)
                 with m.Elif(wanted & free):
                     m.d.sync += [state.eq(State.WAIT), part.eq(0), self.failed.eq(0)]
             with m.Case(State.WAIT):

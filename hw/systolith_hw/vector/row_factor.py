@@ -66,7 +66,8 @@ class RowFactor(wiring.Component):
     Latency     14 cycles for a total of powers of two; else about 75, at most
                 :attr:`longest`, and less than 58 without ``centre``: from the cycle in
                 which ``i`` is valid, none being under way, to the one in which the
-                result may be taken, both counted
+                result may be taken, both counted. With ``vector.factor_steps`` of 4
+                8 cycles, about 43 and about 26
     Throughput  the same
     Stall       no combinational path; ``i`` is taken in the cycle before ``o`` is offered
     Golden      :func:`systolith_sim.vector.row.reciprocal_factor`,
@@ -101,11 +102,11 @@ class RowFactor(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        row = self.i.payload
+        row, config = self.i.payload, self.config.vector
         m.submodules.control = control = RowFactorControl()
         m.submodules.moving_word = word = MovingWord(max(len(row.squares), INTEGER_BITS))
-        m.submodules.multiplier = multiplier = SerialMultiplier()
-        m.submodules.recurrence = recurrence = DigitRecurrence()
+        m.submodules.multiplier = multiplier = SerialMultiplier(config.multiplier_bits)
+        m.submodules.recurrence = recurrence = DigitRecurrence(config.factor_steps)
         m.d.comb += [
             control.row.eq(self.i.valid),
             control.normal.eq(row.normal),

@@ -39,6 +39,7 @@ def row_order(config: Config) -> data.StructLayout:
         "inverse": SCALE_BITS,
         "inverse_shift": FACTOR_SHIFT_BITS,
         "source_stride": (memory.wide_words - 1).bit_length() + 1,
+        "scale_stride": (memory.scale_words - 1).bit_length() + 1,
         "token_stride": (memory.activation_words - 1).bit_length() + 1,
     })
 

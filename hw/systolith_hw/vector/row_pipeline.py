@@ -81,9 +81,9 @@ class RowPipeline(Datapath):
         From and for their loops.
     best : In(best_begin()), sampling : In(task()), measured : Out(1)
         From and for the loops of DRAIN.
-    number : Out(16)
+    number : Out(16), number_told : Out(1)
         Of BEST or SAMPLE, the last one.
-    vector_written, row_written, wide_written, exponents_written : Out(1)
+    numbers_written, row_written, wide_written, exponents_written : Out(1)
         As in the turnstile.
     lanes : Out(stream of lane_write(config), always ready)
         Rows of values.
@@ -105,11 +105,12 @@ class RowPipeline(Datapath):
     best: data.View
     sampling: data.View
     made: Signal
-    vector_written: Signal
+    numbers_written: Signal
     row_written: Signal
     wide_written: Signal
     exponents_written: Signal
     number: Signal
+    number_told: Signal
     measured: Signal
     row_post_inner: Any
     row_post_outer: Any
@@ -124,12 +125,13 @@ class RowPipeline(Datapath):
             "best": In(best_begin()),
             "sampling": In(task()),
             "made": Out(1),
-            "vector_written": Out(1),
+            "numbers_written": Out(1),
             "row_written": Out(1),
             "wide_written": Out(1),
             "exponents_written": Out(1),
             "measured": Out(1),
             "number": Out(SLOT_BITS),
+            "number_told": Out(1),
             "lanes": Out(stream.Signature(lane_write(config), always_ready=True)),
             "wide_read": Out(WideRead(config)),
             "arrived": In(1),
@@ -146,7 +148,7 @@ class RowPipeline(Datapath):
         credits = max(stream_credits(config, flight + 3), shared_words(config))
         m.submodules.turnstile = turnstile = Turnstile(
             config, credits=credits, addition=ValuePath.add - config.wide_latency,
-            flight=flight + 6,
+            flight=flight + 6, number_flight=ValuePath.long + 2,
             wide_flight=ValuePath.long + WIDE_WRITE - LOOP_CYCLES
             - (ValuePath.add - config.wide_latency),
         )  # fmt: skip
@@ -170,8 +172,8 @@ class RowPipeline(Datapath):
         m.d.comb += [
             turnstile.arrived.eq(self.arrived),
             turnstile.freed.eq(writer.freed),
-            self.vector_written.eq(
-                turnstile.vector_written & wide_writer.settled & sampled
+            self.numbers_written.eq(
+                turnstile.numbers_written & wide_writer.settled & sampled
             ),
             self.row_written.eq(turnstile.row_written),
             self.wide_written.eq(turnstile.wide_written),
@@ -295,6 +297,7 @@ class RowPipeline(Datapath):
         m.d.comb += [
             wide_writer.begin.eq(self.best),
             self.number.eq(wide_writer.number),
+            self.number_told.eq(wide_writer.number_told),
             wide_writer.i.valid.eq(valid),
             *(written[name].eq(about[name])
               for name in ("to_wide", "to_best", "sample", "row_end", "wide", *POSTS)),

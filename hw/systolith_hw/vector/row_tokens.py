@@ -169,7 +169,7 @@ class RowTokens(wiring.Component):
         parts: dict[str, tuple[Value, Value, Value]] = {
             "source": (self.lead, order.source_stride, wide_span),
             "followed": (self.follow, order.source_stride, C(0, 1)),
-            "scale": (C(0, 1), C(0, 1), wide_span),
+            "scale": (self.lead & ~order.norm, order.scale_stride, wide_span),
             "destination": (follows, order.token_stride, word_span),
             "row": (self.lead, C(1, 1), C(0, 1)),
         }

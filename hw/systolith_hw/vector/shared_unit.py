@@ -58,7 +58,7 @@ class SharedUnit(wiring.Component):
         Wide memory, always granted.
     arrived : In(1)
         A beat of sums has entered the array's FIFO; it is in ``results`` four cycles later.
-    number : Out(16)
+    number : Out(16), number_told : Out(1)
         Of BEST or SAMPLE, the last one.
     """
 
@@ -72,6 +72,7 @@ class SharedUnit(wiring.Component):
     wide_read: Any
     arrived: Signal
     number: Signal
+    number_told: Signal
     wait: Any
     post_inner: Any
     post_outer: Any
@@ -95,6 +96,7 @@ class SharedUnit(wiring.Component):
             **paths,
             "arrived": In(1),
             "number": Out(SLOT_BITS),
+            "number_told": Out(1),
             "events": Out(EVENTS),
             "row": Out(wiring.Signature({**row, "events": Out(EVENTS)})),
         })
@@ -118,7 +120,7 @@ class SharedUnit(wiring.Component):
             drain.halt.eq(self.halt),
             rows.halt.eq(row.halt),
             pipeline.halt.eq(self.halt | self.fault.valid | row.fault.valid),
-            drain.written.eq(pipeline.vector_written),
+            drain.written.eq(pipeline.numbers_written),
             drain.wide_written.eq(pipeline.wide_written),
             drain.exponents_written.eq(pipeline.exponents_written),
             drain.measured.eq(pipeline.measured),
@@ -130,6 +132,7 @@ class SharedUnit(wiring.Component):
             pipeline.sampling.eq(drain.sampling),
             pipeline.arrived.eq(self.arrived),
             self.number.eq(pipeline.number),
+            self.number_told.eq(pipeline.number_told),
             pipeline.waiting.eq(drain.waiting),
             pipeline.row_waiting.eq(rows.waiting),
             self.idle.eq(drain.idle & pipeline.empty),

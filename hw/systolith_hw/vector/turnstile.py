@@ -56,6 +56,8 @@ class Turnstile(wiring.Component):
         Cycles from taking a beat of ``add`` to reading what is added, at least 1.
     flight : int
         Cycles from taking a beat until all that it writes may be read.
+    number_flight : int
+        The same for a beat of BEST, CANDIDATES or SAMPLE, until it is where numbers are made.
     wide_flight : int
         The same for wide memory, and a beat of ``add`` which the loop makes that waits for
         ``wide_written``: so many cycles fewer as that takes.
@@ -81,8 +83,9 @@ class Turnstile(wiring.Component):
         The beat of ``add`` that was taken ``addition`` cycles ago reads wide memory.
     empty : Out(1)
         No word is in the stream's FIFO, or on its way into it from a beat that was taken.
-    vector_written, row_written : Out(1)
-        All that taken beats of VECTOR write may be read; what those of ROW write to wide memory.
+    numbers_written, row_written : Out(1)
+        Taken beats of BEST, CANDIDATES and SAMPLE have come to where numbers are made; what those
+        of ROW write to wide memory may be read.
     wide_written : Out(1)
         A beat of ``add`` that a loop makes from now on finds what taken beats of VECTOR write to
         wide memory, but for numbers of BEST.
@@ -101,7 +104,7 @@ class Turnstile(wiring.Component):
     freed: Signal
     adding: Signal
     empty: Signal
-    vector_written: Signal
+    numbers_written: Signal
     row_written: Signal
     wide_written: Signal
     exponent: Signal
@@ -109,12 +112,14 @@ class Turnstile(wiring.Component):
     events: data.View
 
     def __init__(
-        self, config: Config, *, credits: int, addition: int, flight: int, wide_flight: int
-    ) -> None:
+        self, config: Config, *, credits: int, addition: int, flight: int, number_flight: int,
+        wide_flight: int,
+    ) -> None:  # fmt: skip
         self.config = config
         self.credits = credits
         self.addition = addition
         self.flight = flight
+        self.number_flight = number_flight
         self.wide_flight = wide_flight
         beats = stream.Signature(beat(config))
         super().__init__({
@@ -124,7 +129,7 @@ class Turnstile(wiring.Component):
             "marks": Out(MARKS),
             **dict.fromkeys(("arrived", "freed", "exponent"), In(1)),
             **dict.fromkeys(("adding", "empty"), Out(1)),
-            **dict.fromkeys(("vector_written", "row_written"), Out(1)),
+            **dict.fromkeys(("numbers_written", "row_written"), Out(1)),
             **dict.fromkeys(("wide_written", "exponents_written"), Out(1)),
             "events": Out(TURNSTILE_EVENTS),
         })
@@ -222,7 +227,8 @@ class Turnstile(wiring.Component):
     def _elaborate_written(self, m: Module, offered: Value, chosen: Any) -> None:
         """Count the cycles since a beat that writes was here."""
         writers = (
-            ("vector", self.vector_written, ~chosen.row_unit, self.flight),
+            ("number", self.numbers_written, chosen.to_best | chosen.to_sampler,
+             self.number_flight),
             ("row", self.row_written, chosen.row_unit & chosen.to_wide, self.flight),
             ("wide", self.wide_written, ~chosen.row_unit & chosen.to_wide, self.wide_flight),
         )

@@ -73,8 +73,8 @@ class WideWriter(wiring.Component):
         What is written.
     post_inner, post_outer : Out(SemaphorePost)
         Of VECTOR.
-    number : Out(16)
-        The number that was written last.
+    number : Out(16), number_told : Out(1)
+        The number that was written last, and that it was in the cycle before.
     settled : Out(1)
         All numbers that follow from beats that have come are written, and told.
     empty : Out(1)
@@ -88,6 +88,7 @@ class WideWriter(wiring.Component):
     post_inner: Any
     post_outer: Any
     number: Signal
+    number_told: Signal
     settled: Signal
     empty: Signal
 
@@ -100,6 +101,7 @@ class WideWriter(wiring.Component):
             "wide": Out(stream.Signature(wide_write(config), always_ready=True)),
             **{name: Out(SemaphorePost()) for name in POSTS},
             "number": Out(SLOT_BITS),
+            "number_told": Out(1),
             "settled": Out(1),
             "empty": Out(1),
         })
@@ -131,6 +133,7 @@ class WideWriter(wiring.Component):
             self.wide.payload.address.eq(Mux(values, i.wide, group.wide)),
             self.wide.payload.data.as_value().eq(Mux(values, i.data.as_value(), found)),
         ]
+        m.d.sync += self.number_told.eq(number)
         with m.If(number):
             m.d.sync += self.number.eq(found)
         told = self._elaborate_posts(m, tells, number, i, group)

@@ -69,11 +69,26 @@ def _require_legal(run: Run, job: Job) -> None:
         f["operand_stride"] <= size, line, ErrorCode.ADDRESS_RANGE,
         f"operand_stride {f['operand_stride']} is beyond the ring of {size}",
     )  # fmt: skip
+    require(
+        config.array.numbered or not f["numbered"], line, ErrorCode.ADDRESS_RANGE,
+        "numbered must be 0, since array.numbered is false",
+    )  # fmt: skip
     most = -(-config.array.max_k // config.array.rows)
     require(
         f["steps"] <= most, line, ErrorCode.ADDRESS_RANGE,
         f"steps is {f['steps']}, but array.max_k {config.array.max_k} is {most} words",
     )  # fmt: skip
+
+
+def _numbered(run: Run, field: int) -> int:
+    """Return the activation words in front of those of VECTOR's number, if that is wanted."""
+    if not field:
+        return 0
+    line = run.lines[Unit.ARRAY]
+    if run.number is None:
+        raise ProgramError(f"{line} wants a number, and neither BEST nor SAMPLE has written one")
+    run.shadows.number.read(line, np.zeros(1, np.int64), line.now)
+    return run.number << field - 1
 
 
 def _require_window(run: Run, words: NDArray[np.int64]) -> None:
@@ -93,7 +108,8 @@ def _multiply(
     """Give the results of ``tokens`` with the tiles at ``operands`` (tiles, steps)."""
     f, line = job.fields, run.lines[Unit.ARRAY]
     tiles, steps = operands.shape
-    words = f["activation"] + (tokens * f["activation_stride"])[:, None] + np.arange(steps)
+    first_word = f["activation"] + _numbered(run, f["numbered"])
+    words = first_word + (tokens * f["activation_stride"])[:, None] + np.arange(steps)
     depth, highest = run.config.memory.activation_words, int(words.max())
     require(
         highest < depth, line, ErrorCode.ADDRESS_RANGE,

@@ -143,7 +143,8 @@ def _soften(run: Run, job: Job, token: int) -> Factor:
     f, chip, line, shadows = job.fields, run.chip, run.lines[Unit.ROW], run.shadows
     valid = min(f["elements"], f["causal"] + token) if f["causal"] else f["elements"]
     z, places = _read_wide(run, job, token)
-    exponents = chip.shift[_read_scales(run, job)].ravel()[:valid] & VALUE_WINDOW
+    entries = _read_scales(run, job, token * f["scale_stride"])
+    exponents = chip.shift[entries].ravel()[:valid] & VALUE_WINDOW
     number = np.array([f["row"] + token])
     require_inside(line, number, shadows.reference)
     shadows.reference.read(line, number, line.now)
@@ -177,10 +178,10 @@ def _read_wide(run: Run, job: Job, token: int) -> tuple[Integers, Integers]:
     return run.chip.wide[words].ravel()[: f["elements"]].astype(np.int64), words
 
 
-def _read_scales(run: Run, job: Job) -> Integers:
-    """Return the scale words of a token's elements."""
+def _read_scales(run: Run, job: Job, further: int = 0) -> Integers:
+    """Return the scale words of a token's elements, which are so many ``further``."""
     f, line = job.fields, run.lines[Unit.ROW]
-    words = f["scale"] + _count(run, f["elements"])
+    words = f["scale"] + further + _count(run, f["elements"])
     require_inside(line, words, run.shadows.scale)
     run.shadows.scale.read(line, words, line.now)
     return words

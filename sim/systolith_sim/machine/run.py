@@ -35,6 +35,7 @@ class Shadows:
         self.reference = Shadow("reference of row", config.vector.rows, lines)
         self.factor = Shadow("factor of row", config.vector.rows, lines)
         self.norm = Shadow("what NORM leaves for MEASURED, number", 1, lines)
+        self.number = Shadow("what BEST or SAMPLE wrote last, number", 1, lines)
         self.external = Shadow(
             "the beat of external memory at byte", -(-external.size // port), lines, port
         )
@@ -69,7 +70,8 @@ class Run:
     """What the units of one run share.
 
     ``candidates`` is None before CANDIDATES began to keep, and ``number`` before BEST or SAMPLE
-    wrote one. ``of_values`` tells which scale words last took exponents of VALUES, not of KEYS.
+    wrote one; ``fresh`` is the clock of one that no READ of a fresh number has had.
+    ``of_values`` tells which scale words last took exponents of VALUES, not of KEYS.
     """
 
     config: Config
@@ -78,6 +80,7 @@ class Run:
     counts: Counter[str] = field(default_factory=Counter)
     candidates: Candidates | None = None
     number: int | None = None
+    fresh: list[int] | None = None
 
     def __post_init__(self) -> None:
         """Begin with nothing under way."""

@@ -88,7 +88,8 @@ class Scheduler:
     credit : function
         Executes CREDIT.
     follow : function
-        Called when VECTOR is idle at a READ of its number.
+        Called at a READ of VECTOR's number, with whether that is idle; returns whether there is
+        one.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Scheduler:
         execute: Mapping[Unit, Callable[[Job], Iterator[str]]],
         barrier: Callable[[Job], None],
         credit: Callable[[Job], None],
-        follow: Callable[[Job], None],
+        follow: Callable[[Job, bool], bool],
     ) -> None:
         self._depth = config.sequencer.queue_depth
         self._progress = progress
@@ -136,10 +137,7 @@ class Scheduler:
             self._credit(job)
             return True
         if job.opcode == Opcode.READ:
-            if not self._workers[Unit.VECTOR].idle:
-                return False
-            self._follow(job)
-            return True
+            return self._follow(job, self._workers[Unit.VECTOR].idle)
         if not all(worker.idle for worker in self._workers.values()):
             return False
         self._barrier(job)
@@ -155,6 +153,7 @@ class Scheduler:
             missing = (
                 f"room in the queue of {self._next.unit.name.lower()}"
                 if self._next.unit != Unit.SEQUENCER
+                else "a fresh number" if self._next.fields.get("fresh")
                 else "VECTOR to be idle" if self._next.opcode == Opcode.READ
                 else "all units to be idle"
             )

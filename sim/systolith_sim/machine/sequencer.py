@@ -35,12 +35,24 @@ def number(run: Run) -> int:
     return run.number
 
 
-def follow(run: Run, job: Job) -> None:
-    """Let all that VECTOR has done be past for READ of a number, and for what comes behind it."""
+def follow(run: Run, job: Job, idle: bool) -> bool:
+    """Let what VECTOR has done be past for READ of a number, and for what comes behind it.
+
+    That is all if the unit is ``idle``, or what the number tells of where it has to be a fresh one.
+    Return whether there is one.
+    """
     line, vector = run.lines[Unit.SEQUENCER], run.lines[Unit.VECTOR]
+    fresh = job.fields["fresh"]
+    if run.fresh is None if fresh else not idle:
+        return False
     line.begin(job.pc, job.raw)
-    line.join(vector.clock(vector.advance()))
+    if fresh and run.fresh is not None:
+        line.join(run.fresh)
+        run.fresh = None
+    else:
+        line.join(vector.clock(vector.advance()))
     line.advance()
+    return True
 
 
 def credit(run: Run, job: Job) -> None:

@@ -8,7 +8,7 @@ from ..machine.scheduler import Job
 from .clock import Clock, Process, Signal
 from .latencies import Latencies
 
-__all__ = ["Queue", "Results", "Semaphores", "Turns"]
+__all__ = ["Numbers", "Queue", "Results", "Semaphores", "Turns"]
 
 
 class Counts:
@@ -53,6 +53,27 @@ class Semaphores:
         counts = self._counts[number]
         counts.times.extend([time + self._hop] * count)
         counts.given.wake()
+
+
+class Numbers:
+    """VECTOR's numbers: when the last one was written, if READ has not had it."""
+
+    def __init__(self, clock: Clock, latency: int) -> None:
+        self._latency = latency
+        self._time: int | None = None
+        self._given = Signal(clock)
+
+    def put(self, time: int) -> None:
+        """Say when one is written."""
+        self._time = time
+        self._given.wake()
+
+    def take(self) -> Process:
+        """Wait for one, and until READ has it."""
+        while self._time is None:
+            yield self._given
+        time, self._time = self._time, None
+        yield time + self._latency
 
 
 class Queue:

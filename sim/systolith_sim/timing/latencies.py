@@ -3,7 +3,7 @@
 Numbers are those that the hardware's docstrings give, or sums of them along a way.
 """
 
-from systolith_hw.config import Config
+from systolith_hw.config import NORMAL_BITS, SCALE_BITS, Config
 
 from ..device.host import DramTiming
 
@@ -41,11 +41,18 @@ class Latencies:
     trip = 11
     """Each further trip of a loop."""
 
-    calc = 9
+    calc = 7
     """CALC, besides a cycle for each bit of a shift."""
 
-    minimum = 3
+    shift = 2
+    """CALC with a shift takes so many more."""
+
+    minimum = 5
     """CALC of MINIMUM takes so many more."""
+
+    follow = 3
+    """From CALC to the next instruction's first word, but at the end of a loop's body, where that
+    takes as long as behind others."""
 
     left = 2
     """CALC with a left shift takes so many more."""
@@ -63,6 +70,9 @@ class Latencies:
 
     number = 14
     """From VECTOR's last beat to READ's having its number."""
+
+    fresh = 3
+    """From a number's being written to READ of a fresh one having it."""
 
     queue = 3
     """From the last word of an instruction to its unit's seeing it."""
@@ -83,7 +93,7 @@ class Latencies:
     @property
     def array(self) -> int:
         """From a result's last word to its sums' being where the vector unit counts them."""
-        return max(1, self.config.array.rows // 2) + 10
+        return self.config.array.rows // self.config.array.stage_rows + 10
 
     # -- vector and row unit (vector/block_loop.py, row_loop.py, value_path.py) --------------
 
@@ -125,14 +135,32 @@ class Latencies:
     sweep = 1
     """Cycles between two sweeps of those."""
 
-    norm_factor = 75
-    """Of the serial unit that makes factors: mean and deviation."""
+    @property
+    def norm_factor(self) -> int:
+        """Of the serial unit that makes factors: mean and deviation."""
+        return 33 + 3 * self._product + self._root + self._quotient
 
-    plain_factor = 50
-    """The same without ``centre``."""
+    @property
+    def plain_factor(self) -> int:
+        """The same without ``centre``."""
+        return 20 + self._product + self._root + self._quotient
 
-    softmax_factor = 14
-    """Of the same unit: the reciprocal of a sum."""
+    @property
+    def softmax_factor(self) -> int:
+        """Of the same unit: the reciprocal of a sum."""
+        return 6 + self._quotient
+
+    @property
+    def _product(self) -> int:
+        return NORMAL_BITS // self.config.vector.multiplier_bits
+
+    @property
+    def _root(self) -> int:
+        return SCALE_BITS // self.config.vector.factor_steps
+
+    @property
+    def _quotient(self) -> int:
+        return SCALE_BITS // 2 // self.config.vector.factor_steps
 
     # -- the sampler (sampling/candidate_heap.py, choice.py) ---------------------------------
 

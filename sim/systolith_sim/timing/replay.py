@@ -9,7 +9,7 @@ from systolith_hw.isa import Unit
 from ..device.host import DramTiming
 from ..sequencer import Issued
 from .array import Array
-from .channels import Queue, Results, Semaphores, Turns
+from .channels import Numbers, Queue, Results, Semaphores, Turns
 from .clock import Clock
 from .dma import Load, Store
 from .latencies import Latencies
@@ -96,14 +96,16 @@ def replay(
     semaphores = Semaphores(clock, config, latencies)
     memory = Memory(clock, config, dram)
     results, turns, words = Results(clock, config.array.output_depth), Turns(clock), Words(clock)
+    numbers = Numbers(clock, latencies.fresh)
     array = Array(clock, latencies, queues[Unit.ARRAY], semaphores, results)
-    vector = Vector(clock, latencies, queues[Unit.VECTOR], semaphores, results, turns, words)
+    vector = Vector(clock, latencies, queues[Unit.VECTOR], semaphores, results, turns, words,
+                    numbers)  # fmt: skip
     row = Row(clock, latencies, queues[Unit.ROW], semaphores, turns)
     load = Load(clock, latencies, queues[Unit.LOAD], semaphores, memory)
     store = Store(clock, latencies, queues[Unit.STORE], semaphores, memory, words)
     fetch = Prefetch(clock, config, memory, len(program) // INSTRUCTION_BYTES, address,
                      cold=cold)  # fmt: skip
-    sequencer = Sequencer(clock, latencies, queues, semaphores, fetch)
+    sequencer = Sequencer(clock, latencies, queues, semaphores, fetch, numbers)
     for unit in (array, vector, row, load, store, memory):
         clock.at(0, unit.run())
     image = _Image(parts)

@@ -7,7 +7,7 @@ from systolith_hw.isa import PATCHES, CalcOperation, Opcode, Unit, decode
 
 from ..machine.scheduler import decode_job
 from ..sequencer import Issued, Reader, expand
-from .channels import Queue, Semaphores
+from .channels import Numbers, Queue, Semaphores
 from .clock import Clock, Process
 from .latencies import Latencies
 from .prefetch import Prefetch
@@ -31,14 +31,16 @@ class Sequencer:
 
     def __init__(
         self, clock: Clock, latencies: Latencies, queues: Mapping[Unit, Queue],
-        semaphores: Semaphores, fetch: Prefetch,
+        semaphores: Semaphores, fetch: Prefetch, numbers: Numbers,
     ) -> None:  # fmt: skip
         self._clock = clock
         self._latencies = latencies
         self._queues = queues
         self._semaphores = semaphores
         self._fetch = fetch
+        self._numbers = numbers
         self._program = b""
+        self._ends: set[int] = set()  # last instructions of the bodies of loops that were there
         self._spent = 0  # cycles of control since the last instruction of a unit
         self.cycles = 0
         self.issued = 0
@@ -66,16 +68,26 @@ class Sequencer:
             return
         raw = self._program[pc * INSTRUCTION_BYTES : (pc + 1) * INSTRUCTION_BYTES]
         instruction, fields = decode(raw)
-        self._spent += self._patches(pc) + latencies.restart
+        self._spent += self._patches(pc)
         match instruction.opcode:
             case Opcode.LOOP:
-                self._spent += latencies.loop
+                self._ends.add(pc + fields["body"])
+                self._spent += latencies.loop + latencies.restart
             case Opcode.CALC:
-                minimum = latencies.minimum * (fields["operation"] == CalcOperation.MINIMUM)
-                left = fields["left"] + latencies.left * (fields["left"] > 0)
-                self._spent += latencies.calc + minimum + fields["right"] + left
+                self._spent += self._calc(fields)
+                self._spent += latencies.restart if pc in self._ends else latencies.follow
             case _:
-                self._spent += latencies.read + (not fields["number"]) * latencies.read_bus
+                self._spent += latencies.read + latencies.restart
+                self._spent += (not fields["number"]) * latencies.read_bus
+
+    def _calc(self, fields: Mapping[str, int]) -> int:
+        """Return the cycles of CALC, but for what comes behind."""
+        latencies, left, right = self._latencies, fields["left"], fields["right"]
+        if fields["operation"] == CalcOperation.MINIMUM:
+            cycles = latencies.calc + latencies.minimum
+        else:
+            cycles = latencies.calc + latencies.shift * (left + right > 0)
+        return cycles + right + left + latencies.left * (left > 0)
 
     def _patches(self, pc: int) -> int:
         """Return the cycles of an instruction's patches: one, or two of an even slot."""
@@ -94,6 +106,8 @@ class Sequencer:
             count = job.fields["count"]
             yield self._clock.now + latencies.credit + count
             self._semaphores.credit(job.fields["semaphore"], count, self._clock.now)
+        elif job.opcode == Opcode.READ and job.fields["fresh"]:
+            yield from self._numbers.take()
         elif job.opcode == Opcode.READ:
             yield from self._idle([self._queues[Unit.VECTOR]], latencies.number)
         else:

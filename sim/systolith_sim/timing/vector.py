@@ -3,7 +3,7 @@
 from systolith_hw.isa import DrainFunction, DrainKind, Opcode
 
 from .candidates import Candidates
-from .channels import Queue, Results, Semaphores, Turns
+from .channels import Numbers, Queue, Results, Semaphores, Turns
 from .clock import Clock, Process
 from .latencies import Latencies
 from .words import Words
@@ -33,7 +33,7 @@ class Vector:
 
     def __init__(
         self, clock: Clock, latencies: Latencies, queue: Queue, semaphores: Semaphores,
-        results: Results, turns: Turns, words: Words,
+        results: Results, turns: Turns, words: Words, numbers: Numbers,
     ) -> None:  # fmt: skip
         self._clock = clock
         self._latencies = latencies
@@ -42,6 +42,7 @@ class Vector:
         self._results = results
         self._turns = turns
         self._words = words
+        self._numbers = numbers
         self._wide_written = self._entries_written = self._number_written = NEVER
         self._candidates = Candidates(latencies)
         self.busy = 0
@@ -68,6 +69,7 @@ class Vector:
         begin = max(self._clock.now, int(self._candidates.done))
         self._number_written = begin + self._latencies.sample * (1 + self._candidates.kept)
         self._semaphores.post(fields["post_outer"], self._number_written)
+        self._numbers.put(self._number_written)
         return self._number_written
 
     def _begins(self, fields: dict[str, int]) -> int:
@@ -99,6 +101,8 @@ class Vector:
             if kind == DrainKind.MEASURED:
                 after += self._latencies.plain_factor + self._latencies.normalise
             self._semaphores.post(fields["post_outer"], after)
+        if kind == DrainKind.BEST:
+            self._numbers.put(self._number_written)
         return written
 
     def _token(self, fields: dict[str, int], tiles: int):

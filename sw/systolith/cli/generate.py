@@ -33,7 +33,9 @@ class BusName(enum.StrEnum):
 
 
 def generate(
-    output: typing.Annotated[str, typer.Option("--output", "-o", help="Folder to write to.")],
+    output: typing.Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder to write to.")
+    ] = None,
     preset: PresetName = "small",
     settings: Settings = None,
     target: typing.Annotated[
@@ -42,10 +44,32 @@ def generate(
     bus: typing.Annotated[
         BusName, typer.Option(help="Ports to memory and host; programs are the same for all.")
     ] = BusName.AXI4,
+    package: typing.Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="New folder for a whole package: Verilog, an example "
+                     "around it, FuseSoC, LiteX, IP-XACT, registers, driver in C, README."),
+    ] = None,
+    force: typing.Annotated[
+        bool, typer.Option("--force", help="Replace the package that is there.")
+    ] = False,
 ) -> None:
-    """Write systolith.v, manifest.json and ports.md."""
+    """Write systolith.v, manifest.json and ports.md, or with --package all that others need."""
+    if (output is None) == (package is None):
+        raise ConfigError("give one of --output FOLDER and --package DIR")
+    if force and package is None:
+        raise ConfigError("--force does nothing without --package; leave it out")
     config = choose_config(preset, settings)
     check_budget(config)
+    if package is not None:
+        from ..package import check_folder, package_files, write_package
+
+        place = check_folder(package, force=force)
+        with stages(f"packaging {preset} for {target} with {bus}"):
+            files = package_files(config, preset=preset, bus=str(bus), target=str(target))
+        write_package(files, place)
+        say(f"wrote {len(files)} files to {place}; begin with README.md")
+        return
+    assert output is not None
     folder = _make_folder(output)
     from systolith_hw.emit import emit
     from systolith_hw.ports import ports_markdown

@@ -69,14 +69,17 @@ class AttentionPart:
 
     def attend(self, find_residual: Callable[[], None] | None = None) -> None:
         """Append all behind K, Q and V; ``find_residual`` appends what finds its place."""
-        heads = self.plan.shape.key_heads
+        heads, groups = self.plan.shape.key_heads, self._softmax_groups()
         for place in range(heads + AHEAD):
             if place < heads:
                 self._score(place)
             if place >= AHEAD:
-                self._soften(place - AHEAD)
-        for head in range(heads):
-            self._blend(head)
+                head = place - AHEAD
+                self._drain_scores(head)
+                if head in groups:
+                    self._soften(head, groups[head])
+        for head, count in groups.items():
+            self._blend(head, count)
         if find_residual:
             find_residual()
         self._add()
@@ -85,16 +88,30 @@ class AttentionPart:
 
     def project(self) -> None:
         """Compute keys, queries and values; the array is told of each head of queries."""
-        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
-        lanes, opening = plan.config.vector.lanes, writer.opening
-        program.matmul(
+        self.multiply()
+        self.drain_projections()
+
+    def multiply(self, numbered: int | None = None) -> None:
+        """Multiply words that are there by the matrices of keys, queries and values.
+
+        Those of the token that VECTOR has chosen, with ``numbered``, the semaphore that tells so.
+        """
+        plan, opening = self.plan, self.writer.opening
+        words = NOTHING
+        if opening:
+            words = opening.words if numbered is None else opening.half
+        self.program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             activation=plan.openings if opening else 0,
-            patches=added(
-                operand=self.places.tile, activation=opening.words if opening else NOTHING
-            ),
-            wait_outer=opening.loaded if opening else writer.normed,
+            numbered=0 if numbered is None else plan.opening_tables.word_stride,
+            patches=added(operand=self.places.tile, activation=words),
+            wait_outer=opening.loaded if opening else self.writer.normed, wait_inner=numbered,
         )  # fmt: skip
+
+    def drain_projections(self) -> None:
+        """Take keys, queries and values."""
+        writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
+        lanes = plan.config.vector.lanes
         alone = 1 if layer.norm.deferred else plan.shape.key_heads  # with the wait for its factor
         self._drain_keys(0, alone)
         if plan.shape.key_heads > alone:
@@ -145,8 +162,16 @@ class AttentionPart:
             wait_inner=writer.written,
         )  # fmt: skip
 
-    def _soften(self, head: int) -> None:
-        """Make probabilities of their scores, not yet divided by their sum."""
+    def _softmax_groups(self) -> dict[int, int]:
+        """Return of the first head of each SOFTMAX how many heads of keys are its tokens."""
+        plan = self.plan
+        if plan.shape.share > 1:  # heads of queries, which have the same scale words
+            return dict.fromkeys(range(plan.shape.key_heads), 1)
+        counts = plan.head_groups
+        return {sum(counts[:number]): count for number, count in enumerate(counts)}
+
+    def _drain_scores(self, head: int) -> None:
+        """Take the scores of the queries that share keys, and find the largest of each."""
         writer, plan, program = self.writer, self.plan, self.program
         share = plan.shape.share
         first = head * share
@@ -159,17 +184,38 @@ class AttentionPart:
                           columns_last=writer.lane),
             post_inner=writer.summed,
         )  # fmt: skip
+
+    def _soften(self, head: int, count: int) -> None:
+        """Make probabilities of the scores of so many heads, not yet divided by their sum."""
+        writer, plan, program = self.writer, self.plan, self.program
+        first = head * plan.shape.share
         program.softmax(
-            elements=1, tokens=share, row=writer.head_row + first, source=scores,
-            source_stride=plan.scores_stride,
-            scale=plan.value_entries + head * plan.head_entries, exponent_base=self.powers_base,
+            elements=1, tokens=count * plan.shape.share, row=writer.head_row + first,
+            source=plan.scores + first * plan.scores_stride, source_stride=plan.scores_stride,
+            scale=plan.value_entries + head * plan.head_entries,
+            scale_stride=plan.head_entries if count > 1 else 0, exponent_base=self.powers_base,
             destination=plan.powers + first * plan.powers_stride, token_stride=plan.powers_stride,
             patches=added(elements=Register.POSITION, scale=self.places.entry),
             wait_inner=writer.summed, post_inner=writer.normed, post_outer=writer.softened,
         )  # fmt: skip
 
-    def _blend(self, head: int) -> None:
-        """Compute the context of the heads that share keys and values."""
+    def _blend(self, head: int, count: int) -> None:
+        """Compute the context of the heads that share so many heads of keys and values."""
+        writer, plan, program = self.writer, self.plan, self.program
+        first, share = head * plan.shape.share, plan.shape.share
+        for number in range(head, head + count):
+            self._weigh(number)
+        ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
+        program.drain(
+            DrainKind.ACTIVATION, tokens=count * share, tiles=plan.head_tiles, factor=True,
+            row=writer.head_row + first, offset=VALUE_BASE + self.powers_base,
+            exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
+            token_stride=plan.head_words, wait_outer=writer.softened,
+            post_outer=writer.written if head + count in ends else None,
+        )  # fmt: skip
+
+    def _weigh(self, head: int) -> None:
+        """Multiply probabilities by the values of a head."""
         writer, plan, program = self.writer, self.plan, self.program
         share = plan.shape.share
         first = head * share
@@ -180,14 +226,6 @@ class AttentionPart:
             activation_stride=plan.powers_stride,
             patches=added(operand=self.places.tile, steps=writer.value_tiles),
             wait_inner=writer.normed,
-        )  # fmt: skip
-        ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
-        program.drain(
-            DrainKind.ACTIVATION, tokens=share, tiles=plan.head_tiles, factor=True,
-            row=writer.head_row + first, offset=VALUE_BASE + self.powers_base,
-            exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
-            token_stride=plan.head_words, wait_outer=writer.softened,
-            post_outer=writer.written if head + 1 in ends else None,
         )  # fmt: skip
 
     # -- output matrix -----------------------------------------------------------------------

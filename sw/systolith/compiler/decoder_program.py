@@ -70,6 +70,9 @@ class TokenProgram:
     ends : sequence of int
     """
 
+    numbered: int | None = None
+    """Semaphore, for the array: VECTOR has chosen the next token."""
+
     stored: int | None = None
     """Semaphore, for VECTOR: the word may be written from which the last token is stored."""
 
@@ -256,6 +259,7 @@ class TokenProgram:
         waits = writer.deferred and not self.logits  # for the norm's factor
         first = 1 if waits and self.turned is not None and plan.vocabulary_tiles > 1 else 0
         chosen = None if sampled else self.chosen
+        inner = self.turned if waits and not first else None
         if first:  # tells that all before is done, so that angles come beside the other tiles
             self._drain_logits(
                 0, first, wait_inner=self.stored, post_outer=self.turned,
@@ -264,7 +268,7 @@ class TokenProgram:
         self._drain_logits(
             first, plan.vocabulary_tiles - first, columns_last=plan.vocabulary_last,
             wait_inner=None if first else self.stored,
-            post_inner=self.turned if waits and not first else None, post_outer=chosen,
+            post_inner=self.numbered if inner is None else inner, post_outer=chosen,
             **writer.behind_norm(self.model.norm, first=waits and not first),
         )  # fmt: skip
         if sampled:

@@ -79,6 +79,7 @@ class TextProgram(TokenProgram):
         self.program.credit(self.stored)
         tabled = self.plan.shape.tabled
         self.opening = OpeningPart(self.writer, layout, self.prompted) if tabled else None
+        self.numbered = self.opening.numbered if self.opening else None
 
     def assemble(self) -> bytes:
         """Return it."""
@@ -106,9 +107,7 @@ class TextProgram(TokenProgram):
             ),
             self._unless_ended(),
         ):
-            program.read_number(self.token)
-            self._load_row()
-            self._enter()
+            self._enter_chosen()
             for end in self.ends:  # less than one only for this token
                 program.minimum(self.alive, self.token, self.alive, -end)
             with self._unless_ended():
@@ -135,6 +134,24 @@ class TextProgram(TokenProgram):
             self.opening.find_words(self.token)
         else:
             super()._load_row()
+
+    def _enter_chosen(self) -> None:
+        """Begin with the token that VECTOR has chosen.
+
+        Where the array finds its words by itself, the sequencer has time to find its residual,
+        unless the token may end the text.
+        """
+        opening = self.opening
+        if opening and opening.numbered is not None:
+            opening.leave_token(self.token, asked=bool(self.ends))
+            self._attention().multiply(opening.numbered)
+            self._attention().drain_projections()
+            if self.ends:
+                self.program.read_number(self.token, fresh=True)
+            return
+        self.program.read_number(self.token)
+        self._load_row()
+        self._enter()
 
     def _find_rows(self, ahead: int) -> None:
         """Count the rows in front of a learned position's, unless they are tables."""
@@ -165,7 +182,7 @@ class TextProgram(TokenProgram):
         self._find_best()
         self._store_best()
         self._load_angles(1, wait_outer=self.turned)
+        if self.opening:
+            self.opening.fill()  # first, since it takes long
         self.writer.next_position()
         self._find_rows(1)
-        if self.opening:
-            self.opening.fill()

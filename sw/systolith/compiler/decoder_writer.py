@@ -41,6 +41,8 @@ class Opening:
     loaded, summed : int
         Semaphores, for the array and VECTOR: the position's table of words, or of residuals, is
         there.
+    half : int
+        Register: activation words in front of the half of the tables that was filled last.
     words, sums : int
         Registers: activation words in front of the token's, and wide words in front of its
         residual.
@@ -48,6 +50,7 @@ class Opening:
 
     loaded: int
     summed: int
+    half: int
     words: int
     sums: int
 

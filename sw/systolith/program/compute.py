@@ -24,12 +24,13 @@ class Compute(Instructions):
         self, *, steps: int, tokens: int = 1, groups: int = 1, tiles: int = 1,
         tiles_last: int | None = None, operand: int = 0, ring: tuple[int, int] | None = None,
         operand_stride: int = 0, activation: int = 0, activation_stride: int | None = None,
-        patches: Patches = NONE, **semaphores: Unpack[Semaphores],
+        numbered: int = 0, patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append MATMUL.
 
         By default the ring is the whole operand memory, the last group is like the others, and
-        tokens and the operands of output tiles follow one another.
+        tokens and the operands of output tiles follow one another. ``numbered`` is a power of two
+        of activation words for each channel of VECTOR's number, or 0.
         """
         memory = self.config.memory
         ring_base, ring_end = ring or (0, memory.operand_tiles)
@@ -39,8 +40,16 @@ class Compute(Instructions):
             "activation_stride": steps if activation_stride is None else activation_stride,
             "steps": steps, "tokens": tokens, "groups": groups, "tiles": tiles,
             "tiles_last": tiles if tiles_last is None else tiles_last,
-            **self._semaphore_fields(semaphores),
+            "numbered": numbered.bit_length(), **self._semaphore_fields(semaphores),
         }  # fmt: skip
+        require(
+            numbered == 0 or self.config.array.numbered,
+            f"MATMUL.numbered must be 0, since array.numbered is false, not {numbered}",
+        )
+        require(
+            numbered & numbered - 1 == 0 and numbered < 1 << 15,
+            f"MATMUL.numbered must be a power of two below {1 << 15} or 0, not {numbered}",
+        )
         self._check_ring(Opcode.MATMUL, ring_base, ring_end, memory.operand_tiles)
         self._check_depth(Opcode.MATMUL, "operand", operand, ring_end)
         self._check_depth(
@@ -226,7 +235,7 @@ class Compute(Instructions):
     def softmax(
         self, *, elements: int, source: int, destination: int, scale: int = 0, tokens: int = 1,
         source_stride: int = 0, token_stride: int = 0, exponent_base: int = 0, row: int = 0,
-        causal: int = 0,
+        causal: int = 0, scale_stride: int = 0,
         patches: Patches = NONE, **semaphores: Unpack[Semaphores],
     ) -> None:  # fmt: skip
         """Append SOFTMAX."""
@@ -236,6 +245,7 @@ class Compute(Instructions):
                 elements, patches,
             ),
             "exponent_base": exponent_base, "row": row, "causal": causal,
+            "scale_stride": scale_stride,
             **self._semaphore_fields(semaphores),
         }  # fmt: skip
         self._check_rows(Opcode.SOFTMAX, row, tokens)

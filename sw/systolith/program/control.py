@@ -47,13 +47,13 @@ class Control(Instructions):
         )
         self._append(Opcode.READ, {"target": target, "a": a, "immediate": immediate})
 
-    def read_number(self, target: int) -> None:
+    def read_number(self, target: int, *, fresh: bool = False) -> None:
         """Append ``r[target] = the number that BEST or SAMPLE wrote last``, of all that VECTOR has
-        been given so far."""
+        been given so far, or with ``fresh`` the first one behind that of the last such READ."""
         require(
             self.config.vector.rows > 0, "there is no READ.number with a vector.rows of 0"
         )
-        self._append(Opcode.READ, {"target": target, "number": 1})
+        self._append(Opcode.READ, {"target": target, "number": 1, "fresh": fresh})
 
     def credit(self, semaphore: int, count: int = 1, *, patches: Patches = NONE) -> None:
         """Give ``count`` counts to a semaphore."""

@@ -96,6 +96,9 @@ def _best(run: Run, part: Part, z: Integers) -> None:
             best[:] = row.max(), f["entries"] + channel & 0xFFFF
     _claim(run, part, np.repeat(place, len(z), axis=0), run.shadows.wide)
     run.number = int(best[1])
+    line = run.lines[Unit.VECTOR]
+    run.fresh = line.clock(int(np.max(part.time))) if f["groups"] == 1 else None
+    _claim(run, part, np.zeros((len(z), 1), np.int64), run.shadows.number)
     run.chip.wide[f["destination"]] = [best[1], *[0] * (run.config.vector.lanes - 1)]
 
 

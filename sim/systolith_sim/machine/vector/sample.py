@@ -39,10 +39,12 @@ def sample(run: Run, job: Job) -> Iterator[str]:
     if kept is None or not len(kept.values):
         raise ProgramError(f"{job}: nothing is kept that could be chosen; CANDIDATES comes first")
     run.shadows.wide.write(line, place, line.now)
+    run.shadows.number.write(line, np.zeros(1, np.int64), line.now)
     run.number = number = choose_among(
         kept.values, kept.numbers, Factor(scale, f["sharpness_shift"]),
         seed=f["seed"], position=f["position"],
     )  # fmt: skip
+    run.fresh = line.clock(line.now)
     run.chip.wide[f["destination"]] = [number, *[0] * (run.config.vector.lanes - 1)]
     run.counts["VECTOR_BUSY"] += run.config.beats_per_result
     run.post(line, f["post_inner"])

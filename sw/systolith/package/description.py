@@ -1,0 +1,97 @@
+"""What the files of a package say of a core, gathered once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from systolith_hw.config import Config
+from systolith_hw.isa import ISA_VERSION
+from systolith_hw.registers import (
+    COUNTERS,
+    IDENTITY,
+    REGISTERS,
+    BitField,
+    bit_fields,
+    counter_offsets,
+)
+
+if TYPE_CHECKING:  # ports are of the hardware, which commands import when they need it
+    from systolith_hw.ports import Port
+
+__all__ = ["CoreDescription", "PackagedRegister"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedRegister:
+    """A register: byte ``offset``, ``access`` (ro, rw, wo, w1c), fields, and what it reads first.
+
+    ``reset`` is None for one that keeps its value over a reset.
+    """
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+    fields: tuple[BitField, ...]
+    reset: int | None
+
+
+KEPT = ("PROGRAM", "WATCHDOG", "LENGTH", "POSITION")
+"""Registers that are in a memory, and no reset changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreDescription:
+    """A core that has been emitted.
+
+    Parameters
+    ----------
+    config : Config
+        What it was made from.
+    preset : str
+        The name that the configuration began with.
+    bus, target : str
+        As for :func:`systolith_hw.emit.emit`.
+    version : str
+        Of the generator.
+    ports : tuple of Port
+        Of module ``systolith``.
+    """
+
+    config: Config
+    preset: str
+    bus: str
+    target: str
+    version: str
+    ports: tuple[Port, ...]
+
+    def port_groups(self) -> Iterator[tuple[str, list[Port]]]:
+        """Yield each group of ports, with its name."""
+        for name, members in groupby(self.ports, lambda port: port.group):
+            yield name, list(members)
+
+    def registers(self) -> list[PackagedRegister]:
+        """Return all registers that the core has, counters last."""
+        constants = {
+            "ID": IDENTITY, "VERSION": ISA_VERSION, "CONFIG_HASH": self.config.hash,
+        }  # fmt: skip
+        known = [
+            PackagedRegister(
+                name=register.name, offset=register.offset, access=register.access,
+                doc=register.doc, fields=tuple(bit_fields(register)),
+                reset=None if register.name in KEPT else constants.get(register.name, 0),
+            )
+            for register in REGISTERS
+        ]  # fmt: skip
+        docs = {counter.name: counter.doc for counter in COUNTERS}
+        counters = [
+            PackagedRegister(
+                name=name, offset=offset, access="ro", doc=f"counts: {docs[name]}", reset=None,
+                fields=(BitField("VALUE", 0, 32, docs[name]),),
+            )
+            for name, offset in counter_offsets(self.config).items()
+        ]  # fmt: skip
+        return known + counters

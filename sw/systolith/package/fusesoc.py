@@ -1,0 +1,41 @@
+"""The package as FuseSoC core, CAPI 2."""
+
+from .description import CoreDescription
+from .verilog_wrapper import WRAPPER
+
+__all__ = ["fusesoc_core"]
+
+
+def fusesoc_core(core: CoreDescription) -> str:
+    """Return ``systolith.core``."""
+    return f"""\
+CAPI=2:
+name: systolith:ip:systolith:{core.version}
+description: Transformer accelerator, preset {core.preset}, bus {core.bus}, \
+configuration {core.config.hash:08x}
+
+filesets:
+  rtl:
+    files:
+      - systolith.v
+      - {WRAPPER}.v
+    file_type: verilogSource-2005
+
+targets:
+  default: &default
+    filesets: [rtl]
+    toplevel: {WRAPPER}
+  lint:
+    <<: *default
+    default_tool: verilator
+    tools:
+      verilator:
+        mode: lint-only
+        verilator_options: [-Wall]
+  compile:
+    <<: *default
+    default_tool: icarus
+    tools:
+      icarus:
+        iverilog_options: [-g2005]
+"""

@@ -1,0 +1,229 @@
+"""A package, judged by the tools that it is for."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from systolith.package import package_files, write_package
+from systolith_hw.bus.kinds import BUSES
+from systolith_hw.isa import ISA_VERSION
+from systolith_hw.ports import ports
+from systolith_hw.presets import preset
+from systolith_hw.registers import IDENTITY, REGISTERS, bit_fields, counter_offsets
+from systolith_sim import verilator
+
+CONFIG = preset("tiny")
+NEEDS = "is not installed: pip install 'systolith[ip]'"
+
+
+GATED = "wishbone"
+"""The bus whose package is looked at before every change."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name != GATED)) for name in BUSES],
+)
+def bus(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(bus, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("packages") / bus
+    write_package(package_files(CONFIG, preset="tiny", bus=bus, target="generic"), place)
+    return place
+
+
+def run(*command, **how):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+# -- Verilog --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pipelined", [0, 1])
+def test_wrapper_is_read_without_a_word(folder, bus, pipelined, tmp_path):
+    """By Verilator with all warnings on, Icarus as Verilog-2005, and yosys with its checks."""
+    if not pipelined and bus != "wishbone":
+        pytest.skip("only Wishbone has it")
+    wrapper = (folder / "systolith_wrapper.v").read_text()
+    wrapper = wrapper.replace("PIPELINED = 1", f"PIPELINED = {pipelined}")
+    source = tmp_path / "both.v"
+    source.write_text((folder / "systolith.v").read_text() + wrapper)
+    said = verilator.lint(source, "systolith_wrapper")
+    assert said == "" or (not pipelined and set(re.findall("'(.*)'", said)) == {"m_wb_stall"}), said
+    if shutil.which("iverilog"):
+        said = run("iverilog", "-g2005", "-Wall", "-t", "null", "-s", "systolith_wrapper", source)
+        assert "error" not in said
+    tools = pytest.importorskip("systolith_fpga.tools")
+    tools.run_tool("yosys", ["-q", "-p", (
+        f"read_verilog {source.name}; hierarchy -check -top systolith_wrapper; proc; opt_clean; "
+        "check -assert; select -assert-none t:$dlatch t:$_DLATCH_* t:$sr"
+    )], folder=tmp_path, log="yosys.log")  # fmt: skip
+
+
+def test_wrapper_connects_every_port(folder, bus):
+    wrapper = (folder / "systolith_wrapper.v").read_text()
+    assert re.findall(r"^    \.(\w+)\(", wrapper, re.MULTILINE) == [
+        port.name for port in ports(CONFIG, bus)
+    ]
+
+
+def test_every_port_has_a_line(folder, bus):
+    """What the Verilog declares is in the table, in the manifest and in IP-XACT."""
+    text = (folder / "systolith.v").read_text()
+    top = text[text.index("module systolith(") :]
+    declared = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$",
+                          top[: top.index("endmodule")], re.MULTILINE)  # fmt: skip
+    found = {name: (direction, int(high or 0) + 1) for direction, high, name in declared}
+    table = (folder / "ports.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+) \| (.+) \|$", table, re.MULTILINE)
+    assert {name: (way, int(width)) for name, way, width, _ in rows} == found
+    assert all(meaning.strip() for *_, meaning in rows)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {port["name"] for port in manifest["ports"]} == set(found)
+    assert manifest["bus"] == bus
+
+
+# -- FuseSoC --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["lint", "compile"])
+def test_fusesoc(folder, target, tmp_path, monkeypatch):
+    """FuseSoC finds the core and runs a tool on it."""
+    pytest.importorskip("fusesoc", reason=f"FuseSoC {NEEDS}")
+    if target == "compile" and shutil.which("iverilog") is None:
+        pytest.skip("Icarus Verilog is not installed")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "verilator").symlink_to(verilator.executable())
+    for name, value in verilator.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{tools}:{Path(sys.executable).parent}", prepend=":")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said = run(
+        sys.executable, "-m", "fusesoc.main", "--cores-root", str(folder), "run", "--target",
+        target, "--build-root", str(tmp_path / "build"), "systolith", cwd=tmp_path,
+    )  # fmt: skip
+    assert "ERROR" not in said and "%Warning" not in said
+    made = [path.name for path in (tmp_path / "build").rglob("*")]
+    assert any("systolith_wrapper.v" in name for name in made)
+
+
+# -- registers ------------------------------------------------------------------------------------
+
+
+def test_system_rdl(folder, tmp_path):
+    """systemrdl-compiler reads the map that the hardware has; PeakRDL makes a site of it."""
+    systemrdl = pytest.importorskip("systemrdl", reason=f"systemrdl-compiler {NEEDS}")
+    compiler = systemrdl.RDLCompiler()
+    compiler.compile_file(str(folder / "registers.rdl"))
+    top = compiler.elaborate().top
+    found = {node.inst_name: node for node in top.registers()}
+    counters = counter_offsets(CONFIG)
+    assert {name: node.absolute_address for name, node in found.items()} == {
+        **{register.name: register.offset for register in REGISTERS}, **counters,
+    }  # fmt: skip
+    for register in REGISTERS:
+        node = found[register.name]
+        assert [(field.inst_name, field.low, field.width) for field in node.fields()] == [
+            (field.name, field.low, field.width) for field in bit_fields(register)
+        ]
+        for field in node.fields():
+            assert field.is_sw_readable == (register.access != "wo")
+            assert field.is_sw_writable == (register.access != "ro")
+    constants = {"ID": IDENTITY, "VERSION": ISA_VERSION, "CONFIG_HASH": CONFIG.hash}
+    for name, value in constants.items():
+        assert found[name].find_by_path("VALUE").get_property("reset") == value
+    html = pytest.importorskip("peakrdl_html", reason=f"peakrdl-html {NEEDS}")
+    html.HTMLExporter().export(top, str(tmp_path / "site"))
+    assert (tmp_path / "site" / "index.html").exists()
+
+
+def test_register_page(folder):
+    """The page is whole HTML, needs nothing from elsewhere, and has all registers."""
+    page = (folder / "registers.html").read_text()
+    page = page.removeprefix("<!DOCTYPE html>\n")
+    tree = ET.fromstring(page.replace('<meta charset="utf-8">', ""))
+    headings = [heading.get("id") for heading in tree.iter("h2")]
+    assert headings == [*(register.name for register in REGISTERS), *counter_offsets(CONFIG)]
+    assert "http" not in page and "src=" not in page
+
+
+# -- IP-XACT --------------------------------------------------------------------------------------
+
+
+def test_ip_xact(folder, bus, tmp_path):
+    """IEEE 1685-2014's own classes find every element where the standard has it."""
+    reader = pytest.importorskip("ipyxact.ipxact2014", reason=f"ipyxact {NEEDS}")
+    file = folder / "systolith.xml"
+    component = reader.parse(str(file), silence=True)
+    written = tmp_path / "again.xml"
+    with written.open("w") as out:
+        component.export(out, 0, name_="component", namespacedef_=(
+            'xmlns:ipxact="http://www.accellera.org/XMLSchema/IPXACT/1685-2014"'
+        ))  # fmt: skip
+
+    def elements(path):
+        return [(one.tag.split("}")[-1], (one.text or "").strip()) for one in
+                ET.parse(path).getroot().iter()]  # fmt: skip
+
+    # What the standard does not have there the reader drops; it writes in the standard's order, and
+    # adds defaults.
+    defaults = [("reserved", "false"), ("bitSteering", "off")]
+    assert [one for one in elements(written) if one not in defaults] == elements(file)
+    names = [port.name for port in component.get_model().get_ports().get_port()]
+    assert names == [port.name for port in ports(CONFIG, bus)]
+    mapped = {
+        one.get_physicalPort().get_name()
+        for interface in component.get_busInterfaces().get_busInterface()
+        for kind in interface.get_abstractionTypes().get_abstractionType()
+        for one in kind.get_portMaps().get_portMap()
+    }
+    assert mapped == (set(names) if bus != "native" else {"clk", "rst", "irq"})
+
+
+# -- C --------------------------------------------------------------------------------------------
+
+
+def test_driver_compiles_from_the_folder(folder, tmp_path):
+    """C99 and nothing else, with every warning an error; and the numbers are the core's."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    main = tmp_path / "main.c"
+    main.write_text("""
+#include <stdio.h>
+#include "systolith.h"
+#include "systolith_core.h"
+int main(void) {
+    printf("%08x %u %u %s\\n", SYSTOLITH_CORE_CONFIG_HASH, SYSTOLITH_CORE_DATA_BYTES,
+           (unsigned)SYSTOLITH_CORE_FETCH_BEATS, SYSTOLITH_CORE_BUS);
+    return systolith_name(SYSTOLITH_OK) == 0;
+}
+""")
+    program = tmp_path / "main"
+    run(compiler, "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{folder / 'c'}",
+        main, folder / "c" / "systolith.c", "-o", program)  # fmt: skip
+    hash_, port, counter, bus = run(program).split()
+    assert int(hash_, 16) == CONFIG.hash
+    assert int(port) == CONFIG.bus.data_bytes
+    assert 0x80 + 4 * int(counter) == counter_offsets(CONFIG)["FETCH_BEATS"]
+    assert bus == json.loads((folder / "manifest.json").read_text())["bus"]
+
+
+def test_readme_names_every_file(folder):
+    text = (folder / "README.md").read_text()
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert set(re.findall(r"^\| `(.*)` \|", text, re.MULTILINE)) == files - {"README.md"}
+    assert f"{CONFIG.hash:08x}" in text and "{" not in text.split("```")[0]
