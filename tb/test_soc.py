@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sentinel_cpu")
+pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.PyparsingDeprecationWarning")
+"""Of Sentinel's assembler."""
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "soc"
@@ -24,6 +26,7 @@ from system import Settings
 from c_driver import CODES, DRIVER, STRICT
 from systolith.bench_layer import LayerCase
 from systolith.language import CompiledDecoder
+from systolith.models.errors import FetchError
 from systolith.progress import Progress
 from systolith_fpga.soc.cpu import CPUS
 from systolith_hw.presets import preset
@@ -33,7 +36,8 @@ from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
 from unit.machine_device import MachineDevice
 
-CONFIG = CONFIGS["deferred"]
+CONFIG = CONFIGS["tiny"].replace({"bus.data_bytes": 2, "memory.operand_tiles": 1024})
+"""So narrow that a word of the CPU's is two of memory's."""
 PROMPT = [3, 1, 4, 1, 5]
 COUNT = 6
 
@@ -42,8 +46,8 @@ needs_compiler = pytest.mark.skipif(bool(firmware.missing()), reason=firmware.mi
 
 @pytest.fixture(scope="module")
 def model():
-    sizes = {"dim": 40, "heads": 2, "kv_heads": 1, "hidden": 50, "vocab": 27}
-    return random_model(CONFIG, seed=1, context=40, down_chunk=32, **sizes)
+    sizes = {"dim": 24, "heads": 2, "kv_heads": 1, "hidden": 32, "vocab": 27}
+    return random_model(CONFIG, seed=1, context=32, down_chunk=32, **sizes)
 
 
 @pytest.fixture(scope="module")
@@ -228,21 +232,15 @@ def test_what_is_missing_is_said(monkeypatch):
 
 
 @needs_compiler
-def test_story_on_the_system(model, decoder):
-    """The CPU makes tokens, through memory that lets everybody wait; and says what is wrong."""
+def test_story_on_the_system(model, decoder, seed):
+    """The CPU makes tokens, through memory that lets everybody wait."""
     tokens = golden_tokens(model, PROMPT, COUNT)
     work = story_work.story_work(decoder, PROMPT, COUNT, largest=1000)
     settings = Settings(divisor=4)
-    for options in ({}, {"latency": 9, "pauses": 0.3, "seed": 2}):
-        said = work.simulation(settings, **options).run(2_000_000)
-        assert said.startswith(" ".join(map(str, tokens)) + f" \ntokens = {COUNT}\n")
-        assert said.endswith("done: ok\n")
-    simulation = work.simulation(settings)
-    address, size = work.job.images[0]
-    simulation.memory[address + size - 1] ^= 1
-    begin = simulation.memory.copy()
-    assert simulation.run(2_000_000) == "load: damaged image\nfailed: damaged image\n"
-    assert np.array_equal(simulation.memory, begin)
+    simulation = work.simulation(settings, latency=5, pauses=0.3, seed=seed)
+    said = simulation.run(1_000_000)
+    assert said.startswith(" ".join(map(str, tokens)) + f" \ntokens = {COUNT}\n")
+    assert said.endswith("done: ok\n")
 
 
 @needs_compiler
@@ -272,7 +270,11 @@ def test_layer(tokens, port_bytes, cpu):
 def test_layer_work_on_this_computer():
     """The machine runs the same images, one after the other; the C loop's sums are right."""
     config = preset("ulx3s")
-    case = LayerCase.prepare(run.MiniLM.fetch(), config, 3)
+    try:
+        minilm = run.MiniLM.fetch()
+    except FetchError as error:
+        pytest.skip(str(error))
+    case = LayerCase.prepare(minilm, config, 3)
     prepared = layer_work.layer_work(case)
     host = Host(prepared.work)
     assert host.run() == "OK"

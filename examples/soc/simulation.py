@@ -1,6 +1,7 @@
 """The system in Verilator, with main memory and somebody who reads the serial line."""
 
 import ctypes
+import functools
 import tempfile
 import weakref
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class Simulation:
             settings.divisor,
         )
         self._release = weakref.finalize(self, self._library.soc_destroy, self._handle)
+        self._release.atexit = False  # what Verilator shares may be gone by then
         self.memory = self._bytes(self._library.soc_memory, memory_bytes)
         self._local = self._bytes(self._library.soc_local, settings.local_bytes)
 
@@ -124,6 +126,7 @@ class Simulation:
         raise TimeoutError(f"the program has not ended after {cycles} cycles; it said: {text}")
 
 
+@functools.cache
 def _library(config: Config, settings: Settings, report: Callable[[str], None]) -> ctypes.CDLL:
     """Return the system as a library, made once."""
     verilog = component_verilog(Soc(config, settings), name="soc")

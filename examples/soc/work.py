@@ -82,11 +82,12 @@ def split(image: ModelImage, most: int) -> tuple[ModelImage, dict[int, bytes]]:
     """Return an image of the parts of at most so many bytes, and the others.
 
     Large ones are weights and tables, which a boot loader, or a flash memory's DMA, would bring to
-    main memory: one byte after the other, through the CPU, takes it a hundred cycles for each.
+    main memory: one byte after the other, through the CPU, takes it a hundred cycles for each. The
+    manifest, which is for Python alone, stays behind, too.
     """
     small = {at: part for at, part in image.parts.items() if len(part) <= most}
     large = {at: part for at, part in image.parts.items() if len(part) > most}
-    return dataclasses.replace(image, parts=small), large
+    return dataclasses.replace(image, parts=small, manifest={}), large
 
 
 def _up(size: int) -> int:
