@@ -13,11 +13,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import firmware
 from amaranth import *
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
-from system import Settings, Soc, memory_bus
 
+import firmware
+from system import Settings, Soc, memory_bus
 from systolith_fpga.netlist import count_cells
 from systolith_fpga.soc.cpu import cpu_named
 from systolith_fpga.soc.main_memory import MainMemory

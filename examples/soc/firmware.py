@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from system import MAP
 
+from system import MAP
 from systolith_sim.verilator import ToolError, cache_directory, digest, staged
 
 __all__ = ["JOB_BYTES", "Job", "build", "missing"]

@@ -4,15 +4,14 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from firmware import Job
 from numpy.typing import NDArray
-from simulation import Simulation
-from work import Staging, Work
 
+from firmware import Job
 from systolith.bench_layer import LayerCase
 from systolith.model_image import ModelImage
 from systolith.workload import ORDER, Outcome
 from systolith_hw.registers import COUNTERS
+from work import Staging, Work
 
 __all__ = ["LayerOnSoc", "layer_work"]
 
@@ -39,8 +38,8 @@ class LayerOnSoc:
     macs: int
     sums: NDArray[np.int64]
 
-    def read(self, simulation: Simulation, text: str, seconds: float) -> "LayerRun":
-        """Return what a run that ended well came to.
+    def read(self, memory: NDArray[np.uint8], text: str, seconds: float) -> "LayerRun":
+        """Return what a run that ended well came to, from main memory and what the CPU said.
 
         Raises
         ------
@@ -55,9 +54,8 @@ class LayerOnSoc:
             raise RuntimeError(f"the CPU's sums are {said}, but must be {expected}")
         values = re.findall(r"^counter (\d+) = (\d+)$", text, re.MULTILINE)
         counters = {COUNTERS[int(number)].name: int(value) for number, value in values}
-        memory = simulation.memory[: self.work.job.core_bytes].copy()
         return LayerRun(
-            outcome=Outcome(memory, counters, seconds),
+            outcome=Outcome(memory[: self.work.job.core_bytes].copy(), counters, seconds),
             cpu_cycles=_value(text, "cycles of the cpu"),
             loop_cycles=_value(text, "cycles of the loop"),
         )

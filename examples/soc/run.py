@@ -15,7 +15,6 @@ import firmware
 from layer_work import layer_work
 from story_work import story_work
 from system import Settings
-
 from systolith.bench_layer import LayerCase
 from systolith.language import MachineDecoder
 from systolith.language_run import LanguageRun
@@ -102,7 +101,7 @@ def layer(
     progress(f"a layer of {tokens} tokens on {settings.cpu}")
     begin = time.perf_counter()
     text = simulation.run(60_000_000)
-    run = prepared.read(simulation, text, time.perf_counter() - begin)
+    run = prepared.read(simulation.memory, text, time.perf_counter() - begin)
     measured = case.measure(run.outcome, case.work.predict(progress))
     scaled = run.loop_cycles * measured.macs / prepared.macs
     assert measured.cycles is not None
@@ -176,8 +175,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", choices=["story", "layer"], help="else both")
     parser.add_argument("--prompt", default=PROMPT)
     parser.add_argument("--story-tokens", type=int, default=24)
-    parser.add_argument("--whole-image", action="store_true",
-                        help="the CPU copies weights and tables, too: a minute or more")  # fmt: skip
+    parser.add_argument(
+        "--whole-image", action="store_true", help="the CPU copies weights and tables, too: minutes"
+    )
     parser.add_argument("--preset", default="ulx3s", help="of the layer's core")
     parser.add_argument("--port-bytes", type=int, help="of the layer's core and memory")
     parser.add_argument("--tokens", type=int, nargs="+", default=[16, 128], help="of the layer")

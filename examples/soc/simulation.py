@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from system import Settings, Soc
 
+from system import Settings, Soc
 from systolith_fpga.soc.cpu import cpu_named
 from systolith_hw.config import Config
 from systolith_hw.verilog import component_verilog

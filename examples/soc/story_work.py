@@ -1,20 +1,27 @@
 """A story of a language model, on the CPU's serial line."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+
 from firmware import Job
+from systolith.language import CompiledDecoder
 from work import Staging, Work, split
 
-from systolith.language import CompiledDecoder
-from systolith.models.text_tokenizer import TextTokenizer
+__all__ = ["Decodes", "story_work", "texts"]
 
-__all__ = ["story_work", "texts"]
+
+class Decodes(Protocol):
+    """Knows the text of tokens, as :class:`systolith.models.text_tokenizer.TextTokenizer` does."""
+
+    def decode(self, tokens: Sequence[int], /) -> str:
+        """Return it."""
 
 
 def story_work(
     decoder: CompiledDecoder, prompt: Sequence[int], count: int, *, name: str = "a model",
-    tokenizer: TextTokenizer | None = None, largest: int = 1 << 30, polls: int = 1 << 30,
+    tokenizer: Decodes | None = None, largest: int = 1 << 30, polls: int = 1 << 30,
 ) -> Work:  # fmt: skip
     """Return the work of making ``count`` tokens behind a prompt.
 
@@ -25,7 +32,7 @@ def story_work(
     count : int
     name : str
         Of the model, for its image.
-    tokenizer : TextTokenizer, optional
+    tokenizer : Decodes, optional
         With one the CPU says words, else numbers.
     largest : int
         Parts of the image with more bytes are in main memory from the start.
@@ -48,7 +55,7 @@ def story_work(
     )  # fmt: skip
 
 
-def texts(tokenizer: TextTokenizer, vocabulary: int, before: int) -> bytes:
+def texts(tokenizer: Decodes, vocabulary: int, before: int) -> bytes:
     """Return where each token's text begins, where the last one ends, and the texts, UTF-8.
 
     A token may say another thing at the begin of a text, so it is asked for behind ``before``.

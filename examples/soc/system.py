@@ -13,7 +13,7 @@ from systolith_fpga.soc.decoder import Decoder
 from systolith_fpga.soc.memory import LocalMemory
 from systolith_fpga.soc.timer import Timer
 from systolith_fpga.soc.uart import Uart
-from systolith_fpga.soc.wishbone import Pipelined, flat, join
+from systolith_fpga.soc.wishbone import Pipelined, Wishbone, flat, join
 from systolith_hw.config import Config
 from systolith_hw.top import Systolith
 
@@ -99,7 +99,7 @@ class Soc(wiring.Component):
         self.target = target
         self.bus = memory_bus(config)
         memory = {f"memory_{name}": member for name, member in self.bus.members.items()}
-        super().__init__({"tx": Out(1, init=1), "rx": In(1, init=1), **memory})
+        super().__init__({"tx": Out(1), "rx": In(1), **memory})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -113,13 +113,15 @@ class Soc(wiring.Component):
         m.submodules.arbiter = arbiter = Arbiter(self.bus.address_bits, width)
         m.submodules.systolith = core = Systolith(self.config, self.target, bus="wishbone")
         connect(m, cpu.bus, decoder.bus)
-        join(m, decoder.local, local.bus)
-        join(m, decoder.uart, uart.bus)
-        join(m, decoder.timer, timer.bus)
-        join(m, decoder.memory, bridge.cpu)
-        join(m, decoder.core, flat(core, "s_wb_", decoder.core.signature))
-        join(m, bridge.memory, arbiter.master_0)
-        join(m, flat(core, "m_wb_", self.bus), arbiter.master_1)
+        registers = flat(core, "s_wb_", Wishbone(10, 4))
+        for name, slave in {
+            "local": local.bus, "uart": uart.bus, "timer": timer.bus, "memory": bridge.cpu,
+            "core": registers,
+        }.items():  # fmt: skip
+            join(m, decoder.slaves[name], slave)
+        first, second = arbiter.masters
+        join(m, bridge.memory, first)
+        join(m, flat(core, "m_wb_", self.bus), second)
         join(m, arbiter.slave, flat(self, "memory_", self.bus))
         m.d.comb += [self.tx.eq(uart.tx), uart.rx.eq(self.rx), cpu.irq.eq(core.irq)]
         return m

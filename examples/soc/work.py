@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from firmware import JOB_BYTES, Job, build
 from simulation import Simulation
 from system import Settings
-
 from systolith.model_image import ModelImage
 from systolith_fpga.soc.cpu import cpu_named
 from systolith_hw.config import Config

@@ -118,7 +118,7 @@ class LayerCase:
     plan : EncoderPlan
     model : EncoderModel
         Of this layer alone, and of the tokens that it gets: numbers 0, 1, ...
-    exact : (S, D) float64
+    exact : (S, D) float
         What the layer gives in float32.
     encoder : CompiledEncoder
     work : Workload
@@ -127,7 +127,7 @@ class LayerCase:
 
     plan: EncoderPlan
     model: EncoderModel
-    exact: NDArray[np.float64]
+    exact: NDArray[np.floating]
     encoder: CompiledEncoder
     work: Workload
 

@@ -1,5 +1,7 @@
 """Parts of a system around a core, in Amaranth's simulator, with slaves that keep one waiting."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module
@@ -56,7 +58,7 @@ async def access(ctx, bus, address, *, data=None, select=0xF):
 async def slave(ctx, bus, memory, width, rng, *, busy):
     """Play pipelined memory of ``width`` bytes a word, with pauses and late answers; an address
     beyond it is an error."""
-    waiting = []
+    waiting: list[tuple[int, bool, int]] = []
     while True:
         stall = int(rng.random() < busy)
         ctx.set(bus.stall, stall)
@@ -124,7 +126,8 @@ def test_arbiter(masters, outstanding, busy, seed):
     def bench(number, port, rng):
         async def run(ctx):
             """Write and read its own part of memory, up to four accesses ahead of the answers."""
-            held, left, expected = [0] * 64, 120, []
+            held, left = [0] * 64, 120
+            expected: list[int | None] = []
             asking = False
             while left or expected:
                 if not asking:
@@ -193,6 +196,7 @@ def test_memory_keeps_up(seed):
 def test_decoder_and_slaves(seed):
     """Each page is somebody else's; nobody's is an error."""
     m = Module()
+    decoder: Any
     m.submodules.decoder = decoder = Decoder({0: "local", 9: "timer"})
     m.submodules.local = local = LocalMemory(64, b"\x01\x02\x03\x04\x05")
     m.submodules.timer = timer = Timer()
@@ -224,7 +228,8 @@ def test_uart(divisor, seed):
     m.submodules.other = other = Uart(divisor)
     m.d.comb += [other.rx.eq(one.tx)]
     rng = np.random.default_rng(seed)
-    sent, got = [*map(int, rng.integers(0, 256, 12))], []
+    sent: list[int] = [*map(int, rng.integers(0, 256, 12))]
+    got: list[int] = []
 
     async def sender(ctx):
         for character in sent:

@@ -55,6 +55,7 @@ class MainMemory(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         bus = self.bus
+        held: Any
         m.submodules.memory = held = memory.Memory(
             shape=8 * self.data_bytes, depth=self.depth, init=self.words,
             attrs={"ram_style": "block"},

@@ -42,6 +42,7 @@ class LocalMemory(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         bus = self.bus
+        held: Any
         m.submodules.memory = held = memory.Memory(
             shape=32, depth=self.size // 4, init=self.words, attrs={"ram_style": "block"}
         )

@@ -48,9 +48,7 @@ class Uart(wiring.Component):
         if divisor < 4:
             raise ValueError(f"divisor must be at least 4 cycles of a bit, not {divisor}")
         self.divisor = divisor
-        super().__init__({
-            "bus": In(Wishbone(1, 4)), "tx": Out(1, init=1), "rx": In(1, init=1),
-        })  # fmt: skip
+        super().__init__({"bus": In(Wishbone(1, 4)), "tx": Out(1), "rx": In(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -73,6 +71,7 @@ class Uart(wiring.Component):
     def _send(self, m: Module, ready: Signal, write: Value, data: Value) -> None:
         """Shift a frame out, least significant bit first."""
         timer, left, frame = Signal(range(self.divisor)), Signal(range(FRAME + 1)), Signal(FRAME)
+        line = Signal(init=1)  # a register: no glitch
         m.d.comb += ready.eq(left == 0)
         with m.If(ready):
             with m.If(write):
@@ -84,7 +83,8 @@ class Uart(wiring.Component):
             m.d.sync += [frame.eq(frame >> 1), left.eq(left - 1), timer.eq(self.divisor - 1)]
         with m.Else():
             m.d.sync += timer.eq(timer - 1)
-        m.d.sync += self.tx.eq(Mux(ready, 1, frame[0]))  # a register: no glitch on the line
+        m.d.sync += line.eq(Mux(ready, 1, frame[0]))
+        m.d.comb += self.tx.eq(line)
 
     def _receive(self, m: Module, received: Signal, lost: Signal, data: Signal) -> None:
         """Look at the middle of each bit."""
