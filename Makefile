@@ -13,12 +13,13 @@ export YOWASP_CACHE_DIR ?= $(SYSTOLITH_CACHE)/yowasp
 DEMO_TEXTS ?= "A man is playing a guitar." "Somebody makes music." "The price of oil fell on Monday."
 DEMO_PRESET ?= ulx3s
 
-.PHONY: help setup demo examples test test-slow check lint presets clean
+.PHONY: help setup demo examples soc test test-slow check lint presets clean
 
 help:
 	@echo "make setup    everything that is needed, into .venv"
 	@echo "make demo     three sentences through a whole encoder on the generated hardware, in Verilator"
 	@echo "make examples every example of examples/, in Verilator; installs PyTorch"
+	@echo "make soc      a RISC-V CPU that runs a core, in Verilator; needs gcc-riscv64-unknown-elf"
 	@echo "make test     the tests that gate a change"
 	@echo "make check    ruff, mypy, and every preset's Verilog read by three tools"
 	@echo "make test-slow, make clean"
@@ -38,6 +39,9 @@ demo: $(READY)
 
 examples: $(VENV)/.examples
 	for name in story sentences digits mail; do $(BIN)/python examples/$$name.py || exit 1; done
+
+soc: $(READY)
+	$(BIN)/python examples/soc/run.py
 
 $(VENV)/.examples: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[examples]'

@@ -1,6 +1,7 @@
 """The C driver: a language model on the functional machine and on the Verilated core, and every
 refusal."""
 
+import ctypes
 import re
 import subprocess
 
@@ -182,6 +183,31 @@ def test_null_pointers(bus):
         "token": (driver.core, 0, None),
     }.items():  # fmt: skip
         assert driver.call(name, *arguments) == "NULL"
+
+
+def test_refused_calls_write_nothing(bus, image, monkeypatch):
+    """Null pointers, lengths of zero, what is out of order or out of range: no register is written,
+    and no byte of memory."""
+    driver = bus.driver
+    written: list[tuple[int, int]] = []
+    assert driver.open() == "OK" and driver.load(image) == "OK"
+    before = bytes(bus.memory)
+    monkeypatch.setattr(bus.device, "write_register", lambda *access: written.append(access))
+    core, token = driver.core, (ctypes.c_uint32 * 1)(1)
+    for code, name, *arguments in (
+        ("NULL", "open", None, core, core, 9), ("NULL", "open", core, None, core, 9),
+        ("NULL", "load", core, None, 9), ("NULL", "setup", None, 1),
+        ("NULL", "start", None, 0, 0, 0), ("NULL", "wait", None, 1), ("NULL", "abort", None, 1),
+        ("NULL", "reset", None, 1), ("NULL", "prompt", core, None, 1, 1),
+        ("EMPTY", "load", core, image, 0), ("EMPTY", "setup", core, 0), ("EMPTY", "wait", core, 0),
+        ("EMPTY", "abort", core, 0), ("EMPTY", "reset", core, 0),
+        ("EMPTY", "prompt", core, token, 0, 1), ("EMPTY", "prompt", core, token, 1, 0),
+        ("RANGE", "prompt", core, token, 1, 40), ("ORDER", "start", core, 0, 0, 0),
+    ):  # fmt: skip
+        assert driver.call(name, *arguments) == code, name
+        assert not written and bytes(bus.memory) == before, name
+    monkeypatch.undo()
+    assert driver.call("setup", core, 9) == "OK"
 
 
 def test_a_foreign_core(bus):

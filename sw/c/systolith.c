@@ -265,7 +265,8 @@ enum systolith_code systolith_token(const struct systolith *core, uint32_t posit
     if (position >= core->positions) return SYSTOLITH_RANGE;
     const volatile uint8_t *at = core->memory + core->entries + core->stride * position;
     uint8_t bytes[4];
-    for (int byte = 0; byte < 4; byte++) bytes[byte] = at[byte];
+    /* The core may be writing it, lowest byte first: once the highest is there, so are the others. */
+    for (int byte = 3; byte >= 0; byte--) bytes[byte] = at[byte];
     if (word(bytes) >= core->vocabulary) return SYSTOLITH_NO_TOKEN;
     *token = word(bytes);
     return SYSTOLITH_OK;

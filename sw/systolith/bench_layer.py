@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,9 @@ from .encoder import CompiledEncoder
 from .models.minilm import MiniLM
 from .models.quantized import quantize_minilm, random_sentence
 from .progress import Progress
-from .workload import Workload, timed
+from .workload import Outcome, Workload, timed
 
-__all__ = ["LayerMeasurement", "bench_layer", "layer_workload"]
+__all__ = ["LayerCase", "LayerMeasurement", "bench_layer", "layer_workload"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,26 +101,69 @@ def bench_layer(
         If the layer does not fit, in a sentence that names what is too small.
     """
     progress = progress or Progress()
-    numbers = random_sentence(np.random.default_rng(seed), tokens, model.vocabulary)
-    shape = EncoderShape(
-        features=model.features, heads=model.heads, hidden=model.hidden, layers=1,
-        vocabulary=tokens, positions=tokens,
-    )  # fmt: skip
-    plan = plan_encoder(config, shape, tokens=tokens)  # refuses before the long work
-    integers = first_layer(quantize_minilm(model, config, progress), numbers)
-    encoder, work = layer_workload(plan, integers)
-    predicted = outcome = work.predict(progress)
+    case = LayerCase.prepare(model, config, tokens, seed=seed, progress=progress)
+    predicted = outcome = case.work.predict(progress)
     if backend == "rtl":
-        outcome = work.simulate(simulator, progress, f"a layer of {tokens} tokens")
+        outcome = case.work.simulate(simulator, progress, f"a layer of {tokens} tokens")
     progress("comparing")
-    got, machine = (_result(encoder, tokens, ran.memory) for ran in (outcome, predicted))
-    golden = integers.encode(config.array, range(tokens))
-    exact = encode(model.layer(0), model.embedding(numbers))
-    return LayerMeasurement(
-        **_measure(plan, outcome.counters, outcome.seconds), estimated_cycles=work.estimate(),
-        bit_exact=np.array_equal(got, machine) and np.array_equal(got, golden),
-        cosine=cosine(np.ldexp(got, -FRACTION), exact), counters=dict(outcome.counters),
-    )  # fmt: skip
+    return case.measure(outcome, predicted)
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """A layer that is to be measured.
+
+    Parameters
+    ----------
+    plan : EncoderPlan
+    model : EncoderModel
+        Of this layer alone, and of the tokens that it gets: numbers 0, 1, ...
+    exact : (S, D) float
+        What the layer gives in float32.
+    encoder : CompiledEncoder
+    work : Workload
+        Its programs, of which "main" is the layer, and all that they need.
+    """
+
+    plan: EncoderPlan
+    model: EncoderModel
+    exact: NDArray[np.floating]
+    encoder: CompiledEncoder
+    work: Workload
+
+    @classmethod
+    def prepare(
+        cls, model: MiniLM, config: Config, tokens: int, *, seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Self:  # fmt: skip
+        """Return a model's first layer for random tokens.
+
+        Raises
+        ------
+        ConfigError
+            If it does not fit, in a sentence that names what is too small.
+        """
+        numbers = random_sentence(np.random.default_rng(seed), tokens, model.vocabulary)
+        shape = EncoderShape(
+            features=model.features, heads=model.heads, hidden=model.hidden, layers=1,
+            vocabulary=tokens, positions=tokens,
+        )  # fmt: skip
+        plan = plan_encoder(config, shape, tokens=tokens)  # refuses before the long work
+        integers = first_layer(quantize_minilm(model, config, progress), numbers)
+        exact = encode(model.layer(0), model.embedding(numbers))
+        return cls(plan, integers, exact, *layer_workload(plan, integers))
+
+    def measure(self, outcome: Outcome, predicted: Outcome) -> LayerMeasurement:
+        """Return what a run says, of which the machine predicted the results."""
+        tokens, config = self.plan.tokens, self.plan.config
+        got, machine = (_result(self.encoder, tokens, ran.memory) for ran in (outcome, predicted))
+        golden = self.model.encode(config.array, range(tokens))
+        return LayerMeasurement(
+            **_measure(self.plan, outcome.counters, outcome.seconds),
+            estimated_cycles=self.work.estimate(),
+            bit_exact=np.array_equal(got, machine) and np.array_equal(got, golden),
+            cosine=cosine(np.ldexp(got, -FRACTION), self.exact), counters=dict(outcome.counters),
+        )  # fmt: skip
 
 
 def first_layer(model: EncoderModel, tokens: list[int]) -> EncoderModel:

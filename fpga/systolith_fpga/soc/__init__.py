@@ -1,0 +1,1 @@
+"""Parts of a system around a core: a CPU, memory, a UART and the bus that joins them."""

@@ -1,0 +1,305 @@
+"""``examples/soc``: a CPU that runs the core, in Verilator; and its program on this computer."""
+
+import ctypes
+import dataclasses
+import importlib.util
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import firmware
+import layer_work
+import run
+import story_work
+from c_driver import CODES, DRIVER, STRICT
+from system import Settings
+from systolith.bench_layer import LayerCase
+from systolith.language import CompiledDecoder
+from systolith.models.errors import FetchError
+from systolith.progress import Progress
+from systolith_fpga.soc.cpu import CPUS
+from systolith_hw.presets import preset
+from systolith_hw.registers import OFFSETS, Status
+from systolith_sim.verilator import ToolError, compiler, digest
+from test_decoders import CONFIGS
+from unit.language_bench import golden_tokens, random_model
+from unit.machine_device import MachineDevice
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "soc"
+
+pytestmark = pytest.mark.filterwarnings("ignore::pyparsing.PyparsingDeprecationWarning")
+"""Of Sentinel's assembler."""
+
+CONFIG = CONFIGS["tiny"].replace({"bus.data_bytes": 2, "memory.operand_tiles": 1024})
+"""So narrow that a word of the CPU's is two of memory's."""
+PROMPT = [3, 1, 4, 1, 5]
+COUNT = 6
+
+needs_cpu = pytest.mark.skipif(
+    importlib.util.find_spec("sentinel_cpu") is None,
+    reason="sentinel-cpu is not installed: pip install 'systolith[soc]'",
+)
+needs_compiler = pytest.mark.skipif(bool(firmware.missing()), reason=firmware.missing() or "-")
+
+
+@pytest.fixture(scope="module")
+def model():
+    sizes = {"dim": 24, "heads": 2, "kv_heads": 1, "hidden": 32, "vocab": 27}
+    return random_model(CONFIG, seed=1, context=32, down_chunk=32, **sizes)
+
+
+@pytest.fixture(scope="module")
+def decoder(model):
+    return CompiledDecoder.compile(CONFIG, model)
+
+
+# -- on this computer -----------------------------------------------------------------------------
+
+
+def host_library():
+    """Return the CPU's program for this computer, with the same warnings as errors."""
+    names = ("run.c", "text.c", "story.c", "layer.c")
+    sources = [*(EXAMPLE / "firmware" / name for name in names), DRIVER / "systolith.c",
+               ROOT / "tb" / "c" / "soc_host.c"]  # fmt: skip
+    headers = [ROOT / "tb" / "c" / "soc_host.h", EXAMPLE / "firmware" / "soc.h"]
+    name = digest(*(path.read_bytes() for path in [*sources, *headers, DRIVER / "systolith.h"]))
+    path = ROOT / "build" / "tb" / f"soc-{name}.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+        subprocess.run(
+            [driver, *STRICT, "-O1", "-shared", "-fPIC", f"-I{DRIVER}", f"-I{headers[1].parent}",
+             "-include", headers[0], *sources, "-o", path], check=True,
+        )  # fmt: skip
+    return ctypes.CDLL(str(path))
+
+
+class Host:
+    """The program with the functional machine for a core."""
+
+    UART, TIMER, CORE = 1, 2, 3
+
+    def __init__(self, work):
+        self.work = work
+        self.memory = bytearray(work.memory_bytes)
+        for address, content in work.memory.items():
+            self.memory[address : address + len(content)] = content
+        self.begin = bytes(self.memory)
+        self.device = MachineDevice(work.config, work.job.core_bytes)
+        self.text, self.time = "", 0
+        self.core_writes = []
+
+    def read(self, part, offset):
+        self.time += 1
+        if part == self.UART:
+            return 1
+        return self.time if part == self.TIMER else self.device.read_register(offset)
+
+    def write(self, part, offset, value):
+        if part == self.UART:
+            self.text += chr(value)
+            return
+        assert part == self.CORE
+        self.core_writes.append(offset)
+        size = self.work.job.core_bytes
+        self.device.write_memory(0, bytes(self.memory[:size]))
+        self.device.write_register(offset, value)
+        self.memory[:size] = self.device.read_memory(0, size)
+
+    def run(self, job=None):
+        library = host_library()
+        read = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)(self.read)
+        write = ctypes.CFUNCTYPE(None, *[ctypes.c_uint32] * 3)(self.write)
+        for name, function in (("host_read", read), ("host_write", write)):
+            ctypes.c_void_p.in_dll(library, name).value = ctypes.cast(
+                function, ctypes.c_void_p
+            ).value
+        memory = (ctypes.c_uint8 * len(self.memory)).from_buffer(self.memory)
+        code = CODES[library.host_run(memory, (job or self.work.job).to_bytes())]
+        assert self.text.endswith("\4")
+        return code
+
+
+def test_story_on_this_computer(model, decoder):
+    host = Host(story_work.story_work(decoder, PROMPT, COUNT))
+    assert host.run() == "OK"
+    tokens = golden_tokens(model, PROMPT, COUNT)
+    assert host.text.startswith(" ".join(map(str, tokens)) + f" \ntokens = {COUNT}\n")
+    assert host.text.endswith("cycles of the core = 1000\ndone: ok\n\4")
+
+
+def test_texts(decoder):
+    """The CPU says words, also such of several bytes, or of none."""
+
+    class Tokenizer:
+        def decode(self, tokens):
+            return "".join(["", " né", "x"][token % 3] for token in tokens)
+
+    work = story_work.story_work(decoder, PROMPT, COUNT, tokenizer=Tokenizer())
+    host = Host(work)
+    assert host.run() == "OK"
+    numbers = Host(story_work.story_work(decoder, PROMPT, COUNT))
+    numbers.run()
+    tokens = [int(word) for word in numbers.text.split("\n")[0].split()]
+    expected = Tokenizer().decode(tokens)
+    assert host.text.split("\n")[0].encode("latin-1").decode() == expected
+
+
+def test_refusals(decoder):
+    """What is wrong is said in the driver's words, and nothing reaches the core."""
+    good = story_work.story_work(decoder, PROMPT, COUNT)
+    (address, size), *_ = good.job.images
+
+    def changed(**fields):
+        return dataclasses.replace(good, job=dataclasses.replace(good.job, **fields))
+
+    for work, code, says in (
+        (changed(images=[(address, 0)]), "EMPTY", "load: length of zero"),
+        (changed(images=[]), "RANGE", "load: out of range"),
+        (changed(images=[(address, size - 1)]), "DAMAGED", "load: damaged image"),
+        (changed(core_bytes=4096), "RANGE", "load: out of range"),
+        (changed(core_bytes=0), "EMPTY", "open: length of zero"),
+        (changed(kind=3), "RANGE", "no such job"),
+    ):  # fmt: skip
+        host = Host(work) if work.job.core_bytes else Host(good)
+        assert host.run(work.job) == code
+        assert host.text.startswith(says)
+        assert f"\nfailed: {says.partition(': ')[2] or 'out of range'}\n" in host.text
+        assert bytes(host.memory) == host.begin and not host.core_writes
+
+
+def test_image_for_another_core(decoder):
+    host = Host(story_work.story_work(decoder, PROMPT, COUNT))
+    host.device.registers[OFFSETS["CONFIG_HASH"]] ^= 1
+    assert host.run() == "CONFIG"
+    assert host.text == (
+        "load: image for another configuration\nfailed: image for another configuration\n\4"
+    )
+    assert bytes(host.memory) == host.begin and not host.core_writes
+
+
+@pytest.mark.parametrize("change, code, says", [
+    ({"prompt": ()}, "EMPTY", "prompt: length of zero"),
+    ({"make": 0}, "EMPTY", "prompt: length of zero"),
+    ({"prompt": (27,)}, "RANGE", "prompt: out of range"),
+    ({"make": 99}, "RANGE", "prompt: out of range"),
+])  # fmt: skip
+def test_prompts_that_are_none(decoder, change, code, says):
+    good = story_work.story_work(decoder, PROMPT, COUNT)
+    host = Host(good)
+    assert host.run(dataclasses.replace(good.job, **change)) == code
+    assert host.text.startswith(says)
+
+
+def test_a_core_that_never_ends(decoder, monkeypatch):
+    """The CPU gives up after as many looks as it was told."""
+    good = story_work.story_work(decoder, PROMPT, COUNT)
+    host = Host(good)
+    monkeypatch.setattr(
+        host.device, "_run",
+        lambda: host.device.registers.update({OFFSETS["STATUS"]: Status.RUNNING}),
+    )  # fmt: skip
+    assert host.run(dataclasses.replace(good.job, polls=9)) == "TIMEOUT"
+    assert host.text.startswith("setup: timeout")
+
+
+def test_jobs_that_are_too_large(decoder):
+    good = story_work.story_work(decoder, PROMPT, COUNT).job
+    with pytest.raises(ValueError, match="images must be at most 4, not 5"):
+        dataclasses.replace(good, images=[(0, 1)] * 5).to_bytes()
+    with pytest.raises(ValueError, match="a prompt has at most 64 tokens, not 65"):
+        dataclasses.replace(good, prompt=[1] * 65).to_bytes()
+    assert len(good.to_bytes()) <= firmware.JOB_BYTES
+
+
+# -- for the CPU ----------------------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.parametrize("cpu", CPUS)
+def test_firmware_builds(cpu, tmp_path, monkeypatch):
+    """Without a warning, and without anything that is not there."""
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path))
+    program = firmware.build(CPUS[cpu].march, 1 << 15)
+    assert 4000 < len(program) < 1 << 14
+    with pytest.raises(ToolError, match="the program leaves too little of the memory to the stack"):
+        firmware.build(CPUS[cpu].march, 1 << 13)
+
+
+def test_what_is_missing_is_said(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ToolError, match="Debian's package gcc-riscv64-unknown-elf"):
+        firmware.build("rv32i", 1 << 15)
+
+
+@needs_cpu
+@needs_compiler
+def test_story_on_the_system(model, decoder, seed):
+    """The CPU makes tokens, through memory that lets everybody wait."""
+    tokens = golden_tokens(model, PROMPT, COUNT)
+    work = story_work.story_work(decoder, PROMPT, COUNT, largest=1000)
+    settings = Settings(divisor=4)
+    simulation = work.simulation(settings, latency=5, pauses=0.3, seed=seed)
+    said = simulation.run(1_000_000)
+    assert said.startswith(" ".join(map(str, tokens)) + f" \ntokens = {COUNT}\n")
+    assert said.endswith("done: ok\n")
+
+
+@needs_cpu
+@pytest.mark.slow
+def test_board():
+    """The system becomes a design for the ULX3S with its pins; tools are not run here."""
+    boards = pytest.importorskip("amaranth_boards.ulx3s")
+    from board import CLOCK, Ulx3s
+
+    top = Ulx3s(CONFIG, Settings(divisor=CLOCK // 115_200), 1 << 14)
+    files = boards.ULX3S_85F_Platform().build(top, do_build=False).files
+    assert {"top.il", "top.ys", "top.lpf"} <= set(files)
+    pins = files["top.lpf"] if isinstance(files["top.lpf"], str) else files["top.lpf"].decode()
+    for port, site in (("uart_0__tx__io", "L4"), ("uart_0__rx__io", "M1"), ("clk25_0__io", "G2")):
+        assert f'LOCATE COMP "{port}" SITE "{site}";' in pins
+
+
+@needs_cpu
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_stories(cpu):
+    """A real model: the story is the machine's, with all of the image copied by the faster CPU."""
+    found = run.story(Settings(cpu=cpu), tokens=24, whole=cpu == "vexriscv", quiet=True)
+    assert found["equals_machine"]
+    assert found["story"].startswith(", there was a silly boy named")
+
+
+@needs_cpu
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("tokens, port_bytes", [(16, 2), (16, 8), (128, 2)])
+def test_layer(tokens, port_bytes, cpu):
+    """Bit for bit, near the roofline, and faster than the CPU by more than was asked for."""
+    config = run.with_port(preset("ulx3s"), port_bytes)
+    found = run.layer(config, Settings(cpu=cpu), tokens)
+    assert found["bit_exact"] and found["cosine"] > 0.999
+    assert found["roofline_utilization"] >= 0.9
+    assert found["times_faster"] >= 1000
+    assert found["loop"]["fraction_of_layer"] > 0
+
+
+def test_layer_work_on_this_computer():
+    """The machine runs the same images, one after the other; the C loop's sums are right."""
+    config = preset("ulx3s")
+    try:
+        minilm = run.MiniLM.fetch()
+    except FetchError as error:
+        pytest.skip(str(error))
+    case = LayerCase.prepare(minilm, config, 3)
+    prepared = layer_work.layer_work(case)
+    host = Host(prepared.work)
+    assert host.run() == "OK"
+    memory = np.frombuffer(host.memory, np.uint8)
+    ran = prepared.read(memory, host.text.rstrip("\4"), 1.0)
+    assert case.measure(ran.outcome, case.work.predict(Progress())).bit_exact
