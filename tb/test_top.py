@@ -40,9 +40,9 @@ class Bench:
         Clock(dut.clk, 10, unit="ns").start()
         self.sides: Any = SIDES[bus](dut, self.memory, pause)
 
-    async def reset(self) -> None:
+    async def reset(self, cycles: int) -> None:
         self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 4)
+        await ClockCycles(self.dut.clk, cycles)
         self.dut.rst.value = 0
         await RisingEdge(self.dut.clk)
 
@@ -101,7 +101,7 @@ async def does_its_job(dut, pause):
     job = Job.load(Path(settings["job"]))
     bench = Bench(dut, job, settings["bus"], pause)
     bench.fill(job.memory)
-    await bench.reset()
+    await bench.reset(settings["reset_cycles"])
     await bench.write("PROGRAM", job.program_address)
     for item in job.runs:
         await bench.run(item)
@@ -112,6 +112,7 @@ async def does_its_job(dut, pause):
 def run_job(
     verilog: str, config: Config, job: Job, *, top: str, tag: str, sim: str, seed: int,
     bus: str = "axi4", reorders: bool = False, pauses: tuple[float, ...] = PAUSES,
+    reset_cycles: int = 4,
 ) -> None:  # fmt: skip
     """Do ``job`` in a simulator on module ``top`` of ``verilog``, which has one of the buses.
 
@@ -121,7 +122,8 @@ def run_job(
     file = job.save(BUILD / f"job-{tag}-{sim}")
     run_verilog(
         verilog, config, top=top, test_module="test_top", tag=tag, sim=sim, seed=seed,
-        settings={"job": str(file), "bus": bus, "reorders": reorders, "pauses": pauses},
+        settings={"job": str(file), "bus": bus, "reorders": reorders, "pauses": pauses,
+                  "reset_cycles": reset_cycles},
     )  # fmt: skip
 
 

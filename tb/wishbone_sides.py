@@ -37,7 +37,8 @@ class PipelinedSlave(WishboneSlave):
     async def _monitor_recv(self) -> None:
         while True:
             await RisingEdge(self.clock)
-            self._respond()
+            if self.entity.rst.value == 0:  # before, the core may not know what it drives
+                self._respond()
 
 
 class WishboneSides:
@@ -102,7 +103,7 @@ class WishboneSides:
         expected = None
         while True:
             await RisingEdge(dut.clk)
-            if dut.rst.value:
+            if dut.rst.value != 0:
                 expected = None
                 continue
             cyc, stb = bool(dut.m_wb_cyc.value), bool(dut.m_wb_stb.value)
