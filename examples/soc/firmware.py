@@ -37,7 +37,7 @@ def missing() -> str:
     )
 
 
-def build(march: str, local_bytes: int) -> bytes:
+def build(march: str, local_bytes: int, optimize: str = "-O2") -> bytes:
     """Return what the CPU's memory is to hold: all but the job, which is in its last bytes.
 
     Parameters
@@ -46,6 +46,8 @@ def build(march: str, local_bytes: int) -> bytes:
         Which instructions the CPU has, as GCC calls it.
     local_bytes : int
         Size of that memory.
+    optimize : str
+        Options of GCC's, apart by spaces.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def build(march: str, local_bytes: int) -> bytes:
     script = HERE / "link.ld"
     job = local_bytes - JOB_BYTES
     command = [
-        COMPILER, f"-march={march}", "-mabi=ilp32", *WARNINGS, "-O2", "-ffreestanding",
+        COMPILER, f"-march={march}", "-mabi=ilp32", *WARNINGS, *optimize.split(), "-ffreestanding",
         "-fno-builtin", "-nostdlib", "-I.", f"-I{HERE}", f"-I{DRIVER}", f"-T{script}",
         f"-Wl,--defsym=job={job}", f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}",
         "-Wl,--no-warn-rwx-segments", *map(str, sources), "-lgcc",

@@ -113,6 +113,7 @@ def layer(
         "bit_exact": measured.bit_exact, "cosine": measured.cosine,
         "loop": {
             "cpu": cpu_named(settings.cpu).title, "march": cpu_named(settings.cpu).march,
+            "optimize": settings.optimize,
             "macs": prepared.macs, "fraction_of_layer": prepared.macs / measured.macs,
             "cycles": run.loop_cycles, "cycles_per_mac": run.loop_cycles / prepared.macs,
             "scaled_to_layer": scaled,
@@ -125,7 +126,7 @@ def layer(
 
 def main(arguments: argparse.Namespace) -> dict[str, Any]:
     """Do what the command line says; return what is printed as JSON."""
-    settings = Settings(cpu=arguments.cpu)
+    settings = Settings(cpu=arguments.cpu, optimize=arguments.optimize)
     progress = Teller()
     result: dict[str, Any] = {"cpu": cpu_named(arguments.cpu).title, "latency": arguments.latency}
     if arguments.only != "layer":
@@ -181,6 +182,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", default="ulx3s", help="of the layer's core")
     parser.add_argument("--port-bytes", type=int, help="of the layer's core and memory")
     parser.add_argument("--tokens", type=int, nargs="+", default=[16, 128], help="of the layer")
+    parser.add_argument("--optimize", default="-O2", help="of the CPU's program: --optimize=-O3")
     parser.add_argument("--latency", type=int, default=1, help="cycles until memory answers")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(words)

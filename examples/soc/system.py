@@ -39,6 +39,8 @@ class Settings:
         The CPU's own memory, for program and stack.
     divisor : int
         Cycles of a bit on the serial line.
+    optimize : str
+        How the compiler optimises the CPU's program.
     local : bytes
         What the CPU's memory holds at the start, where that is not put there in another way.
     """
@@ -46,6 +48,7 @@ class Settings:
     cpu: str = "sentinel"
     local_bytes: int = 1 << 15
     divisor: int = 8
+    optimize: str = "-O2"
     local: bytes = b""
 
 
