@@ -53,6 +53,10 @@ CODE_BITS = 4
 CODE_GROUP = 32
 """Inputs of an output channel whose codes share parameters."""
 
+LONG_STAGE, SHORT_STAGE = 2, 4
+"""Rows of a stage of the array unless ``array.stage_rows`` says otherwise, and of one that is
+there to be small."""
+
 MOST_CANDIDATES = 64
 """Most tokens among which one is chosen by chance."""
 
@@ -96,8 +100,8 @@ class ArrayConfig:
     max_k : int
         Longest reduction, in elements. Sizes the accumulators.
     stage_rows : int
-        Rows that see an access in the same cycle, a power of two from 2 to ``rows``; not looked at
-        with ``short_pipelines``. With more of them sums pass more adders in one cycle, and results
+        Rows that see an access in the same cycle, a power of two from 2 to ``rows``; with
+        ``short_pipelines`` they are 4, and this must be left at 2. With more of them sums pass more adders in one cycle, and results
         come sooner.
     numbered : bool
         With ``vector.rows``: MATMUL may add a multiple of the number that BEST or SAMPLE wrote last
@@ -112,7 +116,7 @@ class ArrayConfig:
     mantissa_bits: int = 8
     window: int = 24
     max_k: int = 4096
-    stage_rows: int = 2
+    stage_rows: int = LONG_STAGE
     numbered: bool = False
     output_depth: int = 32
 
@@ -202,6 +206,10 @@ class VectorConfig:
         if self.rows:
             _require_power_of_two("vector.rows", self.rows, 1, 256)
         _require_power_of_two("vector.factor_steps", self.factor_steps, 1, 8)
+        _require(
+            self.rows > 0 or self.factor_steps == 1,
+            f"vector.factor_steps must be 1 with a vector.rows of 0, not {self.factor_steps}",
+        )
         if self.candidates:
             _require_power_of_two("vector.candidates", self.candidates, 4, MOST_CANDIDATES)
             _require(
@@ -421,6 +429,11 @@ class Config:
             self.vector.rows > 0 or not self.array.numbered,
             "array.numbered must be false with a vector.rows of 0, not true",
         )
+        _require(
+            self.array.stage_rows == LONG_STAGE or not self.short_pipelines,
+            f"array.stage_rows must be {LONG_STAGE} with short_pipelines, whose stages have "
+            f"{SHORT_STAGE} rows, not {self.array.stage_rows}",
+        )
         depth, columns = self.array.output_depth, self.array.columns
         _require(
             not self.vector.rows or depth * columns >= HEAD_CHANNELS,
@@ -429,6 +442,15 @@ class Config:
         )
 
     # -- shapes that join two parts --------------------------------------------------------
+
+    @property
+    def rows_per_stage(self) -> int:
+        """Rows of the array that see an access in the same cycle.
+
+        Every stage costs registers for all that moves down; sums pass its rows in one cycle.
+        """
+        most = SHORT_STAGE if self.short_pipelines else self.array.stage_rows
+        return min(most, self.array.rows)
 
     @property
     def write_rows(self) -> int:

@@ -50,6 +50,10 @@ def test_illegal_combinations_are_named():
         Config(array=ArrayConfig(columns=2), vector=VectorConfig(lanes=4))
     with pytest.raises(ConfigError, match="array.numbered must be false with a vector.rows of 0"):
         Config(array=ArrayConfig(numbered=True))
+    with pytest.raises(ConfigError, match=r"vector.factor_steps must be 1 .* rows of 0, not 8$"):
+        VectorConfig(factor_steps=8)
+    with pytest.raises(ConfigError, match=r"array.stage_rows must be 2 with short_.* not 8$"):
+        Config(array=ArrayConfig(stage_rows=8), short_pipelines=True)
     with pytest.raises(ConfigError, match=r"vector.candidates must be 0 .*rows of 0, not 16$"):
         VectorConfig(candidates=16)
     with pytest.raises(ConfigError, match=r"array.output_depth .* at least 32 with .* not 31$"):
@@ -123,7 +127,9 @@ def test_hash_sees_every_setting_but_the_device():
            "short_pipelines": True}  # fmt: skip
     together = {
         name: {"vector.rows": 64, name: value}
-        for name, value in (("vector.candidates", 16), ("array.numbered", True))
+        for name, value in (
+            ("vector.candidates", 16), ("array.numbered", True), ("vector.factor_steps", 2)
+        )
     }
     seen = {base.hash}
     for path in base.field_names():

@@ -115,6 +115,28 @@ def test_relu_and_learned_positions(name, settings, dimensions):
     )
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_shapes(seed):
+    """Rows, columns and sizes that are no multiples of one another; tables, chunks and blocks."""
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.choice([(8, 16), (4, 16), (16, 8), (8, 8), (8, 4), (16, 32)]).tolist()
+    heads, architecture = int(rng.choice([1, 2, 4])), str(rng.choice(["llama", "microgpt"]))
+    config = ROOMY["small"].replace({
+        "array.rows": rows, "array.columns": columns, "vector.deferred_norms": bool(seed % 4),
+        "array.output_depth": 48, "memory.program_instructions": 512, "memory.wide_words": 2048,
+    })  # fmt: skip
+    sizes = {
+        "layers": int(rng.choice([1, 2])), "dim": heads * int(rng.choice([2, 4, 6, 12, 16])),
+        "heads": heads, "kv_heads": 1 if architecture == "llama" and seed % 2 else heads,
+        "hidden": int(rng.choice([1, 3, 7, 20, 48, 50, 63, 100])),
+        "vocab": int(rng.choice([2, 27, 64])),
+    }  # fmt: skip
+    model = random_model(config, "int8", architecture, seed=seed, context=24, **sizes)
+    machine = MachineDecoder(CompiledDecoder.compile(config, model))
+    text = rng.integers(0, sizes["vocab"], rng.choice([1, 2, 5, 13])).tolist()
+    assert machine.run(text, 6) == golden_tokens(model, text, 6)
+
+
 def test_positions_that_are_too_many(monkeypatch):
     """Sums of all tokens' rows with theirs, 32 of 128 bytes for each position."""
     model = random_model(ROOMY["small"], "int8", "microgpt", context=CONTEXT, **MICROGPT)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.array.access import access, rows_per_stage
+from systolith_hw.array.access import access
 from systolith_hw.array.exponent import ExponentRow
 from systolith_hw.array.row import ArrayRow, sums_latency
 
@@ -85,7 +85,7 @@ def test_row(shape, index, options):
     rng = np.random.default_rng(index)
     dut = ArrayRow(config, index)
     own = index if memory.operand_single_port else 0
-    ends_stage = (index + 1) % rows_per_stage(config) == 0
+    ends_stage = (index + 1) % config.rows_per_stage == 0
     if config.short_pipelines:
         latency = 3 if ends_stage and index < array.rows - 1 else 2
     else:

@@ -184,7 +184,9 @@ def check_cycles(rows, when, steps):
 def test_matches_golden(shape, stalled_input, stalled_output, count=150, seed=0):
     lanes, mantissa_bits, window, wide_words, steps = shape
     config = row_config(lanes, mantissa_bits=mantissa_bits, window=window, wide_words=wide_words)
-    config = config.replace({"vector.factor_steps": steps})
+    config = config.replace(
+        {"vector.rows": 8, "array.output_depth": 64, "vector.factor_steps": steps}
+    )
     rng = np.random.default_rng(seed)
     rows = some_rows(rng, config, count)
     got, when = run(RowFactor(config), rows, rng, stalled_input, stalled_output)

@@ -19,7 +19,7 @@ from .language_bench import golden_tokens, random_model
 from .machine_device import MachineDevice
 
 CONFIG = preset("small").replace({"vector.rows": 64, "vector.candidates": 16})
-MODEL = random_model(CONFIG, layers=1)
+MODEL = random_model(CONFIG, layers=1, seed=1)
 PLAIN = CompiledDecoder.compile(CONFIG, MODEL, context=32)
 STORING = CompiledDecoder.compile(CONFIG, MODEL, context=32, logits=True)
 PROMPT = [5, 4, 3]

@@ -4,23 +4,12 @@ from amaranth.lib import data
 
 from ..config import WEIGHT_BITS, Config
 
-__all__ = ["access", "control_word", "rows_per_stage", "stages"]
-
-ROWS_PER_SHORT_STAGE = 4
-
-
-def rows_per_stage(config: Config) -> int:
-    """Return how many rows see an access in the same cycle.
-
-    Every stage costs registers for all that moves down; sums pass its rows in one cycle.
-    """
-    most = ROWS_PER_SHORT_STAGE if config.short_pipelines else config.array.stage_rows
-    return min(most, config.array.rows)
+__all__ = ["access", "control_word", "stages"]
 
 
 def stages(config: Config) -> int:
     """Return the number of stages."""
-    return config.array.rows // rows_per_stage(config)
+    return config.array.rows // config.rows_per_stage
 
 
 def control_word(config: Config) -> data.StructLayout:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import WEIGHT_BITS, Config
 from ..memory.bank import Bank
-from .access import access, rows_per_stage
+from .access import access
 from .multiplier import MultiplierRow, products_latency
 
 __all__ = ["ArrayRow", "sums_latency"]
@@ -34,7 +34,7 @@ class ArrayRow(wiring.Component):
     An even row gives its products alone, and the odd row below it adds both rows' products
     first, as a multiplier's own adder can, and then, a register later, ``i_sums``.
 
-    Only the last row of a stage (:func:`.access.rows_per_stage`) has the two registers on the
+    Only the last row of a stage (``config.rows_per_stage``) has the two registers on the
     right: accesses reach the next stage a cycle later, and so do the sums. The bank of exponents
     belongs to the last stage. With ``short_pipelines`` there is no register behind the banks, nor
     between the two adders, nor behind the very last row.
@@ -98,7 +98,7 @@ class ArrayRow(wiring.Component):
     @property
     def ends_stage(self) -> bool:
         """Whether the next row is in another stage."""
-        return (self.index + 1) % rows_per_stage(self.config) == 0
+        return (self.index + 1) % self.config.rows_per_stage == 0
 
     def elaborate(self, platform) -> Module:
         config = self.config

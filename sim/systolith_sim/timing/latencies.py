@@ -93,7 +93,7 @@ class Latencies:
     @property
     def array(self) -> int:
         """From a result's last word to its sums' being where the vector unit counts them."""
-        return self.config.array.rows // self.config.array.stage_rows + 10
+        return self.config.array.rows // self.config.rows_per_stage + 10
 
     # -- vector and row unit (vector/block_loop.py, row_loop.py, value_path.py) --------------
 

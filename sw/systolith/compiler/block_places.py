@@ -46,8 +46,8 @@ class BlockPlaces:
 
     @property
     def hidden_words(self) -> int:
-        """Hidden words of a token."""
-        return self.plan.words(self.plan.shape.hidden)
+        """Hidden words of a token, of whole tiles."""
+        return self.plan.tile_words(self.plan.hidden_tiles)
 
     # -- wide memory: angles, the residual, then the scores of two heads, or gates -----------
 

@@ -59,10 +59,10 @@ def most_tokens(config: Config, shape: DecoderShape, context: int | None) -> int
 
 def _check_chunks(plan: DecoderPlan) -> None:
     """Refuse chunks that begin in the middle of what is computed at once."""
-    shape, each = plan.shape, plan.shared_inputs
+    array, shape, each = plan.config.array, plan.shape, plan.shared_inputs
     for name, chunk, size, unit in (
         ("output_chunk", plan.output_chunk, shape.key_heads * each, each),
-        ("down_chunk", plan.down_chunk, shape.hidden, plan.config.array.rows),
+        ("down_chunk", plan.down_chunk, shape.hidden, max(array.rows, array.columns)),
     ):
         if chunk < size and chunk % unit:
             raise ConfigError(

@@ -71,7 +71,7 @@ class DecoderPlan:
     @property
     def head_words(self) -> int:
         """Activation words of a head."""
-        return self.words(self.head_tiles * self.config.array.columns)
+        return self.tile_words(self.head_tiles)
 
     @property
     def hidden_tiles(self) -> int:
@@ -196,7 +196,7 @@ class DecoderPlan:
     @property
     def queries(self) -> int:
         """Where the queries begin, head after head."""
-        return self.steps
+        return self.tile_words(self.tiles)
 
     @property
     def powers(self) -> int:
@@ -221,7 +221,7 @@ class DecoderPlan:
     @property
     def openings(self) -> int:
         """Where the table begins of the words that tokens begin with, if there is one."""
-        return self.hidden + self.words(self.shape.hidden)
+        return self.hidden + self.tile_words(self.hidden_tiles)
 
     @property
     def activation_need(self) -> int:
@@ -341,6 +341,10 @@ class DecoderPlan:
     def words(self, values: int) -> int:
         """Return the activation words of so many values."""
         return -(-values // self.config.array.rows)
+
+    def tile_words(self, tiles: int) -> int:
+        """Return the activation words that so many output tiles become."""
+        return self.words(tiles * self.config.array.columns)
 
     def panels(self, channels: int) -> int:
         """Return the output tiles of so many channels."""

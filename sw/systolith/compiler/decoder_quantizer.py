@@ -156,7 +156,9 @@ def _layer(
     residual = fractions.residual
     rows, share = config.array.rows, model.heads // model.key_heads
     head = _padded(len(layer.output) // model.heads, rows)
-    unit = rows if coded["down"].kind == LoadKind.OPERAND_ROWS else GROUP
+    unit = max(rows, config.array.columns)  # whole words that are made of whole tiles
+    if coded["down"].kind != LoadKind.OPERAND_ROWS:
+        unit = max(unit, GROUP)
     return DecoderLayer(
         heads=model.heads,
         key_heads=model.key_heads,

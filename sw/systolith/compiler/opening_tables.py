@@ -45,8 +45,9 @@ class OpeningTables:
 
     @property
     def sum_stride(self) -> int:
-        """Wide words from token to token, a power of two, as many as a row in external memory."""
-        words = -(-self.features // self.config.vector.lanes)
+        """Wide words from token to token, whole tiles of them, raised to a power of two: as many as
+        a row has in external memory."""
+        words = -(-self.features // self.config.array.columns) * self.config.beats_per_result
         port = self.config.bus.data_bytes // self.config.wide_word_bytes
         return power_of_two(max(words, port))
 
