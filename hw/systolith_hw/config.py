@@ -101,8 +101,8 @@ class ArrayConfig:
         Longest reduction, in elements. Sizes the accumulators.
     stage_rows : int
         Rows that see an access in the same cycle, a power of two from 2 to ``rows``; with
-        ``short_pipelines`` they are 4, and this must be left at 2. With more of them sums pass more adders in one cycle, and results
-        come sooner.
+        ``short_pipelines`` they are 4, and this must be left at 2. With more of them sums pass more
+        adders in one cycle, and results come sooner.
     numbered : bool
         With ``vector.rows``: MATMUL may add a multiple of the number that BEST or SAMPLE wrote last
         to the address of its activation words, without waiting for the sequencer.

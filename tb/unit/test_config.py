@@ -50,7 +50,7 @@ def test_illegal_combinations_are_named():
         Config(array=ArrayConfig(columns=2), vector=VectorConfig(lanes=4))
     with pytest.raises(ConfigError, match="array.numbered must be false with a vector.rows of 0"):
         Config(array=ArrayConfig(numbered=True))
-    with pytest.raises(ConfigError, match=r"vector.factor_steps must be 1 .* rows of 0, not 8$"):
+    with pytest.raises(ConfigError, match=r"vector.factor_steps must be 1 with .* of 0, not 8$"):
         VectorConfig(factor_steps=8)
     with pytest.raises(ConfigError, match=r"array.stage_rows must be 2 with short_.* not 8$"):
         Config(array=ArrayConfig(stage_rows=8), short_pipelines=True)
