@@ -1,4 +1,4 @@
-"""With what place and route does best for each preset: found by trying, since luck is in it."""
+"""With what seed and target each preset was placed and routed; luck is in it, so they are kept."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ BEST: dict[tuple[str, str], Effort] = {
     ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=90),
     ("tiny", "ice40-up5k"): Effort(seed=1, target_mhz=24),
 }
-"""By preset and device; README.md has the clocks that were reached, and of which commit."""
+"""By preset and device, as far as tried: README.md has the clocks, and of which commit."""
 
 
 def effort(config: Config) -> Effort:
-    """Return the best that is known for a configuration: that of its preset, or a default."""
+    """Return what is known for a configuration: that of its preset, or a default."""
     for (name, device), best in BEST.items():
         if config == dataclasses.replace(PRESETS[name], device=device):
             return best

@@ -89,7 +89,7 @@ def report(
 ) -> Report:
     """Emit the core, or another of :data:`UNITS`, with a device's cells, and :func:`measure` it.
 
-    A core's seed, clock to aim at and options are those that did best (:mod:`.effort`), if
+    A core's seed, clock to aim at and options are those kept for its preset (:mod:`.effort`), if
     ``options`` does not say otherwise.
     """
     if unit == "core":

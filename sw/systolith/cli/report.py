@@ -26,7 +26,7 @@ def report(
     settings: Settings = None,
     device: DeviceName = None,
     seed: typing.Annotated[
-        int | None, typer.Option(help="Of placement; else what did best for the preset.", min=0)
+        int | None, typer.Option(help="Of placement; else the one kept for the preset.", min=0)
     ] = None,
     router: typing.Annotated[
         Router, typer.Option(help="nextpnr's router: router2 is the one for crowded devices.")
