@@ -19,6 +19,8 @@ class Effort:
     ----------
     seed : int
         Of placement.
+    router : str
+        The default, router2, does not converge for `tiny`.
     target_mhz : float
         What it aims at.
     options : tuple of str
@@ -26,6 +28,7 @@ class Effort:
     """
 
     seed: int = 1
+    router: str = "router2"
     target_mhz: float
     options: tuple[str, ...] = ()
 
@@ -33,7 +36,7 @@ class Effort:
 BEST: dict[tuple[str, str], Effort] = {
     ("small", "ecp5-85k"): Effort(seed=1, target_mhz=92),
     ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=90),
-    ("tiny", "ice40-up5k"): Effort(seed=1, target_mhz=24),
+    ("tiny", "ice40-up5k"): Effort(seed=1, router="router1", target_mhz=24),
 }
 """By preset and device, as far as tried: README.md has the clocks, and of which commit."""
 

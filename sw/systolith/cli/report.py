@@ -29,8 +29,8 @@ def report(
         int | None, typer.Option(help="Of placement; else the one kept for the preset.", min=0)
     ] = None,
     router: typing.Annotated[
-        Router, typer.Option(help="nextpnr's router: router2 is the one for crowded devices.")
-    ] = Router.ROUTER2,
+        Router | None, typer.Option(help="nextpnr's router; router2 unless another one is kept.")
+    ] = None,
     mhz: typing.Annotated[
         float | None,
         typer.Option(help="Clock that place and route aims at; likewise.", min=1, max=1000),
@@ -54,11 +54,12 @@ def report(
     config = choose_config(preset, settings)
     run = f"{config.hash:08x}-{config.device}-{unit}-{seed}-{router}-{mhz}"
     folder = cache_directory() / "report" / run
-    told = {"seed": seed, "target_mhz": mhz}
+    told = {"seed": seed, "router": router and str(router), "target_mhz": mhz}
     chosen = {name: value for name, value in told.items() if value is not None}
     with stages("emitting Verilog", plain=json) as progress:
-        result = measure(config, config.device, folder, unit, router=str(router),
-                         on_stage=progress, **chosen)  # fmt: skip
+        result = measure(
+            config, config.device, folder, unit, on_stage=progress, **chosen
+        )
     values = {"preset": preset, "unit": unit, **dataclasses.asdict(result), "folder": str(folder)}
     if json:
         print_json(values)
