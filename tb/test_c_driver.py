@@ -10,8 +10,8 @@ import pytest
 
 from c_driver import CODES, DRIVER, STRICT, CDriver
 from systolith.language import CompiledDecoder
-from systolith.model_image import FORMAT_VERSION
-from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit
+from systolith.model_image import FORMAT_VERSION, ModelImage
+from systolith_hw.isa import ISA_VERSION, ErrorCode, Opcode, Unit, encode
 from systolith_hw.presets import preset
 from systolith_hw.registers import COUNTERS, IDENTITY, OFFSETS, Control, Interrupt, Status
 from systolith_sim.device import VerilatedDevice
@@ -87,6 +87,24 @@ def test_on_the_machine(bus, model, image):
 def test_on_verilog(model, image):
     with VerilatedDevice(CONFIG, memory_bytes=SIZE) as device:
         generate(Bus(device), model, image, [3, 1, 4], 4)
+
+
+def bare_image(program, address=0x4000, **places):
+    """Return an image of a program, and nothing else."""
+    places = {"program": address, "size": address + len(program), **places}
+    return ModelImage({}, {address: program}, CONFIG.hash, places)
+
+
+def test_another_program_at_the_same_address_is_fetched():
+    """The core keeps a program that fits; what has been loaded over it runs nevertheless."""
+    with VerilatedDevice(CONFIG, memory_bytes=SIZE) as device:
+        driver = Bus(device).driver
+        assert driver.open() == "OK"
+        for program, code in ((encode(Opcode.END), "OK"), (bytes(32), "STOPPED")):
+            assert driver.load(bare_image(program).to_bytes()) == "OK"
+            assert driver.call("start", driver.core, 1, 0, 1000) == "OK"
+            assert driver.call("wait", driver.core, 100) == code
+        assert driver.why() == [ErrorCode.ILLEGAL_INSTRUCTION, Unit.SEQUENCER, 0]
 
 
 def test_constants():

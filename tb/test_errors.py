@@ -200,6 +200,18 @@ def test_memory_never_answers(driver):
     check_works(driver, seed=3)
 
 
+def test_a_program_that_changed_in_memory(driver):
+    """Its address fetches it again; without it the core runs what it has kept."""
+    run(driver, END)
+    driver.device.write_memory(PROGRAM, bytes(INSTRUCTION_BYTES))
+    driver.run()
+    with pytest.raises(CoreError) as caught:
+        driver.run(PROGRAM)
+    assert caught.value.code == ErrorCode.ILLEGAL_INSTRUCTION
+    driver.reset()
+    check_works(driver, seed=4)
+
+
 def test_abort_in_full_flight(driver):
     """A program that runs for long is stopped between two bursts; nothing hangs."""
     program = Program(CONFIG)

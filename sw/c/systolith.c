@@ -70,6 +70,7 @@ enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *re
     core->registers = registers;
     core->memory = memory;
     core->memory_bytes = memory_bytes;
+    core->fetched = NONE;
     if (SYSTOLITH_READ(core, SYSTOLITH_ID) != SYSTOLITH_IDENTITY) return SYSTOLITH_FOREIGN;
     if (SYSTOLITH_READ(core, SYSTOLITH_VERSION) != SYSTOLITH_ISA_VERSION) return SYSTOLITH_ISA;
     core->state = STATE_OPEN;
@@ -112,6 +113,7 @@ enum systolith_code systolith_load(struct systolith *core, const uint8_t *image,
     if (systolith_poll(core) == SYSTOLITH_BUSY) return SYSTOLITH_BUSY;
     enum systolith_code code = check_image(core, image, bytes);
     if (code) return code;
+    core->fetched = NONE;
     uint32_t parts = word(image + IMAGE_PARTS);
     const uint8_t *from = image + IMAGE_HEADER + IMAGE_PART * parts;
     for (uint32_t part = 0; part < parts; part++) {
@@ -133,8 +135,9 @@ static enum systolith_code start(struct systolith *core, uint32_t program, uint3
     uint32_t status = SYSTOLITH_READ(core, SYSTOLITH_STATUS);
     if (status & SYSTOLITH_STATUS_RUNNING) return SYSTOLITH_BUSY;
     if (status & (SYSTOLITH_STATUS_ERROR | SYSTOLITH_STATUS_ABORTED)) return SYSTOLITH_ORDER;
-    if (SYSTOLITH_READ(core, SYSTOLITH_PROGRAM) != program)
-        SYSTOLITH_WRITE(core, SYSTOLITH_PROGRAM, program);
+    /* A core keeps a program that it has fetched, also when memory has another one there since. */
+    if (core->fetched != program) SYSTOLITH_WRITE(core, SYSTOLITH_PROGRAM, program);
+    core->fetched = program;
     SYSTOLITH_WRITE(core, SYSTOLITH_LENGTH, length);
     SYSTOLITH_WRITE(core, SYSTOLITH_POSITION, position);
     SYSTOLITH_WRITE(core, SYSTOLITH_WATCHDOG, watchdog);

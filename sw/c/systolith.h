@@ -90,6 +90,7 @@ struct systolith {
     uint32_t stride;
     uint32_t positions;
     uint32_t vocabulary;
+    uint32_t fetched; /* the program that the core keeps */
     uint32_t state;
 };
 

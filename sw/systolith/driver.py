@@ -234,7 +234,9 @@ class Driver:
         Parameters
         ----------
         address : int
-            A program that is already in memory; without it the one loaded last.
+            A program that is already in memory, which is fetched; without it the one of the last
+            start or :meth:`load_program`, which the core may keep: it does not see what has been
+            written over it since.
         length, position : int
             Runtime registers 1 and 2.
         watchdog : int
@@ -245,7 +247,7 @@ class Driver:
             raise DriverError("a program is running already")
         if status & (Status.ERROR | Status.ABORTED):
             raise DriverError("the last program was stopped; call reset before the next one")
-        if address is not None and address != self._program_address:
+        if address is not None:
             self._program, self._program_address = b"", address
             self.write("PROGRAM", address)
         if self._program_address is None:
