@@ -191,6 +191,32 @@ def test_ip_xact(folder, bus, tmp_path):
         for one in kind.get_portMaps().get_portMap()
     }
     assert mapped == (set(names) if bus != "native" else {"clk", "rst", "irq"})
+    assert references(component) == SIDES[bus]
+    spaces = component.get_addressSpaces()
+    assert (spaces is None) == (bus == "native")
+    assert spaces is None or [one.get_name() for one in spaces.get_addressSpace()] == ["memory"]
+    maps = component.get_memoryMaps().get_memoryMap()
+    assert [one.get_name() for one in maps] == ["registers"]
+
+
+SIDES = {
+    "axi4": {"m_axi": "memory", "s_axil": "registers"},
+    "wishbone": {"m_wb": "memory", "s_wb": "registers"},
+    "native": {},
+}
+"""What each interface to memory or registers refers to."""
+
+
+def references(component) -> dict[str, str]:
+    """Return the memory map or address space that each interface names, as ipyxact reads it."""
+    found = {}
+    for interface in component.get_busInterfaces().get_busInterface():
+        master, slave = interface.get_master(), interface.get_slave()
+        if master is not None and master.get_addressSpaceRef() is not None:
+            found[interface.get_name()] = master.get_addressSpaceRef().get_addressSpaceRef()
+        if slave is not None and slave.get_memoryMapRef() is not None:
+            found[interface.get_name()] = slave.get_memoryMapRef().get_memoryMapRef()
+    return found
 
 
 # -- C --------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from amaranth import *
+from amaranth.hdl import Module
 from amaranth.lib.wiring import connect
 
 from systolith_hw.bus.wishbone_slave import WishboneSlave

@@ -86,9 +86,9 @@ def _bus(parent, core: CoreDescription, prefix, library, name: str, version: str
     element = _interface(parent, prefix, library, name, version, maps)
     side = _add(element, mode)
     if mode == "master":
-        _add(side, "addressSpaceRef").set(f"{{{NAMESPACE}}}addressSpaceRef", "memory")
+        _add(side, "addressSpaceRef").set("addressSpaceRef", "memory")
     else:
-        _add(side, "memoryMapRef").set(f"{{{NAMESPACE}}}memoryMapRef", "registers")
+        _add(side, "memoryMapRef").set("memoryMapRef", "registers")
 
 
 def _interface(parent, label: str, library, name: str, version: str, maps) -> ET.Element:

@@ -29,7 +29,8 @@ BUSES = {
     for its last beat, 0 alone) can answer in every cycle.
 * `s_wb_*`, a classic Wishbone slave of 32 bits, has the registers. `s_wb_adr` counts words of 32
   bits. A pipelined master needs `stall = s_wb_cyc & ~(s_wb_ack | s_wb_err)`. `err` answers an
-  address without a register, and a write that does not select all four bytes.
+  address without a register, and a write that does not select all four bytes. A master may give
+  up by taking STB or CYC back: what it asks next is answered when the registers are done with both.
 """,
     "native": """\
 * `fetch_*` and `load_*` read memory, `store_*` writes it: {bits} bits wide, {address} bits of byte
