@@ -10,7 +10,7 @@ import pytest
 
 from c_driver import CODES, DRIVER, STRICT, CDriver
 from systolith.language import CompiledDecoder
-from systolith.model_image import FORMAT_VERSION, ModelImage
+from systolith.model_image import FORMAT_VERSION, PLACES, ModelImage
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Opcode, Unit, encode
 from systolith_hw.presets import preset
 from systolith_hw.registers import COUNTERS, IDENTITY, OFFSETS, Control, Interrupt, Status
@@ -105,6 +105,55 @@ def test_another_program_at_the_same_address_is_fetched():
             assert driver.call("start", driver.core, 1, 0, 1000) == "OK"
             assert driver.call("wait", driver.core, 100) == code
         assert driver.why() == [ErrorCode.ILLEGAL_INSTRUCTION, Unit.SEQUENCER, 0]
+
+
+def test_places_out_of_range(bus, image):
+    """An image that is whole may still name places that it does not use."""
+    driver, size = bus.driver, 0x1000
+    lists = {"list": 0x100, "entries": 0x200, "stride": 64, "positions": 8, "vocabulary": 27}
+    good, end = {"size": size, **lists}, 0xFFFFFFFF
+    everything = dict(zip(PLACES, (0, 0x20, *lists.values(), size), strict=True))
+    assert driver.open(2 * size) == "OK"
+    for change, code in (
+        ({"size": 2 * size + 1}, "RANGE"), ({"size": end}, "RANGE"), ({"size": 31}, "RANGE"),
+        ({"setup": size - 31}, "RANGE"), ({"setup": end - 1}, "RANGE"),
+        ({"program": size - 31}, "RANGE"), ({"program": end - 1}, "RANGE"),
+        ({"list": size - 23}, "RANGE"), ({"list": 0x40000000, "entries": 0x40000000}, "RANGE"),
+        ({"entries": size - 3}, "RANGE"), ({"entries": size - 7 * 64 - 3}, "RANGE"),
+        ({"entries": end - 1}, "RANGE"), ({"stride": 0}, "RANGE"), ({"stride": 3}, "RANGE"),
+        ({"stride": 0x40000000, "positions": 5}, "RANGE"), ({"stride": 0x80000000}, "RANGE"),
+        ({"positions": 0}, "RANGE"), ({"positions": 58}, "RANGE"),
+        ({"positions": end - 1}, "RANGE"),
+        *(({name: end}, "IMAGE") for name in lists),
+    ):  # fmt: skip
+        raw = ModelImage({}, {0: bytes(32)}, CONFIG.hash, {**everything, **change}).to_bytes()
+        assert driver.load(raw) == code, change
+        assert driver.prompt([1], 1) == "ORDER" and not any(bus.memory)
+    for parts in ({size - 31: bytes(32)}, {end: bytes(1)}, {size + 1: b""}):
+        assert driver.load(ModelImage({}, parts, CONFIG.hash, good).to_bytes()) == "RANGE"
+    for change in (
+        {}, {"setup": size - 32}, {"list": size - 24}, {"entries": size - 7 * 64 - 4},
+        {"stride": 4}, {"positions": 56}, {"entries": size - 4, "positions": 1}, {"list": 0},
+    ):  # fmt: skip
+        raw = ModelImage({}, {size - 1: b"\1"}, CONFIG.hash, {**everything, **change}).to_bytes()
+        assert driver.load(raw) == "OK", change
+        assert driver.prompt([1], 1) == ("RANGE" if change.get("positions") == 1 else "OK")
+    assert not any(bus.memory[size:])
+
+
+def test_lengths(bus):
+    """Where no prompt is, a length is needed; an image may say how long it can be."""
+    driver = bus.driver
+    assert driver.open() == "OK"
+    for places, calls in (
+        ({}, {(0, 0): "EMPTY", (9, 9): "OK"}),
+        ({"positions": 8}, {(0, 0): "EMPTY", (9, 0): "RANGE", (8, 8): "RANGE", (8, 7): "OK"}),
+        ({"list": 0, "entries": 64, "stride": 64, "positions": 8, "vocabulary": 9},
+         {(9, 0): "RANGE", (0, 8): "RANGE", (0xFFFFFFFF, 0): "RANGE", (0, 0): "OK"}),
+    ):  # fmt: skip
+        assert driver.load(bare_image(encode(Opcode.END), **places).to_bytes()) == "OK"
+        for given, code in calls.items():
+            assert driver.call("start", driver.core, *given, 1000) == code, given
 
 
 def test_constants():

@@ -96,7 +96,7 @@ def layer_work(case: LayerCase) -> LayerOnSoc:
     for number, name in enumerate(names):
         address, program = work.programs[name]
         parts = {address: program, **({} if number else tables)}
-        places = {"program": address, "size": work.size}
+        places = {"program": address, "positions": case.plan.tokens, "size": work.size}
         images.append(ModelImage({"model": f"layer, {name}"}, parts, config.hash, places))
 
     # The loop has to do with 16-bit words and 8-bit weights, as the core has; exponents are left

@@ -9,7 +9,9 @@
 /* An image: bytes from its begin. */
 enum {
     IMAGE_FORMAT = 4, IMAGE_ISA = 6, IMAGE_CONFIG = 8, IMAGE_CHECKSUM = 12, IMAGE_MANIFEST = 16,
-    IMAGE_PARTS = 20, IMAGE_PAYLOAD = 24, IMAGE_PLACES = 28, IMAGE_SIZE = 56, IMAGE_HEADER = 60, IMAGE_PART = 8
+    IMAGE_PARTS = 20, IMAGE_PAYLOAD = 24, IMAGE_PLACES = 28, IMAGE_SETUP = 28, IMAGE_PROGRAM = 32,
+    IMAGE_LIST = 36, IMAGE_ENTRIES = 40, IMAGE_STRIDE = 44, IMAGE_POSITIONS = 48,
+    IMAGE_VOCABULARY = 52, IMAGE_SIZE = 56, IMAGE_HEADER = 60, IMAGE_PART = 8, INSTRUCTION = 32
 };
 
 /* A list of tokens: words of its header, and what stands where none has been made. */
@@ -77,6 +79,32 @@ enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *re
     return SYSTOLITH_OK;
 }
 
+/* Whether so many bytes from an address on are within a size. */
+static int within(uint32_t address, uint32_t bytes, uint32_t size)
+{
+    return bytes <= size && address <= size - bytes;
+}
+
+/* Look at what an image says of where things are, in memory of as many bytes as it uses. */
+static enum systolith_code check_places(const uint8_t *image)
+{
+    uint32_t size = word(image + IMAGE_SIZE), stride = word(image + IMAGE_STRIDE);
+    uint32_t entries = word(image + IMAGE_ENTRIES), positions = word(image + IMAGE_POSITIONS);
+    for (uint32_t place = IMAGE_SETUP; place <= IMAGE_PROGRAM; place += 4)
+        if (word(image + place) != NONE && !within(word(image + place), INSTRUCTION, size))
+            return SYSTOLITH_RANGE;
+    uint32_t absent = 0;
+    for (uint32_t place = IMAGE_LIST; place <= IMAGE_VOCABULARY; place += 4)
+        absent += place != IMAGE_POSITIONS && word(image + place) == NONE;
+    if (absent == 4) return SYSTOLITH_OK;
+    if (absent || positions == NONE) return SYSTOLITH_IMAGE;
+    if (!within(word(image + IMAGE_LIST), 4 * LIST_WORDS, size) || !within(entries, 4, size))
+        return SYSTOLITH_RANGE;
+    /* The last entry begins behind the first by as much as there is, at most. */
+    return positions && stride >= 4 && positions - 1 <= (size - 4 - entries) / stride
+        ? SYSTOLITH_OK : SYSTOLITH_RANGE;
+}
+
 /* Look at everything in an image before any of it is copied. */
 static enum systolith_code check_image(const struct systolith *core, const uint8_t *image,
                                        uint32_t bytes)
@@ -99,10 +127,9 @@ static enum systolith_code check_image(const struct systolith *core, const uint8
         uint32_t address = word(row), size = word(row + 4);
         if (size > payload) return SYSTOLITH_DAMAGED;
         payload -= size;
-        if (address > core->memory_bytes || size > core->memory_bytes - address)
-            return SYSTOLITH_RANGE;
+        if (!within(address, size, word(image + IMAGE_SIZE))) return SYSTOLITH_RANGE;
     }
-    return payload ? SYSTOLITH_DAMAGED : SYSTOLITH_OK;
+    return payload ? SYSTOLITH_DAMAGED : check_places(image);
 }
 
 enum systolith_code systolith_load(struct systolith *core, const uint8_t *image, uint32_t bytes)
@@ -163,6 +190,8 @@ enum systolith_code systolith_start(struct systolith *core, uint32_t length, uin
 {
     if (!core) return SYSTOLITH_NULL;
     if (core->state != STATE_READY || core->program == NONE) return SYSTOLITH_ORDER;
+    if (core->list == NONE && !length) return SYSTOLITH_EMPTY;
+    if (length > core->positions || position >= core->positions) return SYSTOLITH_RANGE;
     return start(core, core->program, length, position, watchdog);
 }
 

@@ -69,7 +69,7 @@ enum systolith_code {
     SYSTOLITH_CONFIG,     /* the image is for another configuration than the core's */
     SYSTOLITH_IMAGE,      /* no model image, or one of another format */
     SYSTOLITH_DAMAGED,    /* the image is cut off, or its checksum does not match */
-    SYSTOLITH_RANGE,      /* something would be outside the memory that the core was given */
+    SYSTOLITH_RANGE,      /* outside the core's memory, or more than the model was compiled for */
     SYSTOLITH_ORDER,      /* another function must come first: open, load, setup, start, reset */
     SYSTOLITH_STOPPED,    /* the program met an error: systolith_why() says which; then reset */
     SYSTOLITH_ABORTED,    /* the program was aborted; then reset */
@@ -109,13 +109,15 @@ extern "C" {
 enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *registers,
                                    uint8_t *memory, uint32_t memory_bytes);
 
-/* Check a model image and copy it to memory: whole, or nothing of it. */
+/* Check a model image and copy it to memory: whole, or nothing of it. The image may not overlap the
+ * core's memory. */
 enum systolith_code systolith_load(struct systolith *core, const uint8_t *image, uint32_t bytes);
 
 /* Run what brings a model to the chip, if there is such a program, looking at most `polls` times. */
 enum systolith_code systolith_setup(struct systolith *core, uint32_t polls);
 
-/* Start the model's program. A watchdog of 0 never stops it. */
+/* Start the model's program; a length is needed where no prompt is, and neither length nor position
+ * may be more than it was compiled for. A watchdog of 0 never stops it. */
 enum systolith_code systolith_start(struct systolith *core, uint32_t length, uint32_t position,
                                     uint32_t watchdog);
 

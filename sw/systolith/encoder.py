@@ -99,7 +99,8 @@ class CompiledEncoder(CompiledModel):
 
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
-        return self._image(model, {"program": self.program}, program=self.program)
+        places = {"program": self.program, "positions": self.plan.tokens}
+        return self._image(model, places, program=self.program)
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> Self:

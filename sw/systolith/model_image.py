@@ -28,8 +28,8 @@ SIZES = struct.Struct("<III")
 
 PLACES = ("setup", "program", "list", "entries", "stride", "positions", "vocabulary", "size")
 """What a driver without JSON must know: byte addresses of the program that brings a model to the
-chip, of the other one, of a list of tokens and of its first entry; bytes from entry to entry, how
-many there are, and how many tokens the vocabulary has; bytes of external memory that are used."""
+chip, of the other one, of a list of tokens and of its first entry; bytes from entry to entry, most
+tokens of a run, and how many the vocabulary has; bytes of external memory that are used."""
 
 NO_PLACE = 0xFFFFFFFF
 

@@ -31,6 +31,8 @@ def test_round_trip(encoder, tmp_path):
     again = CompiledEncoder.from_image(ModelImage.load(path, CONFIG), CONFIG, "a model")
     assert again.plan == encoder.plan
     assert again.parts == encoder.parts
+    places = {"program": encoder.program, "positions": encoder.plan.tokens, "size": encoder.size}
+    assert ModelImage.load(path, CONFIG).places == places
     first, second = (
         MachineEncoder(item).run([[1, 2, 3], [4, 5]]).states for item in (encoder, again)
     )
