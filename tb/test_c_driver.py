@@ -217,7 +217,7 @@ def test_any_damage_is_noticed(bus, image, seed):
 def test_calls_out_of_order(bus, image):
     driver = bus.driver
     for name, more in (("setup", (9,)), ("start", (0, 0, 0)), ("poll", ()), ("abort", (9,)),
-                       ("reset", (9,))):  # fmt: skip
+                       ("reset", (9,)), ("force_reset", (9,))):  # fmt: skip
         assert driver.call(name, driver.core, *more) == "ORDER"
     assert driver.prompt([1], 1) == "ORDER" and driver.token(0) == "ORDER"
     assert driver.open() == "OK"
@@ -245,8 +245,8 @@ def test_null_pointers(bus):
     for name, arguments in {
         "open": (None, driver.core, driver.core, 9), "load": (driver.core, None, 9),
         "setup": (None, 1), "start": (None, 0, 0, 0), "poll": (None,), "wait": (None, 1),
-        "abort": (None, 1), "reset": (None, 1), "why": (driver.core, None),
-        "counter": (driver.core, 0, None), "prompt": (driver.core, None, 1, 1),
+        "abort": (None, 1), "reset": (None, 1), "force_reset": (None, 1),
+        "why": (driver.core, None), "counter": (driver.core, 0, None), "prompt": (driver.core, None, 1, 1),
         "token": (driver.core, 0, None),
     }.items():  # fmt: skip
         assert driver.call(name, *arguments) == "NULL"
@@ -267,7 +267,7 @@ def test_refused_calls_write_nothing(bus, image, monkeypatch):
         ("NULL", "start", None, 0, 0, 0), ("NULL", "wait", None, 1), ("NULL", "abort", None, 1),
         ("NULL", "reset", None, 1), ("NULL", "prompt", core, None, 1, 1),
         ("EMPTY", "load", core, image, 0), ("EMPTY", "setup", core, 0), ("EMPTY", "wait", core, 0),
-        ("EMPTY", "abort", core, 0), ("EMPTY", "reset", core, 0),
+        ("EMPTY", "abort", core, 0), ("EMPTY", "reset", core, 0), ("EMPTY", "force_reset", core, 0),
         ("EMPTY", "prompt", core, token, 0, 1), ("EMPTY", "prompt", core, token, 1, 0),
         ("RANGE", "prompt", core, token, 1, 40), ("ORDER", "start", core, 0, 0, 0),
     ):  # fmt: skip
@@ -292,7 +292,6 @@ def test_a_program_that_stops(bus, image):
     registers[OFFSETS["STATUS"]] = Status.RUNNING
     assert driver.load(image) == "BUSY" and driver.call("start", driver.core, 0, 0, 0) == "BUSY"
     assert driver.call("wait", driver.core, 3) == "TIMEOUT"
-    assert driver.call("reset", driver.core, 3) == "TIMEOUT"
     registers[OFFSETS["STATUS"]] = Status.ERROR
     registers[OFFSETS["ERROR"]] = ErrorCode.WATCHDOG | Unit.ROW << 8
     registers[OFFSETS["ERROR_PC"]] = 17
@@ -301,6 +300,41 @@ def test_a_program_that_stops(bus, image):
     assert driver.call("start", driver.core, 0, 0, 0) == "ORDER"  # reset comes first
     registers[OFFSETS["STATUS"]] = Status.ABORTED
     assert driver.call("poll", driver.core) == "ABORTED"
+
+
+def test_only_who_asks_for_it_forces_a_reset(bus, monkeypatch):
+    """A second RESET while the first one waits would let the core forget what memory owes it."""
+    driver, written = bus.driver, []
+    assert driver.open() == "OK"
+    bus.device.registers[OFFSETS["STATUS"]] = Status.RUNNING
+    monkeypatch.setattr(bus.device, "write_register", lambda *access: written.append(access))
+    reset = (OFFSETS["CONTROL"], Control.RESET)
+    for _ in range(3):
+        assert driver.call("reset", driver.core, 3) == "TIMEOUT"
+    assert written == [reset]
+    assert driver.call("force_reset", driver.core, 3) == "TIMEOUT"
+    assert written == [reset] * 2
+    bus.device.registers[OFFSETS["STATUS"]] = 0
+    assert driver.call("reset", driver.core, 3) == "OK"  # the last one has ended
+    assert written == [reset] * 3
+    assert driver.call("force_reset", driver.core, 3) == "OK"
+    assert written == [reset] * 5
+
+
+def test_memory_that_never_answers():
+    """The core waits for it, and goes on where memory's side has been reset and a reset forced."""
+    with VerilatedDevice(CONFIG, memory_bytes=SIZE) as device:
+        bus = Bus(device)
+        driver = bus.driver
+        assert driver.open() == "OK"
+        assert driver.load(bare_image(encode(Opcode.END)).to_bytes()) == "OK"
+        device.host.hang(reads=True)
+        assert driver.call("start", driver.core, 1, 0, 500) == "OK"
+        assert driver.call("wait", driver.core, 5) == "TIMEOUT"
+        assert driver.call("reset", driver.core, 5) == "TIMEOUT"
+        assert driver.call("reset", driver.core, 5) == "TIMEOUT"
+        assert driver.call("start", driver.core, 1, 0, 500) == "BUSY"
+        assert driver.call("force_reset", driver.core, 5) == "OK"
 
 
 def test_it_needs_no_library(tmp_path):

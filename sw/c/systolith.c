@@ -73,6 +73,7 @@ enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *re
     core->memory = memory;
     core->memory_bytes = memory_bytes;
     core->fetched = NONE;
+    core->resetting = 0;
     if (SYSTOLITH_READ(core, SYSTOLITH_ID) != SYSTOLITH_IDENTITY) return SYSTOLITH_FOREIGN;
     if (SYSTOLITH_READ(core, SYSTOLITH_VERSION) != SYSTOLITH_ISA_VERSION) return SYSTOLITH_ISA;
     core->state = STATE_OPEN;
@@ -235,16 +236,28 @@ enum systolith_code systolith_abort(struct systolith *core, uint32_t polls)
     return settle(core, polls);
 }
 
-enum systolith_code systolith_reset(struct systolith *core, uint32_t polls)
+/* Reset, as far as that has not begun; a second one does not wait for memory to answer. */
+static enum systolith_code reset(struct systolith *core, uint32_t polls, int force)
 {
     if (!core) return SYSTOLITH_NULL;
     if (!is_open(core)) return SYSTOLITH_ORDER;
     if (!polls) return SYSTOLITH_EMPTY;
-    SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
-    if (!settle(core, polls)) return SYSTOLITH_OK;
-    /* A second one does not wait for memory to answer what was asked of it. */
-    SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
-    return settle(core, polls);
+    if (!(SYSTOLITH_READ(core, SYSTOLITH_STATUS) & SYSTOLITH_STATUS_RUNNING)) core->resetting = 0;
+    if (!core->resetting) SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
+    if (force) SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
+    enum systolith_code code = settle(core, polls);
+    core->resetting = code != SYSTOLITH_OK;
+    return code;
+}
+
+enum systolith_code systolith_reset(struct systolith *core, uint32_t polls)
+{
+    return reset(core, polls, 0);
+}
+
+enum systolith_code systolith_force_reset(struct systolith *core, uint32_t polls)
+{
+    return reset(core, polls, 1);
 }
 
 enum systolith_code systolith_why(const struct systolith *core, struct systolith_fault *fault)

@@ -73,7 +73,7 @@ enum systolith_code {
     SYSTOLITH_ORDER,      /* another function must come first: open, load, setup, start, reset */
     SYSTOLITH_STOPPED,    /* the program met an error: systolith_why() says which; then reset */
     SYSTOLITH_ABORTED,    /* the program was aborted; then reset */
-    SYSTOLITH_TIMEOUT,    /* looked as often as was asked for, and the program still runs */
+    SYSTOLITH_TIMEOUT,    /* looked as often as was asked for, and the core is still at work */
     SYSTOLITH_NO_TOKEN,   /* the core has not made that token, or no more of them */
     SYSTOLITH_CODE_COUNT
 };
@@ -91,6 +91,7 @@ struct systolith {
     uint32_t positions;
     uint32_t vocabulary;
     uint32_t fetched; /* the program that the core keeps */
+    uint32_t resetting; /* a reset has begun, and was not seen to end */
     uint32_t state;
 };
 
@@ -130,8 +131,13 @@ enum systolith_code systolith_wait(struct systolith *core, uint32_t polls);
 /* Stop a running program; reset before the next one. */
 enum systolith_code systolith_abort(struct systolith *core, uint32_t polls);
 
-/* Bring a core to its state after power-up; memories keep their contents. */
+/* Bring a core to its state after power-up; memories keep their contents. It waits until memory has
+ * answered; after SYSTOLITH_TIMEOUT another call waits on. */
 enum systolith_code systolith_reset(struct systolith *core, uint32_t polls);
+
+/* The same without waiting for memory: only where it never answers, and its side of the bus is
+ * reset, too. Else answers to what was asked before come to a core that does not expect them. */
+enum systolith_code systolith_force_reset(struct systolith *core, uint32_t polls);
 
 /* Say why the last program stopped. */
 enum systolith_code systolith_why(const struct systolith *core, struct systolith_fault *fault);

@@ -133,6 +133,7 @@ class Driver:
         self._describe = describe or self._disassemble
         self._program = b""
         self._program_address: int | None = None
+        self._resetting = False
         self._check_identity()
 
     def _check_identity(self) -> None:
@@ -313,14 +314,33 @@ class Driver:
         self.write("CONTROL", Control.ABORT)
         self._settle()
 
-    def reset(self) -> None:
-        """Bring the core to its state after power-up; memories keep their contents."""
-        self.write("CONTROL", Control.RESET)
-        if self._settle() & Status.RUNNING:
-            # A second reset does not wait for memory to answer what was asked of it.
+    def reset(self, *, force: bool = False) -> None:
+        """Bring the core to its state after power-up; memories keep their contents.
+
+        Parameters
+        ----------
+        force : bool
+            Do not wait until memory has answered. Only where it never does, and its side of the bus
+            is reset, too: else answers to what was asked before come to a core that does not
+            expect them.
+
+        Raises
+        ------
+        DriverError
+            Memory has not answered in time; another call waits on.
+        """
+        if not self.status & Status.RUNNING:
+            self._resetting = False
+        # A second RESET, while the first one waits, forces.
+        for _ in range((not self._resetting) + force):
             self.write("CONTROL", Control.RESET)
-            if self._settle() & Status.RUNNING:
-                raise DriverError("the core is not idle after a reset; reset the whole device")
+        self._resetting = bool(self._settle() & Status.RUNNING)
+        if self._resetting:
+            raise DriverError(
+                "the core is not idle after a reset; reset the whole device" if force else
+                "the reset waits for memory to answer: call reset again, or reset memory's side of "
+                "the bus, and then call reset(force=True)"
+            )  # fmt: skip
 
     def _disassemble(self, pc: int) -> str:
         raw = self._program[pc * INSTRUCTION_BYTES : (pc + 1) * INSTRUCTION_BYTES]

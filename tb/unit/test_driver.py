@@ -212,19 +212,27 @@ def test_timeout_aborts():
 
 
 def test_reset_waits_until_the_bus_is_quiet():
-    core, drive = driver(Status.RUNNING, Status.RUNNING, 0)
+    core, drive = driver(Status.RUNNING, Status.RUNNING, Status.RUNNING, 0)
     drive.reset()
     assert core.log == [("CONTROL", 4)]
     assert len(core.waited) == 2
 
 
-def test_second_reset_forces():
-    core, drive = driver(*[Status.RUNNING] * 100, 0)
-    drive.reset()
+def test_only_who_asks_for_it_forces_a_reset():
+    """A second RESET while the first one waits would let the core forget what memory owes it."""
+    core, drive = driver(*[Status.RUNNING] * 1000)
+    for _ in range(3):
+        with pytest.raises(DriverError, match=r"waits for memory .* call reset\(force=True\)"):
+            drive.reset()
+    assert core.log == [("CONTROL", 4)]
+    with pytest.raises(DriverError, match="not idle after a reset; reset the whole device"):
+        drive.reset(force=True)
     assert core.log == [("CONTROL", 4)] * 2
-    core.status = [Status.RUNNING] * 1000
-    with pytest.raises(DriverError, match="not idle after a reset"):
-        drive.reset()
+    core.status = []
+    drive.reset()  # the last one has ended
+    assert core.log == [("CONTROL", 4)] * 3
+    drive.reset(force=True)
+    assert core.log == [("CONTROL", 4)] * 5
 
 
 # -- on a core that copies memory -----------------------------------------------------------------
