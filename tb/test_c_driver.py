@@ -246,8 +246,8 @@ def test_null_pointers(bus):
         "open": (None, driver.core, driver.core, 9), "load": (driver.core, None, 9),
         "setup": (None, 1), "start": (None, 0, 0, 0), "poll": (None,), "wait": (None, 1),
         "abort": (None, 1), "reset": (None, 1), "force_reset": (None, 1),
-        "why": (driver.core, None), "counter": (driver.core, 0, None), "prompt": (driver.core, None, 1, 1),
-        "token": (driver.core, 0, None),
+        "why": (driver.core, None), "counter": (driver.core, 0, None),
+        "prompt": (driver.core, None, 1, 1), "token": (driver.core, 0, None),
     }.items():  # fmt: skip
         assert driver.call(name, *arguments) == "NULL"
 

@@ -5,7 +5,7 @@ import pytest
 
 from systolith.bench import ORDER, execute, image, predict, read_result
 from systolith.compiler.matmul import plan_matmul
-from systolith.driver import BEHIND, CoreError, Driver
+from systolith.driver import BEHIND, CoreError, Driver, DriverError
 from systolith.product import Product
 from systolith.program import Program
 from systolith_hw.config import INSTRUCTION_BYTES
@@ -187,7 +187,8 @@ def test_memory_refuses(driver, opcode, code, unit):
 
 
 def test_memory_never_answers(driver):
-    """The watchdog ends what memory leaves hanging, and a reset brings the core back."""
+    """The watchdog ends what memory leaves hanging; a reset waits, and a forced one brings the core
+    back."""
     program = BARRIER + encode(Opcode.LOAD, **LOAD) + END
     driver.load_program(PROGRAM, program)
     driver.device.wait(1000)  # the program is on chip
@@ -195,8 +196,10 @@ def test_memory_never_answers(driver):
     with pytest.raises(CoreError) as caught:
         driver.run(watchdog=500)
     assert caught.value.code == ErrorCode.WATCHDOG
+    with pytest.raises(DriverError, match="waits for memory to answer"):
+        driver.reset()
     driver.device.host.behave()
-    driver.reset()
+    driver.reset(force=True)
     check_works(driver, seed=3)
 
 
