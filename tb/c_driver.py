@@ -18,6 +18,7 @@ CODES = (
 )  # fmt: skip
 READ = ctypes.CFUNCTYPE(c_uint32, c_uint32)
 WRITE = ctypes.CFUNCTYPE(None, c_uint32, c_uint32)
+BARRIER = ctypes.CFUNCTYPE(None)
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
 
@@ -46,15 +47,21 @@ class CDriver:
         Registers by byte offset.
     memory : bytearray
         External memory, as the CPU sees it.
+    barrier : callable
+        Between accesses to memory and registers.
     """
 
     def __init__(
-        self, read: Callable[[int], int], write: Callable[[int, int], None], memory: bytearray
-    ) -> None:
+        self, read: Callable[[int], int], write: Callable[[int, int], None], memory: bytearray,
+        barrier: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._library = library()
-        self._read, self._write = READ(read), WRITE(write)
-        c_void_p.in_dll(self._library, "bus_read").value = ctypes.cast(self._read, c_void_p).value
-        c_void_p.in_dll(self._library, "bus_write").value = ctypes.cast(self._write, c_void_p).value
+        self._functions = {
+            "read": READ(read), "write": WRITE(write), "barrier": BARRIER(barrier)
+        }  # fmt: skip
+        for name, function in self._functions.items():
+            pointer = c_void_p.in_dll(self._library, f"bus_{name}")
+            pointer.value = ctypes.cast(function, c_void_p).value
         self._memory = (c_uint8 * len(memory)).from_buffer(memory)
         self.core = (c_uint32 * 32)()  # larger than the driver's struct
 

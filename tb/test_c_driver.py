@@ -337,6 +337,56 @@ def test_memory_that_never_answers():
         assert driver.call("force_reset", driver.core, 5) == "OK"
 
 
+def test_barriers_are_between_memory_and_registers():
+    """Before the core may read memory, and before its results are."""
+    device, memory, done = MachineDevice(CONFIG, SIZE), bytearray(SIZE), []
+    names = {offset: name for name, offset in OFFSETS.items()}
+
+    def read(offset):
+        done.append(f"read {names[offset]}")
+        return device.read_register(offset)
+
+    def write(offset, value):
+        done.append(f"write {names[offset]}")
+        device.write_memory(0, bytes(memory))
+        device.write_register(offset, value)
+
+    driver = CDriver(read, write, memory, lambda: done.append("barrier"))
+    assert driver.open() == "OK"
+    assert driver.load(bare_image(encode(Opcode.END)).to_bytes()) == "OK"
+    for _ in range(2):
+        done.clear()
+        assert driver.call("start", driver.core, 1, 0, 0) == "OK"
+        first = done.index("barrier")
+        assert first < min(place for place, what in enumerate(done) if what.startswith("write"))
+        assert done[-1] == "write CONTROL"
+        done.clear()
+        assert driver.call("poll", driver.core) == "OK"
+        assert done == ["read STATUS", "barrier"]
+
+
+def test_the_compiler_moves_no_memory_past_a_start(tmp_path):
+    """With the header's own barrier: words written before a start are written by then."""
+    source, target = tmp_path / "moved.c", tmp_path / "moved.s"
+    source.write_text("""
+#include "systolith.h"
+uint32_t mailbox;
+void moved(volatile uint32_t *start);
+void moved(volatile uint32_t *start) {
+    mailbox = 0x1111;
+    SYSTOLITH_BARRIER();
+    *start = 1;
+    mailbox = 0x2222;
+}
+""")
+    driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+    command = [driver, *STRICT, "-O2", "-S", f"-I{DRIVER}", source, "-o", target]
+    subprocess.run(command, check=True)
+    assert str(0x1111) in target.read_text() and str(0x2222) in target.read_text()
+    subprocess.run([*command, "-DSYSTOLITH_BARRIER()=((void)0)"], check=True)
+    assert str(0x1111) not in target.read_text()  # what the barrier is for
+
+
 def test_it_needs_no_library(tmp_path):
     """As for a CPU without an operating system, and in C++."""
     target = tmp_path / "systolith.o"

@@ -163,6 +163,7 @@ static enum systolith_code start(struct systolith *core, uint32_t program, uint3
     uint32_t status = SYSTOLITH_READ(core, SYSTOLITH_STATUS);
     if (status & SYSTOLITH_STATUS_RUNNING) return SYSTOLITH_BUSY;
     if (status & (SYSTOLITH_STATUS_ERROR | SYSTOLITH_STATUS_ABORTED)) return SYSTOLITH_ORDER;
+    SYSTOLITH_BARRIER();
     /* A core keeps a program that it has fetched, also when memory has another one there since. */
     if (core->fetched != program) SYSTOLITH_WRITE(core, SYSTOLITH_PROGRAM, program);
     core->fetched = program;
@@ -202,6 +203,7 @@ enum systolith_code systolith_poll(struct systolith *core)
     if (!is_open(core)) return SYSTOLITH_ORDER;
     uint32_t status = SYSTOLITH_READ(core, SYSTOLITH_STATUS);
     if (status & SYSTOLITH_STATUS_RUNNING) return SYSTOLITH_BUSY;
+    SYSTOLITH_BARRIER();
     if (status & SYSTOLITH_STATUS_ERROR) return SYSTOLITH_STOPPED;
     if (status & SYSTOLITH_STATUS_ABORTED) return SYSTOLITH_ABORTED;
     return status & SYSTOLITH_STATUS_DONE ? SYSTOLITH_OK : SYSTOLITH_ORDER;

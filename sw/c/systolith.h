@@ -26,6 +26,17 @@
 #define SYSTOLITH_WRITE(core, offset, value) ((core)->registers[(offset) / 4] = (value))
 #endif
 
+/* All memory written before it is written, and none read behind it has been read: between memory and
+ * registers, at a start and at a program's end. The default only holds the compiler to that; a CPU
+ * whose own accesses may overtake one another needs its instruction here, as RISC-V's `fence`. */
+#ifndef SYSTOLITH_BARRIER
+#ifdef __GNUC__
+#define SYSTOLITH_BARRIER() __asm__ volatile("" ::: "memory")
+#else
+#define SYSTOLITH_BARRIER() ((void)0)
+#endif
+#endif
+
 #define SYSTOLITH_IDENTITY 0x544C5953u
 #define SYSTOLITH_ISA_VERSION 7u
 #define SYSTOLITH_IMAGE_FORMAT 2u
