@@ -15,7 +15,14 @@ from systolith_hw.bus.kinds import BUSES
 from systolith_hw.isa import ISA_VERSION
 from systolith_hw.ports import ports
 from systolith_hw.presets import preset
-from systolith_hw.registers import IDENTITY, REGISTERS, bit_fields, counter_offsets
+from systolith_hw.registers import (
+    IDENTITY,
+    KEPT,
+    OFFSETS,
+    REGISTERS,
+    bit_fields,
+    counter_offsets,
+)
 from systolith_sim import verilator
 
 CONFIG = preset("tiny")
@@ -252,4 +259,9 @@ def test_readme_names_every_file(folder):
     text = (folder / "README.md").read_text()
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert set(re.findall(r"^\| `(.*)` \|", text, re.MULTILINE)) == files - {"README.md"}
+    steps = text.split("Without the driver:")[1].split("##")[0]
+    for name in KEPT:  # anything after power-up, so it has to be written
+        place = f"{name} (0x{OFFSETS[name]:02X})"
+        assert place in " ".join(steps.split("CONTROL")[0].split()), name
+        assert name in text.split("## Clock and reset")[1].split("##")[0]
     assert f"{CONFIG.hash:08x}" in text and "{" not in text.split("```")[0]

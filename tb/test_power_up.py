@@ -1,4 +1,4 @@
-"""A core whose registers begin with anything, as in a chip that is no FPGA."""
+"""A core whose registers and memories begin with anything, as in a chip that is no FPGA."""
 
 import random
 import re
@@ -15,20 +15,36 @@ INITIAL = re.compile(
     r"^(  (?:output )?reg (?:\[[^]]*\] )?\S+ ?) = (\d+)'[hbd][0-9a-f]+;$", re.MULTILINE
 )
 
+ZEROS = re.compile(
+    r"^(    for \((zeros_\d+_word) = 0; .*\) (?:\S+)\[\2\] = )(\d+)'[hd]0+;$", re.MULTILINE
+)
+"""The loop that clears a memory at its start."""
+
 POWER_UP_CYCLES = 16
 
 
 def with_random_initial_values(verilog: str, seed: int) -> str:
-    """Return Verilog whose registers, not memories, begin with random values."""
+    """Return Verilog whose registers and memories begin with random values.
+
+    For an odd seed those of memories are small: a watchdog of that kind would stop any program.
+    """
     rng = random.Random(seed)
 
     def value(found: re.Match) -> str:
         bits = int(found[2])
         return f"{found[1]} = {bits}'h{rng.getrandbits(bits):x};"
 
+    def word(found: re.Match) -> str:
+        bits = int(found[3])
+        draws = ", ".join(["$random(power_up_seed)"] * (bits // 32 + 1))
+        return f"{found[1]}{{{draws}}}{' & 3' * (seed % 2)};"
+
     text, count = INITIAL.subn(value, verilog)
     assert count > 300
-    return text
+    text, count = ZEROS.subn(word, text)
+    assert count > 10 and count == verilog.count("begin : zeros_")
+    return re.sub(r"^(    integer zeros_\d+_word;)$", rf"\1 integer power_up_seed = {seed};", text,
+                  flags=re.MULTILINE)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -41,7 +57,8 @@ def with_random_initial_values(verilog: str, seed: int) -> str:
 def test_reset_is_enough(bus, power_up, seed):
     """After a reset of 16 cycles nothing is left of it: products are the machine's.
 
-    So no register that has no reset decides anything before it has been written.
+    So nothing that has no reset decides anything before it has been written: the job writes the
+    four registers that ``rst`` keeps.
     """
     rng = np.random.default_rng(seed)
     job = Job(program_address=0, memory=[], cycles=20_000, runs=product_runs(rng) + bus_runs(rng))

@@ -102,6 +102,7 @@ async def does_its_job(dut, pause):
     bench = Bench(dut, job, settings["bus"], pause)
     bench.fill(job.memory)
     await bench.reset(settings["reset_cycles"])
+    await bench.write("WATCHDOG", 0)  # no reset changes it
     await bench.write("PROGRAM", job.program_address)
     for item in job.runs:
         await bench.run(item)

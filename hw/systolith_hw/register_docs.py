@@ -28,7 +28,8 @@ BEHAVIOUR = """\
 ```
 
 1. Write PROGRAM. The core begins to fetch the program at once, so that START finds it there.
-2. Write LENGTH and POSITION if the program uses them, WATCHDOG and IRQ_ENABLE as you like.
+2. Write LENGTH and POSITION if the program uses them, WATCHDOG once (0 for none), and IRQ_ENABLE
+   as you like.
 3. Write START to CONTROL. Wait for the interrupt, or read STATUS until it has any of DONE, ERROR
    and ABORTED.
 4. To run the program again, write START again.
@@ -57,7 +58,7 @@ BEHAVIOUR = """\
   two such rounds late.
 * **PROGRAM, WATCHDOG, LENGTH, POSITION** and counters share a memory: an access to them waits for
   its turn, up to {latency} cycles, or twice as long after START. They are zero when an FPGA has
-  been configured, and keep their values when `rst` is asserted.
+  been configured, anything after power-up elsewhere, and keep their values when `rst` is asserted.
 * **Interrupts**: a bit of IRQ_PENDING is set when its event happens, whatever IRQ_ENABLE says,
   and cleared by writing a one or by RESET. The `irq` output is a level: it is one while any
   enabled bit is pending.

@@ -10,6 +10,7 @@ from .config import Config
 
 __all__ = [
     "COUNTERS",
+    "KEPT",
     "OFFSETS",
     "REGISTERS",
     "BitField",
@@ -84,6 +85,11 @@ REGISTERS = (
     ControlRegister("LENGTH", 0x2C, "rw", "runtime register 1; write while not running"),
     ControlRegister("POSITION", 0x30, "rw", "runtime register 2; write while not running"),
 )  # fmt: skip
+
+KEPT = ("POSITION", "LENGTH", "PROGRAM", "WATCHDOG")
+"""The registers that stand in the counters' memory, so that no reset changes them; the first three
+are told to the core."""
+
 
 @dataclass(frozen=True)
 class BitField:

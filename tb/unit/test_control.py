@@ -10,12 +10,13 @@ from amaranth.lib.wiring import connect
 from systolith_hw.bus.axi_lite import AxiLiteSlave
 from systolith_hw.bus.axi_reader import AxiReader
 from systolith_hw.control.block import ControlBlock
-from systolith_hw.control.counters import KEPT, scan
+from systolith_hw.control.counters import scan
 from systolith_hw.control.lifecycle import SETTLE_CYCLES
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit
 from systolith_hw.presets import PRESETS, preset
 from systolith_hw.registers import (
     IDENTITY,
+    KEPT,
     OFFSETS,
     REGISTERS,
     Control,

@@ -12,6 +12,7 @@ from ..interfaces import Fault
 from ..isa import ISA_VERSION, Unit
 from ..registers import (
     IDENTITY,
+    KEPT,
     OFFSETS,
     REGISTERS,
     Control,
@@ -19,7 +20,7 @@ from ..registers import (
     Status,
     counter_offsets,
 )
-from .counters import KEPT, WORD_BITS, CounterBank
+from .counters import WORD_BITS, CounterBank
 from .errors import ErrorLatch
 from .lifecycle import Lifecycle
 from .settings import Settings

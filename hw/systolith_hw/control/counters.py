@@ -7,7 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..registers import COUNTER_BASE, OFFSETS, REGISTER_SPACE, counter_offsets
+from ..registers import COUNTER_BASE, KEPT, OFFSETS, REGISTER_SPACE, counter_offsets
 from .settings import Settings
 from .tally import EventTally, event_layout
 from .watchdog import Watchdog
@@ -16,9 +16,6 @@ __all__ = ["CounterBank", "scan"]
 
 HALF = 16
 WORD_BITS = (REGISTER_SPACE // 4 - 1).bit_length()
-
-KEPT = ("POSITION", "LENGTH", "PROGRAM", "WATCHDOG")
-"""The registers that stand in the memory; the first three are told to the core."""
 
 COUNTDOWN = OFFSETS["WATCHDOG"] // 4 ^ 4
 """The word, of no register, where the watchdog's countdown stands: next to its limit."""

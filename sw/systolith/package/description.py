@@ -12,6 +12,7 @@ from systolith_hw.isa import ISA_VERSION
 from systolith_hw.registers import (
     COUNTERS,
     IDENTITY,
+    KEPT,
     REGISTERS,
     BitField,
     bit_fields,
@@ -37,10 +38,6 @@ class PackagedRegister:
     doc: str
     fields: tuple[BitField, ...]
     reset: int | None
-
-
-KEPT = ("PROGRAM", "WATCHDOG", "LENGTH", "POSITION")
-"""Registers that are in a memory, and no reset changes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,8 +62,10 @@ A Transformer accelerator as one Verilog-2005 module, `systolith`, in `systolith
 
 * One clock, `clk`; every register uses its rising edge.
 * `rst` is synchronous and active high. Keep it at one for at least 16 cycles after power-up, and at
-  least 4 later. Every register that decides anything is reset by it; memories and what only waits
-  for a valid bit are not, and no program reads what was not written. Do not rely on initial values.
+  least 4 later. It resets all that decides anything but PROGRAM, WATCHDOG, LENGTH and POSITION,
+  which stand in a memory: they keep their values, and are anything after power-up, so write all
+  four before the first start. Memories and what only waits for a valid bit are not reset, either,
+  and no program reads what was not written. Do not rely on initial values.
 * `{wrapper}.v` has a circuit that makes `rst` of an asynchronous reset, active low.
 
 ## Ports
@@ -92,10 +94,16 @@ if (!code) code = systolith_wait(&core, 1000000);
 if (code) puts(systolith_name(code));                          /* every failure has a name */
 ```
 
-Without the driver: put the program into memory, write its byte address to PROGRAM (0x14), LENGTH
-(0x2C) and POSITION (0x30) as it wants them, 1 to CONTROL (0x0C), and read STATUS (0x10) until bit 1
-(done) or 2 (error) is one and bit 0 (running) is zero. ERROR (0x20) then says what went wrong and
-ERROR_PC (0x24) where; 4 to CONTROL resets the core. `registers.html` has the rest.
+Without the driver:
+
+1. Put the program into memory.
+2. Write its byte address to PROGRAM (0x14), LENGTH (0x2C) and POSITION (0x30) as it wants them, and
+   to WATCHDOG (0x28) the cycles without any progress after which it is to be stopped, 0 for never.
+3. Write 1 to CONTROL (0x0C).
+4. Read STATUS (0x10) until bit 1 (done) or 2 (error) is one and bit 0 (running) is zero.
+5. ERROR (0x20) says what went wrong and ERROR_PC (0x24) where; 4 to CONTROL resets the core.
+
+`registers.html` has the rest.
 
 ## Tools
 
