@@ -60,6 +60,9 @@ there to be small."""
 MOST_CANDIDATES = 64
 """Most tokens among which one is chosen by chance."""
 
+FETCH_OUTSTANDING = 2
+"""Bursts of program fetch that may be under way, besides those of LOAD."""
+
 INSTRUCTION_BYTES = 32
 """Size of every instruction."""
 

@@ -6,9 +6,9 @@ import pytest
 from amaranth.back import verilog
 
 from systolith_hw.bus.axi import Axi4
-from systolith_hw.bus.axi_reader import FETCH_OUTSTANDING, AxiReader
+from systolith_hw.bus.axi_reader import AxiReader
 from systolith_hw.bus.kinds import BUSES
-from systolith_hw.config import BusConfig, Config
+from systolith_hw.config import FETCH_OUTSTANDING, BusConfig, Config
 from systolith_hw.presets import preset
 
 from .axi_model import ReadMemory, held, send, simulate, take

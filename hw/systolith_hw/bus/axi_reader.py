@@ -6,15 +6,12 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
+from ..config import FETCH_OUTSTANDING, Config
 from ..interfaces import ReadPort, read_beat
 from ..stream.skid import Skid
 from .axi import ID_BITS, Axi4Read, drive_burst
 
 __all__ = ["AxiReader"]
-
-FETCH_OUTSTANDING = 2
-"""Bursts of program fetch that may be under way, besides those of LOAD."""
 
 
 class AxiReader(wiring.Component):

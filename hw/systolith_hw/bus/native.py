@@ -6,14 +6,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import Config
+from ..config import FETCH_OUTSTANDING, Config
 from ..interfaces import ReadPort, WritePort
 from .register_port import RegisterPort
 
 __all__ = ["Native", "NativeMemory", "NativeRegisters"]
-
-FETCH_OUTSTANDING = 2
-"""Bursts of program fetch that may be under way, besides those of LOAD."""
 
 
 def _address(name: str, config: Config) -> dict[str, Any]:

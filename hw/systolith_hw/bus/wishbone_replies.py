@@ -6,15 +6,12 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import Config
+from ..config import FETCH_OUTSTANDING, Config
 from ..interfaces import read_beat
 from ..stream.fifo import Fifo
 from .wishbone_turns import Client, wishbone_burst
 
 __all__ = ["WishboneReplies"]
-
-FETCH_OUTSTANDING = 2
-"""Bursts of program fetch that may be under way, besides those of LOAD."""
 
 
 class WishboneReplies(wiring.Component):

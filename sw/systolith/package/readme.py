@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from systolith_hw.config import FETCH_OUTSTANDING
+
 from .description import CoreDescription
 from .verilog_wrapper import WRAPPER
 
@@ -12,9 +14,12 @@ BUSES = {
 * `m_axi_*`, an AXI4 master, goes to memory: {bits} bits wide, {address} bits of byte address.
   Bursts are incrementing, of whole beats, at most {beats} of them, and stay inside 4096 bytes.
   Reads have two IDs, 0 for programs and 1 for data, and may be answered in any order between the
-  two; writes have one. At most {outstanding} reads of data, 2 of programs, and {outstanding} writes
-  are under way. Any xRESP but OKAY stops the program with BUS_READ or BUS_WRITE.
-* `s_axil_*`, an AXI4-Lite slave, has the registers: 32 bits, 4096 bytes of addresses.
+  two; writes have one. At most {outstanding} reads of data, {fetches} of programs, and
+  {outstanding} writes are under way. Any xRESP but OKAY stops the program with BUS_READ or
+  BUS_WRITE.
+* `s_axil_*`, an AXI4-Lite slave, has the registers: 32 bits, 4096 bytes of addresses. SLVERR
+  answers an address without a register or inside of one, and a write whose WSTRB is not all ones;
+  such a write writes nothing.
 """,
     "wishbone": """\
 * `m_wb_*`, a Wishbone B4 master, goes to memory: {bits} bits wide. `m_wb_adr` counts words of the
@@ -38,8 +43,8 @@ BUSES = {
   offered until it is taken. Reads are answered beat by beat in the order of the port's requests,
   with `data_last` on the last beat of each burst. Data of writes come in the order of the requests,
   a burst's not before its request has been taken; each burst gets one response, in order, which is
-  always taken. An `error` stops the program with BUS_READ or BUS_WRITE. At most 2 bursts of fetch,
-  and {outstanding} of each of the others, are under way.
+  always taken. An `error` stops the program with BUS_READ or BUS_WRITE. At most {fetches} bursts of
+  fetch, and {outstanding} of each of the others, are under way.
 * `register_*` has the registers, 32 bits each. Hold `register_address` from the strobe
   `register_read` or `register_write` (with `register_write_data`) until `register_valid`; then
   `register_read_data` has the value. `register_error` says at once that there is no register at the
@@ -144,7 +149,8 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
         files="\n".join(["| file | what it is |", "|---|---|", *listed]),
         ports=BUSES[core.bus].format(
             bits=8 * bus.data_bytes, address=bus.address_bits, beats=bus.burst_beats,
-            outstanding=bus.outstanding, turn=turn_beats + bus.burst_beats - 1,
+            outstanding=bus.outstanding, fetches=FETCH_OUTSTANDING,
+            turn=turn_beats + bus.burst_beats - 1,
         ).rstrip(),
         base=f"the core's byte 0 of memory is wherever you map it, for the driver `MEMORY`; "
              f"it reaches {1 << bus.address_bits:#x} bytes.",
