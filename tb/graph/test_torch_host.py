@@ -1,5 +1,6 @@
 """Operators of PyTorch beyond our own: torch computes them, also those of a file."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,40 @@ def test_files_cannot_call_anything(kind):
     attributes = {"kind": kind, "arguments": '{"args": ["/tmp/x", true, 4], "kwargs": {}}'}
     with pytest.raises(GraphError, match="is for torch, which cannot compute it from"):
         run_node(Node("torch", (), ("y",), attributes), [])
+
+
+def call(kind, args, values=()):
+    arguments = {"args": args, "kwargs": {}}
+    names = tuple(f"i{number}" for number in range(len(values)))
+    node = Node("torch", names, ("y",), {"kind": kind, "arguments": json.dumps(arguments)}, "n")
+    return run_node(node, [np.asarray(value) for value in values])[0]
+
+
+@pytest.mark.parametrize("kind, args", [
+    ("manual_seed.default", [1]), ("set_grad_enabled.default", [False]), ("rand.default", [[2]]),
+    ("randperm.default", [4]), ("__class__.mro", []), ("seed.default", []),
+    ("rand_like.default", [{"tensor": 0}]), ("bernoulli.default", [{"tensor": 0}]),
+    ("dropout.default", [{"tensor": 0}, 0.5, True]), ("resize.default", [{"tensor": 0}, [9999]]),
+    ("_backward.default", [{"tensor": 0}, []]),
+])  # fmt: skip
+def test_files_change_no_state_and_draw_nothing(kind, args):
+    """A process that ran a file is what it was: its random numbers, and whether it learns."""
+    state, learns = torch.random.get_rng_state(), torch.is_grad_enabled()
+    try:
+        with pytest.raises(GraphError, match="is for torch, which cannot compute it from"):
+            call(kind, args, [np.full(3, 0.5, np.float32)])
+        torch.testing.assert_close(torch.random.get_rng_state(), state)
+        assert torch.is_grad_enabled() == learns
+    finally:
+        torch.set_grad_enabled(learns)
+
+
+def test_what_needs_no_tensor():
+    """Tensors of numbers are made; of memory that nobody wrote only zeros come out."""
+    np.testing.assert_array_equal(call("arange.default", [4]), np.arange(4))
+    assert call("linspace.default", [0.0, 1.0, 5]).shape == (5,)
+    np.full(1 << 16, 7, np.float32)  # so that there is something in memory
+    assert not call("empty.memory_format", [[1 << 16]]).any()
+    assert not call("empty_like.default", [{"tensor": 0}], [np.ones(1 << 16, np.float32)]).any()
+    still = call("dropout.default", [{"tensor": 0}, 0.5, False], [np.ones(4, np.float32)])
+    np.testing.assert_array_equal(still, 1)

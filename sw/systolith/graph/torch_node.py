@@ -1,7 +1,7 @@
 """Operators of torch's aten that numpy does not compute here: torch does, node by node.
 
 A node keeps the operator's name and its arguments as plain data, so that files can have it. When it
-runs, only functions of aten are called that take tensors and change none of them.
+runs, only functions of aten are called that make tensors or numbers of tensors, and change none.
 """
 
 import json
@@ -16,10 +16,26 @@ from numpy.typing import NDArray
 from .executor import values_text
 from .graph import GraphError, Node, TensorType
 
-__all__ = ["is_still", "run_torch_node", "torch_macs", "torch_node"]
+__all__ = ["check_torch_node", "is_still", "run_torch_node", "torch_macs", "torch_node"]
 
 KINDS = ("dtype", "layout", "memory_format", "device")
 """Classes of torch's of which arguments may be one, by name."""
+
+MADE_OF_NUMBERS = {
+    "arange", "bartlett_window", "blackman_window", "empty", "empty_permuted", "empty_strided",
+    "eye", "full", "hamming_window", "hann_window", "kaiser_window", "linspace", "logspace", "ones",
+    "scalar_tensor", "tril_indices", "triu_indices", "zeros",
+}  # fmt: skip
+"""Functions that may be called without a tensor."""
+
+UNWRITTEN = {
+    "empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+}  # fmt: skip
+"""Functions whose tensors nobody has written; here they are zero, so that all runs agree and none
+shows what was in memory."""
+
+RESIZED = {"resize", "resize_as"}
+"""Functions whose tensors nobody has written in part."""
 
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
@@ -43,8 +59,10 @@ def torch_node(node: Any) -> Node:
         )
     kind = str(target).removeprefix("aten.")
     if not _allowed(target):
-        raise GraphError(f"{where} changes what it is given, or reads files; export it to ONNX")
-    if torch.Tag.nondeterministic_seeded in target.tags and not is_still(node):
+        raise GraphError(
+            f"{where} does not only make tensors of tensors; do it outside of the module"
+        )
+    if _draws(target, node.args, node.kwargs):
         raise GraphError(
             f"{where} draws random numbers, so that no two runs agree; draw them outside of the "
             "module"
@@ -63,20 +81,60 @@ def torch_node(node: Any) -> Node:
 
 
 def _allowed(target: Any) -> bool:
-    """Return whether a function of aten only computes: it changes no tensor, and reads no file."""
-    arguments = target._schema.arguments
-    kinds = [str(argument.type) for argument in arguments]
-    tensors = any("Tensor" in kind for kind in kinds)
-    return not target._schema.is_mutable and (tensors or not any("str" in kind for kind in kinds))
+    """Return whether a function of aten only computes: it makes tensors or numbers of tensors."""
+    import torch
+
+    if not isinstance(target, torch._ops.OpOverload):
+        return False
+    schema, name = target._schema, target._schema.name.removeprefix("aten::")
+    made = all(
+        any(kind in str(each.type) for kind in ("Tensor", "int", "float", "bool", "number"))
+        for each in schema.returns
+    )
+    tensors = any("Tensor" in str(each.type) for each in schema.arguments)
+    return bool(
+        schema.returns and made and not schema.is_mutable and name not in RESIZED
+        and (tensors or name in MADE_OF_NUMBERS)
+    )  # fmt: skip
+
+
+def _draws(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether a call draws random numbers."""
+    import torch
+
+    seeded = torch.Tag.nondeterministic_seeded in target.tags
+    return seeded and not _told_not_to(target, args, kwargs)
 
 
 def is_still(node: Any) -> bool:
     """Return whether a node of torch.fx that could draw random numbers is told not to."""
-    names = [argument.name for argument in node.target._schema.arguments]
-    given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    return _told_not_to(node.target, node.args, node.kwargs)
+
+
+def _told_not_to(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    names = [argument.name for argument in target._schema.arguments]
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
     if "dropout_p" in names:
         return given.get("dropout_p", 0.0) == 0
     return given.get("train", given.get("training")) is False
+
+
+def check_torch_node(node: Node) -> None:
+    """Refuse such a node of a file that is damaged; what it calls is looked at when it runs.
+
+    Raises
+    ------
+    GraphError
+    """
+    if not isinstance(node.attributes.get("kind"), str):
+        raise GraphError(f"node {node.name} for torch has no kind; compile the model again")
+    try:
+        arguments = json.loads(node.attributes["arguments"])
+        fits = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
+    except (KeyError, TypeError, ValueError) as error:
+        raise GraphError(f"{node} has no arguments ({error!r}); compile the model again") from error
+    if not fits:
+        raise GraphError(f"{node} has arguments of another form; compile the model again")
 
 
 def _encode(value: Any, inputs: list[str], where: str) -> Any:
@@ -129,12 +187,15 @@ def _call(node: Node, tensors: Sequence[Any]) -> Any:
     name, _, overload = node.attributes["kind"].partition(".")
     target = getattr(getattr(torch.ops.aten, name), overload)
     if not _allowed(target):
-        raise ValueError("it changes what it is given, or reads files")
+        raise ValueError("it does not only make tensors of tensors")
     arguments = json.loads(node.attributes["arguments"])
     args = [_decode(each, tensors) for each in arguments["args"]]
     named = {name: _decode(each, tensors) for name, each in arguments["kwargs"].items()}
+    if _draws(target, args, named):
+        raise ValueError("it draws random numbers")
     with torch.no_grad():
-        return target(*args, **named)
+        made = target(*args, **named)
+    return made.zero_() if name in UNWRITTEN else made
 
 
 def run_torch_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArray, ...]:
