@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import systolith
-from systolith.graph.executor import run
+from systolith.graph import Graph, GraphError, Node
+from systolith.graph.executor import run, run_node
 from systolith.graph.onnx_reader import onnx_graph
 from systolith.graph.partition import HostNode
 from systolith.graph.text import graph_text
+from systolith.graph.tree import graph_from_tree, graph_tree
 
 onnx = pytest.importorskip("onnx", reason="the extra systolith[onnx] is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="the extra systolith[onnx] is not installed")
@@ -160,3 +162,62 @@ def test_no_attribute_is_ignored(operator):
                 assert HostNode(read, "", 0).runtime == "onnxruntime", (version, name)
             else:
                 assert name in read.attributes
+
+
+def crafted(**fields):
+    """Return a node for onnxruntime whose content has more than the reader lets in."""
+    attributes = {"kind": "Scan", "domain": "", "version": 17, "opset": 17, "ir": 9, **fields}
+    return Node("onnxruntime", ("x",), ("y",), attributes, "n")
+
+
+def outside(name, place):
+    """Return a tensor whose values are in another file."""
+    tensor = onnx.TensorProto(name=name, data_type=FLOAT, dims=[8])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=place)
+    return tensor
+
+
+def secrets(place):
+    """Return nodes that would give an output what is in a file."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph([node("Identity", "w", outputs=("s",))], "body",
+                             [value("r", FLOAT, [8])], [value("s", FLOAT, [8])],
+                             [outside("w", place)])  # fmt: skip
+    scan = helper.make_node("Scan", ["i0"], ["o0"], body=body, num_scan_inputs=1)
+    sparse = helper.make_node("Constant", [], ["o0"])
+    taken = sparse.attribute.add(name="sparse_value", type=onnx.AttributeProto.SPARSE_TENSOR)
+    taken.sparse_tensor.values.CopyFrom(outside("v", place))
+    plain = helper.make_node("Constant", [], ["o0"])
+    plain.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(
+        outside("v", place)
+    )
+    hidden = onnx.NodeProto()
+    hidden.CopyFrom(scan)
+    for attribute in hidden.attribute:
+        attribute.type = onnx.AttributeProto.INT
+    return scan, sparse, plain, hidden
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_files_read_no_other_files(number, tmp_path, monkeypatch):
+    """A node of a file is refused when it is read, and when it runs, if it has other files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(bytes(range(32)))
+    one = crafted(node=secrets("secret")[number].SerializeToString())
+    with pytest.raises(GraphError, match="other files|in another file"):
+        run_node(one, [np.zeros((1, 8), np.float32)])
+    x = {"dtype": "<f4", "shape": [1, 8]}
+    tree = graph_tree(Graph({}, ["y"], {"x": np.zeros(1)}, [one])) | {"inputs": {"x": x}}
+    with pytest.raises(GraphError, match=r"node n \(Scan\): its attribute \w+ "):
+        graph_from_tree(tree, {})
+
+
+@pytest.mark.parametrize("fields, words", [
+    ({}, "node n for onnxruntime has no node"), ({"kind": 3, "node": b""}, "has no kind"),
+    ({"node": b"\xff\xff"}, r"node n \(Scan\): it is damaged"),
+])  # fmt: skip
+def test_damaged_nodes_of_files(fields, words):
+    tree = graph_tree(Graph({}, ["y"], {"x": np.zeros(1)}, [crafted(**fields)]))
+    with pytest.raises(GraphError, match=words):
+        graph_from_tree(tree, {"x": np.zeros(1)})

@@ -15,13 +15,16 @@ from .executor import values_text
 from .graph import GraphError, Node
 from .onnx_tensors import tensor_dtype
 
-__all__ = ["onnx_node", "run_onnx_node"]
+__all__ = ["check_onnx_node", "onnx_node", "run_onnx_node"]
 
 RANDOM = {
     "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
     "RandomUniformLike",
 }  # fmt: skip
 """What differs in each run. Dropout comes here only while it trains."""
+
+NESTED = {"g", "graphs", "tensors", "sparse_tensor", "sparse_tensors", "tp", "type_protos"}
+"""Fields of attributes in which tensors lie that could be in any other file, or types."""
 
 KEPT = 128
 """Nodes that stay ready to run."""
@@ -101,6 +104,50 @@ def run_onnx_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArray
     return tuple(results)
 
 
+def check_onnx_node(node: Node) -> None:
+    """Refuse such a node of a file that reads other files, or is damaged.
+
+    Without the package onnx it cannot run either, and is not looked at.
+
+    Raises
+    ------
+    GraphError
+    """
+    kinds = {"kind": str, "domain": str, "version": int, "opset": int, "ir": int, "node": bytes}
+    for name, kind in kinds.items():
+        if not isinstance(node.attributes.get(name), kind):
+            raise GraphError(f"node {node.name} for onnxruntime has no {name}; compile it again")
+    try:
+        _parsed(node.attributes["node"])
+    except ModuleNotFoundError:
+        return
+    except GraphError as error:
+        raise GraphError(f"{node}: {error}") from error
+
+
+def _parsed(content: bytes) -> Any:
+    """Return the NodeProto of some bytes, all of which is in them.
+
+    Attributes are looked at by what they hold, not by the type that they say they have.
+    """
+    import onnx
+
+    try:
+        proto = onnx.NodeProto.FromString(content)
+    except Exception as error:  # protobuf has several, of which none is public
+        raise GraphError(f"it is damaged ({error}); compile the model again") from error
+    for attribute in proto.attribute:
+        held = {field.name for field, _ in attribute.ListFields()} & NESTED
+        if held:
+            raise GraphError(
+                f"its attribute {attribute.name} has {min(held)}, which can name other files; "
+                "compile the model again without it"
+            )
+        if attribute.t.data_location == onnx.TensorProto.EXTERNAL or attribute.t.external_data:
+            raise GraphError(f"its attribute {attribute.name} lies in another file")
+    return proto
+
+
 @functools.lru_cache(maxsize=KEPT)
 def _session(
     content: bytes, domain: str, version: int, opset: int, ir: int, types: Types
@@ -113,10 +160,7 @@ def _session(
         raise GraphError(
             "onnxruntime computes this operator; install systolith[onnx]"
         ) from error
-    proto = onnx.NodeProto.FromString(content)
-    for attribute in proto.attribute:
-        if attribute.t.data_location == onnx.TensorProto.EXTERNAL:
-            raise GraphError(f"its attribute {attribute.name} lies in another file")
+    proto = _parsed(content)
     for kind in filter(None, types):
         tensor_dtype(onnx.helper.np_dtype_to_tensor_dtype(kind), "an input")
     inputs = [

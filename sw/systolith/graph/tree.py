@@ -8,8 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .graph import Graph, GraphError, Node, TensorType
+from .onnx_node import check_onnx_node
+from .torch_node import check_torch_node
 
 __all__ = ["graph_from_tree", "graph_tree"]
+
+FOREIGN = {"onnxruntime": check_onnx_node, "torch": check_torch_node}
+"""What looks at nodes that others compute."""
 
 
 def graph_tree(graph: Graph) -> dict[str, Any]:
@@ -28,7 +33,7 @@ def graph_from_tree(tree: Mapping[str, Any], constants: dict[str, NDArray]) -> G
     Raises
     ------
     GraphError
-        If a node takes what nothing makes.
+        If a node takes what nothing makes, or one that another package computes could read files.
     KeyError, TypeError, ValueError
         If it is no such tree.
     """
@@ -60,8 +65,11 @@ def _node_tree(node: Node) -> dict[str, Any]:
 
 def _node(tree: Mapping[str, Any]) -> Node:
     attributes = {name: _attribute(value) for name, value in tree["attributes"].items()}
-    return Node(tree["operator"], tuple(tree["inputs"]), tuple(tree["outputs"]), attributes,
+    node = Node(tree["operator"], tuple(tree["inputs"]), tuple(tree["outputs"]), attributes,
                 tree["name"])  # fmt: skip
+    if node.operator in FOREIGN:
+        FOREIGN[node.operator](node)
+    return node
 
 
 def _plain(node: Node, name: str) -> Any:
