@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from systolith.package import package_files, write_package
+from systolith.package.c_header import c_header
+from systolith.package.description import CoreDescription
+from systolith.package.fusesoc import fusesoc_core
+from systolith.package.ip_xact import ip_xact
+from systolith.package.readme import readme
 from systolith_hw.bus.kinds import BUSES
 from systolith_hw.isa import ISA_VERSION
 from systolith_hw.ports import ports
@@ -95,6 +100,8 @@ def test_every_port_has_a_line(folder, bus):
     table = (folder / "ports.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+) \| (.+) \|$", table, re.MULTILINE)
     assert {name: (way, int(width)) for name, way, width, _ in rows} == found
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {6}  # four cells
     assert all(meaning.strip() for *_, meaning in rows)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert {port["name"] for port in manifest["ports"]} == set(found)
@@ -118,9 +125,10 @@ def test_fusesoc(folder, target, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tools}:{Path(sys.executable).parent}", prepend=":")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (core,) = re.findall(r"--target lint (\w+)`", (folder / "README.md").read_text())
     said = run(
         sys.executable, "-m", "fusesoc.main", "--cores-root", str(folder), "run", "--target",
-        target, "--build-root", str(tmp_path / "build"), "systolith", cwd=tmp_path,
+        target, "--build-root", str(tmp_path / "build"), core, cwd=tmp_path,
     )  # fmt: skip
     assert "ERROR" not in said and "%Warning" not in said
     made = [path.name for path in (tmp_path / "build").rglob("*")]
@@ -253,6 +261,34 @@ int main(void) {
     assert int(port) == CONFIG.bus.data_bytes
     assert 0x80 + 4 * int(counter) == counter_offsets(CONFIG)["FETCH_BEATS"]
     assert bus == json.loads((folder / "manifest.json").read_text())["bus"]
+
+
+def test_names_tell_cores_apart():
+    """Of other settings, buses or targets; and every file says what was changed."""
+    names = set()
+    for config, bus, target in [
+        (CONFIG, "wishbone", "generic"), (CONFIG, "native", "generic"),
+        (CONFIG, "native", "ice40"), (CONFIG.replace({"bus.burst_beats": 4}), "native", "generic"),
+    ]:  # fmt: skip
+        core = CoreDescription(
+            config=config, preset="tiny", bus=bus, target=target, version="1",
+            ports=tuple(ports(config, bus)),
+        )  # fmt: skip
+        name = re.search("^name: (.*)$", fusesoc_core(core), re.MULTILINE)
+        assert name is not None
+        names.add(name[1])
+        assert f"<ipxact:name>{name[1].split(':')[2]}</ipxact:name>" in ip_xact(core)
+        for text in (fusesoc_core(core), ip_xact(core), c_header(core), readme(core, {}, 256)):
+            assert "preset tiny" in text
+            assert ("bus.burst_beats=4" in text) == (config != CONFIG)
+    assert len(names) == 4
+
+
+def test_nothing_points_outside(folder):
+    """Nobody who has the folder is sent to documents that are not in it."""
+    assert (folder / "LICENSE").read_text() == (Path(__file__).parents[1] / "LICENSE").read_text()
+    for path in folder.rglob("*"):
+        assert not path.is_file() or "docs/" not in path.read_text(), path
 
 
 def test_readme_names_every_file(folder):

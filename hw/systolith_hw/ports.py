@@ -143,5 +143,6 @@ def ports_markdown(config: Config, bus: str = "axi4") -> str:
             group = port.group
             lines += ["", f"## {group[0].upper()}{group[1:]}", "",
                       "| port | direction | width | meaning |", "|---|---|---|---|"]  # fmt: skip
-        lines.append(f"| `{port.name}` | {port.direction} | {port.width} | {port.meaning} |")
+        meaning = port.meaning.replace("|", r"\|")  # else it would end the cell
+        lines.append(f"| `{port.name}` | {port.direction} | {port.width} | {meaning} |")
     return "\n".join(["# Ports", *lines]) + "\n"

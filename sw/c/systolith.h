@@ -1,8 +1,7 @@
 /* Drive a Systolith core from C99, without an operating system and without allocation.
  *
  * A core has registers, behind its AXI4-Lite or Wishbone port, and external memory, which it reads
- * and writes by itself. A model image (`systolith compile`, `docs/embedding.md`) has everything that
- * must be in that memory. To run it once:
+ * and writes by itself. A model image (made by `systolith compile`) has everything that must be in that memory. To run it once:
  *
  *     struct systolith core;
  *     enum systolith_code code = systolith_open(&core, registers, memory, memory_bytes);
@@ -153,7 +152,7 @@ enum systolith_code systolith_force_reset(struct systolith *core, uint32_t polls
 /* Say why the last program stopped. */
 enum systolith_code systolith_why(const struct systolith *core, struct systolith_fault *fault);
 
-/* Read a counter of the last run, by its place in the table of docs/registers.md. */
+/* Read a counter of the last run, by its place among the counters: its offset less 0x80, over 4. */
 enum systolith_code systolith_counter(const struct systolith *core, uint32_t number,
                                       uint32_t *value);
 

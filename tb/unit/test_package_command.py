@@ -15,7 +15,7 @@ def test_package_is_written_and_replaced(tmp_path):
     folder = tmp_path / "deep" / "part"
     result = run(*SMALL, "--package", str(folder))
     assert result.exit_code == 0, result.output
-    assert "12 files" in result.stderr
+    assert "13 files" in result.stderr
     assert json.loads((folder / "manifest.json").read_text())["bus"] == "native"
     kept = (folder / "systolith.v").read_text()
     assert "exists already; --force" in refused(2, *SMALL, "--package", str(folder))
@@ -60,8 +60,22 @@ def test_contradictions(tmp_path, monkeypatch, words, sentence):
 
 def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
-    refused(1, *SMALL, "--package", str(tmp_path / "file" / "part"))
+    for name in ("file/part", "file/deeper/part"):
+        said = refused(2, *SMALL, "--package", str(tmp_path / name))
+        assert f"{tmp_path / 'file'} is no folder" in said
+    said = refused(2, *SMALL, "--package", str(tmp_path / ("long" * 100)))
+    assert "cannot be" in said
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_force_leaves_the_folder_that_one_is_in(tmp_path, monkeypatch):
+    write_package({"manifest.json": '{"name": "systolith"}', "systolith.core": "", "c/x": ""},
+                  tmp_path / "part")  # fmt: skip
+    for place, name in (("part", "."), ("part", str(tmp_path / "part")), ("part/c", "..")):
+        monkeypatch.chdir(tmp_path / place)
+        said = refused(2, *SMALL, "--package", name, "--force")
+        assert "is the folder that you are in" in said
+    assert (tmp_path / "part" / "c" / "x").exists()
 
 
 def test_failure_leaves_what_was_there(tmp_path):

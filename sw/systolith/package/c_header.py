@@ -29,8 +29,8 @@ def c_header(core: CoreDescription) -> str:
         for register in counters
     ]
     return "\n".join([
-        f"/* One Systolith core: preset {core.preset}, bus {core.bus}. Generated; the driver is",
-        " * systolith.h. */",
+        f"/* One Systolith core: {core.made_of}, bus {core.bus}.",
+        " * Generated; the driver is systolith.h. */",
         "#ifndef SYSTOLITH_CORE_H",
         "#define SYSTOLITH_CORE_H",
         "",

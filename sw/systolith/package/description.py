@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from systolith_hw.config import Config
 from systolith_hw.isa import ISA_VERSION
+from systolith_hw.presets import preset
 from systolith_hw.registers import (
     COUNTERS,
     IDENTITY,
@@ -65,6 +66,18 @@ class CoreDescription:
     version: str
     ports: tuple[Port, ...]
 
+    @property
+    def name(self) -> str:
+        """What tells it from cores of other configurations, buses and targets."""
+        return f"systolith_{self.config.hash:08x}_{self.bus}_{self.target}"
+
+    @property
+    def made_of(self) -> str:
+        """The preset, and what has been changed of it."""
+        first, now = asdict(preset(self.preset)), asdict(self.config)
+        changes = ", ".join(_differences(first, now))
+        return f"preset {self.preset}" + (f" with {changes}" if changes else "")
+
     def port_groups(self) -> Iterator[tuple[str, list[Port]]]:
         """Yield each group of ports, with its name."""
         for name, members in groupby(self.ports, lambda port: port.group):
@@ -92,3 +105,12 @@ class CoreDescription:
             for name, offset in counter_offsets(self.config).items()
         ]  # fmt: skip
         return known + counters
+
+
+def _differences(first: dict[str, Any], now: dict[str, Any], part: str = "") -> Iterator[str]:
+    """Yield ``part.field=value`` of each setting that is not as it was at first."""
+    for name, value in now.items():
+        if isinstance(value, dict):
+            yield from _differences(first[name], value, f"{part}{name}.")
+        elif value != first[name]:
+            yield f"{part}{name}={value}"

@@ -31,7 +31,7 @@ def package_files(config: Config, *, preset: str, bus: str, target: str) -> dict
         config=config, preset=preset, bus=bus, target=target, version=version(),
         ports=tuple(ports(config, bus)),
     )  # fmt: skip
-    driver = _driver_folder()
+    driver, licence = _shared_files()
     files = {
         "systolith.v": emitted.verilog,
         f"{WRAPPER}.v": verilog_wrapper(core),
@@ -41,6 +41,7 @@ def package_files(config: Config, *, preset: str, bus: str, target: str) -> dict
         "systolith.core": fusesoc_core(core),
         **({} if bus == "native" else {"systolith_litex.py": litex_module(core)}),
         "systolith.xml": ip_xact(core),
+        "LICENSE": licence.read_text(),
         "manifest.json": json.dumps(emitted.manifest, indent=2) + "\n",
         "c/systolith.h": (driver / "systolith.h").read_text(),
         "c/systolith.c": (driver / "systolith.c").read_text(),
@@ -55,17 +56,31 @@ def check_folder(name: str, *, force: bool) -> Path:
     Raises
     ------
     ConfigError
-        The name is empty, or there is something that may not be replaced.
+        The name is empty or cannot be a folder's, or there is something that may not be replaced.
     """
     if not name.strip():
         raise ConfigError("--package must name a folder, and is empty")
     folder = Path(name)
-    if folder.exists() or folder.is_symlink():
+    if folder.name == "..":
+        folder = folder.resolve()  # nobody can rename it under that name
+    try:
+        there = folder.exists() or folder.is_symlink()
+    except OSError as error:
+        raise ConfigError(f"--package {name} cannot be a folder: {error.strerror}") from error
+    nearest = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not nearest.is_dir():
+        raise ConfigError(f"--package {name} cannot be made: {nearest} is no folder")
+    if there:
         if not force:
             raise ConfigError(f"--package {name} exists already; --force replaces a package")
         if not _is_package(folder):
             raise ConfigError(
                 f"--package {name} is no package of this command, and --force replaces only those"
+            )
+        if Path.cwd().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"--package {name} is the folder that you are in, or around it; replace it from "
+                "outside"
             )
     return folder
 
@@ -102,7 +117,10 @@ def _is_package(folder: Path) -> bool:
         return False
 
 
-def _driver_folder() -> Path:
-    """Return where the driver in C is: in this tree, or where it has been installed."""
-    here = Path(__file__).resolve().parents[2] / "c"
-    return here if here.is_dir() else Path(sysconfig.get_path("data")) / "share/systolith/c"
+def _shared_files() -> tuple[Path, Path]:
+    """Return the driver in C and the licence: in this tree, or where they have been installed."""
+    tree = Path(__file__).resolve().parents[3]
+    if (tree / "sw" / "c").is_dir():
+        return tree / "sw" / "c", tree / "LICENSE"
+    share = Path(sysconfig.get_path("data")) / "share" / "systolith"
+    return share / "c", share / "LICENSE"

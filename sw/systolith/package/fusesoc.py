@@ -10,9 +10,9 @@ def fusesoc_core(core: CoreDescription) -> str:
     """Return ``systolith.core``."""
     return f"""\
 CAPI=2:
-name: systolith:ip:systolith:{core.version}
-description: Transformer accelerator, preset {core.preset}, bus {core.bus}, \
-configuration {core.config.hash:08x}
+name: systolith:ip:{core.name}:{core.version}
+description: "Transformer accelerator, {core.made_of}, bus {core.bus}, \
+configuration {core.config.hash:08x}"
 
 filesets:
   rtl:

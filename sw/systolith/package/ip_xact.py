@@ -27,7 +27,7 @@ def ip_xact(core: CoreDescription) -> str:
     The native ports are no bus that others know of; they are ports, and nothing more.
     """
     root = ET.Element(f"{{{NAMESPACE}}}component")
-    for name, value in (("vendor", "systolith"), ("library", "ip"), ("name", "systolith"),
+    for name, value in (("vendor", "systolith"), ("library", "ip"), ("name", core.name),
                         ("version", core.version)):  # fmt: skip
         _add(root, name, value)
     _bus_interfaces(root, core)
@@ -43,7 +43,7 @@ def ip_xact(core: CoreDescription) -> str:
     file = _add(files, "file")
     _add(file, "name", "systolith.v")
     _add(file, "fileType", "verilogSource")
-    _add(root, "description", f"Transformer accelerator, preset {core.preset}, configuration "
+    _add(root, "description", f"Transformer accelerator, {core.made_of}, configuration "
                               f"{core.config.hash:08x}")  # fmt: skip
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"

@@ -53,7 +53,7 @@ BUSES = {
 }
 
 TEXT = """\
-# Systolith, {bus}, preset {preset}
+# Systolith, {bus}, {made_of}
 
 A Transformer accelerator as one Verilog-2005 module, `systolith`, in `systolith.v`. Configuration
 `{hash:08x}`: {rows} x {columns} multipliers. Programs (model images) are made for this hash by
@@ -112,8 +112,8 @@ Without the driver:
 
 ## Tools
 
-* FuseSoC: `fusesoc --cores-root . run --target lint systolith` (Verilator), `--target compile`
-  (Icarus).
+* FuseSoC: `fusesoc --cores-root . run --target lint {name}`
+  (Verilator), `--target compile` (Icarus).
 {litex}* IP-XACT 1685-2014: `systolith.xml`. SystemRDL 2.0: `registers.rdl`.
 * Verilator's `-Wall` says nothing; six kinds of warnings are waived at the head of `systolith.v`,
   each with its reason.
@@ -132,6 +132,7 @@ FILES = {
     "systolith.core": "for FuseSoC",
     "systolith_litex.py": "for LiteX",
     "systolith.xml": "for tools that read IP-XACT",
+    "LICENSE": "Apache-2.0, of all files",
     "manifest.json": "configuration, ports, registers and memories, for programs",
     "c/systolith.h": "the driver in C99",
     "c/systolith.c": "the driver in C99",
@@ -144,7 +145,7 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
     config, bus = core.config, core.config.bus
     listed = [f"| `{name}` | {FILES[name]} |" for name in files]
     return TEXT.format(
-        bus=core.bus, preset=core.preset, hash=config.hash, version=core.version,
+        bus=core.bus, made_of=core.made_of, name=core.name, hash=config.hash, version=core.version,
         rows=config.array.rows, columns=config.array.columns, wrapper=WRAPPER,
         files="\n".join(["| file | what it is |", "|---|---|", *listed]),
         ports=BUSES[core.bus].format(
