@@ -36,7 +36,7 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
             array=ArrayConfig(
                 rows=rows, columns=columns, mantissa_bits=draw(st.integers(8, 16)),
                 window=draw(st.integers(1, 24)), max_k=draw(st.integers(rows, 65536)),
-                output_depth=draw(st.integers(max(rows + 11, 14), 256)),
+                output_depth=draw(st.integers(max(rows + 12, 15), 256)),
             ),
             vector=VectorConfig(
                 lanes=lanes, rows=draw(st.sampled_from([0, 0, 0, 16])),

@@ -110,7 +110,7 @@ class ArrayConfig:
         With ``vector.rows``: MATMUL may add a multiple of the number that BEST or SAMPLE wrote last
         to the address of its activation words, without waiting for the sequencer.
     output_depth : int
-        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 11`` and 14,
+        Results (of ``columns`` sums) that the output FIFO holds. At least ``rows + 12`` and 15,
         which hides the way through the array for reductions of a single step.
     """
 
@@ -130,7 +130,7 @@ class ArrayConfig:
         _require_range("array.window", self.window, 1, 24)
         _require_range("array.max_k", self.max_k, self.rows, 65536)
         _require_power_of_two("array.stage_rows", self.stage_rows, 2, self.rows)
-        least = max(self.rows + 11, 14)
+        least = max(self.rows + 12, 15)
         _require_range("array.output_depth", self.output_depth, least, 256)
         _require(
             self.accumulator_bits <= 52,

@@ -27,7 +27,7 @@ def small_config(
         array=ArrayConfig(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window,
             max_k=max(max_k, rows), stage_rows=stage_rows, numbered=numbered,
-            output_depth=output_depth or max(rows + 11, 14, 128 // columns * (vector_rows > 0)),
+            output_depth=output_depth or max(rows + 12, 15, 128 // columns * (vector_rows > 0)),
         ),
         vector=VectorConfig(lanes=lanes or min(rows, columns), rows=vector_rows),
         memory=MemoryConfig(

@@ -26,7 +26,7 @@ def make_config(
     return Config(
         array=ArrayConfig(
             rows=rows, columns=columns, mantissa_bits=mantissa_bits, window=window, max_k=rows,
-            output_depth=max(rows + 11, 14, 128 // columns * (vector_rows > 0)),
+            output_depth=max(rows + 12, 15, 128 // columns * (vector_rows > 0)),
         ),
         vector=VectorConfig(lanes=lanes, rows=vector_rows),
         memory=MemoryConfig(

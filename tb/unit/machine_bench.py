@@ -39,7 +39,7 @@ CONFIGS = {
     }),
     "broad": PRESETS["tiny"].replace({"bus.data_bytes": 128, "memory.operand_tiles": 64}),
     "tall": PRESETS["small"].replace({
-        "array.rows": 64, "array.columns": 2, "vector.lanes": 1, "array.output_depth": 75,
+        "array.rows": 64, "array.columns": 2, "vector.lanes": 1, "array.output_depth": 76,
         "bus.data_bytes": 16,
     }),
 }  # fmt: skip

@@ -10,7 +10,7 @@ def row_config(lanes, *, mantissa_bits=8, window=24, wide_words=512):
     side = max(lanes, 2)
     return Config(
         array=ArrayConfig(rows=side, columns=side, mantissa_bits=mantissa_bits, window=window,
-                          max_k=16, output_depth=max(side + 11, 14)),
+                          max_k=16, output_depth=max(side + 12, 15)),
         vector=VectorConfig(lanes=lanes), memory=MemoryConfig(wide_words=wide_words),
     )  # fmt: skip
 

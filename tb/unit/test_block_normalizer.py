@@ -19,7 +19,7 @@ WORD, KEYS, VALUES, MEASURE, BOTH = "word", "keys", "values", "measure", "both"
 
 def make(rows, columns, lanes, mantissa_bits=8, window=24):
     array = ArrayConfig(rows=rows, columns=columns, mantissa_bits=mantissa_bits,
-                        max_k=64, window=window, output_depth=max(rows + 11, 14))  # fmt: skip
+                        max_k=64, window=window, output_depth=max(rows + 12, 15))  # fmt: skip
     return Config(array=array, vector=VectorConfig(lanes=lanes))
 
 

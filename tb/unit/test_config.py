@@ -64,7 +64,7 @@ def test_illegal_combinations_are_named():
 
 def test_smallest_and_largest_are_legal():
     Config(
-        array=ArrayConfig(rows=2, columns=2, max_k=2, window=1, output_depth=14),
+        array=ArrayConfig(rows=2, columns=2, max_k=2, window=1, output_depth=15),
         vector=VectorConfig(lanes=1),
         memory=MemoryConfig(operand_tiles=2, activation_words=2, wide_words=2, scale_words=2,
                             program_instructions=4),
@@ -160,7 +160,7 @@ def test_preset_names():
 )
 def test_widths_hold_the_largest_sums(rows, mantissa_bits, window):
     array = ArrayConfig(rows=rows, mantissa_bits=mantissa_bits, window=window, max_k=rows * 4,
-                        output_depth=max(rows + 11, 14))  # fmt: skip
+                        output_depth=max(rows + 12, 15))  # fmt: skip
     largest = 2 ** (mantissa_bits - 1) * 2**7  # the one product that is 2 ** (n - 2) in n bits
     assert rows * largest <= 2 ** (array.psum_bits - 1)
     assert array.max_k * largest << array.window <= 2 ** (array.accumulator_bits - 1)
@@ -188,7 +188,7 @@ def test_shapes_that_join_two_parts(rows, columns, port, write_rows, tiles):
 )
 def test_row_writes_of_codes(rows, columns, port, write_rows):
     """A beat has twice as many codes as weights; no more rows than share parameters are written."""
-    config = Config(array=ArrayConfig(rows=rows, columns=columns, output_depth=75),
+    config = Config(array=ArrayConfig(rows=rows, columns=columns, output_depth=76),
                     vector=VectorConfig(lanes=2),
                     bus=BusConfig(data_bytes=port, codecs=True))  # fmt: skip
     assert config.write_rows == write_rows

@@ -21,7 +21,7 @@ def make(rows, columns, lanes, short_pipelines=False, queue_depth=4):
     return Config(
         short_pipelines=short_pipelines,
         sequencer=SequencerConfig(queue_depth=queue_depth),
-        array=ArrayConfig(rows=rows, columns=columns, max_k=256, output_depth=max(rows + 11, 14)),
+        array=ArrayConfig(rows=rows, columns=columns, max_k=256, output_depth=max(rows + 12, 15)),
         vector=VectorConfig(lanes=lanes),
         memory=MemoryConfig(activation_words=200, wide_words=513, scale_words=100),
     )

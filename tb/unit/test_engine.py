@@ -347,7 +347,7 @@ SHAPES = [
 def test_latency_and_throughput(rows, short, latency, shape):
     """One word per cycle with the smallest output FIFO, and the result ``latency`` later."""
     config = small_config(rows, 2, max_k=128, short=short)
-    assert config.array.output_depth == max(rows + 11, 14)
+    assert config.array.output_depth == max(rows + 12, 15)
     fields = {"ring_end": 22, "activation_stride": 1} | shape
     if shape["steps"] == 13:
         fields["tokens"] = 1

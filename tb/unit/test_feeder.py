@@ -163,7 +163,7 @@ MODES = [{}, {"queue_depth": 1}, {"queue_depth": 1, "short": True}]
 @pytest.mark.parametrize("shape", [(4, 4), (8, 2), (2, 8)], ids=str)
 def test_words_of_random_instructions(shape, stalls, mode):
     rng = np.random.default_rng(shape[0])
-    config = small_config(*shape, output_depth=max(14, shape[0] + 11), **mode)
+    config = small_config(*shape, output_depth=max(15, shape[0] + 12), **mode)
     programs = sample(rng, config, 12)
     run = Run(config, programs, rng=rng, **stalls).go()
     assert run.fault is None

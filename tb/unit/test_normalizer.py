@@ -13,7 +13,7 @@ FIXED_MIN, FIXED_MAX = -(2**31), 2**31 - 1
 
 def make(rows, lanes, mantissa_bits=8, window=24):
     array = ArrayConfig(rows=rows, columns=max(lanes, 2), mantissa_bits=mantissa_bits,
-                        max_k=64, window=window, output_depth=max(rows + 11, 14))  # fmt: skip
+                        max_k=64, window=window, output_depth=max(rows + 12, 15))  # fmt: skip
     return Config(array=array, vector=VectorConfig(lanes=lanes))
 
 

@@ -19,7 +19,7 @@ BEATS = 256
 def make(rows, lanes, mantissa_bits=8, max_k=1024, window=15):
     return Config(
         array=ArrayConfig(rows=rows, columns=max(lanes, 2), mantissa_bits=mantissa_bits,
-                          max_k=max_k, window=window, output_depth=27),
+                          max_k=max_k, window=window, output_depth=28),
         vector=VectorConfig(lanes=lanes),
         memory=MemoryConfig(scale_words=BEATS),
         short_pipelines=True,

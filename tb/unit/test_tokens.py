@@ -10,7 +10,7 @@ from systolith_sim.machine import Deadlock, Leftover, Machine
 from .machine_bench import CONFIGS, instructions, random_product, without
 
 CONFIG = CONFIGS["small"].replace({
-    "sequencer.queue_depth": 2, "sequencer.semaphore_bits": 3, "array.output_depth": 19
+    "sequencer.queue_depth": 2, "sequencer.semaphore_bits": 3, "array.output_depth": 20
 })  # fmt: skip
 LOAD = {"kind": LoadKind.SCALE, "address": 0, "elements": 1, "local": 400}
 """A load of what nobody uses."""

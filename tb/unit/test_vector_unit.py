@@ -29,7 +29,7 @@ def make(rows, columns, lanes, mantissa_bits=8, window=12, short_pipelines=False
         short_pipelines=short_pipelines,
         sequencer=SequencerConfig(queue_depth=queue_depth),
         array=ArrayConfig(rows=rows, columns=columns, mantissa_bits=mantissa_bits, max_k=256,
-                          window=window, output_depth=max(rows + 11, 14)),
+                          window=window, output_depth=max(rows + 12, 15)),
         vector=VectorConfig(lanes=lanes),
         memory=MemoryConfig(activation_words=300, wide_words=500, scale_words=45),
     )  # fmt: skip

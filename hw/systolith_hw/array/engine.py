@@ -50,7 +50,7 @@ class MatrixEngine(wiring.Component):
     Throughput  1 control word per cycle, whatever the number of steps, but
                 results at least C/L cycles apart; also with one step per
                 result, since the credit of a result comes back in at
-                most ``rows + 11`` cycles (14 for 2 rows), and
+                most ``rows + 12`` cycles (15 for 2 rows), and
                 ``output_depth`` is no less
     Stall       only the feeder; nothing in the array ever waits
     Reset       at least 2 cycles; forgets all but the memories
