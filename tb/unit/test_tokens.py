@@ -61,9 +61,9 @@ def test_deadlock_names_what_is_missing():
 
 
 def test_output_fifo_is_full():
-    execute(matmul(tokens=19), drain(tokens=19, token_stride=2))
+    execute(matmul(tokens=20), drain(tokens=20, token_stride=2))
     with pytest.raises(Deadlock, match="array: .* waits for room in the output FIFO"):
-        execute(matmul(tokens=20), barrier, drain(tokens=20, token_stride=2))
+        execute(matmul(tokens=21), barrier, drain(tokens=21, token_stride=2))
 
 
 def test_results_are_missing():
