@@ -248,18 +248,20 @@ def test_driver_compiles_from_the_folder(folder, tmp_path):
 #include "systolith.h"
 #include "systolith_core.h"
 int main(void) {
-    printf("%08x %u %u %s\\n", SYSTOLITH_CORE_CONFIG_HASH, SYSTOLITH_CORE_DATA_BYTES,
-           (unsigned)SYSTOLITH_CORE_FETCH_BEATS, SYSTOLITH_CORE_BUS);
+    printf("%08x %u %u %x %s\\n", SYSTOLITH_CORE_CONFIG_HASH, SYSTOLITH_CORE_DATA_BYTES,
+           (unsigned)SYSTOLITH_CORE_FETCH_BEATS, SYSTOLITH_CORE_COUNTERS, SYSTOLITH_CORE_BUS);
     return systolith_name(SYSTOLITH_OK) == 0;
 }
 """)
     program = tmp_path / "main"
     run(compiler, "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{folder / 'c'}",
         main, folder / "c" / "systolith.c", "-o", program)  # fmt: skip
-    hash_, port, counter, bus = run(program).split()
+    hash_, port, counter, counters, bus = run(program).split()
     assert int(hash_, 16) == CONFIG.hash
     assert int(port) == CONFIG.bus.data_bytes
     assert 0x80 + 4 * int(counter) == counter_offsets(CONFIG)["FETCH_BEATS"]
+    had = [0x80 + 4 * place for place in range(32) if int(counters, 16) >> place & 1]
+    assert had == list(counter_offsets(CONFIG).values())
     assert bus == json.loads((folder / "manifest.json").read_text())["bus"]
 
 

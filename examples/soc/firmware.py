@@ -99,6 +99,7 @@ class Job:
     polls: int = 1 << 30
     length: int = 0
     measured: int = 0
+    counters: int = 0
     loop_tokens: int = 0
     loop_channels: int = 0
     loop_inputs: int = 0

@@ -10,7 +10,7 @@ from firmware import Job
 from systolith.bench_layer import LayerCase
 from systolith.model_image import ModelImage
 from systolith.workload import ORDER, Outcome
-from systolith_hw.registers import COUNTERS
+from systolith_hw.registers import COUNTERS, counter_offsets
 from work import Staging, Work
 
 __all__ = ["LayerOnSoc", "layer_work"]
@@ -106,11 +106,13 @@ def layer_work(case: LayerCase) -> LayerOnSoc:
     weights = case.model.layers[0].up.weights[:, :LOOP_CHANNELS].T.astype("<i1")
     sums = weights.astype(np.int64) @ activations.T.astype(np.int64)
     pieces = staging.images(images)
+    had = counter_offsets(config)
+    counters = sum(1 << number for number, one in enumerate(COUNTERS) if one.name in had)
     job = Job(
         kind=Job.LAYER, core_bytes=staging.core_bytes, images=pieces, length=work.length,
-        measured=names.index("main"), loop_tokens=LOOP_TOKENS, loop_channels=LOOP_CHANNELS,
-        loop_inputs=activations.shape[1], activations=staging.add(activations.tobytes()),
-        weights=staging.add(weights.tobytes()),
+        measured=names.index("main"), counters=counters, loop_tokens=LOOP_TOKENS,
+        loop_channels=LOOP_CHANNELS, loop_inputs=activations.shape[1],
+        activations=staging.add(activations.tobytes()), weights=staging.add(weights.tobytes()),
     )  # fmt: skip
     return LayerOnSoc(
         Work(config=config, memory={**large, **staging.parts}, memory_bytes=staging.end, job=job),

@@ -58,7 +58,9 @@ enum systolith_register {
     SYSTOLITH_COUNTERS = 0x80
 };
 
-#define SYSTOLITH_COUNTER_COUNT 24u /* some may be absent from a core; they read as zero */
+/* A core may lack some of them, and answers with a bus error there, which traps most CPUs: read only
+ * those of SYSTOLITH_CORE_COUNTERS in the core's own systolith_core.h. Number 0 is always there. */
+#define SYSTOLITH_COUNTER_COUNT 24u
 
 /* Bits of CONTROL, of STATUS, and of IRQ_ENABLE and IRQ_PENDING. */
 enum {
@@ -152,7 +154,8 @@ enum systolith_code systolith_force_reset(struct systolith *core, uint32_t polls
 /* Say why the last program stopped. */
 enum systolith_code systolith_why(const struct systolith *core, struct systolith_fault *fault);
 
-/* Read a counter of the last run, by its place among the counters: its offset less 0x80, over 4. */
+/* Read a counter of the last run, by its place among the counters: its offset less 0x80, over 4. The
+ * core must have it, which the driver does not know. */
 enum systolith_code systolith_counter(const struct systolith *core, uint32_t number,
                                       uint32_t *value);
 

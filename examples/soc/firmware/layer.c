@@ -77,7 +77,9 @@ enum systolith_code layer(const struct soc *soc, const struct job *job)
         uint32_t took = soc_time(soc) - begin;
         if (code || image != job->measured) continue;
         put_value(soc, "cycles of the cpu", took);
-        for (uint32_t number = 0; number < SYSTOLITH_COUNTER_COUNT; number++) {
+        uint32_t counters = job->counters;
+        for (uint32_t number = 0; counters; number++, counters >>= 1) {
+            if (!(counters & 1)) continue;
             put_text(soc, "counter ");
             put_number(soc, number);
             if (!systolith_counter(&core, number, &value)) put_value(soc, "", value);

@@ -40,6 +40,7 @@ struct job {
     uint32_t polls;                     /* of one run, at most */
     uint32_t length;                    /* JOB_LAYER: tokens */
     uint32_t measured;                  /* the image whose run is timed */
+    uint32_t counters;                  /* bit n: the core has number n, which is told */
     uint32_t loop_tokens, loop_channels, loop_inputs;
     uint32_t activations, weights;      /* int16 (tokens, inputs), int8 (channels, inputs) */
     uint32_t make;                      /* JOB_STORY: tokens behind the prompt */

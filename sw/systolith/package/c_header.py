@@ -17,12 +17,16 @@ def c_header(core: CoreDescription) -> str:
         "COLUMNS": (f"{config.array.columns}u", "output channels side by side"),
         "LANES": (f"{config.vector.lanes}u", "values that the vector unit finishes in a cycle"),
     }
+    counters = [register for register in core.registers() if register.doc.startswith("counts: ")]
+    first = min(register.offset for register in counters)
+    numbers["COUNTERS"] = (
+        f"0x{sum(1 << (register.offset - first) // 4 for register in counters):06X}u",
+        "bit n: systolith_counter() may read number n; others are bus errors",
+    )
     lines = [
         f"#define SYSTOLITH_CORE_{name} {value} /* {doc} */"
         for name, (value, doc) in numbers.items()
     ]
-    counters = [register for register in core.registers() if register.doc.startswith("counts: ")]
-    first = min(register.offset for register in counters)
     names = [
         f"    SYSTOLITH_CORE_{register.name} = {(register.offset - first) // 4}, "
         f"/* {register.doc.removeprefix('counts: ')} */"
