@@ -135,3 +135,52 @@ def test_refusals(model, words):
         systolith.compile(model, torch.randn(4, 4))
     with pytest.raises(GraphError, match="needs example_inputs"):
         systolith.compile(model)
+
+
+class Applied(Module):
+    """A function as a module, with a buffer and a part that trains."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.register_buffer("count", torch.zeros(4))
+        self.frozen, self.trained = nn.Dropout().eval(), nn.Dropout()
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+@pytest.mark.parametrize("function, words", [
+    (lambda _, x: torch.cat(x.split(4, 1)[::-1], 1), "not what the module computes when tokens"),
+    (lambda _, x: x.index_fill(1, torch.arange(x.shape[1] // 8), 0)
+     if x.shape[1] <= 8 else x, "not what the module computes when tokens, axis 1 of x, is 9"),
+    (lambda self, x: x + self.count.add_(1), "the module changes count"),
+    (lambda _, x: x.add_(1) * 2, "the module changes x"),
+])  # fmt: skip
+def test_graphs_that_are_not_the_module(function, words):
+    """What was read is compared with the module, also for another size; nothing is dropped."""
+    from systolith.graph.torch_reader import read_torch
+
+    with pytest.raises(GraphError, match=words):
+        read_torch(Applied(function), torch.randn(3, 8, 4))
+
+
+def test_sizes_are_rounded_down():
+    """As Python does, also those below zero."""
+    from systolith.graph.torch_reader import read_torch
+
+    model = Applied(lambda _, x: (x.sum(1) * ((3 - x.shape[1]) // 2), x[:, (-x.shape[1]) // 2 :],
+                                  x[:, : x.shape[1] - x.shape[1] % 4]))  # fmt: skip
+    graph = read_torch(model, torch.randn(3, 8, 4))
+    x = torch.randn(2, 11, 4)
+    got = run(graph, {"x": x.numpy()})
+    for name, want in zip(graph.outputs, model(x), strict=True):
+        np.testing.assert_allclose(got[name], want.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_modules_stay_in_their_modes():
+    from systolith.graph.torch_reader import read_torch
+
+    model = Applied(lambda self, x: self.trained(self.frozen(x)))
+    read_torch(model, torch.randn(3, 8, 4))
+    assert model.training and model.trained.training and not model.frozen.training

@@ -41,7 +41,8 @@ BINARY = {
 }  # fmt: skip
 
 NUMBERS = {
-    operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", operator.floordiv: "Div",
+    operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", operator.neg: "Neg",
+    operator.mod: "Mod",
     operator.ge: "GreaterOrEqual", operator.gt: "Greater", operator.le: "LessOrEqual",
     operator.lt: "Less", operator.eq: "Equal", operator.and_: "And",
 }  # fmt: skip
@@ -162,6 +163,10 @@ class Emitter:
             raise NotHereError("complex numbers")
         if node.target in NUMBERS:
             self.emit(NUMBERS[node.target], *map(self.tensor, args), makes=node)
+        elif node.target is operator.floordiv:  # Div truncates
+            one, other = map(self.tensor, args)
+            whole = self.emit("Sub", one, self.emit("Mod", one, other))
+            self.emit("Div", whole, other, makes=node)
         elif node.target is operator.getitem:
             source, index = args
             self.emit("Identity", f"{source.name}.{index}", makes=node)

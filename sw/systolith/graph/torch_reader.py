@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .graph import Dimension, Graph, GraphError, TensorType
 from .torch_operators import Emitter
+from .torch_proof import prove_graph
 
 __all__ = ["read_torch"]
 
@@ -25,20 +26,43 @@ def read_torch(model: Any, example: Any) -> Graph:
     Raises
     ------
     GraphError
-        If it cannot be exported, or has an operator or a type that is not supported.
+        If it cannot be exported, has an operator or a type that is not supported, or if the graph
+        does not compute what the module does (:func:`~systolith.graph.torch_proof.prove_graph`).
     """
     if hasattr(model, "graph_signature"):
-        return _graph(model.run_decompositions({}))
+        graph = _graph(model.run_decompositions({}))
+        if model.example_inputs is not None:
+            _prove(graph, model.module(), *model.example_inputs)
+        return graph
     if example is None:
         raise GraphError(
             "a torch.nn.Module needs example_inputs: a tensor, a tuple of them, or a dict by name"
         )
-    return _graph(_export(model, *_arguments(example)))
+    arguments, named = _arguments(example)
+    graph = _graph(_export(model, arguments, named))
+    with _inference(model):
+        _prove(graph, model, arguments, named)
+    return graph
+
+
+def _prove(graph: Graph, module: Any, arguments: Any, named: Any) -> None:
+    """Refuse a graph that is not what the module computes."""
+    import torch
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a person's module may have some
+        prove_graph(graph, module, arguments, named)
 
 
 def _graph(program: Any) -> Graph:
     """Return the graph of an exported program."""
     signature = program.graph_signature
+    changed = [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]
+    if changed:
+        raise GraphError(
+            f"the module changes {changed[0]}, a buffer or an input, which would not be kept; "
+            "write it so that it returns what it computes, without operators that end in _"
+        )
     tensors = {**program.state_dict, **program.constants}
     emitter = Emitter(Graph({}, [], {}, []))
     sizes: dict[str, str] = {}
@@ -73,7 +97,7 @@ def _export(model: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> An
     """Export a module as it is, or, if that fails, as torch.fx traces it."""
     import torch
 
-    with _inference(torch, model):
+    with _inference(model):
         try:
             return _exported(torch, model, arguments, named)
         except Exception as error:  # torch has many, of which few are public
@@ -103,9 +127,12 @@ def _exported(torch: Any, model: Any, arguments: tuple[Any, ...], named: dict[st
 
 
 @contextmanager
-def _inference(torch: Any, model: Any) -> Iterator[None]:
+def _inference(model: Any) -> Iterator[None]:
     """Put a module in the state in which it is used; its layers are to be seen one by one."""
-    training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
+    import torch
+
+    training = [(part, part.training) for part in model.modules()]
+    fast = torch.backends.mha.get_fastpath_enabled()
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -113,7 +140,8 @@ def _inference(torch: Any, model: Any) -> Iterator[None]:
             warnings.simplefilter("ignore")  # torch's export of what torch itself will change
             yield
     finally:
-        model.train(training)
+        for part, mode in training:  # train() would change all of them
+            part.training = mode
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
