@@ -221,3 +221,36 @@ def test_damaged_nodes_of_files(fields, words):
     tree = graph_tree(Graph({}, ["y"], {"x": np.zeros(1)}, [crafted(**fields)]))
     with pytest.raises(GraphError, match=words):
         graph_from_tree(tree, {"x": np.zeros(1)})
+
+
+NARROW = np.float16
+
+
+@pytest.mark.parametrize("one, x, near", [
+    (node("LayerNormalization", "x", "g", "g"), (X[0, 0] * 600).astype(NARROW), 2e-3),
+    (node("ReduceMax", "x", axes=[0]), np.zeros((0, 4), np.float32), 0),
+    (node("ReduceMin", "x", axes=[0]), np.zeros((0, 4), np.int32), 0),
+    (node("ReduceMax", "x", axes=[1], keepdims=0), np.array([[1, -np.inf], [3, 2]], NARROW), 0),
+    (node("Split", "x", outputs=("z", "y"), axis=1), X[0, 0], 0),
+])  # fmt: skip
+def test_numpy_agrees_where_it_is_easy_to_be_wrong(one, x, near):
+    """Statistics of float16, the largest of no numbers, and parts whose outputs say how many."""
+    kind = helper.np_dtype_to_tensor_dtype(x.dtype)
+    proto = model([one], {"g": np.linspace(0.5, 1, 6).astype(x.dtype)}, shape=x.shape, kind=kind)
+    (want,) = runtime.InferenceSession(proto.SerializeToString()).run(["y"], {"x": x})
+    graph = onnx_graph(proto)
+    assert graph.nodes[0].operator == one.op_type
+    got = run(graph, {"x": x})["y"]
+    assert got.dtype == want.dtype and got.shape == want.shape
+    np.testing.assert_allclose(got, want, near, near)
+
+
+def test_rms_of_narrow_numbers():
+    """As ONNX defines it: computed in float32, which the version of onnxruntime may not know."""
+    x = (X[0, 0] * 600).astype(NARROW)
+    one = Node("RMSNormalization", ("x",), ("y",), {"axis": -1, "epsilon": 1e-5})
+    (got,) = run_node(one, [x])
+    wide = x.astype(np.float32)
+    want = wide / np.sqrt((wide**2).mean(axis=-1, keepdims=True) + 1e-5)
+    assert got.dtype == NARROW
+    np.testing.assert_allclose(got, want, 2e-3, 2e-3)

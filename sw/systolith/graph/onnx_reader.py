@@ -114,6 +114,8 @@ def _node(proto: Any, name: str, attributes: dict[str, Any]) -> Node:
     """Return a node that numpy computes."""
     if proto.op_type == "Cast":
         attributes["to"] = tensor_dtype(attributes["to"], f"node {name} (Cast)")
+    if proto.op_type == "Split" and not attributes.keys() & {"split", "num_outputs"}:
+        attributes["num_outputs"] = len(proto.output)  # which before opset 18 says it alone
     return Node(proto.op_type, tuple(proto.input), tuple(proto.output), attributes, name)
 
 

@@ -21,6 +21,20 @@ def _reduce(function):
     return operator
 
 
+def _least(dtype):
+    """Return what is no more than any number of a type."""
+    if dtype.kind == "f":
+        return -np.inf
+    return False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _most(dtype):
+    """Return what is no less than any number of a type."""
+    if dtype.kind == "f":
+        return np.inf
+    return True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
 def _argument(function):
     def operator(attributes, x):
         axis, keep = attributes.get("axis", 0), bool(attributes.get("keepdims", 1))
@@ -53,28 +67,37 @@ def _cumulate(attributes, x, axis):
     return np.cumsum(x, axis=int(axis), dtype=x.dtype)
 
 
+def _widened(x):
+    """Return what statistics are computed of: ONNX's stash_type, never fewer bits than float32."""
+    return x.astype(np.promote_types(x.dtype, np.float32), copy=False)
+
+
 def _normalize(attributes, x, gamma=None, beta=None):
-    axis = attributes.get("axis", -1) % x.ndim
+    axis, wide = attributes.get("axis", -1) % x.ndim, _widened(x)
     axes = tuple(range(axis, x.ndim))
-    centred = x - x.mean(axis=axes, keepdims=True)
+    centred = wide - wide.mean(axis=axes, keepdims=True)
     square = (centred**2).mean(axis=axes, keepdims=True)
-    y = centred / np.sqrt(square + np.asarray(attributes.get("epsilon", 1e-5), x.dtype))
+    y = centred / np.sqrt(square + np.asarray(attributes.get("epsilon", 1e-5), wide.dtype))
+    y = y.astype(x.dtype, copy=False)
     y = y if gamma is None else y * gamma
     return y if beta is None else y + beta
 
 
 def _normalize_rms(attributes, x, gamma=None):
-    axes = tuple(range(attributes.get("axis", -1) % x.ndim, x.ndim))
-    square = (x**2).mean(axis=axes, keepdims=True)
-    y = x / np.sqrt(square + np.asarray(attributes.get("epsilon", 1e-5), x.dtype))
+    axes, wide = tuple(range(attributes.get("axis", -1) % x.ndim, x.ndim)), _widened(x)
+    square = (wide**2).mean(axis=axes, keepdims=True)
+    y = wide / np.sqrt(square + np.asarray(attributes.get("epsilon", 1e-5), wide.dtype))
+    y = y.astype(x.dtype, copy=False)
     return y if gamma is None else y * gamma
 
 
 REDUCTIONS = {
     "ReduceMean": _reduce(lambda x, axes, keep: x.mean(axis=axes, keepdims=keep)),
     "ReduceSum": _reduce(lambda x, axes, keep: x.sum(axis=axes, keepdims=keep)),
-    "ReduceMax": _reduce(lambda x, axes, keep: x.max(axis=axes, keepdims=keep)),
-    "ReduceMin": _reduce(lambda x, axes, keep: x.min(axis=axes, keepdims=keep)),
+    "ReduceMax": _reduce(lambda x, axes, keep: x.max(
+        axis=axes, keepdims=keep, initial=_least(x.dtype))),
+    "ReduceMin": _reduce(lambda x, axes, keep: x.min(
+        axis=axes, keepdims=keep, initial=_most(x.dtype))),
     "ReduceProd": _reduce(lambda x, axes, keep: x.prod(axis=axes, keepdims=keep)),
     "ReduceL2": _reduce(lambda x, axes, keep: np.sqrt((x**2).sum(axis=axes, keepdims=keep))),
     "ArgMax": _argument(np.argmax), "ArgMin": _argument(np.argmin),
