@@ -148,11 +148,14 @@ class InferenceEngine:
             raise ConfigError("the engine has not run yet; call it with inputs first")
         program = self.program
         exact = program.run_float(self._last, list(self._made))
-        signals = [Signal.measure(name, value, exact[name]) for name, value in self._made.items()]
+        same = {name: value.shape == exact[name].shape for name, value in self._made.items()}
+        signals = [Signal.measure(name, value, exact[name])
+                   for name, value in self._made.items() if same[name]]  # fmt: skip
         return EngineReport(
             device=self.device, calls=self._calls, runs=runs, cycles=counts.get("CYCLES"),
             moved_bytes=moved_bytes(program.config, counts),
             parts=program.parts, signals=signals, accuracy=program.accuracy,
+            uncompared=[name for name, fits in same.items() if not fits],
         )  # fmt: skip
 
     def _stack(self, node: Node, values: Sequence[NDArray | None]) -> list[NDArray]:

@@ -1,5 +1,6 @@
 """What a run of a model was: where, how long, and how close to float."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ from .accuracy import Accuracy, Signal
 from .graph.partition import Partition
 
 __all__ = ["EngineReport"]
+
+CORE = ("EncoderStack", "DecoderStack")
+"""Operators of nodes that the core computes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,8 @@ class EngineReport:
         Of stacks' states and of outputs, of the last call.
     accuracy : Accuracy
         Layer by layer, measured when the model was compiled.
+    uncompared : list of str
+        Outputs of another shape than float's, since it depends on values: nothing to compare.
     """
 
     device: str
@@ -38,6 +44,12 @@ class EngineReport:
     parts: Partition
     signals: list[Signal]
     accuracy: Accuracy
+    uncompared: list[str]
+
+    @property
+    def on_core(self) -> bool:
+        """Whether the core has a part of the model, so that signals have noise of its own."""
+        return any(node.operator in CORE for node in self.parts.graph.nodes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it; signals without noise have no decibels."""
@@ -45,6 +57,7 @@ class EngineReport:
             "device": self.device, "calls": self.calls, "runs": self.runs, "cycles": self.cycles,
             "moved_bytes": self.moved_bytes, **self.parts.to_dict(),
             "signals": [one.to_dict() for one in self.signals],
+            "uncompared": self.uncompared,
             "accuracy": self.accuracy.to_dict(),
         }  # fmt: skip
 
@@ -54,8 +67,17 @@ class EngineReport:
         ran = f"device {self.device}: calls {self.calls}, runs of the core {self.runs}, "
         lines = [f"{ran}cycles {cycles}, bytes through its port {self.moved_bytes:,}"]
         lines.append(str(self.parts))
+        lines += map(self._line, self.signals)
         lines += [
-            f"{one.name}: {one.decibels:.1f} dB, worst cosine {one.cosine:.5f} to float"
-            for one in self.signals
+            f"{name}: not compared with float, where it has another shape, which depends on values"
+            for name in self.uncompared
         ]
         return "\n".join([*lines, str(self.accuracy)])
+
+    def _line(self, one: Signal) -> str:
+        """Return what is said of a tensor."""
+        if not self.on_core:
+            return f"{one.name}: not compared; the host computes all of it, in float"
+        if math.isinf(one.decibels):
+            return f"{one.name}: the same numbers as the host computes in float"
+        return f"{one.name}: {one.decibels:.1f} dB, worst cosine {one.cosine:.5f} to float"

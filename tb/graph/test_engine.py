@@ -161,3 +161,34 @@ def test_what_is_no_model_and_no_device():
         systolith.InferenceEngine(program, device="/dev/ttyUSB0")
     with pytest.raises(ConfigError, match="has not run yet"):
         systolith.InferenceEngine(program).report()
+
+
+def test_shapes_that_depend_on_values():
+    """Where the core's numbers pick more or less than float's, the report says what it compared."""
+    build = Builder()
+    y = build.layer(build.input("x", "batch", "tokens", 32), 32, 2, 64)
+    positive = build.add("Cast", build.add("Greater", y, np.float32(0)), to=np.dtype(np.int64))
+    count = build.add("ReduceSum", build.add("Reshape", positive, np.array([-1])), keepdims=1)
+    some = build.add("Slice", build.add("Reshape", y, np.array([-1])), np.array([0]), count)
+    graph = build.finish(some, y)
+    program = systolith.compile(graph, {"x": example(0)["x"]}, config=CONFIG)
+    engine = systolith.InferenceEngine(program)
+    uncompared = []
+    for seed in range(10):
+        engine(example(seed)["x"])
+        report = engine.report()
+        uncompared += report.uncompared
+        named = {one.name for one in report.signals} | set(report.uncompared)
+        assert {some, y} <= named and y not in report.uncompared
+        for name in report.uncompared:
+            assert f"{name}: not compared with float, where it has another shape" in str(report)
+    assert set(uncompared) == {some}
+
+
+def test_a_model_of_the_host_is_compared_with_nothing():
+    build = Builder()
+    graph = build.finish(build.add("Log", build.input("x", "batch", 8)))
+    engine = systolith.InferenceEngine(systolith.compile(graph, {"x": np.ones((2, 8), np.float32)}))
+    engine(np.ones((2, 8), np.float32))
+    text = str(engine.report())
+    assert "not compared; the host computes all of it, in float" in text and "inf dB" not in text
