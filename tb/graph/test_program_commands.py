@@ -12,7 +12,7 @@ from systolith.cli.arrays import read_inputs
 from systolith_hw.config import ConfigError
 from unit.test_cli import refused, run
 
-from .graph_bench import encoder
+from .graph_bench import Builder, encoder
 from .test_engine import CONFIG, example
 
 
@@ -132,6 +132,17 @@ def test_run_on_the_hardware(program, files, monkeypatch):
     monkeypatch.setattr(engine.DeviceEncoder, "run", wrong)
     result = run(*words)
     assert result.exit_code == 1 and json.loads(result.stdout)["bit_exact"] is False
+
+
+def test_no_number_is_the_same_bits(tmp_path):
+    """The host's logarithm of negative numbers is what the machine's is."""
+    build = Builder()
+    graph = build.finish(build.add("Log", build.input("x", "batch", 8)))
+    x = -np.ones((2, 8), np.float32)
+    systolith.compile(graph, {"x": x}, config=CONFIG).save(tmp_path / "m.sysl")
+    np.savez(tmp_path / "x.npz", x=x)
+    result = run("run", str(tmp_path / "m.sysl"), "--inputs", str(tmp_path / "x.npz"), "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout)["bit_exact"] is True
 
 
 def test_refusals(files, tmp_path):
