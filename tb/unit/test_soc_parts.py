@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.sim import Simulator
 
 from systolith_fpga.soc.arbiter import Arbiter
@@ -157,9 +157,22 @@ def test_arbiter(masters, outstanding, busy, seed):
     async def play(ctx):
         await slave(ctx, dut.slave, memory, 4, np.random.default_rng(seed), busy=busy)
 
+    stalled = []
+
+    async def hold(ctx):
+        """Check that what memory does not take stays as it is until it does."""
+        bus, waiting = dut.slave, None
+        while True:
+            *_, stb, stall, asked = await ctx.tick().sample(
+                bus.stb, bus.stall, Cat(bus.cyc, bus.stb, bus.we, bus.adr, bus.sel, bus.dat_w))
+            assert waiting is None or asked == waiting
+            waiting = asked if stb and stall else None
+            stalled.append(waiting is not None)
+
     benches = [bench(number, port, np.random.default_rng([seed, number]))
                for number, port in enumerate(dut.masters)]  # fmt: skip
-    simulate(dut, *benches, background=[play])
+    simulate(dut, *benches, background=[play, hold])
+    assert any(stalled) == bool(busy)
 
 
 def test_memory_keeps_up(seed):

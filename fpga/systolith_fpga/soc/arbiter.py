@@ -15,8 +15,9 @@ class Arbiter(wiring.Component):
     """Let masters take turns, access by access.
 
     The master with the lowest number goes first, so it is to be one that asks seldom, such as a
-    CPU: each of its accesses costs the others one cycle. Answers come in the order of accesses, so
-    a queue of numbers says whose each is; nobody has to wait for the others' answers.
+    CPU: each of its accesses costs the others one cycle. A strobe that memory stalls is not
+    replaced by another one. Answers come in the order of accesses, so a queue of numbers says whose
+    each is; nobody has to wait for the others' answers.
 
     =========== ===================================================
     Latency     none
@@ -64,7 +65,8 @@ class Arbiter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         slave = self.slave
-        chosen = Signal(range(self.count))
+        chosen, before = Signal(range(self.count)), Signal(range(self.count))
+        kept = Signal()  # a strobe that was not taken stays, whoever asks meanwhile
         owners = Array(Signal(range(self.count), name=f"owner_{place}")
                        for place in range(self.outstanding))  # fmt: skip
         head, tail = Signal(range(self.outstanding)), Signal(range(self.outstanding))
@@ -79,6 +81,9 @@ class Arbiter(wiring.Component):
         for number, master in reversed([*enumerate(self.masters)]):
             with m.If(master.cyc & master.stb):
                 m.d.comb += chosen.eq(number)
+        with m.If(kept):
+            m.d.comb += chosen.eq(before)
+        m.d.sync += [kept.eq(slave.stb & slave.stall), before.eq(chosen)]
         with m.Switch(chosen):
             for number, master in enumerate(self.masters):
                 with m.Case(number):
