@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import FETCH_OUTSTANDING, Config
-from ..interfaces import ReadPort, WritePort
+from .memory_side import MemorySide
 from .register_port import RegisterPort
 
 __all__ = ["Native", "NativeMemory", "NativeRegisters"]
@@ -57,7 +57,7 @@ class Native(wiring.Signature):
         })
 
 
-class NativeMemory(wiring.Component):
+class NativeMemory(MemorySide):
     """Give the core's memory ports to whoever is around it, within the limits that it counts on.
 
     =========== ==========================================================
@@ -71,31 +71,10 @@ class NativeMemory(wiring.Component):
     ----------
     config : Config
         Uses ``bus``: LOAD and STORE each have at most ``outstanding`` bursts under way, fetch two.
-
-    Members
-    -------
-    fetch, load : In(ReadPort)
-    store : In(WritePort)
-    bus : Out(Native)
-    idle : Out(1)
-        No burst asked for or under way.
     """
 
-    fetch: Any
-    load: Any
-    store: Any
-    bus: Any
-    idle: Signal
-
     def __init__(self, config: Config) -> None:
-        self.config = config
-        super().__init__({
-            "fetch": In(ReadPort(config)),
-            "load": In(ReadPort(config)),
-            "store": In(WritePort(config)),
-            "bus": Out(Native(config)),
-            "idle": Out(1),
-        })
+        super().__init__(config, Native(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -1,14 +1,12 @@
 """Wishbone B4 master for program fetch, LOAD and STORE."""
 
-from typing import Any
 
 from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from ..config import Config
-from ..interfaces import ReadPort, WritePort
 from ..stream.skid import Skid
+from .memory_side import MemorySide
 from .wishbone import Wishbone
 from .wishbone_replies import WishboneReplies
 from .wishbone_strobes import WishboneStrobes, strobe
@@ -17,7 +15,7 @@ from .wishbone_turns import WishboneTurns
 __all__ = ["WishboneMaster"]
 
 
-class WishboneMaster(wiring.Component):
+class WishboneMaster(MemorySide):
     """Wishbone B4 master for three clients: program fetch, LOAD and STORE.
 
     ::
@@ -30,6 +28,7 @@ class WishboneMaster(wiring.Component):
     It is a pipelined master, so a slave may take any time to answer and still gets a strobe in
     every cycle. Its strobes also are incrementing bursts of registered feedback: a slave that is
     not pipelined gets ``stall = cyc & ~(ack | err)``, and each strobe stays until it is answered.
+    Program fetch goes first, and CYC is given back between turns.
 
     =========== ==========================================================
     Latency     4 cycles from a request to its first strobe when the bus is at
@@ -45,34 +44,10 @@ class WishboneMaster(wiring.Component):
     ----------
     config : Config
         Uses ``bus``.
-
-    Members
-    -------
-    fetch, load : In(ReadPort)
-        Program fetch, which goes first, and LOAD.
-    store : In(WritePort)
-        STORE.
-    bus : Out(Wishbone)
-        To memory. CYC is given back between turns.
-    idle : Out(1)
-        Nothing asked for or under way.
     """
 
-    fetch: Any
-    load: Any
-    store: Any
-    bus: Any
-    idle: Signal
-
     def __init__(self, config: Config) -> None:
-        self.config = config
-        super().__init__({
-            "fetch": In(ReadPort(config)),
-            "load": In(ReadPort(config)),
-            "store": In(WritePort(config)),
-            "bus": Out(Wishbone(config)),
-            "idle": Out(1),
-        })
+        super().__init__(config, Wishbone(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()
