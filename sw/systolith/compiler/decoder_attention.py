@@ -86,29 +86,27 @@ class AttentionPart:
 
     # -- K, Q and V --------------------------------------------------------------------------
 
-    def project(self) -> None:
-        """Compute keys, queries and values; the array is told of each head of queries."""
-        self.multiply()
-        self.drain_projections()
+    def project(self, chosen: int | None = None) -> None:
+        """Compute keys, queries and values of words that are there; the array is told of each head
+        of queries.
 
-    def multiply(self, numbered: int | None = None) -> None:
-        """Multiply words that are there by the matrices of keys, queries and values.
-
-        Those of the token that VECTOR has chosen, with ``numbered``, the semaphore that tells so.
+        They are those of the token that VECTOR has chosen, with ``chosen``, the semaphore that
+        tells so.
         """
         plan, opening = self.plan, self.writer.opening
         words = NOTHING
         if opening:
-            words = opening.words if numbered is None else opening.half
+            words = opening.words if chosen is None else opening.half
         self.program.matmul(
             steps=plan.steps, tiles=plan.projection_tiles,
             activation=plan.openings if opening else 0,
-            numbered=0 if numbered is None else plan.opening_tables.word_stride,
+            numbered=0 if chosen is None else plan.opening_tables.word_stride,
             patches=added(operand=self.places.tile, activation=words),
-            wait_outer=opening.loaded if opening else self.writer.normed, wait_inner=numbered,
+            wait_outer=opening.loaded if opening else self.writer.normed, wait_inner=chosen,
         )  # fmt: skip
+        self._drain_projections()
 
-    def drain_projections(self) -> None:
+    def _drain_projections(self) -> None:
         """Take keys, queries and values."""
         writer, plan, program, layer = self.writer, self.plan, self.program, self.layer
         lanes = plan.config.vector.lanes
@@ -168,7 +166,7 @@ class AttentionPart:
         if plan.shape.share > 1:  # heads of queries, which have the same scale words
             return dict.fromkeys(range(plan.shape.key_heads), 1)
         counts = plan.head_groups
-        return {sum(counts[:number]): count for number, count in enumerate(counts)}
+        return {end - count: count for end, count in zip(plan.head_ends, counts, strict=True)}
 
     def _drain_scores(self, head: int) -> None:
         """Take the scores of the queries that share keys, and find the largest of each."""
@@ -205,13 +203,12 @@ class AttentionPart:
         first, share = head * plan.shape.share, plan.shape.share
         for number in range(head, head + count):
             self._weigh(number)
-        ends = [sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))]
         program.drain(
             DrainKind.ACTIVATION, tokens=count * share, tiles=plan.head_tiles, factor=True,
             row=writer.head_row + first, offset=VALUE_BASE + self.powers_base,
             exponent_base=self.layer.base, destination=plan.context + first * plan.head_words,
             token_stride=plan.head_words, wait_outer=writer.softened,
-            post_outer=writer.written if head + count in ends else None,
+            post_outer=writer.written if head + count in plan.head_ends else None,
         )  # fmt: skip
 
     def _weigh(self, head: int) -> None:

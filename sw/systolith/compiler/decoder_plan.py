@@ -13,6 +13,7 @@ as soon as its inputs are there.
 """
 
 import dataclasses
+import itertools
 import typing
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,6 +93,11 @@ class DecoderPlan:
     def head_groups(self) -> tuple[int, ...]:
         """Heads of keys and values whose context each chunk of the output matrix takes."""
         return cut(self.shape.key_heads, max(1, self.output_chunk // self.shared_inputs))
+
+    @property
+    def head_ends(self) -> tuple[int, ...]:
+        """Heads of keys and values up to the end of each chunk of the output matrix."""
+        return tuple(itertools.accumulate(self.head_groups))
 
     @property
     def hidden_groups(self) -> tuple[int, ...]:

@@ -152,9 +152,9 @@ class PromptPart:
         plan, shape, prompt = self.plan, self.plan.shape, self.prompt
         self._norm(self.layer.norm)
         self._project()
-        ends = {sum(plan.head_groups[: number + 1]) for number in range(len(plan.head_groups))}
         self.attention.append([
-            RowBlock(head, head // shape.share, 0, 0, 1, tells=(head + 1) / shape.share in ends)
+            RowBlock(head, head // shape.share, 0, 0, 1,
+                     tells=(head + 1) / shape.share in plan.head_ends)
             for head in range(shape.heads)
         ])  # fmt: skip
         words = [count * shape.share * plan.head_words for count in plan.head_groups]

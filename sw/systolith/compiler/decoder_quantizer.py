@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from systolith_hw.config import SCALE_BITS, ArrayConfig, Config
 from systolith_hw.isa import LoadKind
-from systolith_hw.tables import CENTRED_FRACTION, FRACTION
+from systolith_hw.tables import FRACTION
 from systolith_sim.dma.codec import GROUP
 from systolith_sim.transformer.decoder import DecoderLayer, GatedHidden, RectifiedHidden
 from systolith_sim.transformer.decoder_model import DecoderModel
@@ -31,7 +31,7 @@ from .decoder_fractions import (
     score_sharpness,
 )
 from .decoder_rounding import Rounded
-from .encoder_quantizer import factor
+from .encoder_quantizer import factor, gamma_entries
 from .group_rounding import CodedWeights
 from .opening_tables import OpeningTables
 from .quantize import ActivationFormat, scale_entries
@@ -224,7 +224,7 @@ def _with_gains(norm: RowNorm, gammas: Floats) -> RowNorm:
     gammas = np.asarray(gammas, np.float64)
     if (gammas == 1).all():
         return norm
-    entries = scale_entries(np.abs(gammas), ActivationFormat(CENTRED_FRACTION, 0), FRACTION)
+    entries = gamma_entries(gammas)
     return dataclasses.replace(norm, gains=Gains(entries.scale, gammas < 0, entries.shift))
 
 

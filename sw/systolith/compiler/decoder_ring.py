@@ -62,13 +62,13 @@ class RingMatrix:
     @property
     def panel_bytes(self) -> int:
         """Bytes of a panel by itself."""
-        return load_bytes(self.plan.config, self.plan.shape.kind, self._elements(1))
+        return load_bytes(self.plan.config, self.plan.shape.kind, self.elements(1))
 
     @property
     def stride(self) -> int:
         """Bytes from slot to slot."""
         config = self.plan.config
-        size = load_bytes(config, self.plan.shape.kind, self._elements(self.each))
+        size = load_bytes(config, self.plan.shape.kind, self.elements(self.each))
         return pad(size, config.bus.data_bytes)
 
     @property
@@ -113,7 +113,7 @@ class RingMatrix:
         for start, rows, panels in parts:
             program.load(
                 plan.shape.kind, address=address + start * self.stride, rows=rows,
-                elements=self._elements(panels), row_stride=self.stride, local=self._place(start),
+                elements=self.elements(panels), row_stride=self.stride, local=self._place(start),
                 local_stride=plan.slot, ring=plan.ring, patches=patches, wait_inner=free,
                 post_inner=arrived, wait_outer=None if start else begin,
             )  # fmt: skip
@@ -140,7 +140,7 @@ class RingMatrix:
                     wait_inner=None if start else ready, post_outer=free,
                 )  # fmt: skip
 
-    def _elements(self, panels: int) -> int:
+    def elements(self, panels: int) -> int:
         """Return the row writes of so many panels."""
         config = self.plan.config
         return panels * self.steps * (config.array.rows // config.write_rows)

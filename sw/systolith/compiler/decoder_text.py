@@ -144,8 +144,7 @@ class TextProgram(TokenProgram):
         opening = self.opening
         if opening and opening.numbered is not None:
             opening.leave_token(self.token, asked=bool(self.ends))
-            self._attention().multiply(opening.numbered)
-            self._attention().drain_projections()
+            self._attention().project(opening.numbered)
             if self.ends:
                 self.program.read_number(self.token, fresh=True)
             return

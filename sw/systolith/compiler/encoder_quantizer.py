@@ -13,12 +13,19 @@ from systolith_sim.transformer.encoder import EncoderLayer, Linear, Norm
 from systolith_sim.transformer.reference import FloatLayer, FloatLinear, FloatNorm, mix
 from systolith_sim.vector.row import Factor
 
-from .quantize import WEIGHT_LIMIT, ActivationFormat, quantize_weights, scale_entries
+from .quantize import (
+    WEIGHT_LIMIT,
+    ActivationFormat,
+    Scales,
+    quantize_weights,
+    scale_entries,
+)
 from .rounding import DAMPING, round_weights
 
 __all__ = [
     "Grams",
     "factor",
+    "gamma_entries",
     "measure_grams",
     "quantize_layer",
     "quantize_norm",
@@ -95,12 +102,15 @@ def _gram(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
     return values.T @ values
 
 
+def gamma_entries(gamma: NDArray[np.floating], beta: ArrayLike = 0.0) -> Scales:
+    """Return scale entries of the magnitudes of gammas, and betas."""
+    return scale_entries(np.abs(gamma), ActivationFormat(CENTRED_FRACTION, 0), FRACTION, beta)
+
+
 def quantize_norm(norm: FloatNorm) -> Norm:
     """Return a norm's gamma and beta as scale entries."""
     gamma = np.asarray(norm.gamma, np.float64)
-    scales = scale_entries(
-        np.abs(gamma), ActivationFormat(CENTRED_FRACTION, 0), FRACTION, norm.beta
-    )
+    scales = gamma_entries(gamma, norm.beta)
     return Norm(
         scales.scale, gamma < 0, scales.shift, scales.bias, factor(1 / len(gamma)),
         epsilon=max(1, round(math.ldexp(norm.epsilon, 2 * FRACTION))),

@@ -33,17 +33,19 @@ def pack_scale_table(
 
 def pack_norm(norm: Norm) -> bytes:
     """Return gammas and betas as scale entries."""
-    shift = np.where(norm.negative, norm.shift | NEGATIVE_SHIFT, norm.shift)
-    return pack_scales(norm.scale, shift, norm.bias)
+    return _pack_gammas(norm, norm.bias)
 
 
 def pack_gains(gains: Gains | None, count: int) -> bytes:
     """Return a norm's scale entries, zeros up to ``count``; without gains those of one."""
     if gains is None:
         return pack_units(count)
-    shift = np.where(gains.negative, gains.shift | NEGATIVE_SHIFT, gains.shift)
-    entries = pack_scales(gains.scale, shift, np.zeros_like(gains.scale))
-    return entries.ljust(ENTRY_BYTES * count, b"\0")
+    return _pack_gammas(gains, np.zeros_like(gains.scale)).ljust(ENTRY_BYTES * count, b"\0")
+
+
+def _pack_gammas(gammas: Norm | Gains, betas: NDArray[np.int64]) -> bytes:
+    shift = np.where(gammas.negative, gammas.shift | NEGATIVE_SHIFT, gammas.shift)
+    return pack_scales(gammas.scale, shift, betas)
 
 
 def pack_units(count: int) -> bytes:

@@ -10,7 +10,6 @@ Of three tokens, with two heads of keys and values::
 """
 
 from systolith_hw.isa import DrainKind, Register, StoreKind
-from systolith_sim.machine.transfer import load_bytes
 from systolith_sim.transformer.decoder import DecoderLayer
 from systolith_sim.transformer.encoder import VALUE_BASE
 
@@ -77,12 +76,11 @@ class BlockAttention:
 
     def _load_head(self, number: int) -> None:
         """Bring the weights of a head of keys, or behind these of values, to the chip."""
-        block, config = self.block, self.plan.config
-        kind = self.plan.shape.kind
-        elements = self.prompt.head_weights * (config.array.rows // config.write_rows)
+        block, panels = self.block, self.plan.head_tiles
+        query = self.prompt.matrices["query"]  # whose panels are as long
         self.program.load(
-            kind, elements=elements,
-            address=block.address("projection") + number * load_bytes(config, kind, elements),
+            self.plan.shape.kind, elements=query.elements(panels),
+            address=block.address("projection") + number * panels * query.panel_bytes,
             local=self.plan.keys, patches={"address": self.writer.layer}, wait_outer=block.room,
             post_outer=self.writer.arrived,
         )  # fmt: skip
