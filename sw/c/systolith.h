@@ -1,7 +1,9 @@
 /* Drive a Systolith core from C99, without an operating system and without allocation.
  *
  * A core has registers, behind its AXI4-Lite or Wishbone port, and external memory, which it reads
- * and writes by itself. A model image (made by `systolith compile`) has everything that must be in that memory. To run it once:
+ * and writes by itself. A model image has everything that must be in that memory. `systolith compile`
+ * writes a zip file, MODEL.sysl, with images in it: `unzip MODEL.sysl language/text.image` takes out
+ * the one that makes tokens, `stacks/0.image` is that of an encoder's layers. To run one once:
  *
  *     struct systolith core;
  *     enum systolith_code code = systolith_open(&core, registers, memory, memory_bytes);

@@ -56,8 +56,10 @@ TEXT = """\
 # Systolith, {bus}, {made_of}
 
 A Transformer accelerator as one Verilog-2005 module, `systolith`, in `systolith.v`. Configuration
-`{hash:08x}`: {rows} x {columns} multipliers. Programs (model images) are made for this hash by
-`systolith compile`, and do not depend on the bus. Made by Systolith {version}, licence Apache-2.0.
+`{hash:08x}`: {rows} x {columns} multipliers. `systolith compile` makes models for this hash, which
+do not depend on the bus: a zip file, MODEL.sysl, whose members `language/text.image` (makes tokens)
+and `stacks/0.image` (an encoder's layers) are the model images that the driver loads; `unzip` takes
+them out. Made by Systolith {version}, licence Apache-2.0.
 
 ## Files
 
