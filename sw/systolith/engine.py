@@ -169,11 +169,16 @@ class InferenceEngine:
             )
         number = node.attributes["stack"]
         visible = visible_tokens(mask, *x.shape[:2])
+        empty = np.flatnonzero(~visible.any(axis=1))
+        if empty.size:
+            raise GraphError(
+                f"the mask hides all tokens of sentence {empty[0]} of the batch, of which the core "
+                f"computes nothing in front of {node.output}; leave the sentence out"
+            )
         y = np.zeros_like(x)
-        rows = [index for index in range(len(x)) if visible[index].any()]
-        states = self._run(number, [x[index][visible[index]] for index in rows])
-        for index, state in zip(rows, states, strict=True):
-            y[index, visible[index]] = np.ldexp(state, -FRACTION)
+        states = self._run(number, [row[seen] for row, seen in zip(x, visible, strict=True)])
+        for out, seen, state in zip(y, visible, states, strict=True):
+            out[seen] = np.ldexp(state, -FRACTION)
         self._made[node.output] = y
         return [y]
 
@@ -213,5 +218,5 @@ def _like(value: NDArray, given: Sequence[Any]) -> Any:
     if given and hasattr(given[0], "detach"):
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(to_array(value)))
+        return torch.from_numpy(np.asarray(value, order="C"))
     return value

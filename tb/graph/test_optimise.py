@@ -192,7 +192,7 @@ def test_attention_with_three_projections(masked):
     mask = build.token_mask() if masked else None
     after = fused(build.finish(build.attention(x, 12, 3, mask)))
     node = next(node for node in after.nodes if node.operator == "MultiHeadAttention")
-    assert node.attributes == {"heads": 3, "scale": pytest.approx(0.5)}
+    assert node.attributes == {"heads": 3, "scale": pytest.approx(0.5), "zeros": ""}
     assert len(node.inputs) == 3 + masked and "Softmax" not in operators(after)
 
 

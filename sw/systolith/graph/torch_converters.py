@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .torch_moves import MOVES
-from .torch_operators import FAR, Emitter, NotHereError, dtype_of
+from .torch_operators import FAR, Emitter, NotHereError
+from .torch_types import dtype_of
 
 __all__ = ["CONVERTERS"]
 
@@ -72,25 +73,26 @@ def _rsqrt(e: Emitter, node: Any, x: Any) -> None:
 
 def _rsub(e: Emitter, node: Any, x: Any, other: Any) -> None:
     _require_same(node, x)
-    e.emit("Sub", e.tensor(other, x), x.name, makes=node)
+    e.emit("Sub", e.typed(other, dtype_of(x)), x.name, makes=node)
 
 
 def _ne(e: Emitter, node: Any, x: Any, other: Any) -> None:
-    e.emit("Not", e.emit("Equal", x.name, e.tensor(other, x)), makes=node)
+    e.emit("Not", e.emit("Equal", *e.alike(x, other)), makes=node)
 
 
 def _clamp(e: Emitter, node: Any, x: Any, low: Any = None, high: Any = None) -> None:
     _require_same(node, x)
-    names = ["" if value is None else e.tensor(value, x) for value in (low, high)]
+    names = ["" if value is None else e.typed(value, dtype_of(x)) for value in (low, high)]
     e.emit("Clip", x.name, *names, makes=node)
 
 
 def _where(e: Emitter, node: Any, test: Any, one: Any, other: Any) -> None:
-    e.emit("Where", test.name, e.tensor(one, node), e.tensor(other, node), makes=node)
+    kind = dtype_of(node)
+    e.emit("Where", test.name, e.typed(one, kind), e.typed(other, kind), makes=node)
 
 
 def _fill_masked(e: Emitter, node: Any, x: Any, mask: Any, value: Any) -> None:
-    e.emit("Where", mask.name, e.tensor(value, x), x.name, makes=node)
+    e.emit("Where", mask.name, e.typed(value, dtype_of(x)), x.name, makes=node)
 
 
 def _cast(e: Emitter, node: Any, x: Any, *_: Any, **__: Any) -> None:
@@ -126,6 +128,8 @@ def _range(e: Emitter, node: Any, *ends: Any, **_: Any) -> None:
 
 
 def _fill(e: Emitter, node: Any, sizes: str, value: Any) -> None:
+    if hasattr(value, "op"):
+        raise NotHereError("a number that is computed")
     content = np.array([value], dtype_of(node))
     e.emit("ConstantOfShape", sizes, makes=node, value=content)
 
@@ -167,9 +171,10 @@ def _attend(
     """Scores, mask, softmax, and context, (..., tokens, features)."""
     if dropout:
         raise NotHereError("training")
-    rank = query.meta["val"].dim()
+    rank, features = query.meta["val"].dim(), query.meta["val"].shape[-1]
+    if not isinstance(features, int):
+        raise NotHereError("a scale that depends on a size")
     order = [*range(rank - 2), rank - 1, rank - 2]
-    features = int(query.meta["val"].shape[-1])
     factor = e.tensor(features**-0.5 if scale is None else scale, query)
     keys, values = ((_repeated(e, query, one) if enable_gqa else one.name) for one in (key, value))
     scores = e.emit("MatMul", query.name, e.emit("Transpose", keys, perm=order))
@@ -179,12 +184,18 @@ def _attend(
     if mask is not None:
         scores = e.emit("Add", scores, _additive(e, query, mask))
     weights = e.emit("Softmax", scores, axis=-1)
+    if mask is not None:  # queries that see nothing get zeros, and not what is no number
+        most = e.emit("ReduceMax", scores, e.numbers(-1))
+        hidden = e.emit("Equal", most, e.tensor(-np.inf, query))
+        weights = e.emit("Where", hidden, e.tensor(0.0, query), weights)
     e.emit("MatMul", weights, values, makes=node)
 
 
 def _repeated(e: Emitter, query: Any, heads: Any) -> str:
     """Return keys or values (..., G, tokens, D), each once for every head of queries."""
-    count, groups = int(query.meta["val"].shape[-3]), int(heads.meta["val"].shape[-3])
+    count, groups = (one.meta["val"].shape[-3] for one in (query, heads))
+    if not isinstance(count, int) or not isinstance(groups, int):
+        raise NotHereError("heads whose number may change")
     numbers = np.repeat(np.arange(groups), count // groups)
     places = e.numbers(*numbers.tolist())
     return e.emit("Gather", heads.name, places, axis=heads.meta["val"].dim() - 3)

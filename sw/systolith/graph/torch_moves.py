@@ -6,6 +6,7 @@ Each function takes the emitter, the node of torch.fx, and its arguments as torc
 from typing import Any
 
 from .torch_operators import FAR, Emitter, NotHereError
+from .torch_types import dtype_of
 
 __all__ = ["MOVES"]
 
@@ -37,7 +38,9 @@ def _squeeze(e: Emitter, node: Any, x: Any, axes: Any = None) -> None:
     """Drop axes of size 1; of others torch leaves them."""
     sizes = x.meta["val"].shape
     given = range(len(sizes)) if axes is None else [axes] if isinstance(axes, int) else axes
-    dropped = [axis for axis in given if isinstance(sizes[axis], int) and sizes[axis] == 1]
+    if not all(isinstance(sizes[axis], int) for axis in given):
+        raise NotHereError("an axis that may have size 1 in a run")
+    dropped = [axis for axis in given if sizes[axis] == 1]
     if dropped:
         e.emit("Squeeze", x.name, e.numbers(*dropped), makes=node)
     else:
@@ -80,18 +83,27 @@ def _slice(
 
 
 def _concatenate(e: Emitter, node: Any, parts: Any, axis: int = 0) -> None:
-    e.emit("Concat", *(part.name for part in parts), makes=node, axis=axis)
+    e.emit("Concat", *(e.typed(part, dtype_of(node)) for part in parts), makes=node, axis=axis)
 
 
 def _stack(e: Emitter, node: Any, parts: Any, axis: int = 0) -> None:
-    places = [e.emit("Unsqueeze", part.name, e.numbers(axis)) for part in parts]
+    kind = dtype_of(node)
+    places = [e.emit("Unsqueeze", e.typed(part, kind), e.numbers(axis)) for part in parts]
     e.emit("Concat", *places, makes=node, axis=axis)
 
 
-def _split(e: Emitter, node: Any, x: Any, _: Any, axis: int = 0) -> None:
-    """Cut in as many parts, of such sizes, as torch found."""
-    parts = node.meta["val"]
-    e.split(x.name, [int(part.shape[axis]) for part in parts], axis, node)
+def _split(e: Emitter, node: Any, x: Any, given: Any, axis: int = 0) -> None:
+    """Cut in as many parts as torch found, and of such sizes if they never change."""
+    sizes = [part.shape[axis] for part in (x.meta["val"], *node.meta["val"])]
+    if all(isinstance(size, int) for size in sizes):
+        e.split(x.name, sizes[1:], axis, node)
+        return
+    if isinstance(given, list | tuple):
+        raise NotHereError("parts whose sizes may change")
+    size = e.sizes([given])
+    ends = [e.emit("Mul", size, e.numbers(number)) for number in range(len(sizes))]
+    for number in range(len(sizes) - 1):
+        e.part(node, number, "Slice", x.name, *ends[number : number + 2], e.numbers(axis))
 
 
 def _unbind(e: Emitter, node: Any, x: Any, axis: int = 0) -> None:

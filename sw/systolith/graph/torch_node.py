@@ -50,8 +50,10 @@ def torch_node(node: Any) -> Node:
     """
     import torch
 
-    where = f"node {node.name} ({node.target})"
     target = node.target
+    where = f"node {node.name} ({getattr(target, '__name__', target)})"
+    if hasattr(target, "_schema"):
+        where = f"node {node.name} ({target})"
     if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
         raise GraphError(
             f"{where}: only torch's own operators run on the host; write the module without it, or "
@@ -216,6 +218,8 @@ def run_torch_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArra
             tensors = [torch.from_numpy(np.asarray(value, order="C")) for value in values]
             made = _call(node, tensors)
         parts = made if isinstance(made, tuple | list) else (made,)
+        if len(parts) != len(node.outputs):
+            raise ValueError(f"it makes {len(parts)} parts, but the example's {len(node.outputs)}")
         return tuple(
             part.contiguous().numpy() if isinstance(part, torch.Tensor) else np.asarray(part)
             for part in parts

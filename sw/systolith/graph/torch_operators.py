@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Node
+from .graph import Graph, GraphError, Node
 from .torch_node import is_still, torch_node
+from .torch_sizes import convert_number, is_of_numbers
+from .torch_types import dtype_of, is_tensor, numpy_dtype
 
-__all__ = ["FAR", "Emitter", "NotHereError", "dtype_of"]
+__all__ = ["FAR", "Emitter", "NotHereError"]
 
 FAR = int(np.iinfo(np.int64).max)
 """An end that is none."""
@@ -39,14 +41,6 @@ BINARY = {
     "ge": "GreaterOrEqual", "logical_and": "And", "logical_or": "Or", "bitwise_and": "And",
     "bitwise_or": "Or", "matmul": "MatMul", "mm": "MatMul", "bmm": "MatMul",
 }  # fmt: skip
-
-NUMBERS = {
-    operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", operator.neg: "Neg",
-    operator.mod: "Mod",
-    operator.ge: "GreaterOrEqual", operator.gt: "Greater", operator.le: "LessOrEqual",
-    operator.lt: "Less", operator.eq: "Equal", operator.and_: "And",
-}  # fmt: skip
-"""What torch computes of sizes."""
 
 
 class NotHereError(Exception):
@@ -100,13 +94,36 @@ class Emitter:
         NotHereError
             If that type does not have the number.
         """
-        if hasattr(value, "op"):
-            return value.name
-        kind = dtype_of(like)
-        whole = kind.kind in "iu" and not isinstance(value, int)
-        if whole or (kind == np.bool and not isinstance(value, bool)):
+        return value.name if hasattr(value, "op") else self.typed(value, dtype_of(like))
+
+    def typed(self, value: Any, kind: np.dtype) -> str:
+        """Return the tensor of a node of torch's, or of a number, as one of some type.
+
+        Raises
+        ------
+        NotHereError
+            If that type does not have the number.
+        """
+        if is_tensor(value):
+            return value.name if dtype_of(value) == kind else self.cast(value.name, kind)
+        node = hasattr(value, "op")
+        own = dtype_of(value) if node else np.dtype(type(value))
+        if "biuf".index(own.kind) > "biuf".index(kind.kind.replace("u", "i")):
             raise NotHereError(f"{value} as {kind}")
+        if node:
+            return value.name if own == kind else self.cast(value.name, kind)
         return self._constant(np.array(value, kind))
+
+    def alike(self, one: Any, other: Any) -> list[str]:
+        """Return two tensors, or a tensor and a number, of the type in which torch takes both."""
+        tensors = [value for value in (one, other) if is_tensor(value)]
+        kind = dtype_of(tensors[0])
+        if len(tensors) == 2:
+            import torch
+
+            both = torch.result_type(*(value.meta["val"] for value in tensors))
+            kind = numpy_dtype(both, f"what {tensors[0].name} and {tensors[1].name} become")
+        return [self.typed(value, kind) for value in (one, other)]
 
     def sizes(self, values: Sequence[Any]) -> str:
         """Return a tensor of sizes, some of which may be known only in a run."""
@@ -138,7 +155,7 @@ class Emitter:
         Raises
         ------
         GraphError
-            If neither we nor torch's own functions have its operator.
+            If neither we nor torch's own functions have its operator, or its types.
         """
         before = len(self.graph.nodes)
         try:
@@ -146,6 +163,13 @@ class Emitter:
         except NotHereError:
             del self.graph.nodes[before:]
             self.graph.nodes.append(torch_node(node))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, GraphError):
+                raise
+            raise GraphError(
+                f"node {node.name} ({node.target}) has arguments that are not understood "
+                f"({error}); write the module without it, or export it to ONNX"
+            ) from error
 
     def _convert(self, node: Any) -> None:
         """Append it as nodes of ours.
@@ -161,12 +185,8 @@ class Emitter:
         name = str(node.target).removeprefix("aten.").partition(".")[0]
         if any(dtype_of(one).kind == "c" for one in (node, *args)):
             raise NotHereError("complex numbers")
-        if node.target in NUMBERS:
-            self.emit(NUMBERS[node.target], *map(self.tensor, args), makes=node)
-        elif node.target is operator.floordiv:  # Div truncates
-            one, other = map(self.tensor, args)
-            whole = self.emit("Sub", one, self.emit("Mod", one, other))
-            self.emit("Div", whole, other, makes=node)
+        if is_of_numbers(node.target):
+            convert_number(self, node)
         elif node.target is operator.getitem:
             source, index = args
             self.emit("Identity", f"{source.name}.{index}", makes=node)
@@ -198,21 +218,8 @@ class Emitter:
     def _binary(self, name: str, node: Any) -> None:
         """Append an operator of two tensors, or of a tensor and a number."""
         one, other = node.args
-        like = one if hasattr(one, "op") else other
-        if name not in PROMOTED:
-            names = [self.tensor(value, like) for value in (one, other)]
+        if name in PROMOTED:
+            names = [self.typed(value, dtype_of(node)) for value in (one, other)]
         else:
-            kind = dtype_of(node)
-            names = [
-                self.tensor(value, node) if not hasattr(value, "op") or dtype_of(value) == kind
-                else self.cast(value.name, kind)
-                for value in (one, other)
-            ]  # fmt: skip
+            names = self.alike(one, other)
         self.emit(BINARY[name], *names, makes=node)
-
-
-def dtype_of(node: Any) -> np.dtype:
-    """Return the type of a node of torch's; sizes are int64."""
-    value = getattr(node, "meta", {}).get("val")
-    kind = str(getattr(value, "dtype", "torch.int64"))
-    return np.dtype(kind.removeprefix("torch."))

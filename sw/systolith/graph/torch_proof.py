@@ -17,16 +17,19 @@ NOISE = 1e-3
 SHORT_NOISE = 2e-2
 """The same of floats of fewer than 32 bits, and of what is a step behind rounding."""
 
-OTHER_SIZES: tuple[Callable[[int], int], ...] = (
-    lambda size: size + 1, lambda size: size + 2, lambda size: 2 * size, lambda size: size - 1,
-)  # fmt: skip
-"""Second sizes, of which the first is taken that the module accepts."""
+Sizes = tuple[Callable[[int], int], ...]
+
+OTHER_SIZES: tuple[Sizes, ...] = (
+    (lambda size: size + 1, lambda size: size + 2, lambda size: size - 1),
+    (lambda size: 2 * size, lambda size: 3 * size),
+)
+"""Sizes nearby and far away, of each of which the first is taken that the module accepts."""
 
 
 def prove_graph(
     graph: Graph, module: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any]
 ) -> None:
-    """Run graph and module on an example, and on one of another size for each that may change.
+    """Run graph and module on an example, and on two of other sizes for each that may change.
 
     A size at which the module fails, or the graph is refused with a message of its own, is none at
     which they differ.
@@ -60,26 +63,33 @@ def prove_graph(
         raise GraphError(f"the module itself fails on the example ({error})") from error
     _compare(graph, got, want, "for the example")
     for size, axes in _open(graph).items():
-        name, axis = axes[0]
-        for other in OTHER_SIZES:
-            number = other(example[name].shape[axis])
-            changed = {
-                key: _resized(value, [at for owner, at in axes if owner == key], number)
-                for key, value in example.items()
-            }
-            parts = iter(changed[key] for key in order)
-            try:
-                again = torch.utils._pytree.tree_map(lambda _: next(parts), tuple(arguments))  # noqa: B023
-                want = _made(module, again, {key: changed[key] for key in named})
-            except Exception:  # the module takes no such size
-                continue
-            where = f"when {size}, axis {axis} of {name}, is {number}"
-            try:
-                got = _computed(graph, changed, where)
-            except GraphError:  # which a call with such a size says, too
+        for sizes in OTHER_SIZES:
+            for other in sizes:
+                name, axis = axes[0]
+                number = other(example[name].shape[axis])
+                changed = {
+                    key: _resized(value, [at for owner, at in axes if owner == key], number)
+                    for key, value in example.items()
+                }
+                parts = iter(changed[key] for key in order)
+                try:
+                    again = torch.utils._pytree.tree_map(lambda _: next(parts), tuple(arguments))  # noqa: B023
+                    want = _made(module, again, {key: changed[key] for key in named})
+                except Exception:  # the module takes no such size
+                    continue
+                _prove_size(graph, changed, want, f"{size}, axis {axis} of {name}, is {number}")
                 break
-            _compare(graph, got, want, where)
-            break
+
+
+def _prove_size(
+    graph: Graph, example: Mapping[str, Any], want: Sequence[NDArray | None], size: str
+) -> None:
+    """Refuse a graph that makes something else than the module of inputs of other sizes."""
+    try:
+        got = _computed(graph, example, f"when {size}")
+    except GraphError:  # which a call with such a size says, too
+        return
+    _compare(graph, got, want, f"when {size}")
 
 
 def _open(graph: Graph) -> dict[str, list[tuple[str, int]]]:

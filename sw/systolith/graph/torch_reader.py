@@ -1,5 +1,6 @@
 """Read modules of PyTorch: exported to aten's operators, and these turned into ours."""
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from .graph import Dimension, Graph, GraphError, TensorType
 from .torch_operators import Emitter
 from .torch_proof import prove_graph
+from .torch_types import numpy_dtype
 
 __all__ = ["read_torch"]
 
@@ -67,6 +69,7 @@ def _graph(program: Any) -> Graph:
     emitter = Emitter(Graph({}, [], {}, []))
     sizes: dict[str, str] = {}
     targets = {spec.arg.name: spec.target for spec in signature.input_specs}
+    made = {node.name for node in program.graph.nodes}
     for node in program.graph.nodes:
         if node.op == "placeholder" and targets.get(node.name) is not None:
             target = targets[node.name]
@@ -75,6 +78,12 @@ def _graph(program: Any) -> Graph:
             emitter.graph.inputs[node.name] = _type(node, sizes)
         elif node.op == "call_function":
             emitter.convert(node)
+    for number, output in enumerate(signature.user_outputs):
+        if output not in made:
+            raise GraphError(
+                f"output {number} of the module is {output!r}, which is no tensor; return tensors "
+                "only"
+            )
     emitter.graph.outputs = list(signature.user_outputs)
     emitter.graph.check()
     return emitter.graph
@@ -97,6 +106,12 @@ def _export(model: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> An
     """Export a module as it is, or, if that fails, as torch.fx traces it."""
     import torch
 
+    for each in inspect.signature(model.forward).parameters.values():
+        if each.kind is inspect.Parameter.VAR_KEYWORD and named.keys() - _named(model):
+            raise GraphError(
+                f"{type(model).__name__} takes any input by name, as **{each.name}, of which "
+                "torch.export cannot tell the sizes; name each in forward's parameters"
+            )
     with _inference(model):
         try:
             return _exported(torch, model, arguments, named)
@@ -122,8 +137,23 @@ def _exported(torch: Any, model: Any, arguments: tuple[Any, ...], named: dict[st
     shapes: Any = {name: opened(value) for name, value in named.items()}
     if not named:
         shapes = tuple(opened(value) for value in arguments)
+        fixed = _fixed_arguments(model)
+        if fixed is not None:  # what a *parameter takes is one argument
+            shapes = (*shapes[:fixed], shapes[fixed:])
     program = torch.export.export(model, arguments, named, dynamic_shapes=shapes)
     return program.run_decompositions({})
+
+
+def _named(model: Any) -> set[str]:
+    """Return the names of a module's parameters, without those of ``**parameter``."""
+    return set(inspect.signature(model.forward).parameters)
+
+
+def _fixed_arguments(model: Any) -> int | None:
+    """Return how many arguments stand before those of a ``*parameter``; None without one."""
+    kinds = [each.kind for each in inspect.signature(model.forward).parameters.values()]
+    many = inspect.Parameter.VAR_POSITIONAL
+    return kinds.index(many) if many in kinds else None
 
 
 @contextmanager
@@ -165,10 +195,4 @@ def _type(node: Any, sizes: dict[str, str]) -> TensorType:
             number = len(sizes)
             sizes[name] = NAMES[number] if number < len(NAMES) else f"size{number}"
         shape.append(int(name) if name.isdigit() else sizes[name])
-    kind = str(value.dtype).removeprefix("torch.")
-    try:
-        return TensorType(np.dtype(kind), tuple(shape))
-    except TypeError as error:
-        raise GraphError(
-            f"the input {node.name} is of {kind}, which is not supported; give float32 or integers"
-        ) from error
+    return TensorType(numpy_dtype(value.dtype, f"the input {node.name}"), tuple(shape))

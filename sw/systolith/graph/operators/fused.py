@@ -2,7 +2,8 @@
 
 ``MultiHeadAttention`` takes queries, keys and values (batch, tokens, features), the features of
 its ``heads`` one after the other, multiplies scores by ``scale``, and adds a mask if there is one,
-which broadcasts to (batch, heads, tokens, tokens).
+which broadcasts to (batch, heads, tokens, tokens). Weights of queries that see nothing are no
+numbers; with ``zeros`` they are zero: "hidden" makes such queries' so, "nan" whatever is no number.
 
 ``EncoderLayer`` is a Transformer encoder's layer: input and mask, then weights and bias of query,
 key, value, output, up and down, then gamma and beta of attention's norm and of the other; with
@@ -37,7 +38,11 @@ def _attend(attributes, query, key, value, mask=None):
     if mask is not None:
         scores = scores + mask
     weights = REDUCTIONS["Softmax"]({}, scores)
-    weights = np.where(np.isnan(weights), np.zeros((), weights.dtype), weights)
+    zeros = attributes.get("zeros", "")
+    if zeros:
+        most = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+        empty = np.isnan(weights) if zeros == "nan" else most == -np.inf
+        weights = np.where(empty, np.zeros((), weights.dtype), weights)
     context = (weights @ value).swapaxes(1, 2)
     return context.reshape(*context.shape[:2], -1)
 

@@ -30,9 +30,9 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
     context = context_behind(links, node)
     if context is None:
         return None
-    softmax = find_softmax(links, context.inputs[0])
-    scores = softmax and find_scores(links, softmax)
-    if not scores:
+    found = find_softmax(links, context.inputs[0])
+    scores = found and find_scores(links, found[0])
+    if not found or not scores:
         return None
     key, value = links.values[scores.product.inputs[1]], links.values[context.output]
     tokens, features = value.shape[-2:]
@@ -48,7 +48,8 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
         return None
     nodes = list(scores.nodes)
     inputs = [project(links, nodes, node, source) for source in (query, keys, values)]
-    attributes = {"heads": heads, "scale": query.factor * keys.factor * scores.factor}
+    attributes = {"heads": heads, "scale": query.factor * keys.factor * scores.factor,
+                  "zeros": found[1]}  # fmt: skip
     fused = Node("MultiHeadAttention", (*inputs, *filter(None, [scores.mask])),
                  (links.graph.fresh(f"{node.output}.context"),), attributes, node.name)  # fmt: skip
     return prove_context(links, node, [*nodes, fused])

@@ -31,7 +31,7 @@ def _attention(links: Links, node: Node) -> list[Node] | None:
     """Match by the last node that moves the context's elements."""
     context = context_behind(links, node)
     softmax = context and find_softmax(links, context.inputs[0])
-    scores = softmax and find_scores(links, softmax)
+    scores = softmax and find_scores(links, softmax[0])
     if not context or not scores:
         return None
     value = links.values[context.output]

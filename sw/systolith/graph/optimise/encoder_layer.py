@@ -145,6 +145,7 @@ def _prove(links: Links, node: Node, parts: Parts, epsilon: float) -> list[Node]
     parameters = _parameters(links, parts, heads)
     attributes = {
         "heads": heads, "scale": parts.attention.attributes["scale"], "axis": -1,
+        "zeros": parts.attention.attributes.get("zeros", ""),
         "epsilon": epsilon, "norm_first": parts.norm_first,
         "activation": parts.activation.operator, **parts.activation.attributes,
     }  # fmt: skip

@@ -30,20 +30,34 @@ class Scores:
     nodes: list[Node] = field(default_factory=list)
 
 
-def find_softmax(links: Links, name: str) -> Node | None:
-    """Return the Softmax that makes weights, maybe with zeros for what is no number."""
-    node = links.maker(name, "Where", "Softmax", "Dropout", "Cast")
+def find_softmax(links: Links, name: str) -> tuple[Node, str] | None:
+    """Return the Softmax that makes weights, and which are zero (``zeros`` of attention)."""
+    node, zeros = links.maker(name, "Where", "Softmax", "Dropout", "Cast"), ""
     while node and node.operator != "Softmax":
         inner = node.inputs[0]
         if node.operator == "Where":
-            test, inner = links.maker(node.inputs[0], "IsNaN"), node.inputs[2]
-            if test is None or test.inputs[0] != inner or links.scalar(node.inputs[1]) != 0.0:
+            inner, zeros = node.inputs[2], _zeros(links, node)
+            if not zeros:
                 return None
         node = links.maker(inner, "Where", "Softmax", "Dropout", "Cast")
     if node is None:
         return None
     last = node.attributes.get("axis", -1) in (-1, links.values[node.output].ndim - 1)
-    return node if last else None
+    return (node, zeros) if last else None
+
+
+def _zeros(links: Links, node: Node) -> str:
+    """Return which weights are zero by a choice between zero and what Softmax makes."""
+    test, zero, weights = node.inputs
+    maker, softmax = links.maker(test, "IsNaN", "Equal"), links.maker(weights, "Softmax")
+    if maker is None or links.scalar(zero) != 0.0:
+        return ""
+    if maker.operator == "IsNaN":
+        return "nan" if maker.inputs[0] == weights else ""
+    most = links.maker(maker.inputs[0], "ReduceMax")
+    lowest = links.scalar(maker.inputs[1]) == -np.inf
+    same = softmax and most and most.inputs[0] == softmax.inputs[0]
+    return "hidden" if same and lowest else ""
 
 
 def find_scores(links: Links, softmax: Node) -> Scores | None:
