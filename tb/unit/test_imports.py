@@ -9,7 +9,7 @@ import pytest
 from systolith_hw.presets import PRESETS, preset
 
 ROOT = Path(__file__).parents[2]
-PLAIN = ("config", "presets", "isa", "registers", "budget")
+PLAIN = ("config", "presets", "isa", "registers", "budget", "link_protocol")
 """Modules of the hardware package that models and software read."""
 
 

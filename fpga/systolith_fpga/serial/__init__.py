@@ -1,0 +1,1 @@
+"""Bytes on a serial line: 8 bits, no parity, one stop bit."""

@@ -1,0 +1,1 @@
+"""Models of what is on a board around the core."""
