@@ -158,6 +158,9 @@ def _prepared(
     """Return a model's graph, rewritten, an example, and why some nodes are not for the core."""
     progress("reading the model")
     source = share_sizes(_read(model, example_inputs))
+    for part, names in (("inputs", source.inputs), ("outputs", source.outputs)):
+        if not names:
+            raise GraphError(f"the model has no {part}; there is nothing to compile")
     example = example_of(source, example_inputs)
     progress("rewriting its graph")
     graph, unlike = _rewritten(source, example, verify=verify)

@@ -154,8 +154,11 @@ def test_no_attribute_is_ignored(operator):
     used = [schema for schema in schemas if schema.since_version >= 13]
     for schema in used or [newest]:
         version = max(13, schema.since_version)
+        count = max(schema.min_input, min(2, schema.max_input))
+        needed = {name: value for name, value in variants(schema)
+                  if schema.attributes[name].required}  # fmt: skip
         for name, value in variants(schema):
-            one = node(operator, "x", "w", **{name: value})
+            one = node(operator, *"xwx"[:count], **{**needed, name: value})
             proto = model([one], {"w": W}, opset=version)
             (read,) = onnx_graph(proto).nodes
             if name not in NATIVE[operator] or operator == "Conv":

@@ -46,11 +46,15 @@ def run_node(node: Node, values: Sequence[NDArray | None]) -> tuple[NDArray, ...
     try:
         with np.errstate(all="ignore"):  # of infinite masks
             result = operator(node.attributes, *values)
-    except (ValueError, IndexError, TypeError, KeyError) as error:
+    except (ValueError, IndexError, TypeError, KeyError, AttributeError, ArithmeticError,
+            MemoryError) as error:  # fmt: skip
         raise GraphError(
             f"{node} cannot be computed from {values_text(values)}: {error}"
         ) from error
     results = result if isinstance(result, (tuple, list)) else (result,)
+    count = len(node.outputs)
+    if len(results) < count or (node.operator == "Split" and len(results) > count):
+        raise GraphError(f"{node} makes {len(results)} tensors, but has {count} outputs")
     return tuple(np.asarray(value) for value in results)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .executor import values_text
 from .graph import GraphError, Node
+from .onnx_check import check_node
 from .onnx_tensors import tensor_dtype
 
 __all__ = ["check_onnx_node", "onnx_node", "run_onnx_node"]
@@ -161,6 +162,8 @@ def _session(
             "onnxruntime computes this operator; install systolith[onnx]"
         ) from error
     proto = _parsed(content)
+    if not domain:
+        check_node(proto, "", version, ir)
     for kind in filter(None, types):
         tensor_dtype(onnx.helper.np_dtype_to_tensor_dtype(kind), "an input")
     inputs = [

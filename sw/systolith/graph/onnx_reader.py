@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from .graph import Dimension, Graph, GraphError, Node, TensorType
+from .onnx_check import check_model, check_node
 from .onnx_native import is_native
 from .onnx_node import onnx_node
 from .onnx_tensors import tensor_dtype, tensor_value
 
 __all__ = ["read_onnx"]
-
-OLDEST = 13
-"""The first version of the operators that is read."""
 
 DOMAINS = ("", "ai.onnx")
 
@@ -48,12 +46,7 @@ def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
         model = _package().inliner.inline_local_functions(model)
     source = model.graph
     versions = {entry.domain: entry.version for entry in model.opset_import}
-    # A model of other domains' operators alone has no version of ONNX's.
-    version = next((versions[domain] for domain in DOMAINS if domain in versions), OLDEST)
-    if version < OLDEST:
-        raise GraphError(
-            f"the model has operators of opset {version}; export it with opset {OLDEST} or later"
-        )
+    version = check_model(model, DOMAINS)
     constants = {tensor.name: tensor_value(tensor, folder) for tensor in source.initializer}
     inputs = {
         value.name: _type(value) for value in source.input if value.name not in constants
@@ -65,16 +58,17 @@ def onnx_graph(model: Any, folder: Path = Path()) -> Graph:
             attribute.name: _attribute(attribute, f"node {name} ({proto.op_type})", folder)
             for attribute in proto.attribute
         }
-        if proto.domain in DOMAINS and (
-            proto.op_type == "Constant" or is_native(proto, version, constants)
-        ):
-            node = _node(proto, name, attributes)
+        if proto.domain in DOMAINS and proto.op_type == "Constant":
+            output = _only_output(proto, name)
+            constants[output] = _constant(name, attributes)
+            continue
+        proto = _complete(proto, attributes)
+        if proto.domain in DOMAINS:
+            check_node(proto, name, version, model.ir_version)
+        if proto.domain in DOMAINS and is_native(proto, version, constants):
+            nodes.append(_node(proto, name, attributes, version))
         else:
-            node = onnx_node(_complete(proto, attributes), name, versions, model.ir_version)
-        if node.operator == "Constant":
-            constants[node.output] = _constant(node)
-        else:
-            nodes.append(node)
+            nodes.append(onnx_node(proto, name, versions, model.ir_version))
     graph = Graph(inputs, [value.name for value in source.output], constants, nodes)
     graph.check()
     return graph
@@ -103,19 +97,19 @@ def _type(value: Any) -> TensorType:
         )
     shape: list[Dimension] = []
     for place, dimension in enumerate(kind.shape.dim):
-        if dimension.HasField("dim_value"):
+        if dimension.HasField("dim_value") and dimension.dim_value >= 0:
             shape.append(dimension.dim_value)
         else:
             shape.append(dimension.dim_param or f"{value.name}.{place}")
     return TensorType(tensor_dtype(kind.elem_type, f"input {value.name}"), tuple(shape))
 
 
-def _node(proto: Any, name: str, attributes: dict[str, Any]) -> Node:
+def _node(proto: Any, name: str, attributes: dict[str, Any], version: int) -> Node:
     """Return a node that numpy computes."""
     if proto.op_type == "Cast":
         attributes["to"] = tensor_dtype(attributes["to"], f"node {name} (Cast)")
-    if proto.op_type == "Split" and not attributes.keys() & {"split", "num_outputs"}:
-        attributes["num_outputs"] = len(proto.output)  # which before opset 18 says it alone
+    if proto.op_type == "Split" and version < 18:
+        attributes |= {"num_outputs": len(proto.output), "equal": True}
     return Node(proto.op_type, tuple(proto.input), tuple(proto.output), attributes, name)
 
 
@@ -138,6 +132,11 @@ def _attribute(attribute: Any, where: str, folder: Path) -> Any:
         kinds.STRINGS: lambda: [text.decode(errors="replace") for text in attribute.strings],
         kinds.TENSOR: lambda: tensor_value(attribute.t, folder),
     }  # fmt: skip
+    if attribute.type == kinds.UNDEFINED:
+        raise GraphError(
+            f"{where} has an attribute {attribute.name} of no type; the file is damaged: export it "
+            "again"
+        )
     if attribute.type not in readers:
         raise GraphError(
             f"{where} has an attribute {attribute.name} that is a graph or the like: control flow "
@@ -149,13 +148,25 @@ def _attribute(attribute: Any, where: str, folder: Path) -> Any:
         raise GraphError(f"{where}, attribute {attribute.name}: {error}") from error
 
 
-def _constant(node: Node) -> np.ndarray:
+def _only_output(proto: Any, name: str) -> str:
+    """Return what a Constant makes."""
+    if len(proto.output) != 1 or not proto.output[0] or len(proto.attribute) != 1:
+        raise GraphError(
+            f"node {name} (Constant) has {len(proto.attribute)} values and {len(proto.output)} "
+            "outputs instead of one of each; export the model again"
+        )
+    return proto.output[0]
+
+
+def _constant(name: str, attributes: dict[str, Any]) -> np.ndarray:
     """Return the value of a Constant."""
-    (name, value), *_ = node.attributes.items()
-    if name == "value":
+    ((kind, value),) = attributes.items()
+    if kind == "value" and isinstance(value, np.ndarray):
         return value
-    kinds = {"value_int": np.int64, "value_ints": np.int64,
+    types = {"value_int": np.int64, "value_ints": np.int64,
              "value_float": np.float32, "value_floats": np.float32}  # fmt: skip
-    if name not in kinds:
-        raise GraphError(f"{node} has a {name}, which is not supported; numbers are")
-    return np.array(value, kinds[name])
+    if kind not in types or isinstance(value, np.ndarray | str):
+        raise GraphError(
+            f"node {name} (Constant) has a {kind}, which is not supported; numbers are"
+        )
+    return np.array(value, types[kind])

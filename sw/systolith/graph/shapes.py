@@ -6,6 +6,7 @@ depends on values, and is called "?".
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -24,6 +25,8 @@ SIZES = (
 """The sizes of each name in the two runs; no two products are the same in both. The second row is
 tried if the first is too small, for windows over pictures for example."""
 
+MOST = 1 << 28
+"""Elements of an input; no memory is taken for what a damaged file says that it has."""
 
 Row = tuple[tuple[int, int], ...]
 Observed = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -47,6 +50,8 @@ def random_feeds(
     feeds = {}
     for name, kind in graph.inputs.items():
         shape = [sizes[size] if isinstance(size, str) else size for size in kind.shape]
+        if math.prod(shape) > MOST:
+            raise GraphError(f"the input {name}, {kind}, has more than {MOST} elements")
         if np.issubdtype(kind.dtype, np.floating):
             feeds[name] = rng.normal(size=shape).astype(kind.dtype)
         else:

@@ -37,11 +37,15 @@ def _slice(attributes, x, starts=None, ends=None, axes=None, steps=None):
 
 def _split(attributes, x, sizes=None):
     axis = attributes.get("axis", 0)
-    sizes = _numbers(sizes) or attributes.get("split")
+    size, sizes = x.shape[axis], _numbers(sizes)
     if sizes is None:
         count = attributes["num_outputs"]
-        part = -(-x.shape[axis] // count)
-        sizes = [part] * (count - 1) + [x.shape[axis] - part * (count - 1)]
+        if count < 1 or (attributes.get("equal") and size % count):
+            raise ValueError(f"{size} cannot be cut in {count} equal parts")
+        part = -(-size // count)
+        sizes = [part] * (count - 1) + [size - part * (count - 1)]
+    if min(sizes, default=0) < 0 or sum(sizes) != size:
+        raise ValueError(f"parts of {sizes} are not the {size} that there are")
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis)
 
 

@@ -1,12 +1,24 @@
 """Operators that change or make shapes."""
 
+import math
+
 import numpy as np
 
 __all__ = ["SHAPES"]
 
+MOST = 1 << 30
+"""Elements that a tensor may get: a number in a damaged file does not take all memory."""
+
 
 def _numbers(given):
     return [int(value) for value in np.reshape(given, -1)]
+
+
+def _made(shape):
+    """Return a shape that a tensor can be made of."""
+    if min(shape, default=0) < 0 or math.prod(shape) > MOST:
+        raise ValueError(f"a shape {list(shape)} is below zero or has more than {MOST} elements")
+    return tuple(shape)
 
 
 def _reshape(attributes, x, shape):
@@ -36,7 +48,8 @@ def _unsqueeze(attributes, x, axes):
 
 
 def _expand(attributes, x, shape):
-    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(_numbers(shape)))).copy()
+    sizes = _made(_numbers(shape))
+    return np.broadcast_to(x, _made(np.broadcast_shapes(x.shape, sizes))).copy()
 
 
 def _shape(attributes, x):
@@ -44,12 +57,21 @@ def _shape(attributes, x):
 
 
 def _range(attributes, start, end, step):
-    return np.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
+    kind = start.dtype
+    start, end, step = start.item(), end.item(), step.item()
+    _made([max(0, math.ceil((end - start) / step))])
+    return np.arange(start, end, step, dtype=kind)
 
 
 def _fill(attributes, shape):
     value = np.asarray(attributes.get("value", np.zeros(1, np.float32)))
-    return np.full(_numbers(shape), value.reshape(-1)[0], value.dtype)
+    return np.full(_made(_numbers(shape)), value.reshape(-1)[0], value.dtype)
+
+
+def _tile(attributes, x, repeats):
+    times = _numbers(repeats)
+    _made([size * count for size, count in zip(x.shape, times, strict=True)])
+    return np.tile(x, times)
 
 
 def _pad(attributes, x, pads, value=None, axes=None):
@@ -60,6 +82,10 @@ def _pad(attributes, x, pads, value=None, axes=None):
     widths = [(0, 0)] * x.ndim
     for axis, low, high in zip(axes, *sizes.tolist(), strict=True):
         widths[axis] = (low, high)
+    if any(-low > size or -high > size or -low - high > size
+           for size, (low, high) in zip(x.shape, widths, strict=True)):  # fmt: skip
+        raise ValueError(f"pads {widths} take more than there is")
+    _made([size + low + high for size, (low, high) in zip(x.shape, widths, strict=True)])
     kept = tuple(slice(max(0, -low), size - max(0, -high))
                  for size, (low, high) in zip(x.shape, widths, strict=True))  # fmt: skip
     widths = [(max(0, low), max(0, high)) for low, high in widths]
@@ -72,5 +98,5 @@ SHAPES = {
     "Unsqueeze": _unsqueeze, "Expand": _expand, "Shape": _shape, "Range": _range,
     "Size": lambda attributes, x: np.array(x.size, np.int64), "ConstantOfShape": _fill,
     "Pad": _pad, "Concat": lambda attributes, *parts: np.concatenate(parts, attributes["axis"]),
-    "Tile": lambda attributes, x, repeats: np.tile(x, _numbers(repeats)),
+    "Tile": _tile,
 }  # fmt: skip
