@@ -254,21 +254,6 @@ def test_story_on_the_system(model, decoder, seed):
 
 
 @needs_cpu
-@pytest.mark.slow
-def test_board():
-    """The system becomes a design for the ULX3S with its pins; tools are not run here."""
-    boards = pytest.importorskip("amaranth_boards.ulx3s")
-    from board import CLOCK, Ulx3s
-
-    top = Ulx3s(CONFIG, Settings(divisor=CLOCK // 115_200), 1 << 14)
-    files = boards.ULX3S_85F_Platform().build(top, do_build=False).files
-    assert {"top.il", "top.ys", "top.lpf"} <= set(files)
-    pins = files["top.lpf"] if isinstance(files["top.lpf"], str) else files["top.lpf"].decode()
-    for port, site in (("uart_0__tx__io", "L4"), ("uart_0__rx__io", "M1"), ("clk25_0__io", "G2")):
-        assert f'LOCATE COMP "{port}" SITE "{site}";' in pins
-
-
-@needs_cpu
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", CPUS)

@@ -70,6 +70,13 @@ class Work:
         )
         return program.ljust(settings.local_bytes - JOB_BYTES, b"\0") + self.job.to_bytes()
 
+    def image(self) -> bytes:
+        """Return what main memory is to hold; what nobody has put there is zero."""
+        content = bytearray(self.memory_bytes)
+        for address, part in self.memory.items():
+            content[address : address + len(part)] = part
+        return bytes(content)
+
     def simulation(self, settings: Settings, **options) -> Simulation:
         """Return a system that is about to begin."""
         simulation = Simulation(self.config, settings, self.memory_bytes, **options)
