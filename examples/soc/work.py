@@ -65,9 +65,7 @@ class Work:
 
     def local(self, settings: Settings) -> bytes:
         """Return what the CPU's memory is to hold: program and job."""
-        program = build(
-            cpu_named(settings.cpu).march, settings.local_bytes, settings.optimize
-        )
+        program = build(cpu_named(settings.cpu), settings.local_bytes, settings.optimize)
         return program.ljust(settings.local_bytes - JOB_BYTES, b"\0") + self.job.to_bytes()
 
     def image(self) -> bytes:
