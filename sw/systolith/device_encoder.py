@@ -15,7 +15,7 @@ from .driver import Driver
 from .encoder import CompiledEncoder, EncoderResult, MachineEncoder, Sentences
 from .progress import Progress
 from .watched_device import WatchedDevice
-from .workload import open_device
+from .workload import clock_mhz_of, open_device
 
 __all__ = ["DeviceEncoder", "Simulated", "simulate"]
 
@@ -45,8 +45,11 @@ class DeviceEncoder:
         for address, content in encoder.inputs(sentences).items():
             device.write_memory(address, content)
         counters = self._driver.run(length=sum(map(len, sentences)))
-        memory = np.frombuffer(device.read_memory(0, encoder.size), np.uint8)
-        return EncoderResult(encoder.results(sentences, memory), counters)
+        region = encoder.layout.regions["tokens"]
+        rows = device.read_memory(region.address, region.end - region.address)
+        return EncoderResult(
+            encoder.unpack(sentences, np.frombuffer(rows, np.uint8)), counters
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class Simulated:
     Parameters
     ----------
     simulator : str
+        Or the port of a board.
     bit_exact : bool
         Whether every bit of the last layer is what the machine gives.
     cycles : int
@@ -87,10 +91,10 @@ class Simulated:
 
 
 def simulate(
-    encoder: CompiledEncoder, groups: Sequence[Sentences], *, simulator: str, clock_mhz: float,
-    progress: Progress, bin_cycles: int = 0,
+    encoder: CompiledEncoder, groups: Sequence[Sentences], *, simulator: str,
+    clock_mhz: float | None, progress: Progress, bin_cycles: int = 0,
 ) -> tuple[list[EncoderResult], Simulated]:  # fmt: skip
-    """Run groups of sentences in a simulator, and compare each with the machine.
+    """Run groups of sentences in a simulator or on a board, and compare each with the machine.
 
     With ``bin_cycles`` what units do is counted, in bins of so many cycles.
     """
@@ -104,6 +108,7 @@ def simulate(
         begin = time.perf_counter()
         results = [runner.run(group) for group in groups]
         seconds = time.perf_counter() - begin
+        clock = clock_mhz_of(device, clock_mhz)
         activity = None
         if bin_cycles and isinstance(device, VerilatedDevice):
             activity = device.activity
@@ -115,8 +120,8 @@ def simulate(
     counters = sum((Counter(result.counts) for result in results), Counter[str]())
     cycles = counters["CYCLES"]
     return results, Simulated(
-        simulator=simulator, bit_exact=all(exact), cycles=cycles, clock_mhz=clock_mhz,
-        milliseconds=cycles / clock_mhz / 1000, macs=macs,
+        simulator=simulator, bit_exact=all(exact), cycles=cycles, clock_mhz=clock,
+        milliseconds=cycles / clock / 1000, macs=macs,
         utilization=macs / (cycles * array.rows * array.columns),
         simulated_per_second=cycles / seconds,
         counters={name: counters[name] for name in results[0].counts}, activity=activity,

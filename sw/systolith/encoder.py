@@ -134,7 +134,11 @@ class CompiledEncoder(CompiledModel):
     def results(self, sentences: Sentences, memory: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
         """Return each sentence's results (S, D) from external memory."""
         region = self.layout.regions["tokens"]
-        rows = np.ascontiguousarray(memory[region.address : region.end]).view("<i4")
+        return self.unpack(sentences, memory[region.address : region.end])
+
+    def unpack(self, sentences: Sentences, tokens: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
+        """Return each sentence's results (S, D) from what the region "tokens" holds."""
+        rows = np.ascontiguousarray(tokens).view("<i4")
         rows = rows.reshape(self.plan.tokens, -1)[:, : self.plan.shape.features]
         ends = np.cumsum([len(sentence) for sentence in sentences])
         return [part.copy() for part in np.split(rows[: ends[-1]], ends[:-1])]

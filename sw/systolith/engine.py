@@ -20,9 +20,10 @@ from .graph.graph import GraphError, Node
 from .graph.key_mask import visible_tokens
 from .graph.model_inputs import named_inputs, to_array
 from .language_engine import LanguageEngine
+from .link.ports import is_port
 from .model_program import ModelProgram
 from .progress import Progress
-from .workload import moved_bytes, open_device
+from .workload import CLOCK_MHZ, clock_mhz_of, moved_bytes, open_device
 
 __all__ = ["InferenceEngine"]
 
@@ -36,8 +37,9 @@ class InferenceEngine:
     ----------
     program : ModelProgram
     device : str
-        "machine", the functional machine; or "rtl", the generated Verilog in a simulator. Both give
-        the same bits, but only "rtl" has cycles.
+        "machine", the functional machine; "rtl", the generated Verilog in a simulator; or the
+        serial port of a board, such as "/dev/ttyUSB0". All give the same bits, but the machine has
+        no cycles. A board has one memory: a model of several stacks brings each there when it runs.
     simulator : str
         "verilator" or "icarus".
     progress : Progress
@@ -52,22 +54,21 @@ class InferenceEngine:
         self, program: ModelProgram, device: str = "machine", *, simulator: str = "verilator",
         progress: Progress | None = None,
     ) -> None:  # fmt: skip
-        if device not in DEVICES:
-            board = "" if not device.startswith(("/dev/", "COM")) else (
-                ", and a board behind a serial port cannot be one yet")  # fmt: skip
+        if device not in DEVICES and not is_port(device):
             raise ConfigError(
-                f"there is no device {device}; known are {', '.join(DEVICES)}{board}"
+                f"there is no device {device}; known are {', '.join(DEVICES)}, and serial ports "
+                "such as /dev/ttyUSB0"
             )
         self.program = program
         self.device = device
-        self._simulator = simulator
+        self._simulator = simulator if device == "rtl" else device
         self._progress = progress or Progress()
         self._open: list[Device] = []
         self._runners: dict[int, MachineEncoder | DeviceEncoder] = {}
         self._counts: Counter[str] = Counter()
         self._runs = self._calls = 0
         self._language = program.language and LanguageEngine(
-            program.language, simulator if device == "rtl" else "", self._progress
+            program.language, "" if device == "machine" else self._simulator, self._progress
         )
         self._last: dict[str, NDArray] = {}
         self._made: dict[str, NDArray] = {}
@@ -77,16 +78,22 @@ class InferenceEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close simulated cores."""
+        """Close simulated cores and boards."""
         self.close()
 
     def close(self) -> None:
-        """Close simulated cores; they are opened again when needed."""
+        """Close simulated cores and boards; they are opened again when needed."""
         for device in self._open:
             device.close()
         self._open, self._runners = [], {}
         if self._language:
             self._language.close()
+
+    @property
+    def clock_mhz(self) -> float:
+        """Clock of the board, while it is open; else that at which cycles are told as time."""
+        opened = [*self._open, *(self._language.opened if self._language else [])]
+        return next((clock_mhz_of(device, None) for device in opened), CLOCK_MHZ)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Return the model's output for inputs in order or by name; a tuple if it has several.
@@ -207,6 +214,8 @@ class InferenceEngine:
             if self.device == "machine":
                 self._runners[number] = MachineEncoder(stack)
             else:
+                if is_port(self.device):
+                    self.close()
                 device = open_device(config, stack.size, self._simulator, self._progress)
                 self._open.append(device)
                 self._runners[number] = DeviceEncoder(stack, device)

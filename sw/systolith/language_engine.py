@@ -12,6 +12,7 @@ from systolith_sim.device.device import Device
 from .device_language import DeviceDecoder
 from .language import CompiledDecoder, Logits, MachineDecoder
 from .language_program import LanguageProgram
+from .link.ports import is_port
 from .progress import Progress
 from .workload import open_device
 
@@ -25,7 +26,7 @@ class LanguageEngine:
     ----------
     program : LanguageProgram
     simulator : str
-        "verilator" or "icarus"; empty for the machine.
+        "verilator" or "icarus", or the port of a board; empty for the machine.
     progress : Progress
 
     Attributes
@@ -33,22 +34,24 @@ class LanguageEngine:
     counts : Counter
         Of all runs, without those that bring the model to the chip.
     runs : int
+    opened : list of Device
+        Cores in use.
     """
 
     def __init__(self, program: LanguageProgram, simulator: str, progress: Progress) -> None:
         self._program = program
         self._simulator = simulator
         self._progress = progress
-        self._open: list[Device] = []
+        self.opened: list[Device] = []
         self._runners: dict[int, MachineDecoder | DeviceDecoder] = {}
         self.counts: Counter[str] = Counter()
         self.runs = 0
 
     def close(self) -> None:
         """Close simulated cores; they are opened again when needed."""
-        for device in self._open:
+        for device in self.opened:
             device.close()
-        self._open, self._runners = [], {}
+        self.opened, self._runners = [], {}
 
     def logits(self, texts: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return logits (batch, S, V) in nats behind each token of texts (batch, S), one by one.
@@ -91,9 +94,11 @@ class LanguageEngine:
         key = id(decoder)
         if key not in self._runners:
             if self._simulator:
+                if is_port(self._simulator):  # there is one board, with one memory
+                    self.close()
                 config = decoder.plan.config
                 device = open_device(config, decoder.size, self._simulator, self._progress)
-                self._open.append(device)
+                self.opened.append(device)
                 self._runners[key] = DeviceDecoder(decoder, device)
             else:
                 self._runners[key] = MachineDecoder(decoder)

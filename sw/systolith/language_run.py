@@ -22,7 +22,7 @@ from .models.language_model import LanguageModel
 from .models.quantized_language import quantize_language
 from .progress import Progress
 from .sampling import GREEDY, Sampling
-from .workload import open_device
+from .workload import clock_mhz_of, open_device
 
 __all__ = ["LanguageRun", "Simulated"]
 
@@ -34,6 +34,7 @@ class Simulated:
     Parameters
     ----------
     simulator : str
+        Or the port of a board.
     bit_exact : bool
         Whether the tokens, and logits if they are kept, are those of the machine.
     cycles : int
@@ -142,20 +143,21 @@ class LanguageRun(ModelRun):
 
     def simulate(
         self, prompt: Sequence[int], count: int, show: Callable[[str], None], *, simulator: str,
-        clock_mhz: float, progress: Progress,
+        clock_mhz: float | None, progress: Progress,
     ) -> tuple[Continuation, Simulated]:  # fmt: skip
-        """Go on with a prompt on the simulated core, and compare with the machine."""
+        """Go on with a prompt on a simulated core or a board, and compare with the machine."""
         with open_device(self.config, self.decoder.size, simulator, progress) as device:
             progress("loading the model")
             runner = DeviceDecoder(self.decoder, device, self.sampling)
             text = continue_prompt(self.model, runner, prompt, count, show, context=self.context)
             self._keep_logits(runner, prompt, text)
+            clock = clock_mhz_of(device, clock_mhz)
         cycles = runner.counters["CYCLES"]
         made = text.made
         return text, Simulated(
             simulator=simulator, bit_exact=self._is_predicted(prompt, text), cycles=cycles,
-            clock_mhz=clock_mhz,
-            tokens_per_second_at_clock=(len(prompt) + made - 1) * clock_mhz * 1e6 / cycles,
+            clock_mhz=clock,
+            tokens_per_second_at_clock=(len(prompt) + made - 1) * clock * 1e6 / cycles,
             counters=runner.counters, prompt_block=self.decoder.block,
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ from .models.minilm import MAX_TOKENS, MiniLM
 from .models.quantized import MINILM_NAME, quantize_minilm
 from .progress import Progress
 from .sources import compiler_version
-from .workload import CLOCK_MHZ, moved_bytes
+from .workload import moved_bytes
 
 __all__ = ["Similarity", "compare", "compile_minilm", "least_tokens"]
 
@@ -154,14 +154,14 @@ def _shape(model: MiniLM) -> EncoderShape:
 
 def compare(
     model: MiniLM, texts: Sequence[str], *, encoder: CompiledEncoder | None = None,
-    simulator: str | None = None, clock_mhz: float = CLOCK_MHZ, bin_cycles: int = 0,
+    simulator: str | None = None, clock_mhz: float | None = None, bin_cycles: int = 0,
     truncate: bool = False, progress: Progress | None = None,
 ) -> Similarity:  # fmt: skip
     """Compare sentences with each other.
 
-    Their embeddings are those of the core in a ``simulator``; without one, of the functional
-    machine; and without an ``encoder``, those of float32. With ``bin_cycles`` the simulator counts
-    what units do, in bins of so many cycles.
+    Their embeddings are those of the core in a ``simulator``, or behind a port; without one, of
+    the functional machine; and without an ``encoder``, those of float32. With ``bin_cycles`` the
+    simulator counts what units do, in bins of so many cycles.
 
     Raises
     ------

@@ -17,12 +17,14 @@ from systolith_sim.timing import is_modelled, replay
 
 from .compiler.layout import pad
 from .compiler.roofline import roofline_cycles
-from .driver import Driver
+from .driver import Driver, DriverError
+from .link.ports import is_port, split_port
 from .progress import Progress
 from .watched_device import WatchedDevice
 
 __all__ = [
-    "CLOCK_MHZ", "FREQUENCY", "ORDER", "Outcome", "Workload", "moved_bytes", "open_device", "timed",
+    "CLOCK_MHZ", "FREQUENCY", "ORDER", "Outcome", "Workload", "clock_mhz_of", "moved_bytes",
+    "open_device", "timed",
 ]  # fmt: skip
 
 CLOCK_MHZ = 80.0
@@ -148,11 +150,29 @@ class Workload:
 def open_device(
     config: Config, size: int, simulator: str, progress: Progress, *, activity: int = 0
 ) -> Device:
-    """Return a core in a simulator, with external memory of ``size`` bytes or a bit more.
+    """Return a core with external memory of ``size`` bytes or more.
 
-    With ``activity`` what units do is counted, in bins of so many cycles.
+    Parameters
+    ----------
+    config : Config
+    size : int
+    simulator : str
+        "verilator" or "icarus", or the serial port of a board, as in ``/dev/ttyUSB0`` or
+        ``/dev/ttyUSB0@1000000`` with its rate.
+    progress : Progress
+    activity : int
+        Count what units do, in bins of so many cycles; 0 to do without.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such simulator.
+    DriverError, DeviceError
+        If the board does not answer, has another core, or too little memory.
     """
     size = pad(size, PAGE)
+    if is_port(simulator):
+        return _open_board(config, size, simulator, progress, activity)
     if simulator == "verilator":
         return VerilatedDevice(config, memory_bytes=size, report=progress, activity=activity)
     if activity:
@@ -161,7 +181,33 @@ def open_device(
         from systolith_sim.device.icarus import IcarusDevice
 
         return IcarusDevice(config, memory_bytes=size, report=progress)
-    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus")
+    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus, and serial "
+                      "ports such as /dev/ttyUSB0")
+
+
+def _open_board(
+    config: Config, size: int, port: str, progress: Progress, activity: int
+) -> Device:
+    """Return the core behind a serial port."""
+    from .link.serial_device import SerialDevice
+
+    if activity:
+        raise ConfigError("a board does not tell what units do; verilator does")
+    name, baud = split_port(port)
+    progress(f"looking for a board at {name}")
+    device = SerialDevice(config, name, baud=baud)
+    if device.memory_bytes < size:
+        device.close()
+        raise DriverError(
+            f"{device.identity.board} at {name} has {device.memory_bytes:,} bytes of memory, and "
+            f"the program needs {size:,}: take a smaller model or a larger board"
+        )
+    return device
+
+
+def clock_mhz_of(device: Device, asked: float | None) -> float:
+    """Return the clock at which a device's cycles are told as time: that of a board is known."""
+    return asked or (getattr(device, "clock_hz", None) or CLOCK_MHZ * 1e6) / 1e6
 
 
 def moved_bytes(config: Config, counters: Mapping[str, int]) -> int:

@@ -14,6 +14,7 @@ from ..models.errors import CheckpointError, FetchError, TextError
 from .bench import bench
 from .compile import compile_file
 from .console import Missing, say
+from .devices import devices
 from .estimate import estimate_model
 from .eval import evaluate
 from .generate import generate
@@ -77,6 +78,7 @@ app.command()(report)
 app.command("compile")(compile_file)
 app.command("inspect")(inspect_file)
 app.command("estimate")(estimate_model)
+app.command()(devices)
 app.add_typer(run, name="run")
 app.add_typer(evaluate, name="eval")
 

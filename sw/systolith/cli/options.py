@@ -18,6 +18,7 @@ __all__ = [
     "Json",
     "Operands",
     "PortBytes",
+    "PortName",
     "PresetName",
     "Settings",
     "Simulator",
@@ -25,6 +26,7 @@ __all__ = [
     "Weights",
     "WeightsName",
     "choose_config",
+    "choose_device",
     "refuse_beside",
     "require_backend",
 ]
@@ -78,6 +80,11 @@ PortBytes = typing.Annotated[
                  "given. Bursts are as long as the preset's, but of at most 4096 bytes."),
 ]  # fmt: skip
 SimulatorName = typing.Annotated[Simulator, typer.Option("--sim", help="Simulator.")]
+PortName = typing.Annotated[
+    str | None,
+    typer.Option("--device", metavar="PORT", help="Instead of a simulator: the board behind this "
+                 "serial port, such as /dev/ttyUSB0; PORT@BAUD if it has an uncommon rate."),
+]  # fmt: skip
 ComputerName = typing.Annotated[
     Computer,
     typer.Option("--backend", help="rtl: the generated Verilog, compared with the functional "
@@ -124,6 +131,28 @@ def choose_config(
     if config.device:
         device(config.device)  # whatever the command is, an unknown name is refused at once
     return config
+
+
+def choose_device(ctx: typer.Context, port: str | None, sim: Simulator) -> str:
+    """Return where hardware runs: the port of a board if one was given, or a simulator.
+
+    Raises
+    ------
+    ConfigError
+        If it is no port, or both were given.
+    """
+    if port is None:
+        return str(sim)
+    refuse_beside(ctx, "--device", "sim")
+    from ..link.ports import is_port, split_port
+
+    split_port(port)
+    if not is_port(port):
+        raise ConfigError(
+            f"--device takes a serial port, such as /dev/ttyUSB0, not {port}; "
+            "`systolith devices` lists those with a board"
+        )
+    return port
 
 
 def require_backend(

@@ -16,11 +16,13 @@ from .options import (
     ComputerName,
     Json,
     PortBytes,
+    PortName,
     PresetName,
     Settings,
     Simulator,
     SimulatorName,
     choose_config,
+    choose_device,
     require_backend,
 )
 from .run_language import run_language
@@ -31,8 +33,9 @@ __all__ = ["run"]
 HARDWARE = (Computer.RTL, Computer.MACHINE)
 
 ACTS = {
-    "sim": (Computer.RTL,), "clock_mhz": (Computer.RTL,), "preset": HARDWARE, "settings": HARDWARE,
-    "port_bytes": HARDWARE, "tokens": HARDWARE, "image": HARDWARE,
+    "sim": (Computer.RTL,), "device": (Computer.RTL,), "clock_mhz": (Computer.RTL,),
+    "preset": HARDWARE, "settings": HARDWARE, "port_bytes": HARDWARE, "tokens": HARDWARE,
+    "image": HARDWARE,
 }  # fmt: skip
 """With whom options of ``minilm`` do something; others act with everybody."""
 
@@ -104,6 +107,7 @@ def minilm(
                      "cache.", dir_okay=False),
     ] = None,
     sim: SimulatorName = Simulator.VERILATOR,
+    device: PortName = None,
     clock_mhz: ClockMhz = None,
     report: typing.Annotated[
         Path | None,
@@ -123,16 +127,18 @@ def minilm(
     for every length; the host makes tokens, and the mean over them.
     """
     require_backend(ctx, backend, ACTS)
+    where = choose_device(ctx, device, sim)
     config = choose_config(preset, settings, port_bytes=port_bytes)
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
         from ..report.encoder import BIN_CYCLES, write_reports
         from ..sentences import compare, compile_minilm
-        from ..workload import CLOCK_MHZ
 
     watched = report is not None or trace is not None
     if watched and backend != Computer.RTL:
         raise ConfigError("--report and --trace tell what the hardware does; give --backend rtl")
+    if watched and device is not None:
+        raise ConfigError("--report and --trace do nothing beside --device; leave one out")
     for name, path in (("report", report), ("trace", trace)):
         if path is not None and not path.parent.is_dir():
             raise ConfigError(f"--{name} {path}: there is no folder {path.parent}")
@@ -151,8 +157,8 @@ def minilm(
             )  # fmt: skip
         result = compare(
             model, texts, encoder=encoder, truncate=truncate, progress=progress,
-            simulator=str(sim) if backend == Computer.RTL else None,
-            clock_mhz=clock_mhz or CLOCK_MHZ, bin_cycles=BIN_CYCLES if watched else 0,
+            simulator=where if backend == Computer.RTL else None, clock_mhz=clock_mhz,
+            bin_cycles=BIN_CYCLES if watched else 0,
         )  # fmt: skip
         if encoder and watched:
             progress("writing what the hardware did")

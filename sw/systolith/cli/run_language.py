@@ -27,12 +27,14 @@ from .options import (
     ClockMhz,
     Json,
     PortBytes,
+    PortName,
     Settings,
     Simulator,
     SimulatorName,
     Weights,
     WeightsName,
     choose_config,
+    choose_device,
     refuse_beside,
     require_backend,
 )
@@ -63,8 +65,9 @@ INTEGERS = (*HARDWARE, Computer.GOLDEN)
 """Those whose numbers are a core's."""
 
 ACTS = {
-    "sim": (Computer.RTL,), "clock_mhz": (Computer.RTL,), "port_bytes": HARDWARE,
-    "weights": INTEGERS, "operands": INTEGERS, "preset": INTEGERS, "settings": INTEGERS,
+    "sim": (Computer.RTL,), "device": (Computer.RTL,), "clock_mhz": (Computer.RTL,),
+    "port_bytes": HARDWARE, "weights": INTEGERS, "operands": INTEGERS, "preset": INTEGERS,
+    "settings": INTEGERS,
 }  # fmt: skip
 """With whom options do something; others act with everybody."""
 
@@ -104,6 +107,7 @@ def run_language(
     settings: Settings = None,
     port_bytes: PortBytes = None,
     sim: SimulatorName = Simulator.VERILATOR,
+    device: PortName = None,
     clock_mhz: ClockMhz = None,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -116,6 +120,7 @@ def run_language(
     say otherwise.
     """
     require_backend(ctx, backend, ACTS)
+    where = choose_device(ctx, device, sim)
     if temperature == 0:
         refuse_beside(ctx, "--temperature 0", "top_k", "seed")
     choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
@@ -128,7 +133,6 @@ def run_language(
         from ..model_run import ModelRun
         from ..models.library import load_language_model
         from ..sampling import Sampling
-        from ..workload import CLOCK_MHZ
 
         sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
         name, core, hardware, simulated = model_name(ctx), None, None, None
@@ -163,7 +167,7 @@ def run_language(
         result = hardware.predict(numbers, tokens, show)
     else:
         result, simulated = hardware.simulate(
-            numbers, tokens, show, simulator=str(sim), clock_mhz=clock_mhz or CLOCK_MHZ,
+            numbers, tokens, show, simulator=where, clock_mhz=clock_mhz,
             progress=Progress(),
         )  # fmt: skip
     seconds = time.perf_counter() - begin

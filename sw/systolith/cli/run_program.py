@@ -13,8 +13,10 @@ from .options import (
     Computer,
     ComputerName,
     Json,
+    PortName,
     Simulator,
     SimulatorName,
+    choose_device,
     require_backend,
 )
 
@@ -27,7 +29,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = ["run_program"]
 
-ACTS = {"sim": (Computer.RTL,), "clock_mhz": (Computer.RTL,)}
+ACTS = {"sim": (Computer.RTL,), "device": (Computer.RTL,), "clock_mhz": (Computer.RTL,)}
 """With whom options do something; others act with everybody."""
 
 
@@ -37,6 +39,7 @@ class Result(typing.NamedTuple):
     outputs: Inputs
     report: "EngineReport | None" = None
     bit_exact: bool | None = None
+    clock_mhz: float = 0.0
 
 
 def run_program(
@@ -49,6 +52,7 @@ def run_program(
                      dir_okay=False),
     ] = None,
     sim: SimulatorName = Simulator.VERILATOR,
+    device: PortName = None,
     clock_mhz: ClockMhz = None,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -57,22 +61,22 @@ def run_program(
     The host does its part in float32, and what the core did is compared with float32, too.
     """
     require_backend(ctx, backend, ACTS)
+    where = choose_device(ctx, device, sim)
     require_folder("--output", output)
     name = model_name(ctx)
     import numpy as np
 
     from ..model_program import load_program
-    from ..workload import CLOCK_MHZ
 
     with stages(f"reading {name}", plain=json) as progress:
         program = load_program(name)
-        result = _compute(program, read_inputs(inputs), backend, str(sim), progress)
+        result = _compute(program, read_inputs(inputs), backend, where, progress)
     if output is not None:
         with output.open("wb") as file:
             np.savez(file, allow_pickle=False, **result.outputs)
     if json:
         print_json({"model": name, "backend": str(backend),
-                    **_values(result, clock_mhz or CLOCK_MHZ)})  # fmt: skip
+                    **_values(result, clock_mhz)})  # fmt: skip
     else:
         _print(result, output)
     if result.bit_exact is False:
@@ -80,13 +84,14 @@ def run_program(
 
 
 def _compute(
-    program: "ModelProgram", inputs: Inputs, backend: Computer, simulator: str,
+    program: "ModelProgram", inputs: Inputs, backend: Computer, where: str,
     progress: "Progress",
 ) -> Result:  # fmt: skip
     """Run a program; on the hardware, also on the machine."""
     from ..engine import InferenceEngine
     from ..graph.executor import run
     from ..graph.model_inputs import named_inputs
+    from ..link.ports import is_port
 
     names = program.graph.outputs
 
@@ -102,11 +107,12 @@ def _compute(
     predicted = outputs(machine)
     if backend == Computer.MACHINE:
         return Result(predicted, machine.report())
-    with InferenceEngine(program, "rtl", simulator=simulator, progress=progress) as engine:
+    device = {"device": where} if is_port(where) else {"device": "rtl", "simulator": where}
+    with InferenceEngine(program, progress=progress, **device) as engine:
         got = outputs(engine)
-        report = engine.report()
+        report, clock_mhz = engine.report(), engine.clock_mhz
     exact = all(_same_bits(got[name], predicted[name]) for name in names)
-    return Result(got, report, exact)
+    return Result(got, report, exact, clock_mhz)
 
 
 def _same_bits(got: "NDArray", want: "NDArray") -> bool:
@@ -115,7 +121,7 @@ def _same_bits(got: "NDArray", want: "NDArray") -> bool:
     return same and got.tobytes() == want.tobytes()
 
 
-def _values(result: Result, clock_mhz: float) -> dict[str, typing.Any]:
+def _values(result: Result, asked_mhz: float | None) -> dict[str, typing.Any]:
     """Return what JSON says of a run."""
     values: dict[str, typing.Any] = {
         "outputs": {
@@ -126,6 +132,7 @@ def _values(result: Result, clock_mhz: float) -> dict[str, typing.Any]:
     if result.report is not None:
         values |= result.report.to_dict()
         if cycles := result.report.cycles:
+            clock_mhz = asked_mhz or result.clock_mhz
             values |= {"clock_mhz": clock_mhz, "milliseconds": cycles / clock_mhz / 1000}
     if result.bit_exact is not None:
         values["bit_exact"] = result.bit_exact

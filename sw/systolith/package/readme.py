@@ -78,8 +78,7 @@ them out. Made by Systolith {version}, licence Apache-2.0.
 ## Ports
 
 {ports}
-* `irq` is a level: one while an interrupt that is enabled is pending. The driver's
-  `systolith_wait_interrupt` sleeps until then.
+* `irq` is a level: one while an interrupt that is enabled is pending.
 
 `ports.md` lists every port.
 

@@ -1,0 +1,75 @@
+"""``systolith devices``: the boards behind this computer's serial ports."""
+
+import typing
+
+import typer
+
+from .console import print_json, say
+from .options import Json
+
+__all__ = ["devices"]
+
+
+def devices(
+    ports: typing.Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PORT]...", help="Ports to ask, each PORT or PORT@BAUD; all that "
+                       "the system knows if none is given."),
+    ] = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """List the boards that answer, and what core each has.
+
+    Asking sends a few bytes to every serial port, which whatever else is behind one will get, too.
+    """
+    from ..link.ports import port_names, split_port
+    from ..link.serial_device import identify
+
+    names = ports or port_names()
+    found, others = [], {}
+    from systolith_sim.device.device import DeviceError
+
+    for name in names:
+        port, baud = split_port(name)
+        try:
+            identity = identify(port, baud=baud)
+        except DeviceError as error:
+            others[name] = str(error)
+        else:
+            found.append({"port": name, **_describe(identity._asdict())})
+    if json:
+        print_json({"devices": found, "others": others})
+        return
+    if found:
+        _print(found)
+    for reason in others.values():
+        say(reason)
+    if not names:
+        say("there is no serial port; plug a board in")
+
+
+def _describe(identity: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """Return an identity as people write it, with the preset that it is of, if that is one."""
+    from systolith_hw.presets import PRESETS
+
+    names = {config.hash: name for name, config in PRESETS.items()}
+    config_hash = identity["config_hash"]
+    return {**identity, "config_hash": f"{config_hash:#010x}", "preset": names.get(config_hash)}
+
+
+def _print(found: list[dict[str, typing.Any]]) -> None:
+    """Print a line for each board."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for name in ("port", "board", "preset", "config hash", "memory", "clock", "baud", "gateware"):
+        table.add_column(name, no_wrap=True)
+    for row in found:
+        table.add_row(
+            row["port"], row["board"], row["preset"] or "of its own", row["config_hash"],
+            f"{row['memory_bytes'] / (1 << 20):g} MiB", f"{row['clock_hz'] / 1e6:g} MHz",
+            f"{row['baud']:,}", row["gateware"],
+        )  # fmt: skip
+    Console().print(table)
