@@ -32,7 +32,7 @@ class SdramSplitter(wiring.Component):
     Members
     -------
     i : In(stream of :func:`~.sdram_shapes.burst`)
-        Bursts.
+        Bursts; where a beat begins is rounded down to a multiple of it.
     o : Out(stream of :func:`~.sdram_shapes.segment`)
         Their segments.
     """
@@ -77,7 +77,7 @@ class SdramSplitter(wiring.Component):
         with m.If(~busy):
             m.d.sync += [
                 busy.eq(self.i.valid),
-                place.eq(request.address[1:]),
+                place.eq(Cat(C(0, bits), request.address[1 + bits :])),
                 left.eq(Cat(C((1 << bits) - 1, bits), request.last)),
                 write.eq(request.write),
             ]
