@@ -14,6 +14,7 @@ from systolith_sim.transformer.model import EncoderModel
 
 from .graph import Graph, Node
 from .graph.executor import run_node
+from .graph.tree import text
 from .stack import state_words
 
 __all__ = ["Accuracy", "LayerSignal", "Signal", "measure_layers"]
@@ -103,10 +104,16 @@ class Accuracy:
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "Accuracy":
-        """Return what :meth:`to_dict` was made of."""
+        """Return what :meth:`to_dict` was made of.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            If it is no such tree.
+        """
         return cls([
-            LayerSignal(name=layer["name"], **{
-                name: np.inf if layer[name] is None else layer[name]
+            LayerSignal(name=text(layer["name"]), **{
+                name: np.inf if layer[name] is None else float(layer[name])
                 for name in ("decibels", "own", "cosine")
             })
             for layer in tree["layers"]

@@ -5,6 +5,9 @@ Members are not compressed, so that a small file cannot become large, and each h
 
 import io
 import json
+import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,9 +21,20 @@ from numpy.typing import NDArray
 from .image import ImageError
 from .whole_file import whole_file
 
-__all__ = ["Archive", "write_archive"]
+__all__ = ["BROKEN", "Archive", "write_archive"]
 
 MANIFEST = "manifest.json"
+
+BROKEN = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError,
+    RecursionError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged file may raise: in zip's tables, JSON, the heads of arrays, and what is
+made of them."""
+
+NUMBERS = "biufc"
+"""Kinds of numpy's types that are numbers."""
 
 
 def write_archive(
@@ -75,7 +89,8 @@ class Archive:
         self._file = path.open("rb")
         try:
             self._archive = zipfile.ZipFile(self._file)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            self._check_sizes()
+        except (*BROKEN, OSError) as error:
             self._file.close()
             raise ImageError(
                 f"{path} is no {kind}, or its end is missing; copy it again, or compile the model "
@@ -115,10 +130,11 @@ class Archive:
             if self._archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                 raise self.damaged(name, "is compressed")
             return self._archive.read(name)
+        except ImageError:
+            raise
         except KeyError as error:
             raise self.damaged(name, "is missing") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError,
-                OSError) as error:  # fmt: skip
+        except (*BROKEN, OSError) as error:
             raise self.damaged(name, f"is damaged ({error})") from error
 
     def array(self, name: str) -> NDArray:
@@ -132,7 +148,7 @@ class Archive:
         content = memoryview(self.content(f"{name}.npy"))
         try:
             return _array(content)
-        except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        except BROKEN as error:
             raise self.damaged(f"{name}.npy", f"is no array of numbers ({error})") from error
 
     def damaged(self, name: str, what: str) -> ImageError:
@@ -141,12 +157,20 @@ class Archive:
             f"{self._path}: {name} {what}; copy the file again, or compile the model again"
         )
 
+    def _check_sizes(self) -> None:
+        """Refuse members that together are larger than the file, as those that overlap are."""
+        size = sum(info.file_size for info in self._archive.infolist())
+        if size > self._path.stat().st_size:
+            raise ValueError("members are larger than the file")
+
     def _manifest(self, kind: str) -> dict[str, Any]:
         if MANIFEST not in self._archive.namelist():
             raise ImageError(f"{self._path} is no {kind}, but another zip file")
         try:
             manifest = json.loads(self.content(MANIFEST))
-        except ValueError as error:
+        except ImageError:
+            raise
+        except BROKEN as error:
             raise self.damaged(MANIFEST, f"is no JSON ({error})") from error
         if not isinstance(manifest, dict):
             raise self.damaged(MANIFEST, "is no JSON object")
@@ -160,7 +184,9 @@ def _array(content: memoryview) -> NDArray:
     if version != (1, 0):
         raise ValueError(f"version {version} of .npy")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
-    if dtype.hasobject:
-        raise ValueError("it has objects")
+    if dtype.kind not in NUMBERS:
+        raise ValueError(f"it has {'objects' if dtype.hasobject else dtype}")
     values = np.frombuffer(content, dtype, offset=head.tell())
+    if min(shape, default=0) < 0 or math.prod(shape) != values.size:
+        raise ValueError(f"the shape {shape} of {values.size} numbers")
     return values.reshape(shape, order="F" if fortran else "C")

@@ -23,13 +23,13 @@ from systolith_hw.isa import ISA_VERSION
 from systolith_hw.presets import preset
 
 from .accuracy import Accuracy
-from .archive import Archive, write_archive
+from .archive import BROKEN, Archive, write_archive
 from .graph import Graph, GraphError, Node
 from .graph.decoder_part import DecoderPart
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
 from .graph.partition import HostNode, Partition, Stack, cut
-from .graph.tree import graph_from_tree, graph_tree
+from .graph.tree import graph_from_tree, graph_tree, text, texts
 from .image import ImageError
 from .language import CompiledDecoder
 from .language_program import LanguageProgram
@@ -48,6 +48,9 @@ IMAGE = "a stack"
 
 LANGUAGE = "a language model"
 """What images of language models do."""
+
+MOST_BYTES = 1 << 32
+"""Of external memory, since addresses have 32 bits."""
 
 LANGUAGE_IMAGES = ("language/logits.image", "language/text.image")
 
@@ -160,7 +163,7 @@ def load_program(path: str | Path, config: Config | str | None = None) -> ModelP
         _check_version(archive, str(path))
         try:
             return _read(archive, str(path), config)
-        except (KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
+        except BROKEN as error:
             if isinstance(error, ImageError):
                 raise
             raise archive.damaged("manifest.json", f"is damaged ({error!r})") from error
@@ -189,7 +192,7 @@ def _read(archive: Archive, path: str, wanted: Config | None) -> ModelProgram:
         )
     constants = {
         name: archive.array(f"constants/{number}")
-        for number, name in enumerate(manifest["constants"])
+        for number, name in enumerate(texts(manifest["constants"]))
     }
     graph = graph_from_tree(manifest["graph"], constants)
     parts = _parts(graph, manifest)
@@ -225,20 +228,37 @@ def _config(manifest: dict[str, Any], path: str) -> Config:
 def _parts(graph: Graph, manifest: dict[str, Any]) -> Partition:
     """Cut the graph as it was cut."""
     nodes = {node.output: node for node in graph.nodes}
-    stacks = [Stack.of([nodes[name] for name in names]) for names in manifest["stacks"]]
+    stacks = [
+        Stack.of([_layer(nodes[name]) for name in texts(names)]) for names in manifest["stacks"]
+    ]
     decoder = None
     if manifest["decoder"]:
-        embedding, *layers, norm, head = (nodes[name] for name in manifest["decoder"])
+        embedding, *layers, norm, head = (nodes[name] for name in texts(manifest["decoder"]))
         decoder = DecoderPart(embedding, layers, norm, head)
     rest = cut(graph, stacks, decoder)
     places = {node.outputs: node for node in rest.nodes}
     host = [
-        HostNode(places[tuple(outputs)], reason, macs)
+        HostNode(places[tuple(texts(outputs))], text(reason),
+                 None if macs is None else _count(macs))
         for outputs, reason, macs in manifest["host"]
-    ]
+    ]  # fmt: skip
     if len(host) + len(stacks) + bool(decoder) != len(rest.nodes):
         raise GraphError("nodes of the host are not those of the graph")
-    return Partition(rest, stacks, host, manifest["core_macs"], decoder)
+    return Partition(rest, stacks, host, _count(manifest["core_macs"]), decoder)
+
+
+def _layer(node: Node) -> Node:
+    """Return a node that must be a layer."""
+    if node.operator != "EncoderLayer" or len(node.inputs) < 2:
+        raise ValueError(f"{node} is no layer of a stack")
+    return node
+
+
+def _count(value: Any) -> int:
+    """Return a number that counts something, or is a size or an address."""
+    if not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no number of anything")
+    return value
 
 
 def _program(
@@ -247,9 +267,17 @@ def _program(
     """Return the program of one image."""
     content = archive.content(name)
     try:
-        return kind.from_image(ModelImage.from_bytes(content, config), config, model)
+        held: ModelImage = ModelImage.from_bytes(content, config)
+        for value in (*held.manifest["shape"].values(), *held.manifest["plan"].values()):
+            _count(value)
+        program = kind.from_image(held, config, model)
+        if program.image(model).places != held.places or program.size > MOST_BYTES:
+            raise ValueError("its plan is not that of its contents")
     except ImageError as error:
         raise ImageError(f"{path}: {name}: {error}") from error
+    except BROKEN as error:
+        raise archive.damaged(name, f"is damaged ({error!r})") from error
+    return program
 
 
 def _image_name(number: int) -> str:

@@ -1,9 +1,12 @@
 """Files of compiled models: what they keep, and what they refuse."""
 
+import copy
+import dataclasses
 import io
 import json
 import os
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,9 @@ from systolith.graph import Graph, GraphError, Node
 from systolith.graph.text import graph_text
 from systolith.graph.tree import graph_from_tree, graph_tree
 from systolith.image import ImageError
+from systolith.model_image import ModelImage
 from systolith.model_program import FORMAT_VERSION
+from systolith.report.program import program_text
 from systolith.stack import CompiledStack
 from systolith_hw.isa import ISA_VERSION
 
@@ -118,6 +123,9 @@ def test_truncated_and_other_files(path):
     ({"host": []}, "manifest.json is damaged .*nodes of the host"),
     ({"graph": {}}, "manifest.json is damaged"),
     ({"stacks": [["none"]]}, "manifest.json is damaged"),
+    ({"stacks": [[]]}, "manifest.json is damaged .*list index"),
+    ({"stacks": [-1]}, "manifest.json is damaged .*-1 is no list"),
+    ({"core_macs": "many"}, "manifest.json is damaged .*'many' is no number"),
     ({"graph": {"inputs": {"x": {"dtype": "1f2,{", "shape": []}}}}, "manifest.json is damaged"),
 ])  # fmt: skip
 def test_manifests_that_do_not_fit(path, fields, words):
@@ -169,6 +177,101 @@ def test_attributes():
     graph.nodes[0] = Node("Any", (), ("y",), {"body": graph})
     with pytest.raises(GraphError, match=r"node y \(Any\) has an attribute body of Graph"):
         graph_tree(graph)
+
+
+def test_json_that_is_too_deep(path):
+    rewrite(path, "manifest.json", lambda raw: b"[" * 100_000)
+    with pytest.raises(ImageError, match="manifest.json is no JSON"):
+        systolith.load(path)
+
+
+HEAD = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4), }"
+
+
+@pytest.mark.parametrize("head, words", [
+    (HEAD.replace("(2, 4)", "(-1, 4)"), r"the shape \(-1, 4\) of 8 numbers"),
+    (HEAD.replace("(2, 4)", "(1 << 62, 4)"), "no array of numbers"),
+    (HEAD.replace("(2, 4)", f"({1 << 62}, 4)"), "the shape .* of 8 numbers"),
+    (HEAD.replace("<f4", "<U4"), "it has <U4"), (HEAD.replace("<f4", "|O"), "it has objects"),
+    ("(" * 900, "no array of numbers"), ("(((", "no array of numbers"),
+    (HEAD.replace("(2, 4)", "__import__('os').abort()"), "no array of numbers"),
+])  # fmt: skip
+def test_heads_of_arrays(path, head, words):
+    """Whatever they say, it is refused; none of it is computed, and no memory is taken for it."""
+    line = head.encode().ljust(118) + b"\n"
+    content = b"\x93NUMPY\1\0" + len(line).to_bytes(2, "little") + line + bytes(32)
+    rewrite(path, "constants/0.npy", lambda raw: content)
+    with pytest.raises(ImageError, match=f"constants/0.npy is .*{words}"):
+        systolith.load(path)
+
+
+def test_members_that_overlap(path):
+    """Those that share bytes could be far more than the file has."""
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(50):
+            info = zipfile.ZipInfo(f"more/{number}")
+            inside = archive.getinfo("stacks/0.image")
+            info.header_offset, info.CRC = inside.header_offset, inside.CRC
+            info.file_size = info.compress_size = inside.file_size
+            archive.filelist.append(info)
+            archive.NameToInfo[info.filename] = info
+        archive.writestr("last", b"")  # so that the table is written anew
+    with pytest.raises(ImageError, match="no Systolith program"):
+        systolith.load(path)
+
+
+def places(tree, behind=()):
+    """Yield where each value of a tree is."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        yield (*behind, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*behind, key))
+
+
+OTHERS: tuple[Any, ...] = (
+    None, -1, 0, 1, 10**12, 1 << 70, 1.5, np.inf, np.nan, "x", "", [], {}, [[]], True, "f4", "|O",
+    [1, [2]], {"dtype": "<f4"}, {"base64": "!"}, {"dtype": "<f4", "shape": [-1], "values": [1]},
+)  # fmt: skip
+"""Values that a field may have in a damaged file."""
+
+
+def altered(rng, tree):
+    """Return a tree with one value that is another, or missing."""
+    tree = inside = copy.deepcopy(tree)
+    spots = list(places(tree))
+    *behind, last = spots[rng.integers(len(spots))]
+    for key in behind:
+        inside = inside[key]
+    inside[last] = OTHERS[rng.integers(len(OTHERS))]
+    if rng.integers(5) == 0:
+        del inside[last]
+    return tree
+
+
+def test_whatever_a_field_holds(program, path, seed):
+    """A file is refused as damaged, or can be looked at still; nothing else comes."""
+    rng, counts = np.random.default_rng(seed), {True: 0, False: 0}
+    with zipfile.ZipFile(path) as archive:
+        members = {each: archive.read(each) for each in archive.namelist()}
+    manifest = json.loads(members["manifest.json"])
+    image = ModelImage.from_bytes(members["stacks/0.image"], CONFIG)
+    for number in range(300):
+        changed = dict(members)
+        if number % 3:
+            changed["manifest.json"] = json.dumps(altered(rng, manifest)).encode()
+        else:
+            other = dataclasses.replace(image, manifest=altered(rng, dict(image.manifest)))
+            changed["stacks/0.image"] = other.to_bytes()
+        with zipfile.ZipFile(path, "w") as archive:
+            for each, content in changed.items():
+                archive.writestr(each, content)
+        try:
+            program_text(systolith.load(path))
+            counts[True] += 1
+        except ImageError:
+            counts[False] += 1
+    assert min(counts.values()) > 10
 
 
 @pytest.mark.parametrize("value", [

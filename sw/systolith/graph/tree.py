@@ -11,7 +11,7 @@ from .graph import Graph, GraphError, Node, TensorType
 from .onnx_node import check_onnx_node
 from .torch_node import check_torch_node
 
-__all__ = ["graph_from_tree", "graph_tree"]
+__all__ = ["graph_from_tree", "graph_tree", "text", "texts"]
 
 FOREIGN = {"onnxruntime": check_onnx_node, "torch": check_torch_node}
 """What looks at nodes that others compute."""
@@ -34,12 +34,12 @@ def graph_from_tree(tree: Mapping[str, Any], constants: dict[str, NDArray]) -> G
     ------
     GraphError
         If a node takes what nothing makes, or one that another package computes could read files.
-    KeyError, TypeError, ValueError
+    AttributeError, LookupError, TypeError, ValueError
         If it is no such tree.
     """
     graph = Graph(
         inputs={name: _type(kind) for name, kind in tree["inputs"].items()},
-        outputs=list(tree["outputs"]),
+        outputs=texts(tree["outputs"]),
         constants=constants,
         nodes=[_node(node) for node in tree["nodes"]],
         types={name: _type(kind) for name, kind in tree["types"].items()},
@@ -53,7 +53,44 @@ def _type_tree(kind: TensorType) -> dict[str, Any]:
 
 
 def _type(tree: Mapping[str, Any]) -> TensorType:
-    return TensorType(np.dtype(tree["dtype"]), tuple(tree["shape"]))
+    shape = tuple(tree["shape"])
+    for size in shape:
+        number = isinstance(size, int) and not isinstance(size, bool)
+        if not (size >= 0 if number else isinstance(size, str)):
+            raise ValueError(f"{size!r} is no size")
+    return TensorType(_dtype(tree["dtype"]), shape)
+
+
+def _dtype(name: Any) -> np.dtype:
+    """Return a type of numbers."""
+    dtype = np.dtype(text(name))
+    if dtype.kind not in "biufc":
+        raise ValueError(f"{name!r} is no type of numbers")
+    return dtype
+
+
+def text(value: Any) -> str:
+    """Return what must be text.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def texts(value: Any) -> list[str]:
+    """Return what must be a list of texts.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return [text(one) for one in value]
 
 
 def _node_tree(node: Node) -> dict[str, Any]:
@@ -65,8 +102,11 @@ def _node_tree(node: Node) -> dict[str, Any]:
 
 def _node(tree: Mapping[str, Any]) -> Node:
     attributes = {name: _attribute(value) for name, value in tree["attributes"].items()}
-    node = Node(tree["operator"], tuple(tree["inputs"]), tuple(tree["outputs"]), attributes,
-                tree["name"])  # fmt: skip
+    outputs = texts(tree["outputs"])
+    if not outputs:
+        raise ValueError("a node makes nothing")
+    node = Node(text(tree["operator"]), tuple(texts(tree["inputs"])), tuple(outputs), attributes,
+                text(tree["name"]))  # fmt: skip
     if node.operator in FOREIGN:
         FOREIGN[node.operator](node)
     return node
@@ -105,7 +145,7 @@ def _attribute(value: Any) -> Any:
         return value
     if "base64" in value:
         return base64.b64decode(value["base64"], validate=True)
-    dtype = np.dtype(value["dtype"])
+    dtype = _dtype(value["dtype"])
     if "values" not in value:
         return dtype
     return np.array(value["values"], dtype).reshape(value["shape"])
