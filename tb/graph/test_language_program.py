@@ -1,13 +1,17 @@
 """Language models through the compiler: the programs of a lowering by hand, logits, text, files."""
 
+import json
 import re
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import systolith
 from systolith import language_program
+from systolith.cli import app
 from systolith.compiler.decoder_quantizer import quantize_decoder
+from systolith.driver import DriverError
 from systolith.graph import GraphError
 from systolith.graph.executor import run
 from systolith.graph.optimise import optimise
@@ -18,6 +22,9 @@ from systolith.report.graph_svg import graph_svg
 from systolith.report.program import describe_program, listing_of, program_text
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
+from systolith_sim.board.pseudo_terminal import PseudoTerminal
+from unit.link_lines import device_board
+from unit.machine_device import MachineDevice
 
 from .graph_bench import encoder
 from .llama_bench import LlamaBuilder, decoder_of, llama, llama_tensors, tensors_of
@@ -162,6 +169,31 @@ def test_hardware_has_the_bits_of_the_machine(program, simulator):
         ids = example(3, tokens=4)[:1]
         np.testing.assert_array_equal(engine(ids), machine(ids))
         assert engine.report().runs == 2 and (engine.report().cycles or 0) > 10_000
+
+
+def test_a_board_has_the_bits_of_the_machine(program, tmp_path):
+    """The driver and the link's golden model between, on a pseudo-terminal."""
+    machine = systolith.InferenceEngine(program)
+    ids = example(3, tokens=4)[:1]
+    with PseudoTerminal(device_board(MachineDevice(ONCHIP, 1 << 20))) as terminal:
+        with systolith.InferenceEngine(program, terminal.name) as engine:
+            assert engine.generate(PROMPT, 4) == machine.generate(PROMPT, 4)
+            np.testing.assert_array_equal(engine(ids), machine(ids))
+            assert (engine.report().device, engine.report().runs) == (terminal.name, 2)
+            assert engine.clock_mhz == 50
+        program.save(tmp_path / "llama.sysl")
+        np.savez(tmp_path / "x.npz", **dict.fromkeys(program.graph.inputs, ids))
+        result = CliRunner().invoke(app, [
+            "run", str(tmp_path / "llama.sysl"), "--inputs", str(tmp_path / "x.npz"), "--device",
+            terminal.name, "--json",
+        ])  # fmt: skip
+        assert result.exit_code == 0, result.output
+        values = json.loads(result.stdout)
+        assert values["bit_exact"] and values["clock_mhz"] == 50
+    small = device_board(MachineDevice(ONCHIP, 1 << 12))
+    with PseudoTerminal(small) as terminal:
+        with pytest.raises(DriverError, match="at .* has 4,096 bytes of memory, and the program"):
+            systolith.InferenceEngine(program, terminal.name).generate(PROMPT, 4)
 
 
 def test_a_file_has_the_same_programs(program, tmp_path):

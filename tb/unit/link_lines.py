@@ -7,10 +7,12 @@ from collections import deque
 import numpy as np
 
 from systolith_hw.config import Config
-from systolith_hw.link_protocol import Identity
+from systolith_hw.isa import ISA_VERSION
+from systolith_hw.link_protocol import PROTOCOL_VERSION, Identity
 from systolith_sim.board.link_bridge import LinkBridge
+from systolith_sim.device.device import Device, RegisterError
 
-__all__ = ["GoldenBoard", "GoldenLine", "PlainMemory", "PlainRegisters"]
+__all__ = ["GoldenBoard", "GoldenLine", "PlainMemory", "PlainRegisters", "device_board"]
 
 
 class PlainMemory:
@@ -75,7 +77,7 @@ class GoldenLine:
     ) -> None:  # fmt: skip
         self.memory = PlainMemory(config, identity.memory_bytes)
         self.registers = PlainRegisters()
-        self.bridge = LinkBridge(config, identity, 64, self.memory, self.registers)
+        self.bridge: LinkBridge = LinkBridge(config, identity, 64, self.memory, self.registers)
         self.fault, self.late = fault, late
         self.rng = random.Random(seed)
         self.faults = 0
@@ -110,6 +112,68 @@ class GoldenLine:
                 case _ if place:
                     spoilt[place - 1 : place + 1] = spoilt[place], spoilt[place - 1]
         return bytes(spoilt)
+
+
+class DeviceMemory:
+    """The memory of a device, in beats."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.width = device.config.bus.data_bytes
+
+    def read_beat(self, address: int) -> bytes | None:
+        return self.device.read_memory(address, self.width)
+
+    def write_beat(self, address: int, data: bytes, strobe: int) -> bool:
+        for lane in range(self.width):
+            if strobe >> lane & 1:
+                self.device.write_memory(address + lane, data[lane : lane + 1])
+        return True
+
+
+class DeviceRegisters:
+    """The registers of a device."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def read(self, address: int) -> int | None:
+        try:
+            return self.device.read_register(address)
+        except RegisterError:
+            return None
+
+    def write(self, address: int, value: int) -> bool:
+        try:
+            self.device.write_register(address, value)
+        except RegisterError:
+            return False
+        return True
+
+
+class DeviceBridge(LinkBridge):
+    """The golden model in front of a device."""
+
+    def __init__(self, device: Device, identity: Identity) -> None:
+        self.device = device
+        super().__init__(device.config, identity, 64, DeviceMemory(device),
+                         DeviceRegisters(device))  # fmt: skip
+
+    def wait(self, cycles: int) -> int:
+        self.irq = self.device.wait(cycles)
+        return 0
+
+
+def device_board(device: Device, **other) -> "GoldenBoard":
+    """Return a board whose core and memory are another device."""
+    identity = Identity(
+        protocol=PROTOCOL_VERSION, payload_bytes=512, isa=ISA_VERSION,
+        config_hash=device.config.hash, memory_bytes=device.memory_bytes, clock_hz=50_000_000,
+        baud=3_000_000, board="simulated", gateware="0.0",
+    )._replace(**other)  # fmt: skip
+    board = GoldenBoard(device.config, identity)
+    board.golden.bridge = DeviceBridge(device, identity)
+    return board
 
 
 class GoldenBoard:

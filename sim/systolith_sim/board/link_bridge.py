@@ -85,6 +85,10 @@ class LinkBridge:
         """Return what goes back for bytes that came, be they a part of a frame or several."""
         return b"".join(map(self._byte, line))
 
+    def wait(self, cycles: int) -> int:
+        """Wait for ``irq`` or for so many cycles; return how many are left."""
+        return cycles if self.irq else 0
+
     def _byte(self, byte: int) -> bytes:
         longest = HEADER.size + self.identity.payload_bytes + CRC_BYTES
         if byte == END:
@@ -139,7 +143,7 @@ class LinkBridge:
         elif operation in (Operation.READ_REGISTER, Operation.WRITE_REGISTER):
             status, result = self._access(sequence, address, payload)
         elif operation == Operation.WAIT:
-            address = address if self.irq else 0
+            address = self.wait(address)
             result = struct.pack("<HH", self.irq, self.dropped)
         else:
             self._kept, result = None, self.identity.pack()

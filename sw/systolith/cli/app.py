@@ -22,6 +22,7 @@ from .inspect import inspect_file
 from .presets import presets
 from .report import report
 from .run import run
+from .selftest import selftest
 
 __all__ = ["app", "main"]
 
@@ -79,6 +80,7 @@ app.command("compile")(compile_file)
 app.command("inspect")(inspect_file)
 app.command("estimate")(estimate_model)
 app.command()(devices)
+app.command()(selftest)
 app.add_typer(run, name="run")
 app.add_typer(evaluate, name="eval")
 

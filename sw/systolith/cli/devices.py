@@ -59,17 +59,11 @@ def _describe(identity: dict[str, typing.Any]) -> dict[str, typing.Any]:
 
 def _print(found: list[dict[str, typing.Any]]) -> None:
     """Print a line for each board."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in ("port", "board", "preset", "config hash", "memory", "clock", "baud", "gateware"):
-        table.add_column(name, no_wrap=True)
+    width = max(len(row["port"]) for row in found)
     for row in found:
-        table.add_row(
-            row["port"], row["board"], row["preset"] or "of its own", row["config_hash"],
-            f"{row['memory_bytes'] / (1 << 20):g} MiB", f"{row['clock_hz'] / 1e6:g} MHz",
-            f"{row['baud']:,}", row["gateware"],
-        )  # fmt: skip
-    Console().print(table)
+        preset = f"preset {row['preset']}" if row["preset"] else "a core of its own"
+        print(
+            f"{row['port']:{width}}  {row['board']}: {preset} ({row['config_hash']}), "
+            f"{row['memory_bytes'] / (1 << 20):g} MiB, {row['clock_hz'] / 1e6:g} MHz, "
+            f"{row['baud']:,} baud, gateware {row['gateware']}"
+        )

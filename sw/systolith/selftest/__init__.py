@@ -1,0 +1,1 @@
+"""A check of every unit of a core, on whatever device it is."""
