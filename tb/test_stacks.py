@@ -36,6 +36,20 @@ def test_engines_agree(norm_first, seed):
     assert_near(estimate_stacks(CONFIG, program.stacks, [9, 5, 8], CLOCK_MHZ).cycles, cycles)
 
 
+def test_short_programs_take_what_is_estimated(seed):
+    """The first run of a program of one layer, whose fetch is as long as what it does, too."""
+    rng = np.random.default_rng(seed)
+    program = systolith.compile(encoder(layers=1, seed=seed), example(seed), config=CONFIG)
+    (stack,) = program.stacks
+    for lengths in ([5], [9]):
+        want = estimate_stacks(CONFIG, program.stacks, lengths, CLOCK_MHZ).cycles
+        with VerilatedDevice(CONFIG, memory_bytes=1 << 20) as device:
+            core = DeviceEncoder(stack, device)
+            for _ in range(2):
+                sentences = [rng.normal(size=(length, 32)) for length in lengths]
+                assert_near(want, core.run(sentences).counts["CYCLES"])
+
+
 def cycles_by_hand(norm_first, seed):
     """Return those of an encoder of the same sizes with embeddings, for as many tokens."""
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from .driver import Driver
 from .encoder import CompiledEncoder, EncoderResult, MachineEncoder, Sentences
 from .progress import Progress
 from .watched_device import WatchedDevice
-from .workload import clock_mhz_of, open_device
+from .workload import clock_mhz_of, let_fetch, open_device
 
 __all__ = ["DeviceEncoder", "Simulated", "simulate"]
 
@@ -38,6 +38,7 @@ class DeviceEncoder:
         self._driver = Driver(device, config)
         program = encoder.parts[encoder.program]
         self._driver.load_program(encoder.program, program, config_hash=config.hash)
+        let_fetch(self._driver, device)
 
     def run(self, sentences: Sentences) -> EncoderResult:
         """Run some sentences of token numbers, all at once."""

@@ -23,8 +23,8 @@ from .progress import Progress
 from .watched_device import WatchedDevice
 
 __all__ = [
-    "CLOCK_MHZ", "FREQUENCY", "ORDER", "Outcome", "Workload", "clock_mhz_of", "moved_bytes",
-    "open_device", "timed",
+    "CLOCK_MHZ", "FREQUENCY", "ORDER", "Outcome", "Workload", "clock_mhz_of", "let_fetch",
+    "moved_bytes", "open_device", "timed",
 ]  # fmt: skip
 
 CLOCK_MHZ = 80.0
@@ -124,7 +124,7 @@ class Workload:
         counters: dict[str, int] = {}
         for name, (address, program) in self._in_order().items():
             driver.load_program(address, program, config_hash=self.config.hash)
-            self._let_fetch(driver, device)
+            let_fetch(driver, device)
             ran = driver.run(length=self.length)
             counters = ran if name == "main" else counters
         seconds = time.perf_counter() - begin
@@ -137,14 +137,19 @@ class Workload:
             progress(f"running {what} in {simulator}")
             return self.execute(WatchedDevice(device, progress, self.expected_cycles))
 
-    def _let_fetch(self, driver: Driver, device: Device) -> None:
-        """Give the core time to fetch as much of the program as it keeps, before it is started."""
-        kept = self.config.memory.program_instructions * INSTRUCTION_BYTES
-        driver.write("IRQ_ENABLE", 0)  # else the end of the program before would end the wait
-        device.wait(2 * kept // self.config.bus.data_bytes + FETCH_LATENCY)
-
     def _in_order(self) -> dict[str, tuple[int, bytes]]:
         return {name: self.programs[name] for name in ORDER if name in self.programs}
+
+
+def let_fetch(driver: Driver, device: Device) -> None:
+    """Give the core time to fetch as much of the program as it keeps, before it is started.
+
+    What a host writes to memory before a start takes time, too, but none in a simulation.
+    """
+    config = driver.config
+    kept = config.memory.program_instructions * INSTRUCTION_BYTES
+    driver.write("IRQ_ENABLE", 0)  # else the end of the program before would end the wait
+    device.wait(2 * kept // config.bus.data_bytes + FETCH_LATENCY)
 
 
 def open_device(
