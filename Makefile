@@ -13,13 +13,14 @@ export YOWASP_CACHE_DIR ?= $(SYSTOLITH_CACHE)/yowasp
 DEMO_TEXTS ?= "A man is playing a guitar." "Somebody makes music." "The price of oil fell on Monday."
 DEMO_PRESET ?= ulx3s
 
-.PHONY: help setup demo examples soc test test-slow check lint presets clean
+.PHONY: help setup demo examples soc soc-board test test-slow check lint presets clean
 
 help:
 	@echo "make setup    everything that is needed, into .venv"
 	@echo "make demo     three sentences through a whole encoder on the generated hardware, in Verilator"
 	@echo "make examples every example of examples/, in Verilator; installs PyTorch"
 	@echo "make soc      a RISC-V CPU that runs a core, in Verilator; needs gcc-riscv64-unknown-elf"
+	@echo "make soc-board  a bitstream of it for the ULX3S-85F"
 	@echo "make test     the tests that gate a change"
 	@echo "make check    ruff, mypy, and every preset's Verilog read by three tools"
 	@echo "make test-slow, make clean"
@@ -39,6 +40,9 @@ demo: $(READY)
 
 examples: $(VENV)/.examples
 	for name in story sentences digits mail; do $(BIN)/python examples/$$name.py || exit 1; done
+
+soc-board: $(READY)
+	$(BIN)/python examples/soc/board.py
 
 soc: $(READY)
 	$(BIN)/python examples/soc/run.py

@@ -13,8 +13,16 @@ from systolith.language import CompiledDecoder
 from systolith.model_image import FORMAT_VERSION, PLACES, ModelImage
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Opcode, Unit, encode
 from systolith_hw.presets import preset
-from systolith_hw.registers import COUNTERS, IDENTITY, OFFSETS, Control, Interrupt, Status
-from systolith_sim.device import VerilatedDevice
+from systolith_hw.registers import (
+    COUNTERS,
+    IDENTITY,
+    OFFSETS,
+    REGISTER_SPACE,
+    Control,
+    Interrupt,
+    Status,
+)
+from systolith_sim.device import DramTiming, VerilatedDevice
 from systolith_sim.verilator import compiler
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
@@ -22,6 +30,9 @@ from unit.machine_device import MachineDevice
 
 CONFIG = CONFIGS["deferred"]
 SIZE = 1 << 18
+LONG = 1 << 16
+"""Cycles in which any program here ends."""
+LATE = DramTiming(latency=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +127,8 @@ def test_places_out_of_range(bus, image):
     assert driver.open(2 * size) == "OK"
     for change, code in (
         ({"size": 2 * size + 1}, "RANGE"), ({"size": end}, "RANGE"), ({"size": 31}, "RANGE"),
-        ({"setup": size - 31}, "RANGE"), ({"setup": end - 1}, "RANGE"),
+        ({"setup": size - 31}, "RANGE"), ({"setup": 16}, "RANGE"), ({"program": 4}, "RANGE"),
+        ({"setup": end - 1}, "RANGE"),
         ({"program": size - 31}, "RANGE"), ({"program": end - 1}, "RANGE"),
         ({"list": size - 23}, "RANGE"), ({"list": 0x40000000, "entries": 0x40000000}, "RANGE"),
         ({"entries": size - 3}, "RANGE"), ({"entries": size - 7 * 64 - 3}, "RANGE"),
@@ -163,7 +175,7 @@ def test_constants():
              re.findall(r"SYSTOLITH_(\w+)(?: =)? (0x[0-9A-F]+|\d+)u?\b", text)}  # fmt: skip
     expected = {
         "IDENTITY": IDENTITY, "ISA_VERSION": ISA_VERSION, "IMAGE_FORMAT": FORMAT_VERSION,
-        "COUNTER_COUNT": len(COUNTERS), **OFFSETS,
+        "COUNTER_COUNT": len(COUNTERS), "REGISTER_SPACE": REGISTER_SPACE, **OFFSETS,
         **{f"CONTROL_{bit.name}": bit.value for bit in Control},
         **{f"STATUS_{bit.name}": bit.value for bit in Status},
         **{f"IRQ_{bit.name}": bit.value for bit in Interrupt},
@@ -308,17 +320,112 @@ def test_only_who_asks_for_it_forces_a_reset(bus, monkeypatch):
     assert driver.open() == "OK"
     bus.device.registers[OFFSETS["STATUS"]] = Status.RUNNING
     monkeypatch.setattr(bus.device, "write_register", lambda *access: written.append(access))
-    reset = (OFFSETS["CONTROL"], Control.RESET)
-    for _ in range(3):
+    abort, reset = ((OFFSETS["CONTROL"], bit) for bit in (Control.ABORT, Control.RESET))
+    for _ in range(3):  # as long as the core is on the bus, one may be waiting
         assert driver.call("reset", driver.core, 3) == "TIMEOUT"
-    assert written == [reset]
+    assert written == [abort] * 3
     assert driver.call("force_reset", driver.core, 3) == "TIMEOUT"
-    assert written == [reset] * 2
+    assert written[3:] == [reset] * 2
     bus.device.registers[OFFSETS["STATUS"]] = 0
-    assert driver.call("reset", driver.core, 3) == "OK"  # the last one has ended
-    assert written == [reset] * 3
+    assert driver.call("reset", driver.core, 3) == "OK"
+    assert written[5:] == [reset]
     assert driver.call("force_reset", driver.core, 3) == "OK"
-    assert written == [reset] * 5
+    assert written[6:] == [reset] * 2
+
+
+def test_a_reset_that_somebody_else_began(model, image):
+    """Whoever opens the core meanwhile is told that it is busy, and his reset forces nothing."""
+    with VerilatedDevice(CONFIG, memory_bytes=SIZE, timing=LATE) as device:
+        first = Bus(device)
+        assert first.driver.open() == "OK" and first.driver.load(image) == "OK"
+        assert first.driver.call("setup", first.driver.core, 1) == "TIMEOUT"
+        device.write_register(OFFSETS["CONTROL"], Control.RESET)
+        second = Bus(device)
+        driver = second.driver
+        assert driver.open() == "OK"
+        assert driver.load(image) == "BUSY" and driver.call("poll", driver.core) == "BUSY"
+        for _ in range(3):
+            assert driver.call("reset", driver.core, 2) == "TIMEOUT"
+        device.run(2 * LATE.latency)
+        assert driver.call("reset", driver.core, 200) == "OK"
+        generate(second, model, image, [3, 1, 4], 2)
+
+
+class Sleeper:
+    """A CPU that sleeps until the core's interrupt, or is woken by something else."""
+
+    def __init__(self, device, driver, *, cycles=LONG, handler=False):
+        self.device, self.driver, self.cycles, self.handler = device, driver, cycles, handler
+        self.calls, self.contexts, self.faults = 0, [], []
+        self.function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.sleep)
+
+    def sleep(self, context):
+        self.calls += 1
+        self.contexts.append(context)
+        woken = self.device.wait(self.cycles)
+        if not woken and self.cycles == LONG:
+            self.faults.append("the core never called")  # C has no way for an exception
+        if woken and self.handler:
+            code = self.driver.call("interrupt", self.driver.core)
+            if code != "OK" or self.device.wait(1):
+                self.faults.append("the line is still high")
+
+    def wait(self, wakes):
+        code = self.driver.call("wait_interrupt", self.driver.core, wakes, self.function, 77)
+        assert not self.faults
+        return code
+
+
+@pytest.mark.parametrize("handler", [False, True])
+def test_asleep(model, image, handler):
+    """The CPU looks twice, and not all the time; what it reads then is the golden model's."""
+    with VerilatedDevice(CONFIG, memory_bytes=SIZE) as device:
+        looks = []
+
+        def read(offset):
+            looks.append(offset)
+            return device.read_register(offset)
+
+        memory = bytearray(SIZE)
+        driver = CDriver(read, device.write_register, memory)
+        sleeper = Sleeper(device, driver, handler=handler)
+        assert driver.open() == "OK" and driver.load(image) == "OK"
+        device.write_memory(0, bytes(memory))
+        assert driver.call("setup", driver.core, 100_000) == "OK"
+        assert driver.prompt([3, 1, 4], 4) == "OK"
+        device.write_memory(0, bytes(memory))
+        for _ in range(2):
+            assert driver.call("start", driver.core, 0, 0, 100_000) == "OK"
+            looks.clear()
+            assert sleeper.wait(1) == "OK"
+            assert looks == [OFFSETS["STATUS"]] * 2
+            assert device.read_register(OFFSETS["IRQ_ENABLE"]) == 0
+        assert sleeper.calls == 2 and sleeper.contexts == [77, 77]
+        memory[:] = device.read_memory(0, SIZE)
+        made = [driver.token(3 + number) for number in range(4)]
+        assert made == golden_tokens(model, [3, 1, 4], 4)
+
+
+def test_asleep_for_nothing(image):
+    """Other interrupts wake it, too; an error does; and what has ended does not let it sleep."""
+    with VerilatedDevice(CONFIG, memory_bytes=SIZE, timing=LATE) as device:
+        driver = Bus(device).driver
+        brief, patient = (Sleeper(device, driver, cycles=cycles) for cycles in (3, LONG))
+        assert driver.call("wait_interrupt", None, 1, brief.function, None) == "NULL"
+        assert driver.call("wait_interrupt", driver.core, 1, None, None) == "NULL"
+        assert driver.call("interrupt", None) == "NULL"
+        assert brief.wait(1) == "ORDER" and driver.call("interrupt", driver.core) == "ORDER"
+        assert driver.open() == "OK"
+        assert brief.wait(0) == "EMPTY" and brief.wait(1) == "ORDER" and not brief.calls
+        assert driver.load(bare_image(encode(Opcode.END)).to_bytes()) == "OK"
+        assert driver.call("start", driver.core, 1, 0, 2000) == "OK"
+        assert brief.wait(4) == "TIMEOUT" and brief.calls == 4
+        assert device.read_register(OFFSETS["IRQ_ENABLE"]) == 0
+        assert patient.wait(3) == "TIMEOUT" and patient.calls == 3  # the watchdog; memory hangs
+        device.run(2 * LATE.latency)
+        assert patient.wait(1) == "STOPPED"
+        calls = patient.calls
+        assert patient.wait(1) == "STOPPED" and patient.calls == calls
 
 
 def test_memory_that_never_answers():
@@ -385,6 +492,42 @@ void moved(volatile uint32_t *start) {
     assert str(0x1111) in target.read_text() and str(0x2222) in target.read_text()
     subprocess.run([*command, "-DSYSTOLITH_BARRIER()=((void)0)"], check=True)
     assert str(0x1111) not in target.read_text()  # what the barrier is for
+
+
+def test_places_that_overlap(tmp_path, image):
+    """Registers, memory and image, at addresses: what can be wrong is found before an access."""
+    target = tmp_path / "driver.so"
+    driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+    subprocess.run(
+        [driver, *STRICT, "-O1", "-shared", "-fPIC", DRIVER / "systolith.c", "-o", target],
+        check=True,
+    )
+    library = ctypes.CDLL(str(target))
+    room = (ctypes.c_uint8 * (SIZE + 2 * len(image) + 1024))()
+    core, at = (ctypes.c_uint32 * 32)(), -(-ctypes.addressof(room) // 64) * 64
+    words = (ctypes.c_uint32 * 64).from_address(at)
+    words[0], words[1], words[2] = IDENTITY, ISA_VERSION, CONFIG.hash
+    top, memory = (1 << 8 * ctypes.sizeof(ctypes.c_void_p)) - 4096, at + REGISTER_SPACE
+
+    def opened(registers, memory, size=SIZE):
+        return CODES[library.systolith_open(core, ctypes.c_void_p(registers),
+                                            ctypes.c_void_p(memory), size)]  # fmt: skip
+
+    for registers, place, size in (
+        (at + 2, memory, SIZE), (at, at, SIZE), (at, memory - 1, SIZE), (at, memory - 5, 8),
+        (memory, at, REGISTER_SPACE + 1), (memory + SIZE - 4, memory, SIZE), (at, top, 4097),
+        (top + 4096 - REGISTER_SPACE + 4, memory, SIZE),
+    ):  # fmt: skip
+        assert opened(registers, place, size) == "RANGE", (registers, place, size)
+    assert opened(at, memory) == "OK"
+
+    def loaded(place):
+        ctypes.memmove(place, image, len(image)) if place < top else None
+        return CODES[library.systolith_load(core, ctypes.c_void_p(place), len(image))]
+
+    assert loaded(memory + SIZE - 1) == "RANGE" and loaded(memory) == "RANGE"
+    assert loaded(top + 4000) == "RANGE"
+    assert loaded(memory + SIZE) == "OK"
 
 
 def test_it_needs_no_library(tmp_path):

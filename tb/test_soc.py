@@ -17,6 +17,7 @@ from c_driver import CODES, DRIVER, STRICT
 from system import Settings
 from systolith.bench_layer import LayerCase
 from systolith.language import CompiledDecoder
+from systolith.model_image import ModelImage
 from systolith.models.errors import FetchError
 from systolith.progress import Progress
 from systolith_fpga.soc.cpu import CPUS
@@ -26,6 +27,7 @@ from systolith_sim.verilator import ToolError, compiler, digest
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
 from unit.machine_device import MachineDevice
+from work import Staging, Work
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "soc"
@@ -228,16 +230,16 @@ def test_jobs_that_are_too_large(decoder):
 def test_firmware_builds(cpu, tmp_path, monkeypatch):
     """Without a warning, and without anything that is not there."""
     monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path))
-    program = firmware.build(CPUS[cpu].march, 1 << 15)
+    program = firmware.build(CPUS[cpu], 1 << 15)
     assert 4000 < len(program) < 1 << 14
     with pytest.raises(ToolError, match="the program leaves too little of the memory to the stack"):
-        firmware.build(CPUS[cpu].march, 1 << 13)
+        firmware.build(CPUS[cpu], 1 << 13)
 
 
 def test_what_is_missing_is_said(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ToolError, match="Debian's package gcc-riscv64-unknown-elf"):
-        firmware.build("rv32i", 1 << 15)
+        firmware.build(CPUS["sentinel"], 1 << 15)
 
 
 @needs_cpu
@@ -254,18 +256,22 @@ def test_story_on_the_system(model, decoder, seed):
 
 
 @needs_cpu
-@pytest.mark.slow
-def test_board():
-    """The system becomes a design for the ULX3S with its pins; tools are not run here."""
-    boards = pytest.importorskip("amaranth_boards.ulx3s")
-    from board import CLOCK, Ulx3s
-
-    top = Ulx3s(CONFIG, Settings(divisor=CLOCK // 115_200), 1 << 14)
-    files = boards.ULX3S_85F_Platform().build(top, do_build=False).files
-    assert {"top.il", "top.ys", "top.lpf"} <= set(files)
-    pins = files["top.lpf"] if isinstance(files["top.lpf"], str) else files["top.lpf"].decode()
-    for port, site in (("uart_0__tx__io", "L4"), ("uart_0__rx__io", "M1"), ("clk25_0__io", "G2")):
-        assert f'LOCATE COMP "{port}" SITE "{site}";' in pins
+@needs_compiler
+@pytest.mark.parametrize("program, says", [("setup", "done: ok"), ("none", "wait: stopped by")])
+def test_the_core_wakes_the_cpu(decoder, program, says, seed):
+    """By its interrupt, and once: whether a program ends, or is none."""
+    address = decoder.setup
+    parts = dict(decoder.parts) if program == "setup" else {address: bytes(32)}
+    image = ModelImage({}, parts, CONFIG.hash, {"program": address, "size": decoder.size})
+    small, large = story_work.split(image, 1000)
+    staging = Staging(decoder.size)
+    job = firmware.Job(
+        kind=firmware.Job.LAYER, core_bytes=staging.core_bytes, images=staging.images([small]),
+        length=1, polls=100,
+    )  # fmt: skip
+    work = Work(config=CONFIG, memory={**large, **staging.parts}, memory_bytes=staging.end, job=job)
+    said = work.simulation(Settings(divisor=4), latency=5, pauses=0.3, seed=seed).run(1_000_000)
+    assert says in said and ("interrupts = 1\n" in said) == (program == "setup")
 
 
 @needs_cpu
@@ -292,6 +298,7 @@ def test_layer(tokens, port_bytes, cpu):
     assert found["roofline_utilization"] >= 0.9
     assert found["times_faster"] >= 1000
     assert found["loop"]["fraction_of_layer"] > 0
+    assert found["interrupts"] == 1
 
 
 def test_layer_work_on_this_computer():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from system import MAP
+from systolith_fpga.soc.cpu import Cpu
 from systolith_sim.verilator import ToolError, cache_directory, digest, staged
 
 __all__ = ["JOB_BYTES", "Job", "build", "missing"]
@@ -20,7 +21,7 @@ OBJCOPY = "riscv64-unknown-elf-objcopy"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 """Of all C here."""
 
-PROGRAM = ("start.S", "main.c", "run.c", "text.c", "story.c", "layer.c")
+PROGRAM = ("start.S", "main.c", "interrupt.c", "run.c", "text.c", "story.c", "layer.c")
 JOB_BYTES = 512
 STACK_BYTES = 1024
 
@@ -37,13 +38,12 @@ def missing() -> str:
     )
 
 
-def build(march: str, local_bytes: int, optimize: str = "-O2") -> bytes:
+def build(cpu: type[Cpu], local_bytes: int, optimize: str = "-O2") -> bytes:
     """Return what the CPU's memory is to hold: all but the job, which is in its last bytes.
 
     Parameters
     ----------
-    march : str
-        Which instructions the CPU has, as GCC calls it.
+    cpu : type of Cpu
     local_bytes : int
         Size of that memory.
     optimize : str
@@ -62,10 +62,11 @@ def build(march: str, local_bytes: int, optimize: str = "-O2") -> bytes:
     script = HERE / "link.ld"
     job = local_bytes - JOB_BYTES
     command = [
-        COMPILER, f"-march={march}", "-mabi=ilp32", *WARNINGS, *optimize.split(), "-ffreestanding",
-        "-fno-builtin", "-nostdlib", "-I.", f"-I{HERE}", f"-I{DRIVER}", f"-T{script}",
-        f"-Wl,--defsym=job={job}", f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}",
-        "-Wl,--no-warn-rwx-segments", *map(str, sources), "-lgcc",
+        COMPILER, f"-march={cpu.march}", f"-DCPU_IRQ_MASK={cpu.irq_mask:#x}", "-mabi=ilp32",
+        *WARNINGS, *optimize.split(), "-ffreestanding", "-fno-builtin", "-nostdlib", "-I.",
+        f"-I{HERE}", f"-I{DRIVER}", f"-T{script}", f"-Wl,--defsym=job={job}",
+        f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}", "-Wl,--no-warn-rwx-segments",
+        *map(str, sources), "-lgcc",
     ]  # fmt: skip
     headers = [HERE / "soc.h", DRIVER / "systolith.h", script]
     version = _run([COMPILER, "--version"], HERE)

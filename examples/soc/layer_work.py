@@ -58,6 +58,7 @@ class LayerOnSoc:
             outcome=Outcome(memory[: self.work.job.core_bytes].copy(), counters, seconds),
             cpu_cycles=_value(text, "cycles of the cpu"),
             loop_cycles=_value(text, "cycles of the loop"),
+            interrupts=_value(text, "interrupts"),
         )
 
 
@@ -73,11 +74,14 @@ class LayerRun:
         Of the layer, as the CPU saw them: its driver's time is in them.
     loop_cycles : int
         Of its own loop.
+    interrupts : int
+        How often the core woke it before the layer was done.
     """
 
     outcome: Outcome
     cpu_cycles: int
     loop_cycles: int
+    interrupts: int
 
 
 def layer_work(case: LayerCase) -> LayerOnSoc:

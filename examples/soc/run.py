@@ -108,6 +108,7 @@ def layer(
     return {
         "model": "minilm", "tokens": tokens, "port_bytes": config.bus.data_bytes,
         "macs": measured.macs, "core_cycles": measured.cycles, "cpu_cycles": run.cpu_cycles,
+        "interrupts": run.interrupts,
         "roofline_cycles": measured.roofline_cycles,
         "roofline_utilization": measured.roofline_cycles / run.cpu_cycles,
         "bit_exact": measured.bit_exact, "cosine": measured.cosine,

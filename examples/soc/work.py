@@ -65,10 +65,15 @@ class Work:
 
     def local(self, settings: Settings) -> bytes:
         """Return what the CPU's memory is to hold: program and job."""
-        program = build(
-            cpu_named(settings.cpu).march, settings.local_bytes, settings.optimize
-        )
+        program = build(cpu_named(settings.cpu), settings.local_bytes, settings.optimize)
         return program.ljust(settings.local_bytes - JOB_BYTES, b"\0") + self.job.to_bytes()
+
+    def image(self) -> bytes:
+        """Return what main memory is to hold; what nobody has put there is zero."""
+        content = bytearray(self.memory_bytes)
+        for address, part in self.memory.items():
+            content[address : address + len(part)] = part
+        return bytes(content)
 
     def simulation(self, settings: Settings, **options) -> Simulation:
         """Return a system that is about to begin."""

@@ -32,7 +32,9 @@ BEHAVIOUR = """\
    as you like.
 3. Write START to CONTROL. Wait for the interrupt, or read STATUS until it has any of DONE, ERROR
    and ABORTED.
-4. To run the program again, write START again.
+4. To run the program again, write START again. After another program has been put into memory,
+   write PROGRAM again, also if it is at the same address: the core keeps what it has fetched, and
+   does not see that memory has changed.
 
 * **START** counts only when the core is ready: while a program runs, after an error and after an
   abort it is ignored. It clears DONE, all counters and all semaphores; IRQ_PENDING stays.

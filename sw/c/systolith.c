@@ -63,17 +63,40 @@ static int is_open(const struct systolith *core)
     return core->state >= STATE_OPEN && core->state <= STATE_READY;
 }
 
+/* Whether bytes at an address do not reach beyond the last one. */
+static int ends(const volatile void *at, uint32_t bytes)
+{
+    return bytes - 1 <= UINTPTR_MAX - (uintptr_t)at;
+}
+
+/* Whether two places, both of which end, have nothing in common. */
+static int apart(const volatile void *first, uint32_t first_bytes, const volatile void *second,
+                 uint32_t second_bytes)
+{
+    uintptr_t one = (uintptr_t)first, other = (uintptr_t)second;
+    return one < other ? other - one >= first_bytes : one - other >= second_bytes;
+}
+
+/* Whether registers, where they have addresses, are aligned, and not within memory. */
+static int registers_fit(const volatile uint32_t *registers, const uint8_t *memory, uint32_t bytes)
+{
+    return !SYSTOLITH_AT_ADDRESS
+        || (!((uintptr_t)registers & 3) && ends(registers, SYSTOLITH_REGISTER_SPACE)
+            && apart(registers, SYSTOLITH_REGISTER_SPACE, memory, bytes));
+}
+
 enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *registers,
                                    uint8_t *memory, uint32_t memory_bytes)
 {
     if (!core || !registers || !memory) return SYSTOLITH_NULL;
     if (!memory_bytes) return SYSTOLITH_EMPTY;
     core->state = 0;
+    if (!ends(memory, memory_bytes) || !registers_fit(registers, memory, memory_bytes))
+        return SYSTOLITH_RANGE;
     core->registers = registers;
     core->memory = memory;
     core->memory_bytes = memory_bytes;
     core->fetched = NONE;
-    core->resetting = 0;
     if (SYSTOLITH_READ(core, SYSTOLITH_ID) != SYSTOLITH_IDENTITY) return SYSTOLITH_FOREIGN;
     if (SYSTOLITH_READ(core, SYSTOLITH_VERSION) != SYSTOLITH_ISA_VERSION) return SYSTOLITH_ISA;
     core->state = STATE_OPEN;
@@ -92,8 +115,8 @@ static enum systolith_code check_places(const uint8_t *image)
     uint32_t size = word(image + IMAGE_SIZE), stride = word(image + IMAGE_STRIDE);
     uint32_t entries = word(image + IMAGE_ENTRIES), positions = word(image + IMAGE_POSITIONS);
     for (uint32_t place = IMAGE_SETUP; place <= IMAGE_PROGRAM; place += 4)
-        if (word(image + place) != NONE && !within(word(image + place), INSTRUCTION, size))
-            return SYSTOLITH_RANGE;
+        if (word(image + place) != NONE && (word(image + place) % INSTRUCTION
+            || !within(word(image + place), INSTRUCTION, size))) return SYSTOLITH_RANGE;
     uint32_t absent = 0;
     for (uint32_t place = IMAGE_LIST; place <= IMAGE_VOCABULARY; place += 4)
         absent += place != IMAGE_POSITIONS && word(image + place) == NONE;
@@ -138,6 +161,8 @@ enum systolith_code systolith_load(struct systolith *core, const uint8_t *image,
     if (!core || !image) return SYSTOLITH_NULL;
     if (!is_open(core)) return SYSTOLITH_ORDER;
     if (!bytes) return SYSTOLITH_EMPTY;
+    if (!ends(image, bytes) || !apart(image, bytes, core->memory, core->memory_bytes))
+        return SYSTOLITH_RANGE;
     if (systolith_poll(core) == SYSTOLITH_BUSY) return SYSTOLITH_BUSY;
     enum systolith_code code = check_image(core, image, bytes);
     if (code) return code;
@@ -220,6 +245,31 @@ enum systolith_code systolith_wait(struct systolith *core, uint32_t polls)
     return SYSTOLITH_TIMEOUT;
 }
 
+enum systolith_code systolith_wait_interrupt(struct systolith *core, uint32_t wakes,
+                                             void (*sleep)(void *context), void *context)
+{
+    if (!core || !sleep) return SYSTOLITH_NULL;
+    if (!wakes) return SYSTOLITH_EMPTY;
+    enum systolith_code code = systolith_poll(core);
+    if (code != SYSTOLITH_BUSY) return code;
+    while (code == SYSTOLITH_BUSY && wakes--) {
+        /* Each time: a handler takes it away. */
+        SYSTOLITH_WRITE(core, SYSTOLITH_IRQ_ENABLE, SYSTOLITH_IRQ_DONE | SYSTOLITH_IRQ_ERROR);
+        sleep(context);
+        code = systolith_poll(core);
+    }
+    SYSTOLITH_WRITE(core, SYSTOLITH_IRQ_ENABLE, 0);
+    return code == SYSTOLITH_BUSY ? SYSTOLITH_TIMEOUT : code;
+}
+
+enum systolith_code systolith_interrupt(struct systolith *core)
+{
+    if (!core) return SYSTOLITH_NULL;
+    if (!is_open(core)) return SYSTOLITH_ORDER;
+    SYSTOLITH_WRITE(core, SYSTOLITH_IRQ_ENABLE, 0);
+    return SYSTOLITH_OK;
+}
+
 /* Wait until the core is off the bus. */
 static enum systolith_code settle(struct systolith *core, uint32_t polls)
 {
@@ -238,18 +288,21 @@ enum systolith_code systolith_abort(struct systolith *core, uint32_t polls)
     return settle(core, polls);
 }
 
-/* Reset, as far as that has not begun; a second one does not wait for memory to answer. */
+/* A second RESET does not wait for memory to answer, and whether a first one is under way cannot be
+ * seen. So stop the core, and wait until it is off the bus: then the next is a first one. */
 static enum systolith_code reset(struct systolith *core, uint32_t polls, int force)
 {
     if (!core) return SYSTOLITH_NULL;
     if (!is_open(core)) return SYSTOLITH_ORDER;
     if (!polls) return SYSTOLITH_EMPTY;
-    if (!(SYSTOLITH_READ(core, SYSTOLITH_STATUS) & SYSTOLITH_STATUS_RUNNING)) core->resetting = 0;
-    if (!core->resetting) SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
-    if (force) SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
-    enum systolith_code code = settle(core, polls);
-    core->resetting = code != SYSTOLITH_OK;
-    return code;
+    if (force) {
+        SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
+    } else if (SYSTOLITH_READ(core, SYSTOLITH_STATUS) & SYSTOLITH_STATUS_RUNNING) {
+        enum systolith_code code = systolith_abort(core, polls);
+        if (code) return code;
+    }
+    SYSTOLITH_WRITE(core, SYSTOLITH_CONTROL, SYSTOLITH_CONTROL_RESET);
+    return settle(core, polls);
 }
 
 enum systolith_code systolith_reset(struct systolith *core, uint32_t polls)

@@ -25,6 +25,9 @@
 #ifndef SYSTOLITH_READ
 #define SYSTOLITH_READ(core, offset) ((core)->registers[(offset) / 4])
 #define SYSTOLITH_WRITE(core, offset, value) ((core)->registers[(offset) / 4] = (value))
+#define SYSTOLITH_AT_ADDRESS 1 /* so it can be checked */
+#else
+#define SYSTOLITH_AT_ADDRESS 0
 #endif
 
 /* All memory written before it is written, and none read behind it has been read: between memory and
@@ -60,6 +63,9 @@ enum systolith_register {
     SYSTOLITH_COUNTERS = 0x80
 };
 
+/* Bytes that they take of addresses, most of which answer with a bus error. */
+#define SYSTOLITH_REGISTER_SPACE 0x100u
+
 /* A core may lack some of them, and answers with a bus error there, which traps most CPUs: read only
  * those of SYSTOLITH_CORE_COUNTERS in the core's own systolith_core.h. Number 0 is always there. */
 #define SYSTOLITH_COUNTER_COUNT 24u
@@ -83,7 +89,8 @@ enum systolith_code {
     SYSTOLITH_CONFIG,     /* the image is for another configuration than the core's */
     SYSTOLITH_IMAGE,      /* no model image, or one of another format */
     SYSTOLITH_DAMAGED,    /* the image is cut off, or its checksum does not match */
-    SYSTOLITH_RANGE,      /* outside the core's memory, or more than the model was compiled for */
+    SYSTOLITH_RANGE,      /* outside the core's memory, on top of something else, not aligned, or more
+                           * than the model was compiled for */
     SYSTOLITH_ORDER,      /* another function must come first: open, load, setup, start, reset */
     SYSTOLITH_STOPPED,    /* the program met an error: systolith_why() says which; then reset */
     SYSTOLITH_ABORTED,    /* the program was aborted; then reset */
@@ -105,7 +112,6 @@ struct systolith {
     uint32_t positions;
     uint32_t vocabulary;
     uint32_t fetched; /* the program that the core keeps */
-    uint32_t resetting; /* a reset has begun, and was not seen to end */
     uint32_t state;
 };
 
@@ -120,12 +126,15 @@ struct systolith_fault {
 extern "C" {
 #endif
 
-/* Look whether a core answers at `registers`; its byte 0 of external memory is `memory`. */
+/* Look whether a core answers at `registers`; its byte 0 of external memory is `memory`. Registers
+ * must be aligned, and outside of memory, which may not go beyond the end of addresses; what else may
+ * be in the way is the caller's to know. A core may still be at work, or wait for memory with a reset
+ * that somebody else began: then what needs it says SYSTOLITH_BUSY, and systolith_reset() waits. */
 enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *registers,
                                    uint8_t *memory, uint32_t memory_bytes);
 
 /* Check a model image and copy it to memory: whole, or nothing of it. The image may not overlap the
- * core's memory. */
+ * core's memory; parts of it that overlap one another are copied in their order. */
 enum systolith_code systolith_load(struct systolith *core, const uint8_t *image, uint32_t bytes);
 
 /* Run what brings a model to the chip, if there is such a program, looking at most `polls` times. */
@@ -142,11 +151,25 @@ enum systolith_code systolith_poll(struct systolith *core);
 /* Poll until the program has ended, at most `polls` times. */
 enum systolith_code systolith_wait(struct systolith *core, uint32_t polls);
 
+/* Sleep until the program has ended: `sleep` is called with `context`, and returns when the core's
+ * interrupt has come, or earlier; after `wakes` calls it is SYSTOLITH_TIMEOUT. An interrupt that came
+ * before the call is not lost, since the line stays high.
+ *
+ * Without a handler, `sleep` is an instruction that waits for an interrupt which is enabled but not
+ * taken, as RISC-V's `wfi`. With one, the handler calls systolith_interrupt() and lets `sleep` go on,
+ * by a flag or a semaphore. After an error it wakes at once until memory has answered, so allow for
+ * some calls more than one. Aborting from elsewhere wakes nobody. */
+enum systolith_code systolith_wait_interrupt(struct systolith *core, uint32_t wakes,
+                                             void (*sleep)(void *context), void *context);
+
+/* For a handler: lower the interrupt line. Nothing is forgotten, and it may be called at any time. */
+enum systolith_code systolith_interrupt(struct systolith *core);
+
 /* Stop a running program; reset before the next one. */
 enum systolith_code systolith_abort(struct systolith *core, uint32_t polls);
 
-/* Bring a core to its state after power-up; memories keep their contents. It waits until memory has
- * answered; after SYSTOLITH_TIMEOUT another call waits on. */
+/* Bring a core to its state after power-up; memories keep their contents. A running program is
+ * aborted. It waits until memory has answered; after SYSTOLITH_TIMEOUT another call waits on. */
 enum systolith_code systolith_reset(struct systolith *core, uint32_t polls);
 
 /* The same without waiting for memory: only where it never answers, and its side of the bus is

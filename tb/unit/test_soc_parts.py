@@ -179,8 +179,8 @@ def test_memory_keeps_up(seed):
     """An access in each cycle, an answer in each; beyond the end an error, and nothing written."""
     rng = np.random.default_rng(seed)
     first = rng.integers(0, 256, 96, np.uint8).tobytes()
-    dut = MainMemory(256, 8, 8, first)
-    held = bytearray(first.ljust(256, b"\0"))
+    dut = MainMemory(264, 8, 8, first)
+    held = bytearray(first.ljust(264, b"\0"))
 
     async def bench(ctx):
         bus, answer = dut.bus, None
@@ -197,8 +197,8 @@ def test_memory_keeps_up(seed):
                 assert (ack, err) == (there, not there)
                 assert not there or word is None or read == word
             word = int.from_bytes(held[8 * place : 8 * place + 8], "little")
-            answer = (place < 32, None if we else word)
-            if we and place < 32:
+            answer = (place < 33, None if we else word)
+            if we and place < 33:
                 for byte in range(8):
                     if select >> byte & 1:
                         held[8 * place + byte] = data >> 8 * byte & 0xFF
@@ -291,7 +291,8 @@ def test_uart_loses_nothing_unsaid():
     (lambda: Bridge(12, 3), "data_bytes must be a power of two, not 3"),
     (lambda: Arbiter(8, 4, 1), "masters must be at least 2, not 1"),
     (lambda: Arbiter(8, 4, 2, 3), "outstanding must be a power of two from 2, not 3"),
-    (lambda: MainMemory(24, 8, 8), "size must be a power of two of at least 16 bytes, not 24"),
+    (lambda: MainMemory(20, 8, 8), "size must be a multiple of 8 bytes, at least 16, not 20"),
+    (lambda: MainMemory(8, 8, 8), "size must be a multiple of 8 bytes, at least 16, not 8"),
     (lambda: MainMemory(16, 8, 8, bytes(17)), "contents of 17 bytes do not fit a size of 16"),
     (lambda: LocalMemory(12), "size must be a power of two of at least 8, not 12"),
     (lambda: LocalMemory(8, bytes(9)), "contents of 9 bytes do not fit a size of 8"),

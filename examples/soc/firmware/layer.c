@@ -65,7 +65,7 @@ static enum systolith_code loop(const struct soc *soc, const struct job *job)
 enum systolith_code layer(const struct soc *soc, const struct job *job)
 {
     struct systolith core;
-    uint32_t value = 0;
+    uint32_t value = 0, interrupts = 0;
     enum systolith_code code = told(soc, &core, "open",
                                     systolith_open(&core, soc->core, soc->memory, job->core_bytes));
     for (uint32_t image = 0; !code && image < job->images; image++) {
@@ -73,10 +73,11 @@ enum systolith_code layer(const struct soc *soc, const struct job *job)
         if (code) break;
         uint32_t begin = soc_time(soc);
         code = told(soc, &core, "start", systolith_start(&core, job->length, 0, 100000));
-        if (!code) code = told(soc, &core, "wait", systolith_wait(&core, job->polls));
+        if (!code) code = told(soc, &core, "wait", soc_wait(&core, job->polls, &interrupts));
         uint32_t took = soc_time(soc) - begin;
         if (code || image != job->measured) continue;
         put_value(soc, "cycles of the cpu", took);
+        put_value(soc, "interrupts", interrupts);
         uint32_t counters = job->counters;
         for (uint32_t number = 0; counters; number++, counters >>= 1) {
             if (!(counters & 1)) continue;

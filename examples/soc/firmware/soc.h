@@ -63,6 +63,9 @@ enum systolith_code told(const struct soc *soc, struct systolith *core, const ch
 enum systolith_code load(const struct soc *soc, const struct job *job, struct systolith *core,
                          uint32_t image);
 
+/* Wait for the core by its interrupt, and count how many came. */
+enum systolith_code soc_wait(struct systolith *core, uint32_t wakes, uint32_t *interrupts);
+
 enum systolith_code story(const struct soc *soc, const struct job *job);
 enum systolith_code layer(const struct soc *soc, const struct job *job);
 enum systolith_code run(const struct soc *soc, const struct job *job);

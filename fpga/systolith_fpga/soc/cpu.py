@@ -29,10 +29,13 @@ class Cpu(wiring.Component):
         Which instructions it has, as GCC calls it.
     title : str
         Its name, with what is to be known when its speed is told.
+    irq_mask : int
+        A control register of its own in which bit 0 lets ``irq`` through, or 0 if it has none.
     """
 
     march: ClassVar[str]
     title: ClassVar[str]
+    irq_mask: ClassVar[int] = 0
     bus: Any
     irq: Signal
 
@@ -81,6 +84,7 @@ class VexRiscv(Cpu):
 
     march = "rv32im"
     title = "VexRiscv, RV32IM, five stages, a multiplication per cycle, two caches of 4 KiB"
+    irq_mask = 0xBC0
 
     @classmethod
     def verilog(cls) -> str:

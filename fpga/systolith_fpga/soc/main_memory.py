@@ -23,7 +23,7 @@ class MainMemory(wiring.Component):
     Parameters
     ----------
     size : int
-        Bytes, a power of two of at least two words. An access beyond is answered with ``err``.
+        Bytes, a multiple of a word, at least two. An access beyond is answered with ``err``.
     address_bits, data_bytes : int
         Of the bus.
     contents : bytes
@@ -39,9 +39,10 @@ class MainMemory(wiring.Component):
     def __init__(
         self, size: int, address_bits: int, data_bytes: int, contents: bytes = b""
     ) -> None:
-        if size < 2 * data_bytes or size & (size - 1):
+        if size < 2 * data_bytes or size % data_bytes:
             raise ValueError(
-                f"size must be a power of two of at least {2 * data_bytes} bytes, not {size}"
+                f"size must be a multiple of {data_bytes} bytes, at least {2 * data_bytes}, "
+                f"not {size}"
             )
         if len(contents) > size:
             raise ValueError(f"contents of {len(contents)} bytes do not fit a size of {size}")

@@ -78,7 +78,8 @@ them out. Made by Systolith {version}, licence Apache-2.0.
 ## Ports
 
 {ports}
-* `irq` is a level: one while an interrupt that is enabled is pending.
+* `irq` is a level: one while an interrupt that is enabled is pending. The driver's
+  `systolith_wait_interrupt` sleeps until then.
 
 `ports.md` lists every port.
 
