@@ -155,10 +155,8 @@ def test_what_is_no_model_and_no_device():
     with pytest.raises(GraphError, match="not a int"):
         systolith.compile(3)
     program = systolith.compile(encoder(layers=1), example(0), config=CONFIG)
-    with pytest.raises(ConfigError, match="no device fpga; known are machine, rtl"):
+    with pytest.raises(ConfigError, match="no device fpga; known are machine, rtl, and serial por"):
         systolith.InferenceEngine(program, device="fpga")
-    with pytest.raises(ConfigError, match="no device /dev/ttyUSB0; .* serial port cannot be one"):
-        systolith.InferenceEngine(program, device="/dev/ttyUSB0")
     with pytest.raises(ConfigError, match="has not run yet"):
         systolith.InferenceEngine(program).report()
 
