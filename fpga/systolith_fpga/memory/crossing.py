@@ -5,8 +5,11 @@ from typing import Any
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.fifo import AsyncFIFO
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from systolith_hw.stream.skid import Skid
+
+from .async_queue import AsyncQueue
 from .sdram_shapes import BurstPort
 
 __all__ = ["Crossing"]
@@ -22,15 +25,14 @@ class Crossing(wiring.Component):
 
         sync                                sdram
         near.request ──► [ 4 requests ] ──► far.request
-        near.write   ──► [ capacity   ] ──► far.write     write_level
+        near.write   ──► [ half of it ] ──► far.write     write_level
         near.read    ◄── [ capacity   ] ◄── far.read      read_room
 
-    The queues are those of Cummings, "Simulation and Synthesis Techniques for Asynchronous FIFO
-    Design" (SNUG 2002). A whole beat crosses at a time, so the near side may be slower than the
+    A whole beat crosses at a time, so the near side may be slower than the
     chip by as many times as a beat has words.
 
     =========== ==========================================================
-    Latency     up to 4 cycles of the side that receives
+    Latency     up to 5 cycles of the side that receives
     Throughput  1 beat per cycle of the slower side, each way
     Stall       none between the sides but full and empty queues
     =========== ==========================================================
@@ -44,7 +46,8 @@ class Crossing(wiring.Component):
     data_bytes : int
         Bytes of a beat.
     capacity : int
-        Beats that each queue holds; a power of two.
+        Beats read that wait for the near side, and twice the beats to write that wait for the far
+        one; a power of two of at least 8.
 
     Members
     -------
@@ -63,9 +66,10 @@ class Crossing(wiring.Component):
     write_level: Signal
 
     def __init__(self, address_bits: int, data_bytes: int, capacity: int) -> None:
-        if capacity < 4 or capacity & (capacity - 1):
-            raise ValueError(f"capacity must be a power of two of at least 4, not {capacity}")
+        if capacity < 8 or capacity & (capacity - 1):
+            raise ValueError(f"capacity must be a power of two of at least 8, not {capacity}")
         self.capacity = capacity
+        self.write_capacity = capacity // 2
         port = BurstPort(address_bits, data_bytes)
         super().__init__({
             "near": In(port),
@@ -76,35 +80,42 @@ class Crossing(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        self._elaborate_queue(m, "request", self.near, self.far, REQUESTS, "sync", "sdram")
-        write = self._elaborate_queue(
-            m, "write", self.near, self.far, self.capacity, "sync", "sdram"
-        )
-        read = self._elaborate_queue(m, "read", self.far, self.near, self.capacity, "sdram", "sync")
-        m.d.sdram += [
-            self.read_room.eq(self.capacity - read.w_level),
-            self.write_level.eq(write.r_level),
-        ]
+        m.submodules.request = request = self._queue(self.near.request, REQUESTS)
+        m.submodules.write = write = self._queue(self.near.write, self.write_capacity)
+        connect(m, flipped(self.near.request), request.i)
+        connect(m, flipped(self.near.write), write.i)
+        # Who is in reset may look as if it took what is offered.
+        awake = ~ResetSignal("sdram", allow_reset_less=True)
+        for queue, taker in ((request, self.far.request), (write, self.far.write)):
+            m.d.comb += [
+                taker.valid.eq(queue.o.valid),
+                taker.payload.eq(queue.o.payload),
+                queue.o.ready.eq(taker.ready & awake),
+            ]
+        m.d.comb += self.write_level.eq(write.level)
+        self._elaborate_read(m)
         return m
 
-    def _elaborate_queue(
-        self, m: Module, name: str, giver: Any, taker: Any, depth: int, here: str, there: str
-    ) -> AsyncFIFO:
-        """Add the queue from stream ``name`` of ``giver`` to that of ``taker``."""
-        i, o = getattr(giver, name), getattr(taker, name)
-        width = len(i.payload.as_value())
-        queue = AsyncFIFO(
-            width=width, depth=depth, w_domain=here, r_domain=there, exact_depth=True
-        )
-        m.submodules[name] = queue
-        # Who is in reset may look as if it took what is offered.
-        awake = ~ResetSignal(there, allow_reset_less=True)
+    def _queue(self, giver: Any, depth: int) -> AsyncQueue:
+        """Return a queue to the SDRAM's side for the stream ``giver``."""
+        return AsyncQueue(giver.payload.shape(), depth, i_domain="sync", o_domain="sdram")
+
+    def _elaborate_read(self, m: Module) -> None:
+        """Carry beats read in block RAM: with a register behind it, that is fast enough here."""
+        giver = self.far.read
+        m.submodules.register = register = Skid(giver.payload.shape())
+        m.submodules.read = queue = AsyncFIFO(
+            width=len(giver.payload.as_value()), depth=self.capacity, w_domain="sdram",
+            r_domain="sync", exact_depth=True,
+        )  # fmt: skip
+        awake = ~ResetSignal("sync", allow_reset_less=True)
         m.d.comb += [
-            queue.w_data.eq(i.payload),
-            queue.w_en.eq(i.valid),
-            i.ready.eq(queue.w_rdy),
-            o.payload.eq(queue.r_data),
-            o.valid.eq(queue.r_rdy & awake),
-            queue.r_en.eq(o.ready & awake),
+            queue.w_data.eq(giver.payload),
+            queue.w_en.eq(giver.valid),
+            giver.ready.eq(queue.w_rdy),
+            register.i.payload.eq(queue.r_data),
+            register.i.valid.eq(queue.r_rdy),
+            queue.r_en.eq(register.i.ready & awake),
         ]
-        return queue
+        connect(m, register.o, flipped(self.near.read))
+        m.d.sdram += self.read_room.eq(self.capacity - queue.w_level)

@@ -100,6 +100,12 @@ class MemorySystem(wiring.Component):
         bus, bits = self.config.bus, self.timing.chip.address_bits
         words = bus.data_bytes // self.timing.chip.data_bytes
         capacity, burst = CAPACITY_WORDS // words, bus.burst_beats
+        m.domains.near = ClockDomain(local=True)
+        m.domains.far = ClockDomain(local=True)
+        m.d.comb += [
+            ClockSignal("near").eq(ClockSignal("sync")),
+            ClockSignal("far").eq(ClockSignal("sdram")),
+        ]
         m.submodules.resets = MemoryResets()
         near = DomainRenamer("near")
         sharing = Sharing(

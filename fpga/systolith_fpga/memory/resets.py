@@ -10,23 +10,18 @@ STAGES = 6
 
 
 class MemoryResets(Elaboratable):
-    """Make the domains "near" and "far" of the clocks of "sync" and "sdram".
+    """Drive the resets of "near" and "far" from those of "sync" and "sdram".
 
-    A reset of either, however short, resets both, at once; then "far" leaves reset first, and
-    "near" when all that the far side had sent is gone. What was under way is lost on both sides:
-    clients in "sync" must be reset with "near".
+    "near" and "far" are the parent's, with the clocks of "sync" and "sdram". A reset of either,
+    however short, resets both, at once; then "far" leaves reset first, and "near" when all that the
+    far side had sent is gone. What was under way is lost on both sides: clients in "sync" must be
+    reset with "near".
     """
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.domains.near = ClockDomain()
-        m.domains.far = ClockDomain()
         either = Signal()
-        m.d.comb += [
-            ClockSignal("near").eq(ClockSignal("sync")),
-            ClockSignal("far").eq(ClockSignal("sdram")),
-            either.eq(ResetSignal("sync") | ResetSignal("sdram")),
-        ]
+        m.d.comb += either.eq(ResetSignal("sync") | ResetSignal("sdram"))
         m.submodules.far = ResetSynchronizer(either, domain="far")
         m.submodules.near = ResetSynchronizer(
             either | ResetSignal("far"), domain="near", stages=STAGES
