@@ -47,6 +47,32 @@ def with_random_initial_values(verilog: str, seed: int) -> str:
                   flags=re.MULTILINE)  # fmt: skip
 
 
+PRODUCT = re.compile(r"^(  assign \S+ += )(\$signed\(.*\)) \* (\$signed\(.*\));$", re.MULTILINE)
+
+
+def with_unknown_initial_values(verilog: str) -> str:
+    """Return Verilog whose registers and memories begin with X, where zero times X is zero."""
+    text, count = INITIAL.subn(r"\1;", verilog)
+    assert count > 300
+    text, count = ZEROS.subn(r"\1\3'hx;", text)
+    assert count > 10 and count == verilog.count("begin : zeros_")
+    text, count = PRODUCT.subn(r"\1(\2 === 0 || \3 === 0) ? 0 : \2 * \3;", text)
+    assert count > CONFIG.array.rows * CONFIG.array.columns
+    return text
+
+
+@pytest.mark.parametrize("bus", [
+    "wishbone", *(pytest.param(bus, marks=pytest.mark.slow) for bus in ("axi4", "native"))
+])  # fmt: skip
+def test_reset_leaves_nothing_unknown(bus, seed):
+    """Not even X in memories reaches what tells others what to do; products are the machine's."""
+    rng = np.random.default_rng(seed)
+    job = Job(program_address=0, memory=[], cycles=20_000, runs=product_runs(rng) + bus_runs(rng))
+    text = with_unknown_initial_values(emit(CONFIG, bus=bus).verilog)
+    run_job(text, CONFIG, job, top="systolith", tag=f"power-x-{bus}", sim="icarus", seed=seed,
+            bus=bus, pauses=PAUSES[-1:], reset_cycles=POWER_UP_CYCLES, watch=True)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "bus, power_up",
     [("wishbone", 1), *(

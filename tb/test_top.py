@@ -11,7 +11,7 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 import copier
 from axi_sides import AxiSides
@@ -92,6 +92,42 @@ class Bench:
             )
 
 
+SHOWN = {
+    "axi4": {
+        "irq": (), "s_axil_bvalid": ("s_axil_bresp",), "s_axil_rvalid": ("s_axil_rresp",),
+        "s_axil_awready": (), "s_axil_wready": (), "s_axil_arready": (), "m_axi_bready": (),
+        "m_axi_rready": (), "m_axi_wvalid": ("m_axi_wstrb", "m_axi_wlast"),
+        **{f"m_axi_{way}valid": tuple(f"m_axi_{way}{name}" for name in
+                                      ("id", "addr", "len", "size", "burst"))
+           for way in ("ar", "aw")},
+    },
+    "wishbone": {
+        "irq": (), "s_wb_ack": (), "s_wb_err": (), "m_wb_cyc": (),
+        "m_wb_stb": ("m_wb_we", "m_wb_adr", "m_wb_sel", "m_wb_cti", "m_wb_bte"),
+    },
+    "native": {
+        "irq": (), "register_valid": (), "fetch_data_ready": (), "load_data_ready": (),
+        "store_data_valid": ("store_data_strobe", "store_data_last"),
+        **{f"{unit}_request_valid": (f"{unit}_request_address", f"{unit}_request_last")
+           for unit in ("fetch", "load", "store")},
+    },
+}  # fmt: skip
+"""Outputs that are known at all times, and those that are where the former are one."""
+
+
+async def watch_outputs(dut, bus: str) -> None:
+    """Check that whatever tells others what to do is zero or one."""
+    while True:
+        await RisingEdge(dut.clk)
+        await ReadOnly()
+        for name, others in SHOWN[bus].items():
+            level = getattr(dut, name).value
+            assert level.is_resolvable, f"{name} is {level}"
+            for other in others if level else ():
+                value = getattr(dut, other).value
+                assert value.is_resolvable, f"{name} is 1, and {other} is {value}"
+
+
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 @cocotb.parametrize(pause=PAUSES)
 async def does_its_job(dut, pause):
@@ -102,6 +138,8 @@ async def does_its_job(dut, pause):
     bench = Bench(dut, job, settings["bus"], pause)
     bench.fill(job.memory)
     await bench.reset(settings["reset_cycles"])
+    if settings["watch"]:
+        cocotb.start_soon(watch_outputs(dut, settings["bus"]))
     await bench.write("WATCHDOG", 0)  # no reset changes it
     await bench.write("PROGRAM", job.program_address)
     for item in job.runs:
@@ -113,18 +151,19 @@ async def does_its_job(dut, pause):
 def run_job(
     verilog: str, config: Config, job: Job, *, top: str, tag: str, sim: str, seed: int,
     bus: str = "axi4", reorders: bool = False, pauses: tuple[float, ...] = PAUSES,
-    reset_cycles: int = 4,
+    reset_cycles: int = 4, watch: bool = False,
 ) -> None:  # fmt: skip
     """Do ``job`` in a simulator on module ``top`` of ``verilog``, which has one of the buses.
 
-    With ``reorders``, a memory that pauses must have found reads that may be answered in another
-    order.
+    With ``watch``, outputs must be known from the end of reset on, in a simulator that knows what
+    is not. With ``reorders``, a memory that pauses must have found reads that may be answered in
+    another order.
     """
     file = job.save(BUILD / f"job-{tag}-{sim}")
     run_verilog(
         verilog, config, top=top, test_module="test_top", tag=tag, sim=sim, seed=seed,
         settings={"job": str(file), "bus": bus, "reorders": reorders, "pauses": pauses,
-                  "reset_cycles": reset_cycles},
+                  "reset_cycles": reset_cycles, "watch": watch},
     )  # fmt: skip
 
 
