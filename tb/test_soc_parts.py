@@ -3,10 +3,11 @@
 import json
 import os
 import random
+from typing import Any
 
 import cocotb
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 from cocotb.triggers import ReadOnly, RisingEdge, with_timeout
@@ -39,6 +40,12 @@ KIND = json.loads(os.environ.get("DUT_SETTINGS", "{}")).get("kind")
 
 class Parts(wiring.Component):
     """The system's wiring, with a host for the CPU and one for the core."""
+
+    cpu: Any
+    core: Any
+    memory: Any
+    tx: Signal
+    rx: Signal
 
     def __init__(self, data_bytes):
         self.data_bytes = data_bytes
@@ -90,7 +97,7 @@ async def access(clk, bus, address, data=None, select=15, patience=500):
     """One classic access of a word; return what is read, None for an error, or "" after giving
     up."""
     bus.drive(cyc=1, stb=1, we=int(data is not None), adr=address, sel=select, dat_w=data or 0)
-    answer = ""
+    answer: int | str | None = ""
     for _ in range(patience):
         await ReadOnly()
         if bus.ack.value or bus.err.value:
@@ -105,7 +112,8 @@ async def access(clk, bus, address, data=None, select=15, patience=500):
 
 async def play_memory(dut, bus, memory, width, busy):
     """Pipelined, with pauses and late answers; what is not taken has to stay."""
-    waiting, held = [], None
+    waiting: list[tuple[int, bool, int]] = []
+    held = None
     while True:
         stall = int(random.random() < busy)
         bus.drive(stall=stall, ack=0, err=0)
@@ -168,7 +176,7 @@ async def play_core(dut, width, busy):
     """Words of its own share, up to four accesses ahead of the answers."""
     bus, words = Port(dut, "core"), SHARE // width
     held, left, asking = [0] * words, 300, None
-    expected = []
+    expected: list[int | None] = []
     while left or expected:
         if asking is None and left and len(expected) < 4 and random.random() >= busy:
             asking = random.randrange(words), random.randrange(2), random.getrandbits(8 * width)
@@ -265,6 +273,8 @@ async def memory_keeps_up(dut):
 
 class Registers(wiring.Component):
     """A core's registers on Wishbone."""
+
+    bus: Any
 
     def __init__(self, config):
         self.config = config
