@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from systolith_hw.budget import check_budget, device
 from systolith_hw.config import Config
 from systolith_hw.memory.register_copy import COPY
+from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
@@ -85,19 +86,21 @@ class Report:
 
 
 def report(
-    config: Config, device_name: str, folder: Path, unit: str = "core", **options: typing.Any
-) -> Report:
+    config: Config, device_name: str, folder: Path, unit: str = "core", *, bus: str = "axi4",
+    **options: typing.Any,
+) -> Report:  # fmt: skip
     """Emit the core, or another of :data:`UNITS`, with a device's cells, and :func:`measure` it.
 
-    A core's seed, clock to aim at and options are those kept for its preset (:mod:`.effort`), if
-    ``options`` does not say otherwise.
+    ``bus`` is the core's. Its seed, clock to aim at and options are those kept for its preset
+    (:mod:`.effort`), if ``options`` does not say otherwise.
     """
     if unit == "core":
         best = effort(dataclasses.replace(config, device=device_name))
         options = {**dataclasses.asdict(best), **options}
         check_budget(config, device_name)
         options["floorplan"] = floorplan(config, PARTS[device_name].grid)
-    core = UNITS[unit](config, device(device_name).family)
+    family = device(device_name).family
+    core = Systolith(config, family, bus) if unit == "core" else UNITS[unit](config, family)
     text = component_verilog(core, name=CORE)
     return measure(text, core.signature, device_name, folder, **options)
 

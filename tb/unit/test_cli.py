@@ -127,6 +127,13 @@ def test_unknown_device_of_a_bench_is_refused_at_once():
     assert result.stderr.startswith("error: there is no device foo; known are "), "nothing before"
 
 
+def test_bus_of_a_report():
+    says = refused(2, "report", "--bus", "wishbone", "--unit", "array", "--json")
+    assert "--bus wishbone is of the whole core; a unit alone has no bus" in says
+    unknown = run("report", "--bus", "pci")
+    assert unknown.exit_code == 2 and "'pci'" in unknown.output
+
+
 def test_unknown_device_of_a_report():
     assert "there is no device vu9p" in refused(2, "report", "--device", "vu9p", "--json")
 

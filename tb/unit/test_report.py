@@ -1,12 +1,14 @@
 """The report flow on a core whose size is known: what it counts, and what it leaves out."""
 
 import dataclasses
+import re
 
 import pytest
 from amaranth import Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_fpga import report as report_module
 from systolith_fpga.effort import BEST, Effort, effort
 from systolith_fpga.parts import PARTS
 from systolith_fpga.report import measure
@@ -85,6 +87,17 @@ def test_counts_the_core_alone(device, dsp, tmp_path):
     )
     assert result.seed == 3
     assert any("--seed 3" in line for line in result.command)
+
+
+@pytest.mark.parametrize("bus, port", [("axi4", "m_axi_arvalid"), ("wishbone", "m_wb_stb"),
+                                       ("native", "load_request_valid")])  # fmt: skip
+def test_bus_of_the_core(bus, port, tmp_path, monkeypatch):
+    """It is the core with that bus that is placed, with its ports in registers."""
+    seen = []
+    monkeypatch.setattr(report_module, "measure", lambda *given, **more: seen.append(given))
+    report_module.report(preset("tiny"), "ice40-up5k", tmp_path, bus=bus)
+    ((text, ports, *_),) = seen
+    assert port in ports.members and re.search(rf"^  output {port};$", text, re.MULTILINE)
 
 
 def test_same_seed_same_report(tmp_path):

@@ -11,7 +11,7 @@ from systolith_hw.budget import check_budget
 from systolith_hw.config import ConfigError
 
 from .console import say, stages
-from .options import PresetName, Settings, choose_config
+from .options import BusName, PresetName, Settings, choose_config
 
 __all__ = ["generate"]
 
@@ -22,14 +22,6 @@ class Target(enum.StrEnum):
     GENERIC = "generic"
     ECP5 = "ecp5"
     ICE40 = "ice40"
-
-
-class BusName(enum.StrEnum):
-    """What the core has towards memory and host."""
-
-    AXI4 = "axi4"
-    WISHBONE = "wishbone"
-    NATIVE = "native"
 
 
 def generate(

@@ -11,6 +11,7 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import PRESETS, preset
 
 __all__ = [
+    "BusName",
     "ClockMhz",
     "Computer",
     "ComputerName",
@@ -34,6 +35,14 @@ __all__ = [
 
 BURST_BYTES = 4096
 """Of AXI's longest burst."""
+
+
+class BusName(enum.StrEnum):
+    """What the core has towards memory and host."""
+
+    AXI4 = "axi4"
+    WISHBONE = "wishbone"
+    NATIVE = "native"
 
 
 class Simulator(enum.StrEnum):

@@ -9,7 +9,7 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, stages
-from .options import DeviceName, Json, PresetName, Settings, choose_config
+from .options import BusName, DeviceName, Json, PresetName, Settings, choose_config
 
 __all__ = ["report"]
 
@@ -38,6 +38,9 @@ def report(
     unit: typing.Annotated[
         str, typer.Option(help="Place one unit alone: array, vector, load, store, ...")
     ] = "core",
+    bus: typing.Annotated[
+        BusName, typer.Option(help="The whole core's ports to memory and host.")
+    ] = BusName.AXI4,
     json: Json = False,
 ) -> None:
     """Synthesise and place the whole core, or one unit; takes minutes."""
@@ -51,16 +54,19 @@ def report(
         settings = [*(settings or []), f"device={device}"]
     if unit not in UNITS:
         raise ConfigError(f"there is no unit {unit}; known are {', '.join(UNITS)}")
+    if unit != "core" and bus != BusName.AXI4:
+        raise ConfigError(f"--bus {bus} is of the whole core; a unit alone has no bus")
     config = choose_config(preset, settings)
-    run = f"{config.hash:08x}-{config.device}-{unit}-{seed}-{router}-{mhz}"
+    run = f"{config.hash:08x}-{config.device}-{unit}-{seed}-{router}-{mhz}-{bus}"
     folder = cache_directory() / "report" / run
     told = {"seed": seed, "router": router and str(router), "target_mhz": mhz}
     chosen = {name: value for name, value in told.items() if value is not None}
     with stages("emitting Verilog", plain=json) as progress:
         result = measure(
-            config, config.device, folder, unit, on_stage=progress, **chosen
+            config, config.device, folder, unit, bus=str(bus), on_stage=progress, **chosen
         )
-    values = {"preset": preset, "unit": unit, **dataclasses.asdict(result), "folder": str(folder)}
+    values = {"preset": preset, "unit": unit, "bus": str(bus), **dataclasses.asdict(result),
+              "folder": str(folder)}  # fmt: skip
     if json:
         print_json(values)
     else:
