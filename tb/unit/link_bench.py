@@ -302,3 +302,59 @@ def talk(config, chunks, *, seed, burst_bytes, payload_bytes=64, irq=False, p_li
     assert memory.bytes == want_memory.bytes
     assert registers.log == want_registers.log
     return sum(map(len, chunks)), len(got), cycles
+
+
+def flood(config, *, seed, burst_bytes, frames=16, deadline=40_000):
+    """Send more requests than there is room for, to an endpoint that cannot say anything.
+
+    Those that it had room for are answered, in order; it counts the others, and goes on.
+    """
+    who = identity(config)
+    dut = LinkEndpoint(config, who, burst_bytes)
+    rng = random.Random(seed)
+    memory, registers = Memory(config.bus.data_bytes, seed), Registers()
+    golden = LinkBridge(config, who, burst_bytes, Memory(config.bus.data_bytes, seed), Registers())
+    sides = Sides(dut, config, memory, registers, rng, 1.0)
+    chunks = [request(Operation.READ, 64 * number, length=16, sequence=number)
+              for number in range(frames)]  # fmt: skip
+    answers = [golden.receive(chunk) for chunk in chunks]
+    got = bytearray()
+    cycles = quiet = 0
+
+    async def bench(ctx):
+        nonlocal cycles, quiet
+        line = deque(b"".join(chunks))
+        asked = False
+        while cycles < deadline:
+            if not line and quiet > 500 and not asked:
+                line.extend(request(Operation.WAIT, length=4))
+                asked, quiet = True, 0
+            if asked and not line and quiet > 500:
+                return
+            ctx.set(dut.i.valid, bool(line))
+            ctx.set(dut.i.payload, line[0] if line else 0)
+            # Nothing is taken before all has been sent.
+            ctx.set(dut.o.ready, not line or asked)
+            sides.drive(ctx)
+            *_, valid, payload, o_ready, i_ready = (await ctx.tick().sample(
+                *sides.signals(), dut.o.valid, dut.o.payload, dut.o.ready, dut.i.ready,
+            ))  # fmt: skip
+            sides.observe(_[2:])
+            if valid & o_ready:
+                got.append(payload)
+            if line and i_ready:
+                line.popleft()
+            quiet = 0 if valid or line else quiet + 1
+            cycles += 1
+        raise AssertionError(f"not quiet after {deadline} cycles")
+
+    simulate(dut, bench)
+    replies = bytes(got)
+    kept = 0
+    for answer in answers:
+        if replies.startswith(answer):
+            replies = replies[len(answer) :]
+            kept += 1
+    assert 10 <= kept < frames
+    golden.dropped = frames - kept
+    assert replies == golden.receive(request(Operation.WAIT, length=4))

@@ -4,9 +4,11 @@ import random
 
 import pytest
 
+from systolith_fpga.link.endpoint import LinkEndpoint
+from systolith_fpga.link.memory_burst import MemoryBurst
 from systolith_hw.link_protocol import Operation
 
-from .link_bench import link_config, random_junk, random_request, request, talk
+from .link_bench import flood, identity, link_config, random_junk, random_request, request, talk
 
 STALLS: dict[str, dict[str, float]] = {
     "never": {},
@@ -25,6 +27,33 @@ def random_talk(config, burst_bytes, stalls, seed, *, frames=12):
     talk(config, chunks, seed=seed, burst_bytes=burst_bytes, irq=rng.random() < 0.5, **stalls)
 
 
-@pytest.mark.parametrize("data_bytes, burst_bytes, stalls", [(1, 1, "all"), (16, 64, "never")])
-def test_random(data_bytes, burst_bytes, stalls, seed):
-    random_talk(link_config(data_bytes), burst_bytes, STALLS[stalls], seed, frames=6)
+def test_random(seed):
+    random_talk(link_config(16), 64, STALLS["all"], seed, frames=5)
+
+
+@pytest.mark.slow
+def test_flood(seed):
+    flood(link_config(2), seed=seed, burst_bytes=64)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize("changes, says", [
+    ({"memory_bytes": 0}, "memory_bytes must be a multiple of 64 up to 65536, not 0"),
+    ({"memory_bytes": 1000}, "memory_bytes must be a multiple of 64 up to 65536, not 1000"),
+    ({"memory_bytes": 1 << 17}, "memory_bytes must be a multiple of 64 up to 65536, not 131072"),
+    ({"payload_bytes": 32}, "payload_bytes must be a power of two from 64, not 32"),
+    ({"payload_bytes": 96}, "payload_bytes must be a power of two from 64, not 96"),
+    ({"board": "a board with a long name"}, "board must be up to 16 letters of ASCII, not 'a b"),
+])  # fmt: skip
+def test_refusals(changes, says):
+    config = link_config(2)
+    with pytest.raises(ValueError, match=says):
+        LinkEndpoint(config, identity(config)._replace(**changes), 64)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize("burst_bytes", [2, 24, 1024, 8192])
+def test_refused_bursts(burst_bytes):
+    config = link_config(4) if burst_bytes < 1024 else link_config(2)
+    with pytest.raises(ValueError, match=f"burst_bytes must be .*, not {burst_bytes}"):
+        MemoryBurst(config, burst_bytes, range(10))

@@ -81,7 +81,7 @@ class LinkExecutor(wiring.Component):
         self.access, self.payload = RegisterAccess(), ReplyPayload(identity)
         self.header: Any = Signal(HEADER_FIELDS)
         self.left, self.index = Signal(sizes), Signal(3)
-        self.status, self.value = Signal(Status), Signal(32)
+        self.status, self.value, self.waiting = Signal(Status), Signal(32), Signal()
         super().__init__({
             "i": In(stream.Signature(8)), "o": Out(stream.Signature(FRAME_BYTE)),
             "load": Out(ReadPort(config)), "store": Out(WritePort(config)),
@@ -104,8 +104,10 @@ class LinkExecutor(wiring.Component):
             access.writes.eq(header.operation == Operation.WRITE_REGISTER),
             self.payload.i.valid.eq(burst.o.valid), self.payload.i.payload.eq(burst.o.payload),
         ]  # fmt: skip
+        with m.If(burst.step | self.waiting):  # of a wait it counts down
+            m.d.sync += header.address.eq(header.address + Mux(self.waiting, C(-1, 32), 1))
         with m.If(burst.step):
-            m.d.sync += [header.address.eq(header.address + 1), left.eq(left - 1)]
+            m.d.sync += left.eq(left - 1)
         with m.FSM():
             self._take(m)
             self._move(m)
@@ -220,22 +222,26 @@ class LinkExecutor(wiring.Component):
                 m.d.sync += self.status.eq(Mux(access.error, Status.REGISTER, Status.OK))
                 m.next = "reply"
                 with m.If(~access.writes & ~access.error):
-                    m.d.sync += self.value.eq(self.registers.read_data)
                     m.next = "value"
 
     def _wait(self, m: Module) -> None:
         """States that wait, and put a number into the reply."""
-        address = self.header.address
+        interrupted, number = Signal(), Signal(32)
+        waits = self.header.operation == Operation.WAIT
+        told = Cat(interrupted, C(0, 15), self.dropped)
+        m.d.comb += number.eq(Mux(waits, told, self.registers.read_data))
         with m.State("wait"):
-            with m.If(self.irq | (address == 0) | self.i.valid):
-                m.d.sync += self.value.eq(Cat(self.irq, C(0, 15), self.dropped))
+            m.d.sync += interrupted.eq(self.irq)
+            with m.If(self.irq | (self.header.address == 0) | self.i.valid):
                 m.next = "value"
             with m.Else():
-                m.d.sync += address.eq(address - 1)
+                m.d.comb += self.waiting.eq(1)
         with m.State("value"):
-            m.d.comb += [self.payload.i.valid.eq(1), self.payload.i.payload.eq(self.value)]
-            m.d.sync += [self.value.eq(self.value >> 8), self.index[:2].eq(self.index[:2] + 1)]
-            with m.If(self.index[:2].all()):
+            byte = self.index[:2]
+            m.d.comb += [self.payload.i.valid.eq(1),
+                         self.payload.i.payload.eq(number.word_select(byte, 8))]  # fmt: skip
+            m.d.sync += byte.eq(byte + 1)
+            with m.If(byte.all()):
                 m.next = "reply"
         with m.State("identify"):
             m.d.comb += [self.payload.identify.eq(1), self.access.forget.eq(1)]

@@ -16,7 +16,7 @@ from systolith_hw.link_protocol import (
     HEADER,
 )
 
-from .check import crc_processor
+from .check import add_crc
 
 __all__ = ["SIZE_BYTES", "FrameReceiver"]
 
@@ -32,8 +32,8 @@ class FrameReceiver(wiring.Component):
     are overwritten by the next. So nothing of a wrong frame is ever seen.
 
     =========== ==================================================================
-    Latency     the last END to the first byte of ``o``: 4 cycles
-    Throughput  a byte of the line in 9 cycles, of ``o`` in each
+    Latency     the last END to the first byte of ``o``: 5 cycles
+    Throughput  a byte of the line in 9 cycles, END in up to 7; of ``o`` in 2
     Stall       ``i`` in those 9; never for ``o``: a frame without room is dropped
     =========== ==================================================================
 
@@ -65,35 +65,48 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         held: Any
-        m.submodules.crc = crc = crc_processor()
+        restart = Signal()
+        crc = add_crc(m, restart)
         m.submodules.ring = held = memory.Memory(
             shape=8, depth=self.depth, init=[], attrs={"ram_style": "block"}
         )
         store = held.write_port()
-        write, start = Signal(range(self.depth), init=SIZE_BYTES), Signal(range(self.depth))
+        write, start, end = (Signal(range(self.depth), name=n) for n in ("write", "start", "end"))
         count, bits, shift = Signal(range(self.longest + 1)), Signal(3), Signal(8)
         bad, escaped = Signal(), Signal()
-        size, restart, drop = Signal(16), Signal(), Signal()
+        size = Signal(16)
         room = self._give(m, held, start, write)
-        m.d.comb += [size.eq(count - CRC_BYTES), store.addr.eq(write), crc.data.eq(shift[0])]
-        with m.FSM():
+        m.d.comb += [
+            size.eq(count - CRC_BYTES), store.addr.eq(write), store.data.eq(shift),
+            crc.data.eq(shift[0]),
+        ]  # fmt: skip
+        with m.FSM(init="restart"):
+            with m.State("restart"):
+                m.d.comb += restart.eq(1)
+                m.d.sync += [write.eq(start), count.eq(0), bad.eq(0), escaped.eq(0)]
+                m.next = "reserve"
+            with m.State("reserve"):
+                m.d.sync += [write.eq(write + 1), bits.eq(bits + 1)]
+                with m.If(bits == SIZE_BYTES - 1):
+                    m.d.sync += bits.eq(0)
+                    m.next = "byte"
             with m.State("byte"):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid & (self.i.payload == END)):
                     right = crc.match_detected & (count >= HEADER.size + CRC_BYTES)
                     with m.If(right & ~bad & ~escaped):
+                        m.d.sync += [write.eq(start), end.eq(write - CRC_BYTES)]
                         m.next = "size low"
-                    with m.Else():
-                        m.d.comb += [restart.eq(1), drop.eq(count.any() | bad | escaped)]
-                        m.d.sync += write.eq(start + SIZE_BYTES)
+                    with m.Elif(count.any() | bad | escaped):
+                        m.d.sync += self.dropped.eq(self.dropped + 1)
+                        m.next = "restart"
                 with m.Elif(self.i.valid):
                     value, kept = self._unescape(m, escaped, bad)
                     m.d.sync += escaped.eq(~escaped & (self.i.payload == ESCAPE))
-                    m.d.comb += store.data.eq(value)
                     with m.If(kept & ((count == self.longest) | ~room)):
                         m.d.sync += bad.eq(1)
                     with m.Elif(kept):
-                        m.d.comb += store.en.eq(1)
+                        m.d.comb += [store.en.eq(1), store.data.eq(value)]
                         m.d.sync += [write.eq(write + 1), count.eq(count + 1), shift.eq(value)]
                         m.next = "check"
             with m.State("check"):
@@ -102,19 +115,13 @@ class FrameReceiver(wiring.Component):
                 with m.If(bits == 7):
                     m.next = "byte"
             with m.State("size low"):
-                m.d.comb += [store.addr.eq(start), store.data.eq(size[:8]), store.en.eq(1)]
+                m.d.comb += [store.data.eq(size[:8]), store.en.eq(1)]
+                m.d.sync += write.eq(write + 1)
                 m.next = "size high"
             with m.State("size high"):
-                m.d.comb += [store.addr.eq(start + 1), store.data.eq(size[8:]), store.en.eq(1),
-                             restart.eq(1)]  # fmt: skip
-                m.d.sync += [start.eq(write - CRC_BYTES),
-                             write.eq(write - CRC_BYTES + SIZE_BYTES)]  # fmt: skip
-                m.next = "byte"
-        m.d.comb += crc.start.eq(restart)
-        with m.If(restart):
-            m.d.sync += [count.eq(0), bad.eq(0), escaped.eq(0)]
-        with m.If(drop):
-            m.d.sync += self.dropped.eq(self.dropped + 1)
+                m.d.comb += [store.data.eq(size[8:]), store.en.eq(1)]
+                m.d.sync += start.eq(end)
+                m.next = "restart"
         return m
 
     def _unescape(self, m: Module, escaped: Signal, bad: Signal) -> tuple[Value, Value]:
@@ -133,12 +140,9 @@ class FrameReceiver(wiring.Component):
         """
         load = held.read_port(transparent_for=[])
         read, ahead = Signal(range(self.depth)), Signal(range(self.depth))
-        taken = self.o.valid & self.o.ready
-        m.d.comb += [
-            self.o.valid.eq(read != start),
-            self.o.payload.eq(load.data),
-            load.addr.eq(read + taken),
-            ahead.eq(write - read + 1),
-        ]
-        m.d.sync += read.eq(load.addr)
+        m.d.comb += [load.addr.eq(read), ahead.eq(write - read + 1)]
+        with m.If(self.o.valid):
+            m.d.sync += self.o.valid.eq(~self.o.ready)
+        with m.Elif(read != start):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(load.data), read.eq(read + 1)]
         return ahead >= 3

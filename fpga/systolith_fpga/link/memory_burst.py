@@ -20,7 +20,7 @@ class MemoryBurst(wiring.Component):
     cycle of ``step``.
 
     =========== =========================================================
-    Latency     2 cycles from ``read`` or ``write`` to the request
+    Latency     4 cycles from ``read`` or ``write`` to the request
     Throughput  1 byte per cycle, and 1 cycle more for a beat that is
                 written
     Stall       requests, beats, ``i``; a beat of several bytes is taken
@@ -88,12 +88,16 @@ class MemoryBurst(wiring.Component):
         m = Module()
         reading, failed, answered = Signal(), Signal(), Signal()
         ends_beat, ends_burst = self._ends(m)
-        self._request(m, reading)
+        self._request(m)
         with m.FSM():
             with m.State("idle"):
                 m.d.sync += [reading.eq(self.read), failed.eq(0), answered.eq(0)]
                 with m.If(self.read | self.write):
-                    m.next = "request"
+                    m.next = "measure"
+            with m.State("measure"):
+                m.next = "count"
+            with m.State("count"):
+                m.next = "request"
             with m.State("request"):
                 m.d.comb += [self.load.request.valid.eq(reading),
                              self.store.request.valid.eq(~reading)]  # fmt: skip
@@ -139,17 +143,19 @@ class MemoryBurst(wiring.Component):
         m.d.comb += [ends_beat.eq(last | self._lane().all()), ends_burst.eq(last | inside.all())]
         return ends_beat, ends_burst
 
-    def _request(self, m: Module, reading: Signal) -> None:
+    def _request(self, m: Module) -> None:
         """Say where the burst begins and how many beats it has: whole ones, up to the last byte
-        that is wanted or to the end of the block."""
+        that is wanted or to the end of the block. That takes two cycles, in registers that only
+        then are right."""
         shift = ceil_log2(self.config.bus.data_bytes)
         first, end = self.address[: ceil_log2(self.burst_bytes)], Signal(len(self.left) + 1)
-        m.d.comb += end.eq(first + self.left - 1)
-        beats = Mux(end < self.burst_bytes, end, self.burst_bytes - 1) >> shift
+        last = Signal(8)
+        inside = Mux(end < self.burst_bytes, end, self.burst_bytes - 1) >> shift
+        m.d.sync += [end.eq(first + self.left - 1), last.eq(inside - (first >> shift))]
         for port in (self.load, self.store):
             m.d.comb += [
                 port.request.p.address.eq(Cat(C(0, shift), self.address[shift:])),
-                port.request.p.last.eq(beats - (first >> shift)),
+                port.request.p.last.eq(last),
             ]
 
     def _read(self, m: Module, failed: Signal, ends_beat: Value) -> None:
