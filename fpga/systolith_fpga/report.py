@@ -24,6 +24,7 @@ from .duplicate import duplicate_file
 from .effort import effort
 from .floorplan import floorplan
 from .netlist import count_cells, count_units
+from .output_registers import use_output_registers_file
 from .parts import PARTS, Part
 from .tools import run_tool
 from .units import UNITS
@@ -194,10 +195,13 @@ def _synthesise(part: Part, folder: Path) -> list[str]:
     run_tool("yosys", yosys, folder=folder, log="yosys.out", own_log="yosys.log")
     commands = [shlex.join(["yosys", *yosys])]
     if part.most_sinks is not None:
-        duplicate_file(folder / "netlist.json", CORE, part.most_sinks)
-        commands.append(
-            f"python -m systolith_fpga.duplicate netlist.json {CORE} {part.most_sinks}"
-        )
+        # Registers have one reader each until they are copied.
+        steps = {"output_registers": use_output_registers_file, "duplicate": duplicate_file}
+        for name, step in steps.items():
+            step(folder / "netlist.json", CORE, part.most_sinks)
+            commands.append(
+                f"python -m systolith_fpga.{name} netlist.json {CORE} {part.most_sinks}"
+            )
     return commands
 
 

@@ -144,10 +144,20 @@ class BlockLimits(wiring.Component):
         first: Any = self.first
         order: Any = self.order
         left = Signal(range(HEAD_CHANNELS // self.config.array.columns + 1), reset_less=True)
+        # A register, since whether a token may begin depends on much else.
+        settled = Signal(init=1)
         lowered = limit[:-1] - order.token_stride[:-1]
         none = limit[-1] | order.token_stride[-1] | lowered[-1]
-        m.d.comb += self.settled.eq(~order.to_values | ~left.any())
+        strides = (first.tiles - 1)[: len(left)]
+        m.d.comb += self.settled.eq(settled)
         with m.If(self.load):
-            m.d.sync += left.eq(first.tiles - 1)
-        with m.Elif(~self.settled):
-            m.d.sync += [left.eq(left - 1), limit.eq(Cat(lowered[: len(limit) - 1], none))]
+            m.d.sync += [
+                left.eq(strides),
+                settled.eq((first.kind != DrainKind.VALUES) | ~strides.any()),
+            ]
+        with m.Elif(~settled):
+            m.d.sync += [
+                left.eq(left - 1),
+                settled.eq(left == 1),
+                limit.eq(Cat(lowered[: len(limit) - 1], none)),
+            ]

@@ -184,18 +184,14 @@ class Turnstile(wiring.Component):
         config = self.config
         # The FIFO's own, and some in registers behind it.
         most = config.array.output_depth * config.beats_per_result + 8
-        # Bit n: more than n have arrived. So a comparison is the choice of a bit, and what is known
-        # late, whether one is taken, only chooses the way that all bits go.
-        there, urgent = Signal(most), Signal()
+        there, urgent = Signal(range(most + 1)), Signal()
         m.d.sync += [
-            there.eq(Mux(
-                taken, Mux(self.arrived, there, there >> 1),
-                Mux(self.arrived, Cat(C(1, 1), there), there),
-            )),
-            urgent.eq(there[config.array.output_depth * config.beats_per_result // 2 - 1]),
-        ]  # fmt: skip
+            # What is known late chooses between two sums.
+            there.eq(Mux(taken, there + self.arrived - 1, there + self.arrived)),
+            urgent.eq(there >= config.array.output_depth * config.beats_per_result // 2),
+        ]
         beat = self.vector.payload
-        return there.bit_select(beat.more, 1) | ~beat.results, urgent
+        return (there > beat.more) | ~beat.results, urgent
 
     def _elaborate_credits(self, m: Module, spent: Value) -> tuple[Signal, Signal]:
         """Count room in the stream's FIFO; return, from registers, whether there is some, and
