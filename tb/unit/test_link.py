@@ -31,6 +31,20 @@ def test_random(seed):
     random_talk(link_config(16), 64, STALLS["all"], seed, frames=5)
 
 
+def test_registers_are_accessed_once(seed):
+    """A repeated frame is answered alike, and counts for none; until another sequence or operation,
+    or until the host says who it is anew."""
+    get, put = Operation.READ_REGISTER, Operation.WRITE_REGISTER
+    frames = [(put, 4, 1), (put, 4, 1), (get, 4, 1), (get, 4, 1), (put, 8, 2), (put, 8, 2),
+              (get, 2, 3), (get, 2, 3)]  # fmt: skip
+    chunks = [
+        request(operation, address, b"abcd" if operation == put else b"", length=4, sequence=number)
+        for operation, address, number in frames
+    ]
+    chunks += [request(Operation.IDENTIFY, length=64), chunks[4]]
+    talk(link_config(2), chunks, seed=seed, burst_bytes=64)
+
+
 @pytest.mark.slow
 def test_flood(seed):
     flood(link_config(2), seed=seed, burst_bytes=64)
