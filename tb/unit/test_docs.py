@@ -6,6 +6,18 @@ import pytest
 
 from systolith_hw import isa_docs, register_docs
 from systolith_hw.isa import INSTRUCTIONS, ErrorCode
+from systolith_hw.link_protocol import (
+    BAUDS,
+    CRC_BYTES,
+    HEADER,
+    IDENTITY_BYTES,
+    REGISTER_BYTES,
+    REPLY,
+    STATUS_SHIFT,
+    WAIT_BYTES,
+    Operation,
+    Status,
+)
 from systolith_hw.registers import COUNTERS, REGISTERS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,3 +47,16 @@ def test_every_field_and_error_is_there():
             assert f"| {kind.value} | {kind.name} |" in section
     for code in ErrorCode:
         assert f"| {code.value} | {code.name} |" in text
+
+
+def test_the_link_is_as_it_is_told():
+    text = (DOCS / "boards.md").read_text(encoding="utf-8")
+    for operation in Operation:
+        assert f"| {operation.value} {operation.name} |" in text
+    for status in Status:
+        assert f"{status.value} {status.name}" in text
+    assert f"`{REPLY:#x} | status << {STATUS_SHIFT} | operation`" in text
+    assert f"up to {BAUDS[0]:,} baud" in text
+    assert f"length {IDENTITY_BYTES} |" in text
+    assert REGISTER_BYTES == WAIT_BYTES == CRC_BYTES == 4
+    assert "| 1 byte | 1 | 4 | 2 |" in text and HEADER.size == 8
