@@ -38,7 +38,7 @@ NUMBERS = "biufc"
 
 
 def write_archive(
-    path: Path, manifest: Mapping[str, Any], members: Iterable[tuple[str, NDArray | bytes]]
+    path: Path, manifest: Mapping[str, Any], members: Iterable[tuple[str, NDArray | list[bytes]]]
 ) -> None:
     """Write a file, whole or not at all.
 
@@ -46,8 +46,8 @@ def write_archive(
     ----------
     path : Path
     manifest : dict
-    members : iterable of (name, array or bytes)
-        Arrays become ``NAME.npy``.
+    members : iterable of (name, array or list of bytes)
+        Arrays become ``NAME.npy``; bytes come in pieces.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(MANIFEST, json.dumps(manifest))
@@ -55,12 +55,14 @@ def write_archive(
             _write(archive, name, content)
 
 
-def _write(archive: zipfile.ZipFile, name: str, content: NDArray | bytes) -> None:
-    if isinstance(content, bytes):
-        archive.writestr(name, content)
-        return
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-        np.lib.format.write_array(member, content, allow_pickle=False)
+def _write(archive: zipfile.ZipFile, name: str, content: NDArray | list[bytes]) -> None:
+    file = name if isinstance(content, list) else f"{name}.npy"
+    with archive.open(file, "w", force_zip64=True) as member:
+        if isinstance(content, list):
+            for piece in content:
+                member.write(piece)
+        else:
+            np.lib.format.write_array(member, content, allow_pickle=False)
 
 
 class Archive:

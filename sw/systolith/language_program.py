@@ -16,6 +16,7 @@ from .compiler.decoder_quantizer import quantize_decoder
 from .compiler.decoder_reach import with_reach
 from .compiler.decoder_rounding import Rounded, round_decoder
 from .compiler.decoder_streamed_plan import StreamedPlan
+from .compiler.group_rounding import SWEEPS
 from .compiler.weight_codecs import CODECS
 from .language import CompiledDecoder
 from .models.fingerprint import fingerprint
@@ -25,12 +26,15 @@ from .progress import Progress
 
 __all__ = ["LanguageProgram", "compile_language", "must_stream", "round_language"]
 
-TEXTS = 16
-LONGEST = 256
+TEXTS, LONGEST = 16, 256
 """How many texts a model writes to be rounded with, and of how many tokens at most."""
 
 LARGE = 2_000_000
 """Weights of layers: fewer are rounded in seconds."""
+
+LARGE_TEXTS, LARGE_LONGEST, LARGE_SWEEPS = 24, 64, 0
+"""The same of large models, and how often their codes are gone through again: 8 bits lose so little
+that more of either makes no difference that one could measure."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,14 @@ class LanguageProgram:
 
 def _written_texts(model: FloatDecoder, progress: Progress) -> list[list[int]]:
     """Return texts that a model writes itself, behind tokens by chance; always the same."""
-    first = np.random.default_rng(0).integers(0, len(model.embedding), TEXTS).tolist()
-    return write_together(model, first, min(LONGEST, model.context), progress)
+    count, longest = (LARGE_TEXTS, LARGE_LONGEST) if _is_large(model) else (TEXTS, LONGEST)
+    first = np.random.default_rng(0).integers(0, len(model.embedding), count).tolist()
+    return write_together(model, first, min(longest, model.context), progress)
+
+
+def _is_large(model: FloatDecoder) -> bool:
+    layer = vars(model.layers[0]).values()
+    return len(model.layers) * sum(part.size for part in layer if part is not None) >= LARGE
 
 
 def round_language(
@@ -80,10 +90,13 @@ def round_language(
             progress("letting the model write, to measure it")
             texts = _written_texts(model, progress)
         progress("rounding the language model's weights")
-        return round_decoder(model, texts, CODECS["int8"], CODECS["int8"], folded=not streamed)
+        return round_decoder(
+            model, texts, CODECS["int8"], CODECS["int8"], folded=not streamed,
+            sweeps=LARGE_SWEEPS if large else SWEEPS,
+        )  # fmt: skip
 
-    layer = vars(model.layers[0]).values()
-    if len(model.layers) * sum(part.size for part in layer if part is not None) < LARGE:
+    large = _is_large(model)
+    if not large:
         return make()
     texts = "" if documents is None else f"-{digest(json.dumps(documents).encode())[:12]}"
     return kept_rounding(f"{fingerprint(model)}-graph{texts}" + "-streamed" * streamed, make)

@@ -66,6 +66,10 @@ class ModelImage:
 
     def to_bytes(self) -> bytes:
         """Return the contents of the file."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> list[bytes]:
+        """Return the same in pieces, of which the large ones are those that lie in memory."""
         manifest = json.dumps(self.manifest, sort_keys=True).encode()
         rows = [PART.pack(address, len(content)) for address, content in self.parts.items()]
         head = HEADER.pack(MAGIC, FORMAT_VERSION, ISA_VERSION, self.config_hash)
@@ -74,7 +78,7 @@ class ModelImage:
             PLACE.pack(*(self.places.get(name, NO_PLACE) for name in PLACES)),
             *rows, *self.parts.values(), manifest,
         ]  # fmt: skip
-        return b"".join([head, _checksum(head, *rest), *rest])
+        return [head, _checksum(head, *rest), *rest]
 
     @classmethod
     def from_bytes(cls, raw: bytes, config: Config) -> "ModelImage":
@@ -121,7 +125,7 @@ class ModelImage:
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
         with whole_file(path) as file:
-            file.write(self.to_bytes())
+            file.writelines(self.pieces())
 
     @classmethod
     def load(cls, path: Path, config: Config) -> "ModelImage":

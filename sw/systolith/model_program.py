@@ -128,16 +128,16 @@ class ModelProgram:
         }  # fmt: skip
         write_archive(Path(path), manifest, self._members())
 
-    def _members(self) -> Iterator[tuple[str, NDArray | bytes]]:
+    def _members(self) -> Iterator[tuple[str, NDArray | list[bytes]]]:
         """Yield what lies beside the manifest, one after the other, since images are large."""
         for number, value in enumerate(self.graph.constants.values()):
             yield f"constants/{number}", value
         for number, stack in enumerate(self.stacks):
-            yield _image_name(number), stack.image(IMAGE).to_bytes()
+            yield _image_name(number), stack.image(IMAGE).pieces()
         if self.language:
             programs = self.language.logits, self.language.text
             for name, program in zip(LANGUAGE_IMAGES, programs, strict=True):
-                yield name, program.image(LANGUAGE).to_bytes()
+                yield name, program.image(LANGUAGE).pieces()
 
 
 def load_program(path: str | Path, config: Config | str | None = None) -> ModelProgram:

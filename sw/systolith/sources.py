@@ -7,7 +7,7 @@ from pathlib import Path
 
 from systolith_sim.verilator import digest
 
-__all__ = ["COMPILER", "compiler_version", "sources"]
+__all__ = ["COMPILER", "compiler_version", "meaning", "sources"]
 
 PACKAGES = {"systolith", "systolith_hw", "systolith_sim"}
 
@@ -32,6 +32,24 @@ def sources(*modules: str) -> dict[str, Path]:
             found[name] = path
             waiting += _imports(name, path)
     return dict(sorted(found.items()))
+
+
+def meaning(source: bytes) -> bytes:
+    """Return what a file of Python does: comments, docstrings and lines of it make no difference.
+
+    Differs between versions of Python.
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
+    return ast.dump(tree).encode()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def _path(name: str) -> Path | None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from systolith.sources import COMPILER, PACKAGES, compiler_version, sources
+from systolith.sources import COMPILER, PACKAGES, compiler_version, meaning, sources
 
 
 def test_everything_that_python_imports_is_found():
@@ -39,6 +39,14 @@ def test_another_byte_is_another_version(name, monkeypatch):
         lambda path: read(path) + (b"\n" if path == changed else b""),
     )  # fmt: skip
     assert compiler_version.__wrapped__() != version
+
+
+def test_comments_mean_nothing():
+    """Kept roundings outlive them, but no change of what is done."""
+    source = b'"""Text."""\n\nLIMIT = 3\n"""Of it."""\n\ndef f(x):\n    """More."""\n    return x\n'
+    assert meaning(source) == meaning(b"LIMIT = 3  # so\ndef f(x):\n    return x")
+    assert meaning(source) != meaning(source.replace(b"3", b"4"))
+    assert meaning(b"x = 'text'") != meaning(b"x = 'other'")
 
 
 def test_what_they_do_not_depend_on():

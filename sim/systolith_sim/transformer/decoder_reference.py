@@ -172,5 +172,9 @@ def hidden(layer: FloatDecoderLayer, x: Floats) -> Floats:
     up = x @ layer.up
     if layer.gate is None:
         return np.maximum(up, 0)
-    gate = x @ layer.gate
-    return gate / (1 + np.exp(-gate)) * up
+    gate: Floats = x @ layer.gate
+    powers = np.exp(-gate)
+    powers += 1
+    gate /= powers  # in place: these are the largest arrays of a layer
+    gate *= up
+    return gate

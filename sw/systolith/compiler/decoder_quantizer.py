@@ -33,6 +33,7 @@ from .decoder_fractions import (
 from .decoder_rounding import Rounded
 from .encoder_quantizer import factor, gamma_entries
 from .group_rounding import CodedWeights
+from .norm_folding import layer_alone
 from .opening_tables import OpeningTables
 from .quantize import ActivationFormat, scale_entries
 from .recipes import NOTHING
@@ -125,11 +126,7 @@ def _prepared_layer(
     rounded: Rounded, model: FloatDecoder, number: int
 ) -> FloatDecoderLayer:
     """Return one layer as it is rounded, so that no model is there twice."""
-    alone = dataclasses.replace(
-        model, layers=[model.layers[number]], head=model.head[:0], embedding=model.embedding[:0],
-        positions=None,
-    )  # fmt: skip
-    return rounded.prepare(alone).layers[0]
+    return rounded.prepare(layer_alone(model, number)).layers[0]
 
 
 def begins_in_tables(config: Config, model: FloatDecoder, *, streamed: bool = False) -> bool:

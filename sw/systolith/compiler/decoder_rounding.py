@@ -8,7 +8,7 @@ the residual's whole error, of each token in units of its size, which is what no
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,8 @@ from systolith_sim.transformer.decoder_reference import (
 )
 
 from .feature_order import feature_order
-from .group_rounding import CodedWeights, round_groups
-from .norm_folding import fold_norms, order_features
+from .group_rounding import SWEEPS, CodedWeights, GroupRounder, by_columns
+from .norm_folding import fold_norms, layer_alone, order_features
 from .rounding import DAMPING
 from .weight_codecs import Codec
 
@@ -36,6 +36,9 @@ HIDDEN_DAMPING = 0.3
 
 TRUST_DAMPING = 0.1
 """Of the mean square of an input: how little is believed of what others' errors tell."""
+
+ROWS = 4096
+"""Of texts that are multiplied at once."""
 
 
 @dataclass(frozen=True)
@@ -77,33 +80,70 @@ class _Texts:
     exact: list[Floats]
     rounded: list[Floats]
 
-    def both(self) -> tuple[Floats, Floats]:
-        return (np.concatenate(self.exact).astype(np.float64),
-                np.concatenate(self.rounded).astype(np.float64))  # fmt: skip
+    def pairs(self) -> Iterator[tuple[Floats, Floats]]:
+        """Yield some rows of both, what is exact less what is rounded, and the latter."""
+        for exact, rounded in zip(_bundled(self.exact), _bundled(self.rounded), strict=True):
+            rounded = rounded.astype(np.float64)
+            yield exact - rounded, rounded
+
+
+def _bundled(parts: list[Floats]) -> Iterator[Floats]:
+    """Yield the rows of all parts, many at once."""
+    some: list[Floats] = []
+    for place, part in enumerate(parts, 1):
+        some.append(part)
+        if sum(map(len, some)) >= ROWS or place == len(parts):
+            yield np.concatenate(some)
+            some = []
 
 
 def round_decoder(
     model: FloatDecoder, documents: Sequence[Sequence[int]], codec: Codec, head_codec: Codec, *,
-    folded: bool = True,
+    folded: bool = True, sweeps: int = SWEEPS,
 ) -> Rounded:  # fmt: skip
-    """Return all matrices of ``model`` in a codec, gammas ``folded`` into them or not;
-    ``documents`` are token numbers."""
+    """Return all matrices of a model in a codec.
+
+    Parameters
+    ----------
+    model : FloatDecoder
+    documents : sequence of token numbers
+    codec, head_codec : Codec
+        Of the layers' matrices, and of the head.
+    folded : bool
+        Put gammas into the matrices.
+    sweeps : int
+        How often each matrix's codes are gone through again.
+    """
     order = feature_order(model, documents) if folded else np.arange(len(model.norm))
-    model = (fold_norms if folded else order_features)(model, order)
-    rounder = _Rounder(model, documents, codec)
-    layers = [rounder.round_layer(layer, number) for number, layer in enumerate(model.layers)]
-    head = rounder.round_matrix(model.head.T, rounder.normalize(model.norm), head_codec)
+    prepare = fold_norms if folded else order_features
+    others = prepare(dataclasses.replace(model, layers=[]), order)
+    rounder = _Rounder(others, documents, codec, sweeps)
+    layers = [
+        rounder.round_layer(prepare(layer_alone(model, number), order).layers[0])
+        for number in range(len(model.layers))
+    ]
+    (head,) = rounder.round_matrices([others.head.T], rounder.normalize(others.norm), head_codec)
     return Rounded(layers, head, rounder.largest, order, folded)
 
 
 class _Rounder:
-    """Takes documents through a model, layer by layer."""
+    """Takes documents through a model, layer by layer.
+
+    Parameters
+    ----------
+    model : FloatDecoder
+        Its layers are not looked at.
+    documents : sequence of token numbers
+    codec : Codec
+    sweeps : int
+    """
 
     def __init__(
-        self, model: FloatDecoder, documents: Sequence[Sequence[int]], codec: Codec
+        self, model: FloatDecoder, documents: Sequence[Sequence[int]], codec: Codec, sweeps: int
     ) -> None:
         self.model = model
         self.codec = codec
+        self.sweeps = sweeps
         self.largest = 0.0
         start = [model.embedding[list(tokens)] for tokens in documents]
         if model.positions is not None:
@@ -116,45 +156,66 @@ class _Rounder:
             [self.model.normalize(x, gamma) for x in self.residual.rounded],
         )
 
-    def round_layer(self, layer: FloatDecoderLayer, number: int) -> dict[str, CodedWeights]:
+    def round_layer(self, layer: FloatDecoderLayer) -> dict[str, CodedWeights]:
         """Take the residual past a layer; return its matrices."""
         model = self.model
         normal = self.normalize(layer.attention_norm)
-        coded = {name: self.round_matrix(getattr(layer, name), normal)
-                 for name in ("query", "key", "value")}  # fmt: skip
+        coded = self.round_named(layer, ("query", "key", "value"), normal)
         rounded = _replace(layer, coded)
         context = _Texts(*(
-            [model.attend(one, x, KeyValueCache(len(model.layers)), number) for x in texts]
+            [model.attend(one, x, KeyValueCache(1), 0) for x in texts]
             for one, texts in ((layer, normal.exact), (rounded, normal.rounded))
         ))  # fmt: skip
         coded["output"] = self.add_matrix(layer.output, context)
 
         normal = self.normalize(layer.hidden_norm)
         names = ("up",) if layer.gate is None else ("gate", "up")
-        coded |= {name: self.round_matrix(getattr(layer, name), normal) for name in names}
+        coded |= self.round_named(layer, names, normal)
         rounded = _replace(layer, coded)
         inner = _Texts([hidden(layer, x) for x in normal.exact],
                        [hidden(rounded, x) for x in normal.rounded])  # fmt: skip
         coded["down"] = self.add_matrix(layer.down, inner, HIDDEN_DAMPING)
         return coded
 
-    def round_matrix(
-        self, weights: Floats, inputs: _Texts, codec: Codec | None = None
-    ) -> CodedWeights:
-        exact, rounded = inputs.both()
-        missing = rounded.T @ (exact - rounded) @ weights
-        return _round(weights, rounded, missing, codec or self.codec, DAMPING)
+    def round_named(
+        self, layer: FloatDecoderLayer, names: Sequence[str], inputs: _Texts
+    ) -> dict[str, CodedWeights]:
+        matrices = [getattr(layer, name) for name in names]
+        return dict(zip(names, self.round_matrices(matrices, inputs, self.codec), strict=True))
+
+    def round_matrices(
+        self, matrices: Sequence[Floats], inputs: _Texts, codec: Codec
+    ) -> list[CodedWeights]:
+        """Round matrices that take the same inputs."""
+        gram = lacking = np.zeros(())
+        for error, rounded in inputs.pairs():
+            gram, lacking = gram + rounded.T @ rounded, lacking + rounded.T @ error
+        rounder, change = GroupRounder(gram, DAMPING), _believed(gram, lacking)
+        together = matrices[0] if len(matrices) == 1 else np.concatenate(matrices, axis=1)
+        coded = CodedWeights.joined([
+            rounder.round(part + change @ part, codec, sweeps=self.sweeps)
+            for part in by_columns(together)
+        ])  # fmt: skip
+        return coded.split([weights.shape[1] for weights in matrices])
 
     def add_matrix(
         self, weights: Floats, inputs: _Texts, damping: float = DAMPING
     ) -> CodedWeights:
         """Round a matrix whose results are added to the residual, and add them."""
-        exact, rounded = inputs.both()
-        before, now = self.residual.both()
-        missing = before - now + (exact - rounded) @ weights
-        size = np.sqrt((before**2).mean(axis=-1, keepdims=True)) + 1e-9
-        rounded, missing = rounded / size, missing / size
-        coded = _round(weights, rounded, rounded.T @ missing, self.codec, damping)
+        gram = missing = np.zeros(())
+        exact = weights.astype(np.float64)
+        for (error, rounded), (behind, now) in zip(
+            inputs.pairs(), self.residual.pairs(), strict=True
+        ):
+            size = np.sqrt(((behind + now) ** 2).mean(axis=-1, keepdims=True)) + 1e-9
+            wanted = (behind + error @ exact) / size
+            rounded /= size
+            gram, missing = gram + rounded.T @ rounded, missing + rounded.T @ wanted
+        rounder, change = GroupRounder(gram, damping), _believed(gram, missing)
+        coded = CodedWeights.joined([
+            rounder.round(part, self.codec, sweeps=self.sweeps)
+            for part in by_columns(exact + change)
+        ])  # fmt: skip
         self.residual = _Texts(
             _add(self.residual.exact, inputs.exact, weights),
             _add(self.residual.rounded, inputs.rounded, coded.values()),
@@ -167,14 +228,10 @@ def _add(x: list[Floats], inputs: list[Floats], weights: Floats) -> list[Floats]
     return [one + two @ weights for one, two in zip(x, inputs, strict=True)]
 
 
-def _round(
-    weights: Floats, inputs: Floats, missing: Floats, codec: Codec, damping: float
-) -> CodedWeights:
-    """Return weights in a codec for ``inputs``; ``missing`` is ``inputs.T`` of what they lack."""
-    gram = inputs.T @ inputs
+def _believed(gram: Floats, lacking: Floats) -> Floats:
+    """Return the change of weights that makes up for what results lack: ``inputs.T`` of it."""
     doubt = TRUST_DAMPING * np.trace(gram) / len(gram) + np.finfo(float).tiny
-    change = np.linalg.solve(gram + doubt * np.eye(len(gram)), missing)
-    return round_groups(weights + change, gram, codec, damping=damping)
+    return np.linalg.solve(gram + doubt * np.eye(len(gram)), lacking)
 
 
 def _replace(layer: FloatDecoderLayer, coded: dict[str, CodedWeights]) -> FloatDecoderLayer:

@@ -53,7 +53,7 @@ class _Matrix:
         integers = self.codec.expand(codes, self.wide)
         fill = len(self.coded.codes) - len(codes)
         codes = np.concatenate([codes, self.coded.codes[len(codes) :]]) if fill else codes
-        return dataclasses.replace(self.coded, codes=codes, integers=integers)
+        return CodedWeights.compact(codes, self.coded.parameters, self.coded.step, integers)
 
     def move(self, gradient: NDArray[np.floating], number: int, rate: float) -> None:
         """Go a step of Adam, ``number`` from 1 on; who is at an end of its codes stays there."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from systolith_sim.transformer.decoder_reference import FloatDecoder, FloatDecoderLayer
 
-__all__ = ["fold_norms", "order_features"]
+__all__ = ["fold_norms", "layer_alone", "order_features"]
 
 Order = NDArray[np.intp]
 
@@ -25,10 +25,21 @@ def fold_norms(model: FloatDecoder, order: Order) -> FloatDecoder:
 
 def order_features(model: FloatDecoder, order: Order) -> FloatDecoder:
     """Return a model that computes the same with the features of its residual in an ``order``."""
+    layers = [_reorder(layer, order) for layer in model.layers]
+    if np.array_equal(order, np.arange(len(order))):  # large tables stay where they are
+        return dataclasses.replace(model, layers=layers)
     return dataclasses.replace(
-        model, layers=[_reorder(layer, order) for layer in model.layers], norm=model.norm[order],
+        model, layers=layers, norm=model.norm[order],
         head=model.head[:, order], embedding=model.embedding[:, order],
         positions=None if model.positions is None else model.positions[:, order],
+    )  # fmt: skip
+
+
+def layer_alone(model: FloatDecoder, number: int) -> FloatDecoder:
+    """Return a model of one layer and no tokens, to be folded or ordered without all others."""
+    return dataclasses.replace(
+        model, layers=[model.layers[number]], head=model.head[:0], embedding=model.embedding[:0],
+        positions=None,
     )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ class RawCodec(Codec):
 
     def nearest(self, weights: Floats, parameters: Parameters) -> Integers:
         """Return the integers that come closest."""
-        return np.clip(np.rint(weights), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int64)
+        return _rounded(weights, -WEIGHT_LIMIT, WEIGHT_LIMIT)
 
     def expand(self, codes: Integers, parameters: Parameters) -> Integers:
         """Return the codes."""
@@ -114,7 +114,7 @@ class AffineCodec(Codec):
         """Return the codes that come closest."""
         slope, offset = parameters
         step = np.maximum(slope, 1) / (1 << SLOPE_FRACTION)
-        return np.clip(np.rint((weights - offset) / step), 0, CODES - 1).astype(np.int64)
+        return _rounded((weights - offset) / step, 0, CODES - 1)
 
     def expand(self, codes: Integers, parameters: Parameters) -> Integers:
         """Return int8 weights."""
@@ -165,6 +165,12 @@ class ExponentCodec(Codec):
     def expand(self, codes: Integers, parameters: Parameters) -> Integers:
         """Return int8 weights."""
         return expand_exponent(codes, *parameters)
+
+
+def _rounded(values: Floats, least: int, most: int) -> Integers:
+    """Return the nearest integers from ``least`` to ``most``; twice as fast as ``clip``."""
+    nearest = np.rint(values)
+    return np.minimum(np.maximum(nearest, least), most).astype(np.int64)
 
 
 def _best(

@@ -1,6 +1,5 @@
 """Rounded weights of language models, kept: rounding those of a large one takes many minutes."""
 
-import dataclasses
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from systolith_sim.verilator import cache_directory, digest
 
 from ..compiler.decoder_rounding import Rounded
 from ..compiler.group_rounding import CodedWeights
-from ..sources import sources
+from ..sources import meaning, sources
 from ..whole_file import whole_file
 
 __all__ = ["kept_rounding"]
@@ -25,7 +24,8 @@ METHOD = (
     "systolith.compiler.norm_folding",
     "systolith.models.own_texts",
 )
-"""Modules on which rounded weights depend: what was kept before one of them changed is stale."""
+"""Modules on which rounded weights depend: what was kept before one of them began to do something
+else is stale. Their comments may change."""
 
 BESIDE_IT = {"systolith", "systolith_hw.config", "systolith_hw.isa", "systolith.models.errors",
              "systolith.progress", "systolith_sim.verilator"}  # fmt: skip
@@ -40,23 +40,14 @@ def kept_rounding(name: str, make: Callable[[], Rounded]) -> Rounded:
     If there is nothing, or it is stale or damaged, it is made, and kept.
     """
     files = sources(*METHOD)
-    version = digest(*(files[one].read_bytes() for one in files if one not in BESIDE_IT))
+    version = digest(*(meaning(path.read_bytes())
+                       for one, path in files.items() if one not in BESIDE_IT))  # fmt: skip
     path = cache_directory() / "quantized" / f"{name}-{version[:12]}.npz"
     rounded = _load(path)
     if rounded is None:
-        rounded = _compact(make())
+        rounded = make()
         _keep(path, rounded)
     return rounded
-
-
-def _compact(rounded: Rounded) -> Rounded:
-    """Return the same numbers in types as small as they allow."""
-    layers = [
-        {name: _coded(name, _arrays(name, coded)) for name, coded in layer.items()}
-        for layer in rounded.layers
-    ]
-    head = _coded("head", _arrays("head", rounded.head))
-    return dataclasses.replace(rounded, layers=layers, head=head)
 
 
 def _keep(path: Path, rounded: Rounded) -> None:
