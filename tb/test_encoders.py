@@ -5,7 +5,10 @@ import pytest
 
 from systolith.bench_attention import bench_attention
 from systolith.bench_layer import layer_workload
-from systolith.compiler.encoder_fit import plan_encoder
+from systolith.compiler.encoder_choice import choose_encoder
+from systolith.compiler.encoder_fit import candidate_plans, plan_encoder
+from systolith.compiler.encoder_layout import EncoderLayout
+from systolith.compiler.encoder_program import write_encoder
 from systolith.compiler.encoder_shape import EncoderShape
 from systolith.device_encoder import DeviceEncoder
 from systolith.encoder import CompiledEncoder, MachineEncoder
@@ -54,6 +57,29 @@ def test_a_layer_apart_from_its_embedding(case, seed):
     predicted = work.predict().counters
     counted = {name: outcome.counters.get(name, count) for name, count in predicted.items()}
     assert counted == predicted
+
+
+@pytest.mark.slow
+def test_the_plan_that_is_chosen_is_the_fastest(seed):
+    """Of a sentence whose scores take the residual's place, in large blocks of rows or small."""
+    config, numbers = CONFIGS["ulx3s"], range(64)
+    model = random_model(config, vocabulary=64, seed=seed)
+    shape = EncoderShape.of(model)
+    chosen, choice = choose_encoder(config, shape, tokens=64)
+    plans = candidate_plans(config, shape, tokens=64)
+    assert chosen != plans[0] and len(plans) == len(choice.candidates) > 1
+    cycles = []
+    for plan, candidate in zip(plans, choice.candidates, strict=True):
+        layout = EncoderLayout(plan)
+        program = write_encoder(layout, model)
+        address = layout.map.add("program", len(program)).address
+        encoder = CompiledEncoder(layout, address, {address: program, **layout.parts(model)})
+        with VerilatedDevice(config, memory_bytes=1 << 20) as device:
+            result = DeviceEncoder(encoder, device).run([numbers])
+        np.testing.assert_array_equal(result.states[0], model.encode(config.array, numbers))
+        assert_near(candidate.cycles, result.counts["CYCLES"], 2 * NEAR)
+        cycles.append(result.counts["CYCLES"])
+    assert cycles[choice.chosen] == min(cycles)
 
 
 def test_an_encoder_in_both_simulators(sim, seed):

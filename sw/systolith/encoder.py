@@ -1,5 +1,6 @@
 """Encoders on the hardware: compile, write the inputs, run, read the results."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -13,7 +14,7 @@ from systolith_hw.tables import FRACTION
 from systolith_sim.transformer.model import EncoderModel
 
 from .compiled_model import CompiledModel
-from .compiler.encoder_fit import plan_encoder
+from .compiler.encoder_choice import PlanChoice, choose_encoder
 from .compiler.encoder_layout import EncoderLayout
 from .compiler.encoder_plan import EncoderPlan
 from .compiler.encoder_program import write_encoder
@@ -66,12 +67,16 @@ class CompiledEncoder(CompiledModel):
         Byte address of the program.
     parts : dict of bytes
         All that runs have in common, by address.
+    choice : PlanChoice or None
+        What the plan was chosen from, if it was.
     """
 
     made_by: ClassVar[tuple[str, ...]] = COMPILER
+    embedded: ClassVar[bool] = True
     layout: EncoderLayout
     program: int
     parts: dict[int, bytes]
+    choice: PlanChoice | None = None
 
     @classmethod
     def compile(
@@ -84,11 +89,15 @@ class CompiledEncoder(CompiledModel):
         ConfigError
             If it does not fit.
         """
-        plan = plan_encoder(config, EncoderShape.of(model), tokens=tokens, segments=segments)
+        plan, choice = choose_encoder(
+            config, EncoderShape.of(model), tokens=tokens, segments=segments,
+            norm_first=model.norm_first, activation=model.layers[0].activation,
+            embedded=cls.embedded,
+        )  # fmt: skip
         layout = EncoderLayout(plan)
         program = write_encoder(layout, model)
         address = layout.map.add("program", len(program)).address
-        return cls(layout, address, {address: program, **layout.parts(model)})
+        return cls(layout, address, {address: program, **layout.parts(model)}, choice)
 
     @property
     def plan(self) -> EncoderPlan:
@@ -100,7 +109,8 @@ class CompiledEncoder(CompiledModel):
     def image(self, model: str) -> ModelImage:
         """Return the image of a model of that name."""
         places = {"program": self.program, "positions": self.plan.tokens}
-        return self._image(model, places, program=self.program)
+        choice = self.choice and dataclasses.asdict(self.choice)
+        return self._image(model, places, program=self.program, choice=choice)
 
     @classmethod
     def from_image(cls, image: ModelImage, config: Config, model: str) -> Self:
@@ -112,7 +122,8 @@ class CompiledEncoder(CompiledModel):
             If it is of another model, or another compiler's.
         """
         plan, manifest = cls._plan_of(image, config, model, EncoderShape, EncoderPlan)
-        return cls(EncoderLayout(plan), manifest["program"], dict(image.parts))
+        choice = manifest["choice"] and PlanChoice.from_dict(manifest["choice"])
+        return cls(EncoderLayout(plan), manifest["program"], dict(image.parts), choice)
 
     # -- runs --------------------------------------------------------------------------------
 

@@ -162,6 +162,7 @@ class InferenceEngine:
             device=self.device, calls=self._calls, runs=runs, cycles=counts.get("CYCLES"),
             moved_bytes=moved_bytes(program.config, counts),
             parts=program.parts, signals=signals, accuracy=program.accuracy,
+            plans=[stack.choice for stack in program.stacks if stack.choice],
             uncompared=[name for name, fits in same.items() if not fits],
         )  # fmt: skip
 

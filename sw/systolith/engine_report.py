@@ -1,10 +1,12 @@
 """What a run of a model was: where, how long, and how close to float."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from .accuracy import Accuracy, Signal
+from .compiler.encoder_choice import PlanChoice
 from .graph.partition import Partition
 
 __all__ = ["EngineReport"]
@@ -32,6 +34,8 @@ class EngineReport:
         Of stacks' states and of outputs, of the last call.
     accuracy : Accuracy
         Layer by layer, measured when the model was compiled.
+    plans : list of PlanChoice
+        Of each stack: how it is cut, and what else there was to choose from.
     uncompared : list of str
         Outputs of another shape than float's, since it depends on values: nothing to compare.
     """
@@ -44,6 +48,7 @@ class EngineReport:
     parts: Partition
     signals: list[Signal]
     accuracy: Accuracy
+    plans: list[PlanChoice]
     uncompared: list[str]
 
     @property
@@ -58,6 +63,7 @@ class EngineReport:
             "moved_bytes": self.moved_bytes, **self.parts.to_dict(),
             "signals": [one.to_dict() for one in self.signals],
             "uncompared": self.uncompared,
+            "plans": [dataclasses.asdict(plan) for plan in self.plans],
             "accuracy": self.accuracy.to_dict(),
         }  # fmt: skip
 
@@ -67,6 +73,7 @@ class EngineReport:
         ran = f"device {self.device}: calls {self.calls}, runs of the core {self.runs}, "
         lines = [f"{ran}cycles {cycles}, bytes through its port {self.moved_bytes:,}"]
         lines.append(str(self.parts))
+        lines += [f"stack {number}: {plan}" for number, plan in enumerate(self.plans)]
         lines += map(self._line, self.signals)
         lines += [
             f"{name}: not compared with float, where it has another shape, which depends on values"

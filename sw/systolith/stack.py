@@ -39,6 +39,7 @@ class CompiledStack(CompiledEncoder):
     """
 
     made_by: ClassVar[tuple[str, ...]] = ("systolith.stack",)
+    embedded: ClassVar[bool] = False
 
     def inputs(self, sentences: Sentences) -> dict[int, bytes]:
         """Return by address what the host writes: tables, and the states' rows.

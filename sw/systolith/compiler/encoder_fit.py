@@ -10,7 +10,7 @@ from .encoder_shape import EncoderShape
 from .layout import power_of_two
 from .memory_needs import NEEDS
 
-__all__ = ["plan_encoder"]
+__all__ = ["candidate_plans", "plan_encoder"]
 
 ROW_BLOCKS = (32, 16, 8)
 """Rows of scores worth a softmax of their own, best first."""
@@ -28,7 +28,10 @@ SETTINGS = {
 def plan_encoder(
     config: Config, shape: EncoderShape, *, tokens: int, segments: int = 1
 ) -> EncoderPlan:
-    """Return the plan of an encoder for at most ``tokens`` in at most ``segments`` sentences.
+    """Return a plan of an encoder for at most ``tokens`` in at most ``segments`` sentences.
+
+    It is that with the fewest passes over the weights; among all that fit,
+    :func:`systolith.compiler.encoder_choice.choose_encoder` finds the fastest.
 
     Raises
     ------
@@ -62,8 +65,30 @@ def plan_encoder(
     return plan
 
 
+def candidate_plans(
+    config: Config, shape: EncoderShape, *, tokens: int, segments: int = 1
+) -> list[EncoderPlan]:
+    """Return all plans worth a comparison, that of :func:`plan_encoder` first.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    first = plan_encoder(config, shape, tokens=tokens, segments=segments)
+    found = _ordered(config, shape, tokens, segments)
+    others = [plan for plan in dict.fromkeys(found) if plan != first]
+    most = config.memory.program_instructions
+    return [first, *(plan for plan in others if longest_loop(plan) <= most)]
+
+
 def _best(config: Config, shape: EncoderShape, tokens: int, segments: int) -> EncoderPlan | None:
     """Return the plan with the fewest passes over the weights; nothing if none fits."""
+    return next(iter(_ordered(config, shape, tokens, segments)), None)
+
+
+def _ordered(config: Config, shape: EncoderShape, tokens: int, segments: int) -> list[EncoderPlan]:
+    """Return the plans that fit, those with the fewest passes over the weights first."""
     rows = config.vector.rows // 2
     plans = [
         plan
@@ -73,7 +98,7 @@ def _best(config: Config, shape: EncoderShape, tokens: int, segments: int) -> En
         if (plan := _largest(config, shape, tokens, segments, min(row_block, rows), spill))
     ]
     many = [plan for plan in plans if plan.row_block > FEWEST_ROWS] or plans
-    return min(many, key=_cost, default=None) or _streamed(config, shape, tokens, segments)
+    return sorted(many, key=_cost) or _streamed(config, shape, tokens, segments)
 
 
 def _cost(plan: EncoderPlan) -> tuple[int, bool, bool, int]:
@@ -104,8 +129,8 @@ def _largest(
 
 def _streamed(
     config: Config, shape: EncoderShape, tokens: int, segments: int
-) -> EncoderPlan | None:
-    """Return the best plan whose layers' input moves, too; nothing if none fits."""
+) -> list[EncoderPlan]:
+    """Return the plans whose layers' input moves, too, the best first."""
     rows = config.vector.rows // 2
     plans = [
         plan
@@ -113,7 +138,7 @@ def _streamed(
         if (plan := _largest_streamed(config, shape, tokens, segments, min(row_block, rows)))
     ]
     many = [plan for plan in plans if plan.row_block > FEWEST_ROWS] or plans
-    return min(many, key=_streamed_cost, default=None)
+    return sorted(many, key=_streamed_cost)
 
 
 def _largest_streamed(

@@ -8,7 +8,7 @@ from systolith_hw.config import Config
 from systolith_hw.isa import Register
 from systolith_sim.timing import Timing, replay
 
-from ..compiler.encoder_fit import plan_encoder
+from ..compiler.encoder_choice import choose_encoder
 from ..compiler.encoder_layout import EncoderLayout
 from ..compiler.encoder_program import blank_model, write_encoder
 from ..compiler.encoder_shape import EncoderShape
@@ -81,7 +81,10 @@ def _compile(config: Config, sizes: EncoderSizes) -> CompiledEncoder:
     """Return an encoder's program, and nothing else in external memory."""
     lengths = sizes.lengths
     tokens = sizes.tokens or sum(lengths)
-    plan = plan_encoder(config, sizes.shape, tokens=tokens, segments=len(lengths))
+    plan, choice = choose_encoder(
+        config, sizes.shape, tokens=tokens, segments=len(lengths), norm_first=sizes.norm_first,
+        activation=sizes.activation, embedded=sizes.embedded,
+    )  # fmt: skip
     layout = EncoderLayout(plan)
     model = blank_model(norm_first=sizes.norm_first, activation=sizes.activation)
     if not sizes.embedded and not sizes.norm_first:
@@ -89,7 +92,7 @@ def _compile(config: Config, sizes: EncoderSizes) -> CompiledEncoder:
     program = write_encoder(layout, model)
     address = layout.map.add("program", len(program)).address
     kind = CompiledEncoder if sizes.embedded else CompiledStack
-    return kind(layout, address, {address: program})
+    return kind(layout, address, {address: program}, choice)
 
 
 def _join(

@@ -1,5 +1,6 @@
 """What a compiled model is: as plain data, and as text."""
 
+import dataclasses
 from typing import Any
 
 from systolith_hw.config import INSTRUCTION_BYTES
@@ -38,7 +39,8 @@ def _programs(language: LanguageProgram) -> list[tuple[str, CompiledDecoder]]:
 
 
 def _describe_stack(stack: CompiledStack) -> dict[str, Any]:
-    return {**_describe(stack), "sentences": stack.plan.segments}
+    choice = stack.choice and dataclasses.asdict(stack.choice)
+    return {**_describe(stack), "sentences": stack.plan.segments, "plan": choice}
 
 
 def _describe(stack: CompiledStack | CompiledDecoder) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def program_text(program: ModelProgram) -> str:
         lines.append("")
         lines.append(f"stack {number}: layers {facts['layers']}, a run has {size}, instructions "
                      f"{facts['instructions']}")  # fmt: skip
+        lines += [f"  {stack.choice}"] if stack.choice else []
         lines += _places(facts)
     for name, compiled in _programs(program.language) if program.language else []:
         facts = _describe(compiled)
