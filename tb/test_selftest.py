@@ -7,13 +7,16 @@ import pytest
 from typer.testing import CliRunner
 
 from systolith.cli import app
-from systolith.driver import ForeignCoreError
+from systolith.driver import Driver, ForeignCoreError
+from systolith.program import Program
+from systolith.progress import Progress
 from systolith.selftest.checks import selftest
 from systolith.selftest.probe import SPACE
+from systolith.workload import open_device
 from systolith_hw.config import INSTRUCTION_BYTES
 from systolith_hw.isa import Opcode
 from systolith_hw.presets import preset
-from systolith_hw.registers import OFFSETS
+from systolith_hw.registers import OFFSETS, Status
 from systolith_sim.board.pseudo_terminal import PseudoTerminal
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.device import Device
@@ -138,6 +141,24 @@ def test_commands_over_the_link(core):
         assert result.exit_code == 1
         assert "FAILED registers" in result.stdout and "ok     memory" in result.stdout
         assert "1 of 13 checks failed, the first is registers" in result.stderr
+
+
+@pytest.mark.parametrize("state", ["error", "running"])
+def test_a_board_is_woken(core, state):
+    """Whoever used the core before may have left it anywhere."""
+    driver = Driver(core, CONFIG)
+    driver.reset()
+    program = Program(CONFIG)
+    program.matmul(steps=1, wait_outer=0)  # for ever
+    program.end()
+    driver.load_program(0, bytes(64) if state == "error" else program.assemble())
+    driver.start(watchdog=0)
+    core.wait(1000)
+    assert driver.status & {"error": Status.ERROR, "running": Status.RUNNING}[state]
+    with PseudoTerminal(device_board(core)) as terminal:
+        with open_device(CONFIG, SPACE, terminal.name, Progress()) as device:
+            assert not Driver(device, CONFIG).status
+            assert all(finding.passed for finding in selftest(device, CONFIG))
 
 
 @pytest.mark.parametrize("words, says", [

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_hw.isa import Register
+from systolith_hw.registers import Status
 from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.device import Device
 from systolith_sim.machine import Machine
@@ -207,7 +208,19 @@ def _open_board(
             f"{device.identity.board} at {name} has {device.memory_bytes:,} bytes of memory, and "
             f"the program needs {size:,}: take a smaller model or a larger board"
         )
+    try:
+        _wake(Driver(device, config))
+    except BaseException:
+        device.close()
+        raise
     return device
+
+
+def _wake(driver: Driver) -> None:
+    """Bring a core to its state after power-up, whatever whoever used it before has left."""
+    if driver.status & Status.RUNNING:
+        driver.abort()
+    driver.reset()
 
 
 def clock_mhz_of(device: Device, asked: float | None) -> float:

@@ -26,10 +26,10 @@ from .ports import SerialPort
 
 __all__ = ["SerialDevice", "identify"]
 
-IDENTIFY_SECONDS = 0.5
-"""For how long a board is asked who it is, at each rate."""
-
 PATIENCE = 3.0
+IDENTIFY_SHARE = 1 / 6
+"""Of the patience: for how long a board is asked who it is, at each rate."""
+
 WAIT_CYCLES, WAIT_SECONDS = 1 << 10, 0.1
 """A wait is cut into pieces, the first of so many cycles, then each of about so long: the board
 may be simulated, and then a cycle takes as long as it takes."""
@@ -60,7 +60,8 @@ class SerialDevice(Device):
     baud : int
         Its rate; without it those of ``link_protocol.BAUDS`` are tried.
     patience : float
-        Seconds without any answer after which the board is given up.
+        Seconds without any answer after which the board is given up; more for one that is
+        simulated slowly.
 
     Attributes
     ----------
@@ -200,7 +201,7 @@ def _connect(name: str, baud: int | None, patience: float) -> tuple[SerialPort, 
                 port.set_baud(rate)
             # Not what somebody asked before, whose answer may be on its way.
             nonce = random.getrandbits(32)
-            asking = Exchange(port, name, rate, IDENTIFY_SECONDS)
+            asking = Exchange(port, name, rate, patience * IDENTIFY_SHARE)
             try:
                 reply = asking.ask(Request(Operation.IDENTIFY, nonce, wanted=IDENTITY_BYTES))
             except DeviceError as error:
