@@ -52,41 +52,45 @@ def test_none_is_faster(core, tokens):
     assert cycles_of(plan) <= cycles_of(plan_encoder(config, SHAPE, tokens=tokens, segments=4))
 
 
-@pytest.mark.parametrize("core, rows", [("ulx3s", 16), ("small", 16)])
-def test_another_than_the_first_of_the_order(core, rows):
+def test_another_than_the_first_of_the_order():
     """Small blocks of rows come sooner to the array than large ones, in spite of the order."""
-    first = plan_encoder(CORES[core], SHAPE, tokens=64, segments=4)
-    plan, choice = choose_encoder(CORES[core], SHAPE, tokens=64, segments=4)
-    assert (first.row_block, plan.row_block, choice.chosen) == (32, rows, 1)
-    best, hand = choice.candidates[1].cycles, choice.candidates[0].cycles
-    assert best < 0.99 * hand
+    first = plan_encoder(CORES["ulx3s"], SHAPE, tokens=64, segments=4)
+    plan, choice = choose_encoder(CORES["ulx3s"], SHAPE, tokens=64, segments=4)
+    assert (first.row_block, plan.row_block, choice.chosen) == (32, 16, 1)
+    hand, best = (choice.candidates[place].cycles for place in range(2))
+    assert best < hand * (1 - RESOLUTION) and best == min(one.cycles for one in choice.candidates)
 
 
 def test_differences_that_mean_nothing():
     """The first of the order is taken of plans that the model cannot tell apart."""
-    _, choice = choose_encoder(CORES["small"], SHAPE, tokens=16, segments=4)
+    _, choice = choose_encoder(CORES["small"], SHAPE, tokens=64, segments=4)
     cycles = [one.cycles for one in choice.candidates]
-    assert choice.chosen == cycles.index(min(cycles))
-    plan, choice = choose_encoder(CORES["ulx3s"], SHAPE, tokens=8, segments=4)
-    cycles = [one.cycles for one in choice.candidates]
-    assert choice.chosen == 0 and cycles[:3] == [cycles[0]] * 3 and plan.row_block == 32
+    assert choice.chosen == 0 and min(cycles) < cycles[0] < min(cycles) * (1 + RESOLUTION)
+
+
+def test_what_the_first_layer_alone_would_hide():
+    """Blocks of 8 rows begin sooner, and then take longer with every layer."""
+    shape = EncoderShape(features=32, heads=2, hidden=64, layers=2, vocabulary=64, positions=64)
+    plan, choice = choose_encoder(CORES["ulx3s"], shape, tokens=32, segments=4)
+    assert choice.layers == 2 and plan.row_block == 32
+    assert [one.cycles for one in choice.candidates][0] == min(x.cycles for x in choice.candidates)
 
 
 def test_what_is_said_and_kept():
     few, many = (Candidate(32, 32, rows, rows == 8, cycles)
                  for rows, cycles in ((16, 1234567), (8, 1300000)))  # fmt: skip
-    choice = PlanChoice(0, (few, many))
+    choice = PlanChoice(0, (few, many), 2)
     assert str(choice) == (
-        "plan: blocks of 32 tokens and 16 rows, 2 candidates, 1,234,567 cycles of a layer; "
+        "plan: blocks of 32 tokens and 16 rows, 2 candidates, 1,234,567 cycles of 2 layers; "
         "next 1,300,000, blocks of 32 tokens and 8 rows, contexts outside"
     )
-    assert str(PlanChoice(0, (few,))).endswith("rows, 1 candidate, 1,234,567 cycles of a layer")
+    assert str(PlanChoice(0, (few,), 1)).endswith("rows, 1 candidate, 1,234,567 cycles of 1 layer")
     assert PlanChoice.from_dict(json.loads(json.dumps(dataclasses.asdict(choice)))) == choice
 
 
 @pytest.mark.parametrize("chosen, cycles", [(2, 1), (0, "1"), (-1, 1), (0, None)])
 def test_damaged_choices(chosen, cycles):
     with pytest.raises(ValueError, match="plan"):
-        PlanChoice(chosen, (Candidate(1, 1, 8, False, cycles), Candidate(1, 1, 4, False, 3)))
+        PlanChoice(chosen, (Candidate(1, 1, 8, False, cycles), Candidate(1, 1, 4, False, 3)), 1)
     with pytest.raises(ValueError, match="neither true nor false"):
-        PlanChoice(0, (Candidate(1, 1, 8, 1, 3),))  # type: ignore[arg-type]
+        PlanChoice(0, (Candidate(1, 1, 8, 1, 3),), 1)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Choose among the plans of an encoder the one with the fewest cycles, by the cycle model.
 
-A program is written for each plan, of one layer, and its instructions' times are added up. Plans
-that differ by less than the model can tell are as good as each other: then the first of them in
-:mod:`.encoder_fit`'s order is taken.
+A program is written for each plan, of two layers, since the first one's beginning overlaps with
+nothing, and its instructions' times are added up. Plans that differ by less than the model can tell
+are as good as each other: then the first of them in :mod:`.encoder_fit`'s order is taken.
 """
 
 import dataclasses
@@ -26,8 +26,11 @@ __all__ = ["Candidate", "PlanChoice", "choose_encoder"]
 MOST = 4
 """Plans that are timed, so that compiling does not take long."""
 
-RESOLUTION = 1e-3
-"""Of the cycles: smaller differences mean nothing."""
+LAYERS = 2
+"""At most, of the programs that are timed."""
+
+RESOLUTION = 0.03
+"""Of the cycles, as much as the model may be off the hardware: smaller differences mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Candidate:
     spill : bool
         Contexts leave the chip.
     cycles : int
-        Of a layer, for one sentence of all tokens.
+        Of a few layers, for one sentence of all tokens.
     """
 
     token_block: int
@@ -65,10 +68,13 @@ class PlanChoice:
     ----------
     chosen : int
     candidates : tuple of Candidate
+    layers : int
+        How many their cycles are of.
     """
 
     chosen: int
     candidates: tuple[Candidate, ...]
+    layers: int
 
     def __post_init__(self) -> None:
         """Refuse what no comparison gave, as a damaged file may hold it.
@@ -77,7 +83,7 @@ class PlanChoice:
         ------
         ValueError
         """
-        numbers = [self.chosen]
+        numbers = [self.chosen, self.layers]
         for one in self.candidates:
             numbers += [one.token_block, one.input_block, one.row_block, one.cycles]
             if type(one.spill) is not bool:
@@ -90,14 +96,16 @@ class PlanChoice:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PlanChoice":
         """Return what :func:`dataclasses.asdict` took apart."""
-        return cls(values["chosen"], tuple(Candidate(**one) for one in values["candidates"]))
+        candidates = tuple(Candidate(**one) for one in values["candidates"])
+        return cls(values["chosen"], candidates, values["layers"])
 
     def __str__(self) -> str:
         """Return the line that reports have."""
         best, others = self.candidates[self.chosen], [*self.candidates]
         others.pop(self.chosen)
         count = f"{len(self.candidates)} candidate" + "s" * bool(others)
-        line = f"plan: {best}, {count}, {best.cycles:,} cycles of a layer"
+        layers = f"{self.layers} layer" + "s" * (self.layers > 1)
+        line = f"plan: {best}, {count}, {best.cycles:,} cycles of {layers}"
         if not others:
             return line
         following = min(others, key=lambda one: one.cycles)
@@ -133,7 +141,7 @@ def choose_encoder(
     return plans[chosen], PlanChoice(chosen, tuple(
         Candidate(plan.token_block, plan.input_block, plan.row_block, plan.spill, cycles)
         for plan, cycles in zip(plans, timed, strict=True)
-    ))  # fmt: skip
+    ), min(shape.layers, LAYERS))  # fmt: skip
 
 
 def _fewest(cycles: Sequence[int]) -> int:
@@ -143,8 +151,9 @@ def _fewest(cycles: Sequence[int]) -> int:
 
 
 def _cycles(plan: EncoderPlan, norm_first: bool, activation: str, embedded: bool) -> int:
-    """Return what a layer takes for one sentence of all tokens."""
-    plan = dataclasses.replace(plan, shape=dataclasses.replace(plan.shape, layers=1))
+    """Return what the first layers take for one sentence of all tokens."""
+    layers = min(plan.shape.layers, LAYERS)
+    plan = dataclasses.replace(plan, shape=dataclasses.replace(plan.shape, layers=layers))
     layout, model = EncoderLayout(plan), blank_model(norm_first=norm_first, activation=activation)
     if not embedded and not norm_first:
         model = dataclasses.replace(model, norm=None)
