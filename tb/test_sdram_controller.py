@@ -1,5 +1,6 @@
 """SDRAM controller, as emitted Verilog, on a chip that checks every rule of its datasheet."""
 
+import dataclasses
 import functools
 import random
 from typing import Any
@@ -23,8 +24,16 @@ POWER_UP_US = 1.0
 ROW_BYTES = 1024
 
 
-def timing_of(settings) -> SdramTiming:
-    return SdramTiming(sdram_chip(settings["chip"]), settings["hz"], power_up_us=POWER_UP_US)
+STRICT = dataclasses.replace(
+    sdram_chip("IS42S16160G-7"), name="strict", rcd=37, rp=31, ras=95, rc=130, rfc=100, rrd=37,
+    wr=45, mrd=30,
+)  # fmt: skip
+"""No chip: all times so long that the controller's own pace keeps none of them."""
+
+
+def timing_of(settings: dict[str, Any]) -> SdramTiming:
+    chip = STRICT if settings["chip"] == STRICT.name else sdram_chip(settings["chip"])
+    return SdramTiming(chip, settings["hz"], power_up_us=POWER_UP_US)
 
 
 @functools.cache
@@ -134,11 +143,12 @@ def filled(address: int, beats: int, width: int) -> Burst:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def sequential_reads(dut):
-    """Bursts of 128 beats one behind the other, as LOAD asks for them."""
+    """Bursts of 128 beats one behind the other, as LOAD asks for them, past a forced refresh."""
     settings = settings_from_env()
     width = settings["width"]
-    places = in_order(settings["stream_bytes"] // (128 * width), 128, width, 512)
-    assert await stream(dut, [Burst(place, 128) for place in places], "sequential") >= 0.97
+    size = max(settings["stream_bytes"], 22 * timing_of(settings).refresh_interval)
+    places = in_order(size // (128 * width), 128, width, 512)
+    assert await stream(dut, [Burst(place, 128) for place in places], "sequential") >= 0.96
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
@@ -146,7 +156,7 @@ async def sequential_writes(dut):
     settings = settings_from_env()
     width = settings["width"]
     places = in_order(settings["stream_bytes"] // (128 * width), 128, width)
-    assert await stream(dut, [filled(place, 128, width) for place in places], "writes") >= 0.95
+    assert await stream(dut, [filled(place, 128, width) for place in places], "writes") >= 0.9
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
@@ -155,7 +165,8 @@ async def random_reads(dut):
     settings = settings_from_env()
     width = settings["width"]
     places = [random.randrange(1 << 14) * 64 for _ in range(settings["stream_bytes"] // 64)]
-    assert await stream(dut, [Burst(place, 64 // width) for place in places], "random") >= 0.75
+    least = 0.45 if settings["chip"] == STRICT.name else 0.75
+    assert await stream(dut, [Burst(place, 64 // width) for place in places], "random") >= least
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
@@ -176,8 +187,9 @@ CASES: dict[str, dict[str, Any]] = {
     f"{chip}-{mhz}-{width}": {"chip": chip, "hz": mhz * 1e6, "width": width, "bursts": bursts,
                               "stream_bytes": stream}
     for chip, mhz, width, bursts, stream in [
-        ("IS42S16160G-7", 133, 4, 100, 1 << 14),
-        ("IS42S16160G-7", 120, 2, 60, 1 << 13),
+        ("IS42S16160G-7", 133, 4, 100, 1 << 13),
+        ("strict", 120, 2, 60, 1 << 12),
+        ("strict", 120, 8, 400, 1 << 14),
         ("IS42S16160G-7", 133, 2, 400, 1 << 17),
         ("IS42S16160G-7", 120, 4, 400, 1 << 17),
         ("AS4C32M16SB-7", 143, 4, 400, 1 << 16),
@@ -185,7 +197,7 @@ CASES: dict[str, dict[str, Any]] = {
     ]
 }  # fmt: skip
 
-GATE = {"IS42S16160G-7-133-4": ["verilator"], "IS42S16160G-7-120-2": ["icarus"]}
+GATE = {"IS42S16160G-7-133-4": ["verilator"], "strict-120-2": ["icarus"]}
 
 
 @pytest.mark.parametrize("case", CASES)
