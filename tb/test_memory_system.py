@@ -198,14 +198,19 @@ async def clients_that_wait(dut):
     """Go on beside a reader that takes nothing, and a writer that gives nothing."""
     bench = Bench(dut)
     await bench.start()
-    bench.readers["link"].stuck = True
-    bench.readers["link"].asks.extend(bench.place(0, 2) for _ in range(20))
+    link, asked = bench.readers["link"], [bench.place(0, 2) for _ in range(20)]
+    link.stuck = True
+    link.asks.extend(asked)
     dut.link_write__request__payload.value = 1 << bench.bus.address_bits  # two beats
     dut.link_write__request__valid.value = 1
     for _ in range(10):
         address, beats = bench.place(1, 2)
         await bench.write("store", address, beats)
         await all_of(bench.check_read("load", address, beats), bench.check_read("fetch", 64, 8))
+    # Then it takes what it asked for, and nothing was lost.
+    link.stuck = False
+    for address, beats in asked:
+        assert await link.collect(beats) == (bench.words(address, beats), [0] * beats)
     dut.link_write__request__valid.value = 0
 
 
