@@ -8,6 +8,8 @@ from typing import Any
 import cocotb
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 from cocotb.triggers import RisingEdge
 
 from harness import run, settings_from_env
@@ -34,6 +36,35 @@ STRICT = dataclasses.replace(
 def timing_of(settings: dict[str, Any]) -> SdramTiming:
     chip = STRICT if settings["chip"] == STRICT.name else sdram_chip(settings["chip"])
     return SdramTiming(chip, settings["hz"], power_up_us=POWER_UP_US)
+
+
+class BoardFlops(wiring.Component):
+    """A controller without flops at its pins, and the flops of a board's I/O buffers."""
+
+    pins: Any
+
+    def __init__(self, controller: wiring.Component) -> None:
+        self.controller: Any = controller
+        super().__init__(controller.signature)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.controller = controller = self.controller
+        for name in self.signature.members:
+            if name != "pins":
+                wired: Any = getattr(self, name)
+                if name == "port":
+                    wiring.connect(m, wiring.flipped(wired), controller.port)
+                elif self.signature.members[name].flow is wiring.In:
+                    m.d.comb += getattr(controller, name).eq(wired)
+                else:
+                    m.d.comb += wired.eq(getattr(controller, name))
+        for name, member in controller.pins.signature.members.items():
+            here, there = getattr(self.pins, name), getattr(controller.pins, name)
+            flop = Signal.like(here, init=int(name.endswith("_n")))
+            m.d.sync += flop.eq(there if member.flow is wiring.Out else here)
+            m.d.comb += (here if member.flow is wiring.Out else there).eq(flop)
+        return m
 
 
 @functools.cache
@@ -190,6 +221,7 @@ CASES: dict[str, dict[str, Any]] = {
         ("IS42S16160G-7", 133, 4, 100, 1 << 13),
         ("strict", 120, 2, 60, 1 << 12),
         ("strict", 120, 8, 400, 1 << 14),
+        ("AS4C16M16SA-7", 133, 4, 200, 1 << 14),  # with flops of the board
         ("IS42S16160G-7", 133, 2, 400, 1 << 17),
         ("IS42S16160G-7", 120, 4, 400, 1 << 17),
         ("AS4C32M16SB-7", 143, 4, 400, 1 << 16),
@@ -197,13 +229,20 @@ CASES: dict[str, dict[str, Any]] = {
     ]
 }  # fmt: skip
 
+FLOPS_OF_BOARD = "AS4C16M16SA-7-133-4"
 GATE = {"IS42S16160G-7-133-4": ["verilator"], "strict-120-2": ["icarus"]}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_sdram_controller(case, sim, seed):
     timing, width = timing_of(CASES[case]), CASES[case]["width"]
+    of_board = case == FLOPS_OF_BOARD
+    dut: wiring.Component = SdramController(
+        timing, width, capacity=CAPACITY[width], pin_flops=not of_board
+    )
+    if of_board:
+        dut = BoardFlops(dut)
     run(
-        SdramController(timing, width, capacity=CAPACITY[width]), preset("tiny"),
-        test_module="test_sdram_controller", tag=case, sim=sim, seed=seed, settings=CASES[case],
+        dut, preset("tiny"), test_module="test_sdram_controller", tag=case, sim=sim, seed=seed,
+        settings=CASES[case],
     )  # fmt: skip
