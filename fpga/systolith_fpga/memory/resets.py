@@ -1,29 +1,32 @@
 """Reset both sides of a clock crossing together, whichever is reset."""
 
 from amaranth import *
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 
 __all__ = ["MemoryResets"]
 
-STAGES = 6
-"""Cycles of the near side's reset after the far one: until its queues have seen that."""
+FIRST, LAST = 4, 6
+"""Cycles of the near clock for which the far side is held in reset, and for which the near one
+stays in it after that: until all that crosses between them has come to rest."""
 
 
 class MemoryResets(Elaboratable):
     """Drive the resets of "near" and "far" from those of "sync" and "sdram".
 
     "near" and "far" are the parent's, with the clocks of "sync" and "sdram". A reset of either,
-    however short, resets both, at once; then "far" leaves reset first, and "near" when all that the
-    far side had sent is gone. What was under way is lost on both sides: clients in "sync" must be
-    reset with "near".
+    however short, resets both, at once, for some cycles of both clocks; then "far" leaves reset
+    first, and "near" when all that the far side had sent is gone. What was under way is lost on
+    both sides: clients in "sync" must be reset with "near".
     """
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        either = Signal()
+        either, held = Signal(), Signal()
         m.d.comb += either.eq(ResetSignal("sync") | ResetSignal("sdram"))
-        m.submodules.far = ResetSynchronizer(either, domain="far")
+        # A queue that the far side resets is empty only after cycles of the near clock.
+        m.submodules.held = AsyncFFSynchronizer(either, held, o_domain="near", stages=FIRST)
+        m.submodules.far = ResetSynchronizer(either | held, domain="far")
         m.submodules.near = ResetSynchronizer(
-            either | ResetSignal("far"), domain="near", stages=STAGES
+            either | held | ResetSignal("far"), domain="near", stages=LAST
         )
         return m
