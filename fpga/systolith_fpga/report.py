@@ -15,24 +15,21 @@ from amaranth.lib import wiring
 
 from systolith_hw.budget import check_budget, device
 from systolith_hw.config import Config
-from systolith_hw.memory.register_copy import COPY
 from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
-from .duplicate import duplicate_file
 from .effort import effort
 from .floorplan import floorplan
 from .netlist import count_cells, count_units
-from .output_registers import use_output_registers_file
 from .parts import PARTS, Part
+from .synthesis import CORE, synthesise
 from .tools import run_tool
 from .units import UNITS
 from .wrapper import RegisterWrapper
 
 __all__ = ["Report", "measure", "report"]
 
-CORE = "systolith"
 WRAPPER = "wrapper"
 
 
@@ -142,13 +139,13 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     wrapper = RegisterWrapper(ports, CORE)
     (folder / "core.v").write_text(text)
-    (folder / "floorplan.ys").write_text("\n".join(floorplan))
     if part.clock_pin is not None:
         (folder / "pins.lpf").write_text(f'LOCATE COMP "clk" SITE "{part.clock_pin}";\n')
     (folder / "wrapper.v").write_text(verilog.convert(wrapper, name=WRAPPER, emit_src=False))
 
     on_stage("synthesis")
-    commands = _synthesise(part, folder)
+    read = ["read_verilog core.v wrapper.v"]
+    commands = synthesise(part, folder, read, top=WRAPPER, floorplan=floorplan)
 
     on_stage("place and route")
     target_mhz = target_mhz or part.target_mhz
@@ -177,32 +174,6 @@ def measure(
         units=count_units(modules[CORE]),
         command=[*commands, shlex.join([part.tool, *nextpnr])],
     )  # fmt: skip
-
-
-def _synthesise(part: Part, folder: Path) -> list[str]:
-    """Make the netlist; return the commands."""
-    script = "; ".join([
-        "read_verilog core.v wrapper.v",
-        # The core stays one module of its own, so that it is counted without the wrapper.
-        f"setattr -mod -set keep_hierarchy 1 {CORE}",
-        f"{part.synthesis} -top {WRAPPER}",
-        # Copies of registers have been kept apart for as long as anything is merged.
-        f"setattr -mod -set keep_hierarchy 0 *.{COPY}_*; flatten",
-        "script floorplan.ys",
-        "write_json netlist.json",
-    ])
-    yosys = ["-q", "-L", "yosys.log", "-p", script]
-    run_tool("yosys", yosys, folder=folder, log="yosys.out", own_log="yosys.log")
-    commands = [shlex.join(["yosys", *yosys])]
-    if part.most_sinks is not None:
-        # Registers have one reader each until they are copied.
-        steps = {"output_registers": use_output_registers_file, "duplicate": duplicate_file}
-        for name, step in steps.items():
-            step(folder / "netlist.json", CORE, part.most_sinks)
-            commands.append(
-                f"python -m systolith_fpga.{name} netlist.json {CORE} {part.most_sinks}"
-            )
-    return commands
 
 
 def _sites(placed: dict[str, typing.Any], wrapped: dict[str, int]) -> int:

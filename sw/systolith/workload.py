@@ -19,7 +19,7 @@ from systolith_sim.timing import is_modelled, replay
 from .compiler.layout import pad
 from .compiler.roofline import roofline_cycles
 from .driver import Driver, DriverError
-from .link.ports import is_port, split_port
+from .link.ports import SIMULATED, is_port, split_port
 from .progress import Progress
 from .watched_device import WatchedDevice
 
@@ -177,18 +177,27 @@ def open_device(
         If the board does not answer, has another core, or too little memory.
     """
     size = pad(size, PAGE)
+    if simulator.startswith(SIMULATED):
+        from .link.simulated import SimulatedBoard
+
+        return SimulatedBoard(config, simulator, progress)
     if is_port(simulator):
         return _open_board(config, size, simulator, progress, activity)
     if simulator == "verilator":
         return VerilatedDevice(config, memory_bytes=size, report=progress, activity=activity)
     if activity:
         raise ConfigError(f"{simulator} does not tell what units do; verilator does")
-    if simulator == "icarus":
+    if simulator in ("icarus", "netlist"):
         from systolith_sim.device.icarus import IcarusDevice
 
-        return IcarusDevice(config, memory_bytes=size, report=progress)
-    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus, and serial "
-                      "ports such as /dev/ttyUSB0")
+        verilog = None
+        if simulator == "netlist":
+            from systolith_fpga.post_synthesis import synthesised_core
+
+            verilog = synthesised_core(config, report=progress)
+        return IcarusDevice(config, memory_bytes=size, report=progress, verilog=verilog)
+    raise ConfigError(f"there is no simulator {simulator}; known are verilator, icarus, netlist, "
+                      "and serial ports such as /dev/ttyUSB0")
 
 
 def _open_board(

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from systolith_hw.config import ConfigError
 
-__all__ = ["SOURCES", "SerialLine", "SerialSettings", "describe"]
+__all__ = ["SOURCES", "LineStructure", "SerialLine", "SerialSettings", "describe"]
 
 HERE = Path(__file__).parent
 SOURCES = (HERE / "serial_line.cpp", HERE / "serial_line.h")
 ROOM = 1 << 16
 
 
-class _Settings(ctypes.Structure):
+class LineStructure(ctypes.Structure):
+    """``SerialSettings`` of ``serial_line.h``."""
+
     _fields_ = [
         ("bit_cycles", ctypes.c_double), ("delay_cycles", ctypes.c_uint64),
         ("seed", ctypes.c_uint64), ("fault", ctypes.c_double),
@@ -58,7 +60,7 @@ class SerialSettings:
 
     def structure(self) -> ctypes.Structure:
         """Return what C++ is given."""
-        return _Settings(
+        return LineStructure(
             bit_cycles=float(self.bit_cycles), delay_cycles=self.delay_cycles, seed=self.seed,
             fault=self.fault, packet_bytes=self.packet_bytes, packet_cycles=self.packet_cycles,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from systolith_hw.config import Config
 
 from ..verilator import cache_directory, digest, staged
 
-__all__ = ["core_verilog"]
+__all__ = ["core_verilog", "generator_sources"]
 
 
 def core_verilog(config: Config, *, report: Callable[[str], None] = print) -> str:
@@ -20,7 +20,7 @@ def core_verilog(config: Config, *, report: Callable[[str], None] = print) -> st
     a core that has been used before needs neither Amaranth nor the seconds that it takes.
     """
     directory = cache_directory() / "verilog" / digest(
-        json.dumps(config.to_dict(), sort_keys=True), *_generator()
+        json.dumps(config.to_dict(), sort_keys=True), *generator_sources()
     )  # fmt: skip
     file = directory / "systolith.v"
     if not file.exists():
@@ -33,7 +33,7 @@ def core_verilog(config: Config, *, report: Callable[[str], None] = print) -> st
     return file.read_text()
 
 
-def _generator() -> list[bytes]:
+def generator_sources() -> list[bytes]:
     """Return the sources and the version of all that takes part in emission."""
     spec = importlib.util.find_spec("systolith_hw")
     assert spec is not None and spec.origin is not None

@@ -12,6 +12,7 @@ from ..driver import DriverError
 from ..image import ImageError
 from ..models.errors import CheckpointError, FetchError, TextError
 from .bench import bench
+from .build import build, flash
 from .compile import compile_file
 from .console import Missing, say
 from .devices import devices
@@ -76,6 +77,8 @@ app.command()(presets)
 app.command()(generate)
 app.add_typer(bench, name="bench")
 app.command()(report)
+app.command()(build)
+app.command()(flash)
 app.command("compile")(compile_file)
 app.command("inspect")(inspect_file)
 app.command("estimate")(estimate_model)

@@ -46,10 +46,11 @@ class BusName(enum.StrEnum):
 
 
 class Simulator(enum.StrEnum):
-    """Which simulator runs the emitted Verilog."""
+    """Which simulator runs the emitted Verilog, or what synthesis makes of it."""
 
     VERILATOR = "verilator"
     ICARUS = "icarus"
+    NETLIST = "netlist"
 
 
 class Weights(enum.StrEnum):

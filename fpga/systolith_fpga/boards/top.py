@@ -1,0 +1,98 @@
+"""What is specific to a chip around a board's system: clocks, resets and pins."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import io
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.io import Direction
+
+from .board import Board
+from .ecp5_pll import Ecp5Pll, choose_dividers
+from .system import BoardSystem
+
+__all__ = ["BoardTop"]
+
+OUTPUTS = {"clk_en": "cke", "ba": "ba", "a": "a", "dqm": "dqm"}
+LOW_OUTPUTS = {"cs": "cs_n", "ras": "ras_n", "cas": "cas_n", "we": "we_n"}
+"""The platform's names of the memory's pins, and the controller's. The platform's are high when
+they act, and it inverts them."""
+
+LAMPS = ("locked", "ready", "active", "irq")
+"""What the first lamps show: clocks are there; memory is; something goes over the line; the core
+has ended or stopped."""
+
+
+class BoardTop(Elaboratable):
+    """The system of a board with its clocks and pins, for Amaranth's platform.
+
+    The memory's clock rises in the middle of what the controller drives. Pins of memory have
+    registers in their pads: a cycle of the memory's clock on the way out, and one on the way in,
+    which :class:`BoardSystem` is told.
+
+    Parameters
+    ----------
+    board : Board
+    preset : str
+        One of the board's.
+
+    Attributes
+    ----------
+    core_hz, memory_hz : float
+        Clocks that come of the board's oscillator.
+    """
+
+    def __init__(self, board: Board, preset: str) -> None:
+        self.board = board
+        self.core_hz, self.memory_hz = board.clocks(preset)
+        self.system = BoardSystem(board, preset)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.system = system = self.system
+        locked = self._clocks(m, platform)
+        line = platform.request("uart", 0, dir={"rts": "-", "dtr": "-"})
+        m.d.comb += [line.tx.o.eq(system.tx), system.rx.eq(line.rx.i)]
+        shown = {"locked": locked, "ready": system.ready, "active": system.active,
+                 "irq": system.irq}  # fmt: skip
+        for number, name in enumerate(LAMPS):
+            m.d.comb += platform.request("led", number).o.eq(shown[name])
+        self._memory(m, platform)
+        return m
+
+    def _clocks(self, m: Module, platform: Any) -> Signal:
+        """Make both clocks and their resets; return that they run."""
+        pins = platform.request(platform.default_clk, dir="-")
+        m.submodules.oscillator = oscillator = io.Buffer(Direction.Input, pins)
+        dividers = choose_dividers(self.board.oscillator_hz, [self.core_hz, self.memory_hz])
+        m.submodules.pll = pll = Ecp5Pll(dividers)
+        m.d.comb += pll.input.eq(oscillator.i)
+        for number, name in enumerate(("sync", "sdram")):
+            m.domains += ClockDomain(name)
+            m.d.comb += ClockSignal(name).eq(getattr(pll, f"output_{number}"))
+            m.submodules[f"{name}_reset"] = ResetSynchronizer(~pll.locked, domain=name)
+        return pll.locked
+
+    def _pad(self, port: Any) -> Any:
+        """Return an output with a register in its pad."""
+        return io.FFBuffer(Direction.Output, port, o_domain="sdram")
+
+    def _memory(self, m: Module, platform: Any) -> None:
+        """Connect the memory's pins."""
+        pins = self.system.memory_pins()
+        directions = {name: "-" for name in (*OUTPUTS, *LOW_OUTPUTS, "clk", "dq")}
+        ports = platform.request("sdram", 0, dir=directions)
+        for name, pin in OUTPUTS.items():
+            m.submodules[f"pad_{name}"] = pad = self._pad(getattr(ports, name))
+            m.d.comb += pad.o.eq(pins[pin])
+        for name, pin in LOW_OUTPUTS.items():
+            m.submodules[f"pad_{name}"] = pad = self._pad(getattr(ports, name))
+            m.d.comb += pad.o.eq(~pins[pin])
+        dq = io.FFBuffer(Direction.Bidir, ports.dq, i_domain="sdram", o_domain="sdram")
+        m.submodules.pad_dq = dq
+        m.d.comb += [
+            dq.o.eq(pins["dq_o"]), dq.oe.eq(pins["dq_oe"]), pins["dq_i"].eq(dq.i),
+        ]  # fmt: skip
+        clock: Any = io.DDRBuffer(Direction.Output, ports.clk, o_domain="sdram")
+        m.submodules.pad_clk = clock
+        m.d.comb += [clock.o[0].eq(0), clock.o[1].eq(1)]

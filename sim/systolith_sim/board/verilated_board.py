@@ -1,0 +1,136 @@
+"""A whole board in Verilator: core, memory controller and host link, SDRAM chip and serial line."""
+
+import ctypes
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import verilator
+from ..device.device import DeviceError
+from . import sdram_chip, serial_line
+from .serial_line import SerialLine, SerialSettings
+
+__all__ = ["VerilatedBoard"]
+
+HERE = Path(__file__).parent
+MAIN = HERE / "board.cpp"
+PARTS = (HERE / "sdram_chip.cpp", HERE / "serial_line.cpp")
+
+
+class _Settings(ctypes.Structure):
+    _fields_ = [
+        ("chip", sdram_chip.SdramSettings),
+        ("line", serial_line.LineStructure),
+        ("core_period", ctypes.c_double),
+        ("memory_period", ctypes.c_double),
+    ]
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+class VerilatedBoard:
+    """A board that runs by the cycles of its core.
+
+    Parameters
+    ----------
+    verilog : str
+        A module ``board`` with the ports of ``systolith_fpga.boards.system.BoardSystem``, and the
+        core.
+    chip : SdramSettings
+        Of external memory.
+    line : SerialSettings
+        Of the host's end of the line.
+    core_hz, memory_hz : float
+        The clocks.
+    report : callable
+        Told about what takes long.
+
+    Attributes
+    ----------
+    line : SerialLine
+    memory : array of uint8
+        The bytes that the chip holds, by address: a back door. Not to be used after the board is
+        gone.
+    """
+
+    def __init__(
+        self, verilog: str, *, chip: sdram_chip.SdramSettings, line: SerialSettings,
+        core_hz: float, memory_hz: float, report: Callable[[str], None] = _say,
+    ) -> None:  # fmt: skip
+        self._library = library = ctypes.CDLL(str(_build(verilog, report)))
+        serial_line.describe(library)
+        pointer = ctypes.c_void_p
+        for name, result, *taken in (
+            ("create", pointer, ctypes.POINTER(_Settings)), ("destroy", None, pointer),
+            ("line", pointer, pointer), ("run", None, pointer, ctypes.c_uint64),
+            ("memory", pointer, pointer), ("memory_bytes", ctypes.c_uint64, pointer),
+            ("cycle", ctypes.c_uint64, pointer), ("violation", ctypes.c_char_p, pointer),
+        ):  # fmt: skip
+            function = getattr(library, f"board_{name}")
+            function.restype, function.argtypes = result, taken
+        settings = _Settings(
+            chip=chip, line=line.structure(), core_period=1e9 / core_hz,
+            memory_period=1e9 / memory_hz,
+        )  # fmt: skip
+        self._handle = library.board_create(ctypes.byref(settings))
+        self._release = weakref.finalize(self, library.board_destroy, self._handle)
+        self.line = SerialLine(library, library.board_line(self._handle))
+        size = library.board_memory_bytes(self._handle)
+        raw = (ctypes.c_uint8 * size).from_address(library.board_memory(self._handle))
+        self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(raw)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is under way on the line."""
+        return self.line.quiet
+
+    @property
+    def cycle(self) -> int:
+        """Cycles of the core's clock so far."""
+        return self._library.board_cycle(self._handle)
+
+    def run(self, cycles: int) -> None:
+        """Let cycles of the core pass; other threads of Python go on meanwhile.
+
+        Raises
+        ------
+        DeviceError
+            The controller has broken a rule of the memory chip.
+        """
+        self._library.board_run(self._handle, cycles)
+        broken = self._library.board_violation(self._handle).decode()
+        if broken:
+            raise DeviceError(f"the controller broke a rule of the SDRAM: {broken}")
+
+
+def _build(verilog: str, report: Callable[[str], None]) -> Path:
+    """Return the library, compiled once for all that it is made from."""
+    headers = [HERE / "sdram_chip.h", HERE / "serial_line.h", HERE.parent / "device" / "checks.h"]
+    texts = [path.read_bytes() for path in (MAIN, *PARTS, *headers)]
+    flags = [*verilator.OPTIMIZE, *verilator.definitions(False), f"-I{HERE}"]
+    arguments = ["-O3", *verilator.SAFE]
+    directory = verilator.cache_directory() / "board" / verilator.digest(
+        verilator.version(), verilog, *flags, *arguments, *texts
+    )  # fmt: skip
+    library = directory / "board.so"
+    if library.exists():
+        return library
+    report("compiling the board with Verilator (under a minute, and once only)")
+    objects = verilator.runtime_objects(["verilated.cpp", "verilated_threads.cpp"])
+    with verilator.staged(directory) as stage, tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        source = work / "board.v"
+        source.write_text(verilog)
+        objects += verilator.compile_design(
+            source, MAIN, top="board", prefix="Vboard", arguments=arguments, flags=flags
+        )
+        objects += verilator.compile_objects(PARTS, work, ["-O3"])
+        verilator.link(objects, stage / library.name, ["-shared"])
+    return library

