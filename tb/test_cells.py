@@ -15,6 +15,7 @@ from systolith_fpga.post_synthesis import cell_models, netlist_verilog
 from systolith_hw.array.multiplier import MultiplierRow
 from systolith_hw.config import ConfigError
 from systolith_hw.memory.bank import Bank
+from systolith_hw.memory.deep_bank import DeepBank
 from systolith_hw.presets import preset
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
@@ -24,10 +25,12 @@ pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no Ica
 CYCLES = 3000
 MEMORIES = {  # width, depth, lanes
     "18 bits": (18, 600, 1), "36 bits": (36, 300, 1), "9 bits, 2 lanes": (18, 700, 2),
-    "4 bits": (4, 3000, 1), "1 bit": (1, 9000, 1), "72 bits, 8 lanes": (72, 512, 8),
+    "output registers": (18, 1200, 1), "4 bits": (4, 3000, 1),
+    "1 bit": (1, 9000, 1), "72 bits, 8 lanes": (72, 512, 8),
 }  # fmt: skip
+GATE_MEMORIES = ("9 bits, 2 lanes", "output registers")
 CASES = [
-    *(pytest.param(name, "ecp5-25k", marks=() if name == "9 bits, 2 lanes" else pytest.mark.slow)
+    *(pytest.param(name, "ecp5-25k", marks=() if name in GATE_MEMORIES else pytest.mark.slow)
       for name in MEMORIES),
     pytest.param("multiplier", "ecp5-25k"),
     pytest.param("36 bits", "ice40-up5k", marks=pytest.mark.slow),
@@ -41,6 +44,8 @@ def component(case, family):
         config = preset("small" if family == "ecp5" else "tiny")
         return MultiplierRow(config), MultiplierRow(config, target=family)
     width, depth, lanes = MEMORIES[case]
+    if case == "output registers":
+        return tuple(DeepBank(width, depth, lanes) for _ in range(2))
     return tuple(Bank(width, depth, lanes, style="block") for _ in range(2))
 
 
@@ -116,6 +121,7 @@ def test_netlist_is_the_component(case, device, tmp_path):
     netlist = netlist_verilog(component_verilog(mapped, name="netlist"), device, "netlist")
     kinds = {"ecp5": ("DP16KD ", "MULT18X18D "), "ice40": ("SB_RAM40_4K ", "SB_MAC16 ")}[family]
     assert f"\n  {kinds[case == 'multiplier']}" in netlist  # else nothing of the models is tried
+    assert ('("OUTREG")' in netlist) == (case == "output registers")
     source = tmp_path / "bench.v"
     source.write_text(netlist + component_verilog(plain, name="plain") + text)
     program = tmp_path / "bench.vvp"
