@@ -232,6 +232,7 @@ def test_firmware_builds(cpu, tmp_path, monkeypatch):
     monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path))
     program = firmware.build(CPUS[cpu], 1 << 15)
     assert 4000 < len(program) < 1 << 14
+    assert len(firmware.build(CPUS[cpu], 1 << 14)) == len(program)  # as on the board
     with pytest.raises(ToolError, match="the program leaves too little of the memory to the stack"):
         firmware.build(CPUS[cpu], 1 << 13)
 

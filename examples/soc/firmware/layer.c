@@ -1,7 +1,7 @@
 /* A layer of an encoder on the core; and how long the CPU takes for a fraction of its products. */
 #include "soc.h"
 
-enum { MOST_INPUTS = 512, MOST_TOKENS = 4, MOST_CHANNELS = 4 };
+enum { MOST_INPUTS = 512, MOST_TOKENS = 2, MOST_CHANNELS = 2 };
 
 /* One product. A CPU that cannot multiply adds up: once for each bit of the weight, which has no
  * more than seven. */
