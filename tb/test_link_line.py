@@ -175,7 +175,7 @@ def test_other_versions():
             SerialDevice(CONFIG, terminal.name)
     small = preset("small").hash
     with golden(config_hash=small) as terminal:
-        says = rf"from configuration {small:08x} \(preset small\), not from .*\(preset ulx3s\): use"
+        says = rf"configuration {small:08x} \(--preset small\), not from .*\(--preset ulx3s\): use"
         with pytest.raises(ForeignCoreError, match=says):
             SerialDevice(CONFIG, terminal.name)
         assert identify(terminal.name).config_hash == small  # it was given back

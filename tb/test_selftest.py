@@ -135,7 +135,7 @@ def test_commands_over_the_link(core):
         )
         result = run("selftest", "--device", terminal.name, "--preset", "ulx3s")
         assert result.exit_code == 1
-        assert "(preset small), not from" in result.stderr
+        assert "(--preset small), not from" in result.stderr
     with PseudoTerminal(device_board(Broken(core, "register"))) as terminal:
         result = run("selftest", "--device", terminal.name)
         assert result.exit_code == 1

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from systolith.cli.app import app
+from systolith.link.known_cores import known_cores
+from systolith.link.simulated import SimulatedBoard
 from systolith_fpga.boards import BOARDS, board_named
 from systolith_fpga.boards.build import Build, build
 from systolith_fpga.boards.ecp5_pll import (
@@ -23,6 +25,7 @@ from systolith_fpga.boards.system import BoardSystem
 from systolith_fpga.boards.top import BoardTop
 from systolith_hw.budget import check_budget
 from systolith_hw.config import ConfigError
+from systolith_hw.presets import PRESETS
 from systolith_hw.verilog import component_verilog
 
 CASES = [(name, preset) for name, board in BOARDS.items() for preset in board.variants]
@@ -159,3 +162,20 @@ def test_the_fastest_seed_is_kept(monkeypatch):
     run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--seeds", "3", "--json"])
     assert run.exit_code == 0 and json.loads(run.stdout)["seed"] == 2
     assert dataclasses.asdict(made())["timing_met"]
+
+
+def test_known_cores_name_their_options():
+    """Whoever meets another core is told what chooses it."""
+    cores = known_cores()
+    for preset in ("ulx3s", "ulx3s-resident"):
+        config = board_named("ulx3s-85f").config(preset)
+        assert cores[config.hash].options == f"--preset {preset} --port-bytes 4"
+    assert cores[PRESETS["tiny"].hash].options == "--preset tiny"
+
+
+def test_a_simulated_board_has_its_own_core():
+    """Another configuration is refused before anything is built, with what would do."""
+    with pytest.raises(ConfigError, match="none of board ulx3s-85f's: take --preset ulx3s --port"):
+        SimulatedBoard(PRESETS["small"], "sim:ulx3s-85f", print)
+    with pytest.raises(ConfigError, match="sim:BOARD or sim:BOARD:link, not sim:ulx3s-85f:fast"):
+        SimulatedBoard(PRESETS["small"], "sim:ulx3s-85f:fast", print)

@@ -1,17 +1,24 @@
 """ULX3S with an LFE5U-85F: 32 MB of SDRAM, and a serial line over USB."""
 
-from amaranth_boards.ulx3s import ULX3S_85F_Platform
+from typing import Any
 
 from ..memory.sdram_chips import sdram_chip
 from .board import Board, Variant
 
 __all__ = ["ULX3S_85F"]
 
+
+def _platform() -> Any:
+    from amaranth_boards.ulx3s import ULX3S_85F_Platform
+
+    return ULX3S_85F_Platform()
+
+
 ULX3S_85F = Board(
     name="ulx3s-85f",
     title="ULX3S, LFE5U-85F",
     device="ecp5-85k",
-    platform=ULX3S_85F_Platform,
+    platform=_platform,
     cable="ulx3s",
     variants={
         "ulx3s": Variant(core_hz=80e6),

@@ -50,11 +50,13 @@ def devices(
 
 def _describe(identity: dict[str, typing.Any]) -> dict[str, typing.Any]:
     """Return an identity as people write it, with the preset that it is of, if that is one."""
-    from systolith_hw.presets import PRESETS
+    from ..link.known_cores import known_cores
 
-    names = {config.hash: name for name, config in PRESETS.items()}
-    config_hash = identity["config_hash"]
-    return {**identity, "config_hash": f"{config_hash:#010x}", "preset": names.get(config_hash)}
+    known = known_cores().get(identity["config_hash"])
+    return {
+        **identity, "config_hash": f"{identity['config_hash']:#010x}",
+        "preset": known and known.preset, "options": known and known.options,
+    }  # fmt: skip
 
 
 def _print(found: list[dict[str, typing.Any]]) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "WeightsName",
     "choose_config",
     "choose_device",
+    "port_of",
     "refuse_beside",
     "require_backend",
 ]
@@ -141,6 +142,17 @@ def choose_config(
     if config.device:
         device(config.device)  # whatever the command is, an unknown name is refused at once
     return config
+
+
+def port_of(where: str, port_bytes: int | None) -> int | None:
+    """Return the port that was asked for, or that of the simulated board that the core is on."""
+    from ..link.ports import SIMULATED
+
+    if port_bytes is not None or not where.startswith(SIMULATED):
+        return port_bytes
+    from systolith_fpga.boards import board_named
+
+    return board_named(where.split(":")[1]).data_bytes
 
 
 def choose_device(ctx: typer.Context, port: str | None, sim: Simulator) -> str:

@@ -35,6 +35,7 @@ from .options import (
     WeightsName,
     choose_config,
     choose_device,
+    port_of,
     refuse_beside,
     require_backend,
 )
@@ -121,6 +122,7 @@ def run_language(
     """
     require_backend(ctx, backend, ACTS)
     where = choose_device(ctx, device, sim)
+    port_bytes = port_of(where, port_bytes)
     if temperature == 0:
         refuse_beside(ctx, "--temperature 0", "top_k", "seed")
     choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once

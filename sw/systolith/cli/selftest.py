@@ -5,7 +5,6 @@ import typing
 import typer
 
 from systolith_hw.config import Config, ConfigError
-from systolith_hw.presets import PRESETS
 
 from .console import print_json, say, stages
 from .options import (
@@ -27,7 +26,8 @@ def selftest(
     ctx: typer.Context,
     device: typing.Annotated[
         str, typer.Option("--device", metavar="PORT|rtl", help="The board behind a serial port, "
-                          "such as /dev/ttyUSB0; or rtl, the generated Verilog in a simulator.")
+                          "such as /dev/ttyUSB0; sim:BOARD, the whole board in a simulator; or rtl, "
+                          "the generated Verilog in one.")
     ],
     preset: PresetName = "small",
     settings: Settings = None,
@@ -79,14 +79,18 @@ def _config(
     source = ctx.get_parameter_source("preset")
     if device == RTL or settings or (source and source.name == "COMMANDLINE"):
         return choose_config(preset, settings)
-    from ..link.ports import split_port
+    from ..link.known_cores import known_cores
+    from ..link.ports import SIMULATED, split_port
     from ..link.serial_device import identify
 
+    if device.startswith(SIMULATED):
+        from systolith_fpga.boards import board_named
+
+        return board_named(device.split(":")[1]).config()
     name, baud = split_port(device)
     identity = identify(name, baud=baud)
-    for config in PRESETS.values():
-        if config.hash == identity.config_hash:
-            return config
+    if known := known_cores().get(identity.config_hash):
+        return known.config
     raise ConfigError(
         f"the core of {identity.board} was generated from configuration "
         f"{identity.config_hash:08x}, which is no preset: give --preset and --set as it was built"

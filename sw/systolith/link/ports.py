@@ -13,7 +13,7 @@ from systolith_sim.device.device import DeviceError
 if typing.TYPE_CHECKING:
     import serial
 
-__all__ = ["SIMULATED", "SerialPort", "is_port", "port_names", "split_port"]
+__all__ = ["SIMULATED", "WRITE_SECONDS", "SerialPort", "is_port", "port_names", "split_port"]
 
 SIMULATED = "sim:"
 """What names of simulated boards begin with."""
@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.01
 """How often somebody who waits for bytes looks whether the time is over."""
 
 WRITE_SECONDS = 5.0
-"""After which a port that takes nothing is given up."""
+"""After which a port that takes nothing is given up, if nobody says otherwise."""
 
 
 def _pyserial() -> typing.Any:
@@ -71,6 +71,8 @@ class SerialPort:
     name : str
         Such as ``/dev/ttyUSB0``.
     baud : int
+    patience : float
+        Seconds after which it is given up if it takes nothing.
 
     Raises
     ------
@@ -78,12 +80,13 @@ class SerialPort:
         In a sentence, if it cannot be opened; from the methods, if it has gone.
     """
 
-    def __init__(self, name: str, baud: int) -> None:
+    def __init__(self, name: str, baud: int, patience: float = WRITE_SECONDS) -> None:
         self.name = name
+        self._patience = patience
         library = _pyserial()
         try:
             self._port: serial.Serial = library.Serial(
-                name, baud, timeout=LOOK_SECONDS, write_timeout=WRITE_SECONDS, exclusive=True
+                name, baud, timeout=LOOK_SECONDS, write_timeout=patience, exclusive=True
             )
         except (OSError, ValueError) as error:
             raise DeviceError(_reason(name, baud, error)) from None
@@ -131,7 +134,7 @@ class SerialPort:
         except (OSError, termios_error) as error:
             if "timeout" in type(error).__name__.lower():
                 raise DeviceError(
-                    f"{self.name} has taken nothing for {WRITE_SECONDS:g} s: the board is "
+                    f"{self.name} has taken nothing for {self._patience:g} s: the board is "
                     "unplugged, or its converter hangs"
                 ) from None
             raise DeviceError(

@@ -16,13 +16,13 @@ from systolith_hw.link_protocol import (
     Operation,
     Status,
 )
-from systolith_hw.presets import PRESETS
 from systolith_sim.device.device import Device, DeviceError, RegisterError
 
 from ..driver import ForeignCoreError
 from .exchange import Exchange, Request
 from .frames import Reply
-from .ports import SerialPort
+from .known_cores import known_cores
+from .ports import WRITE_SECONDS, SerialPort
 
 __all__ = ["SerialDevice", "identify"]
 
@@ -194,7 +194,7 @@ class SerialDevice(Device):
 def _connect(name: str, baud: int | None, patience: float) -> tuple[SerialPort, Exchange, Identity]:
     """Open a port and ask who is there, at one rate after the other."""
     rates = BAUDS if baud is None else (baud,)
-    port = SerialPort(name, rates[0])
+    port = SerialPort(name, rates[0], max(patience, WRITE_SECONDS))
     try:
         for index, rate in enumerate(rates):
             if index:
@@ -239,9 +239,9 @@ def _check_core(identity: Identity, config: Config, name: str) -> None:
             "it came with"
         )
     if identity.config_hash != config.hash:
-        known = {preset.hash: preset_name for preset_name, preset in PRESETS.items()}
+        known = known_cores()
         its, ours = (
-            f"{value:08x}" + (f" (preset {known[value]})" if value in known else "")
+            f"{value:08x}" + (f" ({known[value].options})" if value in known else "")
             for value in (identity.config_hash, config.hash)
         )
         raise ForeignCoreError(

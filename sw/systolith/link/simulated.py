@@ -6,6 +6,7 @@ from systolith_hw.config import Config, ConfigError
 from systolith_sim.device.device import DeviceError
 
 from ..progress import Progress
+from .known_cores import known_cores
 from .ports import SIMULATED
 from .serial_device import SerialDevice
 
@@ -46,18 +47,16 @@ class SimulatedBoard(SerialDevice):
         if how not in ("", LINK):
             raise ConfigError(f"a simulated board is sim:BOARD or sim:BOARD:{LINK}, not {name}")
         board = board_named(chosen)
-        presets = [preset for preset in board.variants if board.config(preset).hash == config.hash]
-        if not presets:
-            known = " or ".join(
-                f"--preset {preset} --port-bytes {board.data_bytes}" for preset in board.variants
-            )
+        hashes = {board.config(preset).hash: preset for preset in board.variants}
+        if config.hash not in hashes:
+            known = " or ".join(known_cores()[one].options for one in hashes)
             raise ConfigError(
                 f"configuration {config.hash:08x} is none of board {chosen}'s: take {known}"
             )
         self._back_door = not how
         self._progress = progress
         self._simulated, self._terminal = simulated_board(
-            board, presets[0], fast_line=bool(how), report=progress
+            board, hashes[config.hash], fast_line=bool(how), report=progress
         )
         progress(f"{name} is at {self._terminal.name}")
         self.back_door_bytes = 0
