@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from systolith.cli.app import app
 from systolith.link.known_cores import known_cores
 from systolith.link.simulated import SimulatedBoard
+from systolith.progress import Progress
 from systolith_fpga.boards import BOARDS, board_named
 from systolith_fpga.boards.build import Build, build
 from systolith_fpga.boards.ecp5_pll import (
@@ -176,6 +177,6 @@ def test_known_cores_name_their_options():
 def test_a_simulated_board_has_its_own_core():
     """Another configuration is refused before anything is built, with what would do."""
     with pytest.raises(ConfigError, match="none of board ulx3s-85f's: take --preset ulx3s --port"):
-        SimulatedBoard(PRESETS["small"], "sim:ulx3s-85f", print)
+        SimulatedBoard(PRESETS["small"], "sim:ulx3s-85f", Progress())
     with pytest.raises(ConfigError, match="sim:BOARD or sim:BOARD:link, not sim:ulx3s-85f:fast"):
-        SimulatedBoard(PRESETS["small"], "sim:ulx3s-85f:fast", print)
+        SimulatedBoard(PRESETS["small"], "sim:ulx3s-85f:fast", Progress())

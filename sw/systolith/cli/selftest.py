@@ -26,8 +26,8 @@ def selftest(
     ctx: typer.Context,
     device: typing.Annotated[
         str, typer.Option("--device", metavar="PORT|rtl", help="The board behind a serial port, "
-                          "such as /dev/ttyUSB0; sim:BOARD, the whole board in a simulator; or rtl, "
-                          "the generated Verilog in one.")
+                          "such as /dev/ttyUSB0; sim:BOARD, a board in a simulator; or rtl, the "
+                          "generated Verilog in one.")
     ],
     preset: PresetName = "small",
     settings: Settings = None,
