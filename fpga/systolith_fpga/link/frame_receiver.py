@@ -24,6 +24,10 @@ SIZE_BYTES = 2
 """In front of each frame in the store: how many bytes it has."""
 
 
+SPARE = 2
+"""Bytes of the ring that are left free, so that it need not be known at once what is."""
+
+
 class FrameReceiver(wiring.Component):
     """Unescape frames, check them, and keep those that are right until they are taken.
 
@@ -57,7 +61,7 @@ class FrameReceiver(wiring.Component):
 
     def __init__(self, payload_bytes: int) -> None:
         self.longest = HEADER.size + payload_bytes + CRC_BYTES
-        self.depth = 1 << ceil_log2(SIZE_BYTES + self.longest + 1)
+        self.depth = 1 << ceil_log2(SIZE_BYTES + self.longest + SPARE)
         super().__init__({
             "i": In(stream.Signature(8)), "o": Out(stream.Signature(8)), "dropped": Out(16),
         })  # fmt: skip
@@ -136,13 +140,15 @@ class FrameReceiver(wiring.Component):
     def _give(self, m: Module, held: Any, start: Signal, write: Signal) -> Value:
         """Give away what lies in front of ``start``; return whether a byte more has room.
 
-        Before it is written, ``write`` is 2 to ``depth`` + 1 ahead of ``read``.
+        That is a cycle late: there may be 1 byte more than it knows of, so ``write`` is
+        ``depth`` - 1 ahead of ``read`` at most.
         """
         load = held.read_port(transparent_for=[])
-        read, ahead = Signal(range(self.depth)), Signal(range(self.depth))
-        m.d.comb += [load.addr.eq(read), ahead.eq(write - read + 1)]
+        read, ahead, room = Signal(range(self.depth)), Signal(range(self.depth)), Signal()
+        m.d.comb += [load.addr.eq(read), ahead.eq(write - read + SPARE)]
+        m.d.sync += room.eq(ahead >= SPARE)
         with m.If(self.o.valid):
             m.d.sync += self.o.valid.eq(~self.o.ready)
         with m.Elif(read != start):
             m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(load.data), read.eq(read + 1)]
-        return ahead >= 3
+        return room

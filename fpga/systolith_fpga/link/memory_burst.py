@@ -148,8 +148,8 @@ class MemoryBurst(wiring.Component):
         that is wanted or to the end of the block. That takes two cycles, in registers that only
         then are right."""
         shift = ceil_log2(self.config.bus.data_bytes)
-        first, end = self.address[: ceil_log2(self.burst_bytes)], Signal(len(self.left) + 1)
-        last = Signal(8)
+        first, last = self.address[: ceil_log2(self.burst_bytes)], Signal(8)
+        end = Signal(max(len(first), len(self.left)) + 1)
         inside = Mux(end < self.burst_bytes, end, self.burst_bytes - 1) >> shift
         m.d.sync += [end.eq(first + self.left - 1), last.eq(inside - (first >> shift))]
         for port in (self.load, self.store):

@@ -22,14 +22,15 @@ class ReplyPayload(wiring.Component):
     Members
     -------
     rewind : In(1)
-        Begin at the first byte. ``o`` is right 2 cycles later.
+        Begin at the first byte.
     identify : In(1)
         Give the identity, until ``collect``.
     collect : In(1)
         Give what has been collected.
     i : In(stream of 8 bits, always ready)
     o : Out(stream of 8 bits)
-        Always valid: whoever takes it knows how many bytes there are.
+        Always valid: whoever takes it knows how many bytes there are, and leaves 2 cycles free
+        behind ``rewind`` and behind each byte.
     """
 
     rewind: Signal
@@ -63,9 +64,10 @@ class ReplyPayload(wiring.Component):
         m.d.comb += [
             following.eq(place + (self.i.valid | self.o.ready)),
             write.addr.eq(place), write.data.eq(self.i.payload), write.en.eq(self.i.valid),
-            read.addr.eq(Cat(following, identity)), self.o.payload.eq(read.data),
+            read.addr.eq(Cat(following, identity)),
         ]  # fmt: skip
         m.d.sync += [
+            self.o.payload.eq(read.data),  # block RAM alone takes half a cycle
             place.eq(Mux(self.rewind, 0, following)),
             identity.eq(self.identify | identity & ~self.collect),
         ]
