@@ -5,7 +5,7 @@ Numbers are those that the hardware's docstrings give, or sums of them along a w
 
 from systolith_hw.config import NORMAL_BITS, SCALE_BITS, Config
 
-from ..device.host import DramTiming
+from ..dram_timing import DramTiming
 
 __all__ = ["Latencies"]
 

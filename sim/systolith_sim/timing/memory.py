@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from systolith_hw.config import Config
 
-from ..device.host import DramTiming
+from ..dram_timing import DramTiming
 from .clock import Clock, Process, Signal
 
 __all__ = ["Burst", "Memory"]

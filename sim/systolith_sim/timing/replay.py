@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from systolith_hw.config import INSTRUCTION_BYTES, Config, ConfigError
 from systolith_hw.isa import Unit
 
-from ..device.host import DramTiming
+from ..dram_timing import DramTiming
 from ..sequencer import Issued
 from .array import Array
 from .channels import Numbers, Queue, Results, Semaphores, Turns
