@@ -40,7 +40,7 @@ def test_link(sizes, sim, seed):
     settings = {
         "burst_bytes": burst_bytes, "frames": 5 if gate else 60,
         "stalls": ["never", "all"] if gate else list(STALLS),
-        "flood": not gate or sim == "verilator",
+        "flood": not gate,
     }  # fmt: skip
     run(LinkEndpoint(config, identity(config), burst_bytes), config, test_module="test_link",
         tag=sizes, sim=sim, seed=seed, settings=settings)  # fmt: skip

@@ -27,6 +27,7 @@ def random_talk(config, burst_bytes, stalls, seed, *, frames=12):
     talk(config, chunks, seed=seed, burst_bytes=burst_bytes, irq=rng.random() < 0.5, **stalls)
 
 
+@pytest.mark.slow
 def test_random(seed):
     random_talk(link_config(16), 64, STALLS["all"], seed, frames=5)
 

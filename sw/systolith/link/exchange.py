@@ -27,6 +27,9 @@ FLOOR_SECONDS = 0.02
 FIRST_SECONDS = 0.15
 """What a reply takes besides its time on the line, until that has been measured."""
 
+TRIES = 8
+"""How often a request is sent before a board that usually answers at once is given up."""
+
 REGISTERS = (Operation.READ_REGISTER, Operation.WRITE_REGISTER)
 
 
@@ -202,7 +205,8 @@ class Exchange:
     def _due(self, sent: _Sent) -> float:
         """Return when a request is taken for lost."""
         margin = self._mean + max(4 * self._deviation, FLOOR_SECONDS)
-        return sent.when + sent.request.seconds + 2 * sent.line_seconds + margin * self._backoff
+        margin = min(margin * self._backoff, max(margin, self._patience / TRIES))
+        return sent.when + sent.request.seconds + 2 * sent.line_seconds + margin
 
     def _receive(self, under_way: dict[int, _Sent], heard: float) -> list[Reply]:
         """Return replies that come before the next request is late."""
