@@ -76,6 +76,14 @@ def test_what_the_first_layer_alone_would_hide():
     assert [one.cycles for one in choice.candidates][0] == min(x.cycles for x in choice.candidates)
 
 
+@pytest.mark.parametrize("segments, tokens", [(2, 16), (1, 16)])
+def test_fewer_positions_than_tokens(segments, tokens):
+    """Programs may be for more tokens than a sentence can have."""
+    shape = dataclasses.replace(SHAPE, positions=10)
+    plan, choice = choose_encoder(CORES["small"], shape, tokens=tokens, segments=segments)
+    assert plan.tokens == tokens and all(one.cycles > 0 for one in choice.candidates)
+
+
 def test_what_is_said_and_kept():
     few, many = (Candidate(32, 32, rows, rows == 8, cycles)
                  for rows, cycles in ((16, 1234567), (8, 1300000)))  # fmt: skip

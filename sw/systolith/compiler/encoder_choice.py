@@ -45,7 +45,7 @@ class Candidate:
     spill : bool
         Contexts leave the chip.
     cycles : int
-        Of a few layers, for one sentence of all tokens.
+        Of a few layers, for one sentence of all tokens, or several if it has fewer positions.
     """
 
     token_block: int
@@ -151,16 +151,20 @@ def _fewest(cycles: Sequence[int]) -> int:
 
 
 def _cycles(plan: EncoderPlan, norm_first: bool, activation: str, embedded: bool) -> int:
-    """Return what the first layers take for one sentence of all tokens."""
+    """Return what the first layers take for sentences as long as the model has positions."""
     layers = min(plan.shape.layers, LAYERS)
     plan = dataclasses.replace(plan, shape=dataclasses.replace(plan.shape, layers=layers))
     layout, model = EncoderLayout(plan), blank_model(norm_first=norm_first, activation=activation)
     if not embedded and not norm_first:
         model = dataclasses.replace(model, norm=None)
     program = write_encoder(layout, model)
-    tables = layout.tables.pack([range(plan.tokens)], layout.token_bytes, positions=embedded)
+    longest = min(plan.tokens, plan.shape.positions)
+    lengths = [min(longest, plan.tokens - first) for first in range(0, plan.tokens, longest)]
+    lengths = lengths[: plan.segments]
+    sentences = [range(length) for length in lengths]
+    tables = layout.tables.pack(sentences, layout.token_bytes, positions=embedded)
     address = layout.map.add("program", len(program)).address
     return replay(
         plan.config, program, address=address, parts={layout.regions["tables"].address: tables},
-        registers={Register.LENGTH: plan.tokens},
+        registers={Register.LENGTH: sum(lengths)},
     ).cycles  # fmt: skip
