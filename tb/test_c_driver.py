@@ -503,7 +503,7 @@ def test_places_that_overlap(tmp_path, image):
         check=True,
     )
     library = ctypes.CDLL(str(target))
-    room = (ctypes.c_uint8 * (SIZE + 2 * len(image) + 1024))()
+    room = (ctypes.c_uint8 * (SIZE + 3 * len(image) + 2048))()
     core, at = (ctypes.c_uint32 * 32)(), -(-ctypes.addressof(room) // 64) * 64
     words = (ctypes.c_uint32 * 64).from_address(at)
     words[0], words[1], words[2] = IDENTITY, ISA_VERSION, CONFIG.hash
@@ -528,6 +528,15 @@ def test_places_that_overlap(tmp_path, image):
     assert loaded(memory + SIZE - 1) == "RANGE" and loaded(memory) == "RANGE"
     assert loaded(top + 4000) == "RANGE"
     assert loaded(memory + SIZE) == "OK"
+    behind = memory + SIZE + len(image)  # registers there end an image, or begin with one
+    behind += -behind % 4
+    registers = (ctypes.c_uint32 * 64).from_address(behind)
+    registers[0], registers[1], registers[2] = IDENTITY, ISA_VERSION, CONFIG.hash
+    assert opened(behind, memory) == "OK"
+    state = bytes(core)
+    for place in (behind - len(image) + 16, behind + REGISTER_SPACE - 4, behind):
+        code = library.systolith_load(core, ctypes.c_void_p(place), len(image))
+        assert CODES[code] == "RANGE" and bytes(core) == state
 
 
 def test_it_needs_no_library(tmp_path):

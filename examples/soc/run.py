@@ -195,7 +195,7 @@ if __name__ == "__main__":
         sys.exit(firmware.missing())
     try:
         outcome = main(options)
-    except (ConfigError, FetchError, ToolError) as error:
+    except (ConfigError, FetchError, ToolError, ValueError) as error:  # what is asked for
         sys.exit(str(error))
     if options.json:
         print(json.dumps(outcome, indent=2))

@@ -77,12 +77,18 @@ static int apart(const volatile void *first, uint32_t first_bytes, const volatil
     return one < other ? other - one >= first_bytes : one - other >= second_bytes;
 }
 
+/* Whether a place that ends has nothing in common with registers, where those have addresses. */
+static int beside(const volatile uint32_t *registers, const volatile void *place, uint32_t bytes)
+{
+    return !SYSTOLITH_AT_ADDRESS || apart(registers, SYSTOLITH_REGISTER_SPACE, place, bytes);
+}
+
 /* Whether registers, where they have addresses, are aligned, and not within memory. */
 static int registers_fit(const volatile uint32_t *registers, const uint8_t *memory, uint32_t bytes)
 {
     return !SYSTOLITH_AT_ADDRESS
         || (!((uintptr_t)registers & 3) && ends(registers, SYSTOLITH_REGISTER_SPACE)
-            && apart(registers, SYSTOLITH_REGISTER_SPACE, memory, bytes));
+            && beside(registers, memory, bytes));
 }
 
 enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *registers,
@@ -161,8 +167,8 @@ enum systolith_code systolith_load(struct systolith *core, const uint8_t *image,
     if (!core || !image) return SYSTOLITH_NULL;
     if (!is_open(core)) return SYSTOLITH_ORDER;
     if (!bytes) return SYSTOLITH_EMPTY;
-    if (!ends(image, bytes) || !apart(image, bytes, core->memory, core->memory_bytes))
-        return SYSTOLITH_RANGE;
+    if (!ends(image, bytes) || !apart(image, bytes, core->memory, core->memory_bytes)
+        || !beside(core->registers, image, bytes)) return SYSTOLITH_RANGE;
     if (systolith_poll(core) == SYSTOLITH_BUSY) return SYSTOLITH_BUSY;
     enum systolith_code code = check_image(core, image, bytes);
     if (code) return code;

@@ -134,7 +134,7 @@ enum systolith_code systolith_open(struct systolith *core, volatile uint32_t *re
                                    uint8_t *memory, uint32_t memory_bytes);
 
 /* Check a model image and copy it to memory: whole, or nothing of it. The image may not overlap the
- * core's memory; parts of it that overlap one another are copied in their order. */
+ * core's memory or registers; parts of it that overlap one another are copied in their order. */
 enum systolith_code systolith_load(struct systolith *core, const uint8_t *image, uint32_t bytes);
 
 /* Run what brings a model to the chip, if there is such a program, looking at most `polls` times. */
