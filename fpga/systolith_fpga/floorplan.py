@@ -1,12 +1,13 @@
 """Where an array's multipliers and memories stand on a device of which it takes a large part."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
 from systolith_hw.budget import ecp5_blocks, memory_budget
 from systolith_hw.config import Config
 from systolith_hw.memory.deep_bank import BLOCK_WORDS
-from systolith_hw.memory.wide_store import wide_parts
+from systolith_hw.memory.wide_store import wide_banks, wide_parts
 
 __all__ = ["PLACER", "Grid", "floorplan"]
 
@@ -17,9 +18,6 @@ tiles of wire, which cannot be routed, this one 270,000, and 230,000 with a floo
 
 SMALL = 4
 """An array with less than this part of the multipliers is placed well without a floorplan."""
-
-STACKED_WORDS = 2048
-"""Words of the blocks that a deep memory is stacked from."""
 
 Site = tuple[int, int, str]
 """Column, row and name, as nextpnr has them."""
@@ -168,12 +166,14 @@ def _deep(name: str, words: int, blocks: int) -> list[str]:
 
 def _wide_blocks(config: Config) -> list[str]:
     """Return the names of wide memory's blocks, part by part, and those of the same bits together,
-    which stand one above the other in yosys' numbering."""
-    depth, names = config.memory.wide_words, []
+    which stand one above the other."""
+    names = []
     for part, (first, last) in enumerate(wide_parts(config)):
-        numbered = _numbered(f"wide.store.memory_{part}", ecp5_blocks(depth, last - first))
-        across = ecp5_blocks(min(depth, STACKED_WORDS), last - first)
-        names += [name for bits in range(across) for name in numbered[bits::across]]
+        banks = [
+            _numbered(f"wide.store.memory_{part}_{bank}", ecp5_blocks(words, last - first))
+            for bank, words in enumerate(wide_banks(config))
+        ]
+        names += [name for bits in itertools.zip_longest(*banks) for name in bits if name]
     return names
 
 

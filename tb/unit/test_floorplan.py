@@ -104,7 +104,7 @@ def test_the_blocks_of_the_same_bits_of_a_wide_word_are_together():
     _, others = places("ulx3s")
     x = {cell: x for (x, *_), _, part, cell in others if part == "wide"}
     for bits in range(7):
-        stacked = [x[f"store.memory_1.0.{bits + 7 * above}"] for above in range(3)]
+        stacked = [x[f"store.memory_1_{above}.0.{bits}"] for above in range(3)]
         assert max(stacked) - min(stacked) < 12
 
 

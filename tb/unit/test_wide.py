@@ -6,8 +6,11 @@ from amaranth.sim import Simulator
 
 from systolith_hw.config import Config, MemoryConfig, VectorConfig
 from systolith_hw.memory.wide import WideMemory
+from systolith_hw.memory.wide_store import BANK_WORDS
 
 WORDS = 11
+DEEP = 2 * BANK_WORDS + 5
+"""Of a memory of three banks."""
 LANES = Config().vector.lanes
 
 
@@ -76,20 +79,24 @@ def test_against_model(short):
     sim.run()
 
 
+@pytest.mark.parametrize("depth", [WORDS, DEEP])
 @pytest.mark.parametrize("p_first", [0.0, 0.4, 0.9])
-def test_two_readers(p_first):
-    """The vector unit reads whenever it likes, STORE in between; each keeps its word."""
-    config = Config(memory=MemoryConfig(wide_words=WORDS), vector=VectorConfig(rows=2))
+def test_two_readers(p_first, depth):
+    """The vector unit reads whenever it likes, STORE in between; STORE's word stays."""
+    config = Config(memory=MemoryConfig(wide_words=depth), vector=VectorConfig(rows=2))
     dut = WideMemory(config)
     rng = np.random.default_rng(3)
-    words = [some_word(rng) for _ in range(WORDS)]
+    # The same places of all banks.
+    places = [place for first in range(0, depth, BANK_WORDS)
+              for place in range(first, min(depth, first + WORDS))]  # fmt: skip
+    words = {place: some_word(rng) for place in places}
     # What `data` of each must be, this cycle first.
     first: list[list[int] | None] = [None] * config.wide_latency
     then: list[list[int] | None] = [None] * config.wide_latency
     delays = []
 
     async def bench(ctx):
-        for address, word in enumerate(words):
+        for address, word in words.items():
             ctx.set(dut.vector.payload, {"address": address, "data": word})
             ctx.set(dut.vector.valid, 1)
             await ctx.tick()
@@ -102,7 +109,7 @@ def test_two_readers(p_first):
             assert ready == (waiting is None)
             reads = rng.random() < p_first
             asks = ready and rng.random() < 0.7
-            address, other = (int(number) for number in rng.integers(WORDS, size=2))
+            address, other = (int(place) for place in rng.choice(places, 2))
             ctx.set(dut.first.enable, reads)
             ctx.set(dut.first.address, address)
             ctx.set(dut.read.enable, asks)
@@ -110,7 +117,7 @@ def test_two_readers(p_first):
             for port, history in ((dut.first, first), (dut.read, then)):
                 if history[0] is not None:
                     assert [ctx.get(port.data[lane]) for lane in range(LANES)] == history[0]
-            first.append(words[address] if reads else first[-1])
+            first.append(words[address] if reads else None)
             if waiting is not None and not reads:
                 then.append(words[waiting])
                 delays.append(cycle + config.wide_latency - since)

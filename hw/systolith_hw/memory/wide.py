@@ -29,7 +29,7 @@ class WideRead(wiring.Signature):
         Read this word.
     data : In(lanes of 32 bits)
         The word, ``Config.wide_latency`` cycles after ``enable``; held until the word of the next
-        ``enable``.
+        ``enable``, but for a cycle only where there is another reader, that yields.
     ready : In(1)
         Only of a reader that yields, which may raise ``enable`` while it is one. Then it is zero
         until the word is read, and ``data`` comes 2 cycles after it is one again:
@@ -52,14 +52,15 @@ class WideMemory(wiring.Component):
     ::
 
         vector ──► register ──► first ┐
-        load ─────────────────► then ─┴─► register ──► memory ──► register ──► read
+        load ─────────────────► then ─┴─► register ──► memory ──► register ──► hold ──► read
         read: address ──────────────────► register ──────┘
 
     With ``vector.rows`` the vector unit reads, too, whenever it likes. What STORE asks for waits
     in a register for a cycle in which it does not. ::
 
         first: address ─────────────► first ┐
-        read: address ──► register ──► then ┴─► register ──► memory ──► register ──► first, read
+        read: address ──► register ──► then ┴─► register ──► memory ──► register ──┬───► first
+                                                                                  └ hold ► read
 
     The blocks of a large memory are far apart, and what is written has a cycle on its way to them;
     what the vector unit writes has two, so that a register tells LOAD of it.
@@ -146,17 +147,10 @@ class WideMemory(wiring.Component):
         if self.config.short_pipelines:
             m.d.comb += self.read.data.eq(store.read_data)
         else:
-            # Block RAM is slow to show its output: nothing but this register follows it. It holds
-            # the word, since `enable` is late and would have far to go to every block.
-            asked, fetched = Signal(), Signal()
-            word = Signal.like(self.read.data, reset_less=True)
-            m.d.sync += [asked.eq(self.read.enable), fetched.eq(asked)]
-            m.d.comb += self.read.data.eq(word)
-            with m.If(fetched):
-                m.d.sync += word.eq(store.read_data)
+            self._hold(m, store, self.read.enable)
 
     def _elaborate_readers(self, m: Module, store: WideStore) -> None:
-        """Read for the vector unit, else for STORE; each has registers as a single reader has."""
+        """Read for the vector unit, which takes its word when it comes, else for STORE."""
         waiting = Signal()
         place = Signal.like(self.read.address, reset_less=True)
         with m.If(~waiting):
@@ -165,13 +159,18 @@ class WideMemory(wiring.Component):
             self.read.ready.eq(~waiting),
             store.read_enable.eq(1),
             store.read_address.eq(Mux(self.first.enable, self.first.address, place)),
+            self.first.data.eq(store.read_data),
         ]
         m.d.sync += waiting.eq(self.read.enable | (waiting & self.first.enable))
-        readers = ((self.first, self.first.enable), (self.read, waiting & ~self.first.enable))
-        for reader, reads in readers:
-            asked, fetched = Signal(name="asked"), Signal(name="fetched")
-            word = Signal.like(reader.data, name="word", reset_less=True)
-            m.d.comb += reader.data.eq(word)
-            m.d.sync += [asked.eq(reads), fetched.eq(asked)]
-            with m.If(fetched):
-                m.d.sync += word.eq(store.read_data)
+        self._hold(m, store, waiting & ~self.first.enable)
+
+    def _hold(self, m: Module, store: WideStore, reads: Value) -> None:
+        """Show STORE the word that was read for it last."""
+        came: Value = reads
+        for age in range(self.config.wide_latency):
+            before = came
+            came = Signal(name=f"came_{age}")
+            m.d.sync += came.eq(before)
+        word = Signal.like(self.read.data, reset_less=True)
+        m.d.comb += self.read.data.eq(Mux(came, store.read_data.as_value(), word.as_value()))
+        m.d.sync += word.eq(self.read.data)
