@@ -68,3 +68,42 @@ def test_every_operator():
             np.testing.assert_allclose(got[name], value, near, near, err_msg=case.name)
         right.add(node.op_type)
     assert len(right) > 150, sorted(refused.keys() - right)
+
+
+def selection(rng):
+    """Return a node that picks elements, of which array, and its constants: bounds beyond the axis,
+    either direction, fewer indices than elements."""
+    shape = rng.integers(1, 5, int(rng.integers(1, 4))).tolist()
+    x, axis = rng.normal(size=shape).astype(np.float32), int(rng.integers(len(shape)))
+    if rng.random() < 0.5:
+        sizes = [int(rng.integers(1, size + 1)) for size in shape]
+        sizes[axis] = int(rng.integers(1, 6))
+        indices = rng.integers(-shape[axis], shape[axis], sizes)
+        return onnx.helper.make_node("GatherElements", ["x", "i"], ["y"], axis=axis), x, [indices]
+    start, end = (int(value) for value in rng.integers(-9, 10, 2))
+    step = int(rng.choice([-3, -2, -1, 1, 2, 3]))
+    numbers = [np.array([value]) for value in (start, end, axis, step)]
+    names = ["x", *(f"c{number}" for number in range(4))]
+    return onnx.helper.make_node("Slice", names, ["y"]), x, numbers
+
+
+def test_selections_are_those_of_onnxruntime():
+    """What is picked, of 300 random nodes, is what onnxruntime picks."""
+    rng, seen = np.random.default_rng(5), set()
+    for _ in range(300):
+        node, x, constants = selection(rng)
+        seen.add(node.op_type)
+        initializers = [onnx.numpy_helper.from_array(value, name)
+                        for value, name in zip(constants, node.input[1:], strict=True)]  # fmt: skip
+        kind = onnx.TensorProto.FLOAT
+        model = onnx.helper.make_model(
+            onnx.helper.make_graph(
+                [node], "one", [onnx.helper.make_tensor_value_info("x", kind, x.shape)],
+                [onnx.helper.make_tensor_value_info("y", kind, [None] * x.ndim)], initializers,
+            ),
+            opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8,
+        )  # fmt: skip
+        want = runtime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+        got = run(onnx_graph(model), {"x": x})["y"]
+        assert got.shape == want.shape and np.array_equal(got, want), (node, x.shape, constants)
+    assert seen == {"GatherElements", "Slice"}

@@ -109,7 +109,8 @@ class PlanChoice:
         if not others:
             return line
         following = min(others, key=lambda one: one.cycles)
-        return f"{line}; next {following.cycles:,}, {following}"
+        faster = ", which is within what the model can tell" * (following.cycles < best.cycles)
+        return f"{line}; next {following.cycles:,}, {following}{faster}"
 
 
 @functools.cache

@@ -20,7 +20,20 @@ def _gather_many(attributes, x, indices):
 
 
 def _gather_elements(attributes, x, indices):
-    return np.take_along_axis(x, indices, axis=attributes.get("axis", 0))
+    axis = attributes.get("axis", 0)
+    # Indices may be fewer than there are elements, along every axis; numpy would broadcast them.
+    kept = [slice(size) for size in indices.shape]
+    kept[axis] = slice(None)
+    return np.take_along_axis(x[tuple(kept)], indices, axis=axis)
+
+
+def _bounds(size, start, end, step):
+    """Return the elements of an axis that ONNX means: both ends are moved into it first."""
+    start, end = (place + size if place < 0 else place for place in (start, end))
+    if step > 0:
+        return slice(min(max(start, 0), size), min(max(end, 0), size), step)
+    start, end = (min(max(place, least), size - 1) for place, least in ((start, 0), (end, -1)))
+    return slice(start, None if end < 0 else end, step)
 
 
 def _slice(attributes, x, starts=None, ends=None, axes=None, steps=None):
@@ -29,9 +42,7 @@ def _slice(attributes, x, starts=None, ends=None, axes=None, steps=None):
     steps = _numbers(steps) or [1] * len(starts)
     index = [slice(None)] * x.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if step < 0:
-            end = None if end < -x.shape[axis] else end
-        index[axis] = slice(start, end, step)
+        index[axis] = _bounds(x.shape[axis], start, end, step)
     return x[tuple(index)]
 
 
