@@ -530,8 +530,8 @@ def test_places_that_overlap(tmp_path, image):
     assert loaded(memory + SIZE) == "OK"
     behind = memory + SIZE + len(image)  # registers there end an image, or begin with one
     behind += -behind % 4
-    registers = (ctypes.c_uint32 * 64).from_address(behind)
-    registers[0], registers[1], registers[2] = IDENTITY, ISA_VERSION, CONFIG.hash
+    their = (ctypes.c_uint32 * 64).from_address(behind)
+    their[0], their[1], their[2] = IDENTITY, ISA_VERSION, CONFIG.hash
     assert opened(behind, memory) == "OK"
     state = bytes(core)
     for place in (behind - len(image) + 16, behind + REGISTER_SPACE - 4, behind):
