@@ -160,6 +160,10 @@ def test_system_rdl(folder, tmp_path):
     constants = {"ID": IDENTITY, "VERSION": ISA_VERSION, "CONFIG_HASH": CONFIG.hash}
     for name, value in constants.items():
         assert found[name].find_by_path("VALUE").get_property("reset") == value
+    for name, node in found.items():  # a reset leaves what is kept, and nothing else
+        for field in node.fields():
+            assert (field.get_property("reset") is None) == (name in KEPT), name
+    assert all(found[name].find_by_path("VALUE").get_property("reset") == 0 for name in counters)
     html = pytest.importorskip("peakrdl_html", reason=f"peakrdl-html {NEEDS}")
     html.HTMLExporter().export(top, str(tmp_path / "site"))
     assert (tmp_path / "site" / "index.html").exists()
@@ -173,6 +177,8 @@ def test_register_page(folder):
     headings = [heading.get("id") for heading in tree.iter("h2")]
     assert headings == [*(register.name for register in REGISTERS), *counter_offsets(CONFIG)]
     assert "http" not in page and "src=" not in page
+    kept = [part.split(",")[0] for part in page.split('<h2 id="')[1:] if "<td>kept</td>" in part]
+    assert {name.split('"')[0] for name in kept} == set(KEPT)
 
 
 # -- IP-XACT --------------------------------------------------------------------------------------

@@ -59,8 +59,9 @@ BEHAVIOUR = """\
   POSITION starts the count again. It looks once in {round} cycles, so it is never early, and up to
   two such rounds late.
 * **PROGRAM, WATCHDOG, LENGTH, POSITION** and counters share a memory: an access to them waits for
-  its turn, up to {latency} cycles, or twice as long after START. They are zero when an FPGA has
-  been configured, anything after power-up elsewhere, and keep their values when `rst` is asserted.
+  its turn, up to {latency} cycles, or twice as long after START, RESET and `rst`. The four are zero
+  when an FPGA has been configured, anything after power-up elsewhere, and keep their values when
+  `rst` is asserted. Counters read zero after `rst` and after RESET.
 * **Interrupts**: a bit of IRQ_PENDING is set when its event happens, whatever IRQ_ENABLE says,
   and cleared by writing a one or by RESET. The `irq` output is a level: it is one while any
   enabled bit is pending.

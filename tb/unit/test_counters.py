@@ -4,13 +4,14 @@ import random
 from collections import Counter as Tally
 
 import pytest
+from amaranth import ResetInserter, Signal
 from amaranth.back import verilog
 
 from systolith_hw.config import ArrayConfig, Config, VectorConfig
 from systolith_hw.control.counters import CounterBank, scan
 from systolith_hw.control.tally import event_layout
 from systolith_hw.presets import preset
-from systolith_hw.registers import COUNTERS, OFFSETS, counter_offsets
+from systolith_hw.registers import COUNTERS, KEPT, OFFSETS, counter_offsets
 
 from .axi_model import simulate
 
@@ -153,6 +154,31 @@ def test_clear_at_any_moment(config):
         await host.check_all()
 
     bench_of(config, body)
+
+
+def test_reset_leaves_registers_and_no_count():
+    """After ``rst`` counters read zero, and what is ``KEPT`` as before."""
+    dut, reset = CounterBank(TINY), Signal()
+
+    async def bench(ctx):
+        host = Host(ctx, dut, random.Random(0))
+        await host.clear()
+        for name in KEPT:
+            await host.cycle(enable=0, write=1, write_data=0x1234_5678, number=OFFSETS[name] // 4)
+            while not (await host.cycle(enable=0, write=0))[0]:
+                pass
+        for _ in range(200):
+            await host.cycle(1.0)
+        await host.stop()
+        await host.check_all()
+        ctx.set(reset, 1)
+        await host.cycle(enable=0)
+        ctx.set(reset, 0)
+        host.counts.clear()
+        assert [(await host.read(name))[0] for name in KEPT] == [0x1234_5678] * len(KEPT)
+        await host.check_all()
+
+    simulate(ResetInserter(reset)(dut), bench, deadline=90_000)
 
 
 @pytest.mark.parametrize("name", ["CYCLES", "FLUSHES", "LENGTH"])

@@ -30,7 +30,7 @@ __all__ = ["CoreDescription", "PackagedRegister"]
 class PackagedRegister:
     """A register: byte ``offset``, ``access`` (ro, rw, wo, w1c), fields, and what it reads first.
 
-    ``reset`` is None for one that keeps its value over a reset.
+    ``reset`` is None for one that ``rst`` leaves as it is, anything after power-up (``KEPT``).
     """
 
     name: str
@@ -99,7 +99,7 @@ class CoreDescription:
         docs = {counter.name: counter.doc for counter in COUNTERS}
         counters = [
             PackagedRegister(
-                name=name, offset=offset, access="ro", doc=f"counts: {docs[name]}", reset=None,
+                name=name, offset=offset, access="ro", doc=f"counts: {docs[name]}", reset=0,
                 fields=(BitField("VALUE", 0, 32, docs[name]),),
             )
             for name, offset in counter_offsets(self.config).items()
