@@ -55,7 +55,7 @@ def compile_decoder(
     Raises
     ------
     TokensError
-        If ``tokens`` leave the example no room.
+        If ``tokens`` leave the example no room, or it or a batch of ``calibration`` has none.
     ConfigError, GraphError
         If the core cannot do it; the sentence says why.
     """
@@ -93,6 +93,8 @@ def _texts(graph: Graph, part: DecoderPart, batch: Batch) -> list[list[int]]:
     Raises
     ------
     GraphError
+        If its tokens are no texts.
+    TokensError
         If it has none.
     """
     tokens = run(graph, batch, [part.tokens])[part.tokens]
@@ -100,6 +102,11 @@ def _texts(graph: Graph, part: DecoderPart, batch: Batch) -> list[list[int]]:
         raise GraphError(
             f"a language model's tokens {part.tokens} must have two dimensions, texts and tokens, "
             f"not {tokens.ndim}"
+        )
+    if not tokens.size:
+        raise TokensError(
+            f"a language model's tokens {part.tokens} have the shape {tokens.shape} in the example "
+            "or a batch of calibration; give texts of a token or more"
         )
     return tokens.tolist()
 

@@ -76,12 +76,18 @@ def compile_model(
     Raises
     ------
     GraphError
-        If the model cannot be read, or, if ``strict``, something is left to the host.
+        If the model cannot be read, if the example or a batch of ``calibration`` has no tokens that
+        its mask shows, or, if ``strict``, something is left to the host.
     ConfigError
         If there is no such preset, or ``tokens`` are fewer than the example has.
     """
     config = preset(config) if isinstance(config, str) else config
     progress = progress or Progress()
+    if calibration is not None and not len(calibration):
+        raise GraphError(
+            "calibration has no batches, and there is nothing to round weights with; give one or "
+            "more, or leave calibration out"
+        )
     graph, example, unlike = _prepared(model, example_inputs, verify, progress)
     shapes = _shapes(graph, example)
     refuse = functools.partial(_refuse, config, graph, example, tokens)
@@ -101,15 +107,16 @@ def compile_model(
     parts = partition(graph, shapes, refuse, part if decoder else None, refused)
     if strict:
         parts.require_core(matrices_only=strict == "matrices")
-    batches = given or similar_inputs(graph, example)
+    batches = similar_inputs(graph, example) if given is None else given
     stacks: list[CompiledStack] = []
     signals: list[LayerSignal] = [*decoder.signals] if decoder else []
     for number, stack in enumerate(parts.stacks):
         progress(f"rounding and compiling stack {number + 1} of {len(parts.stacks)}")
+        states = _states(graph, stack, example)
+        _require_tokens(stack, states, "the example")
         model, compiled = _compile(config, graph, stack, batches, tokens, progress)
         stacks.append(compiled)
         progress(f"comparing stack {number + 1} with float")
-        states = _states(graph, stack, example)
         signals += measure_layers(config, graph, stack.nodes, model, states, first=len(signals))
     language = decoder.program if decoder else None
     return ModelProgram(config, graph, parts, stacks, Accuracy(signals), language)
@@ -226,6 +233,16 @@ def _states(
     return [row[seen] for row, seen in zip(x, visible, strict=True) if seen.any()]
 
 
+def _require_tokens(stack: Stack, states: Sequence[NDArray], batch: str) -> None:
+    """Refuse a batch of which a stack is given nothing."""
+    if not states:
+        why = f"the mask {stack.mask} hides all of them" if stack.mask else "it has none"
+        raise GraphError(
+            f"no tokens of {batch} come to {stack.nodes[0]}: {why}; give inputs with tokens that "
+            "are seen, since weights are rounded with them"
+        )
+
+
 def _refuse(
     config: Config, graph: Graph, example: Mapping[str, NDArray], tokens: int | None, stack: Stack
 ) -> str:
@@ -249,6 +266,8 @@ def _compile(
     """Return a stack in integers, rounded on batches of which the first has typical sizes."""
     layers = float_layers(graph, stack.nodes)
     states = [_states(graph, stack, batch) for batch in batches]
+    for number, each in enumerate(states, 1):
+        _require_tokens(stack, each, f"batch {number} of calibration")
     longest, segments = sentence_sizes(states[0])
     tokens, segments = fit_stack(config, layers, longest, segments, tokens)
     model = quantize_stack(

@@ -89,6 +89,22 @@ def test_heads_that_do_not_fit_say_so():
     assert "a head of 4 features is no multiple of array.rows 8" in reason
 
 
+def hidden(seed):
+    """Return a batch of whose tokens none is seen."""
+    return {**example(seed), "mask": np.zeros((3, 9), np.int64)}
+
+
+@pytest.mark.parametrize("first, calibration, words", [
+    (hidden(0), None, r"no tokens of the example come to .*: the mask t\S+ hides all of them"),
+    (hidden(0), [example(1)], "no tokens of the example come"),
+    (example(0), [example(1), hidden(2)], "no tokens of batch 2 of calibration come to .*mask"),
+    (example(0), [], "calibration has no batches, .*; give one or more, or leave calibration out"),
+])  # fmt: skip
+def test_nothing_to_round_weights_with(first, calibration, words):
+    with pytest.raises(GraphError, match=words):
+        systolith.compile(encoder(layers=1), first, config=CONFIG, calibration=calibration)
+
+
 @pytest.mark.parametrize("given, words", [
     ({"x": np.zeros((1, 2, 32), np.float32)}, r"input mask, int64\[batch, tokens\], is not given"),
     ({"y": 1}, "the model has no input y; it has x, mask"),

@@ -271,6 +271,16 @@ def test_streamed_models_say_how_far_addresses_must_reach():
         language_program.must_stream(core(bits - 1), model, 64)
 
 
+@pytest.mark.parametrize("first, calibration, words", [
+    (example(), [], "calibration has no batches"),
+    (example(), [example(), np.zeros((0, 5), np.int64)], r"tokens ids have the shape \(0, 5\) in"),
+    (example(), [np.zeros((2, 0), np.int64)], r"tokens ids have the shape \(2, 0\) in the example"),
+])  # fmt: skip
+def test_no_texts_to_round_weights_with(graph, first, calibration, words):
+    with pytest.raises((GraphError, ConfigError), match=words):
+        systolith.compile(graph, first, config=ONCHIP, tokens=TOKENS, calibration=calibration)
+
+
 @pytest.mark.parametrize("prompt, count, words", [
     (PROMPT, 18, "3 tokens and 18 behind them are too many: the program takes 20"),
     ([40], 1, "token 40 is not in the vocabulary, whose tokens are 0 to 39"),
