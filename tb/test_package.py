@@ -135,6 +135,38 @@ def test_fusesoc(folder, target, tmp_path, monkeypatch):
     assert any("systolith_wrapper.v" in name for name in made)
 
 
+@pytest.mark.parametrize("target, name, cells", [
+    ("ice40", "tiny", {"SB_MAC16", "SB_SPRAM256KA"}),
+    pytest.param("ecp5", "small", {"MULT18X18D"}, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_vendor_cells_are_told(target, name, cells, tmp_path, monkeypatch):
+    """Nobody is sent to a tool that refuses cells that are not in the package."""
+    files = package_files(preset(name), preset=name, bus="native", target=target)
+    write_package(files, tmp_path / "package")
+    readme = " ".join(files["README.md"].split())
+    assert "run --target" not in readme and "-Wall" not in readme
+    (told,) = re.findall(r"cells that it does not define \(([\w, ]+)\)", readme)
+    assert set(told.split(", ")) == cells
+    assert f"--target {target}`" in readme
+    if shutil.which("iverilog"):  # that it is refused is why
+        refused = subprocess.run(
+            ["iverilog", "-g2005", "-t", "null", tmp_path / "package" / "systolith.v"],
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert set(re.findall(r"Unknown module type: (\w+)", refused.stderr)) == cells
+        assert refused.returncode
+    assert re.findall(r"^  (\w+):", files["systolith.core"].split("targets:")[1], re.MULTILINE) == [
+        "default"
+    ]
+    pytest.importorskip("fusesoc", reason=f"FuseSoC {NEEDS}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (core,) = re.findall("FuseSoC: core `(\\w+)`", readme)
+    shown = run(sys.executable, "-m", "fusesoc.main", "--cores-root", str(tmp_path / "package"),
+                "core", "show", core, cwd=tmp_path)  # fmt: skip
+    assert "default" in shown and "lint" not in shown, shown
+
+
 # -- registers ------------------------------------------------------------------------------------
 
 

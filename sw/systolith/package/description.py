@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -23,7 +24,7 @@ from systolith_hw.registers import (
 if TYPE_CHECKING:  # ports are of the hardware, which commands import when they need it
     from systolith_hw.ports import Port
 
-__all__ = ["CoreDescription", "PackagedRegister"]
+__all__ = ["CoreDescription", "PackagedRegister", "undefined_modules"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,8 @@ class CoreDescription:
         Of the generator.
     ports : tuple of Port
         Of module ``systolith``.
+    vendor_cells : tuple of str
+        Modules that its Verilog has and does not define: they are in the library of a vendor.
     """
 
     config: Config
@@ -65,6 +68,7 @@ class CoreDescription:
     target: str
     version: str
     ports: tuple[Port, ...]
+    vendor_cells: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -105,6 +109,13 @@ class CoreDescription:
             for name, offset in counter_offsets(self.config).items()
         ]  # fmt: skip
         return known + counters
+
+
+def undefined_modules(verilog: str) -> tuple[str, ...]:
+    """Return the names of modules of which emitted Verilog has instances and no definition."""
+    defined = set(re.findall(r"^module (\S+?) ?\(", verilog, re.MULTILINE))
+    instances = set(re.findall(r"^  ([^\s)]+) +(?:#|\S+ +)\($", verilog, re.MULTILINE))
+    return tuple(sorted(instances - defined))
 
 
 def _differences(first: dict[str, Any], now: dict[str, Any], part: str = "") -> Iterator[str]:

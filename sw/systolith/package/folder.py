@@ -8,7 +8,7 @@ from pathlib import Path
 from systolith_hw.config import Config, ConfigError
 
 from .c_header import c_header
-from .description import CoreDescription
+from .description import CoreDescription, undefined_modules
 from .fusesoc import fusesoc_core
 from .ip_xact import ip_xact
 from .litex_module import litex_module
@@ -29,7 +29,7 @@ def package_files(config: Config, *, preset: str, bus: str, target: str) -> dict
     emitted = emit(config, target, bus)
     core = CoreDescription(
         config=config, preset=preset, bus=bus, target=target, version=version(),
-        ports=tuple(ports(config, bus)),
+        ports=tuple(ports(config, bus)), vendor_cells=undefined_modules(emitted.verilog),
     )  # fmt: skip
     driver, licence = _shared_files()
     files = {

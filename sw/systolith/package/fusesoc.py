@@ -5,9 +5,29 @@ from .verilog_wrapper import WRAPPER
 
 __all__ = ["fusesoc_core"]
 
+TOOLS = """\
+  lint:
+    <<: *default
+    default_tool: verilator
+    tools:
+      verilator:
+        mode: lint-only
+        verilator_options: [-Wall]
+  compile:
+    <<: *default
+    default_tool: icarus
+    tools:
+      icarus:
+        iverilog_options: [-g2005]
+"""
+
 
 def fusesoc_core(core: CoreDescription) -> str:
-    """Return ``systolith.core``."""
+    """Return ``systolith.core``.
+
+    Its targets ``lint`` and ``compile`` are there only if the Verilog is all there is to read: a
+    vendor's cells are in that vendor's library.
+    """
     return f"""\
 CAPI=2:
 name: systolith:ip:{core.name}:{core.version}
@@ -25,17 +45,4 @@ targets:
   default: &default
     filesets: [rtl]
     toplevel: {WRAPPER}
-  lint:
-    <<: *default
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
-  compile:
-    <<: *default
-    default_tool: icarus
-    tools:
-      icarus:
-        iverilog_options: [-g2005]
-"""
+{"" if core.vendor_cells else TOOLS}"""

@@ -115,12 +115,22 @@ Without the driver:
 
 ## Tools
 
+{tools}
+{litex}* IP-XACT 1685-2014: `systolith.xml`. SystemRDL 2.0: `registers.rdl`.
+"""
+
+GENERIC = """\
 * FuseSoC: `fusesoc --cores-root . run --target lint {name}`
   (Verilator), `--target compile` (Icarus).
-{litex}* IP-XACT 1685-2014: `systolith.xml`. SystemRDL 2.0: `registers.rdl`.
 * Verilator's `-Wall` says nothing; six kinds of warnings are waived at the head of `systolith.v`,
-  each with its reason.
-"""
+  each with its reason."""
+
+VENDOR = """\
+* FuseSoC: core `{name}`, target `default`, for designs that depend on it.
+* Simulating or linting takes the simulation library of the FPGA's vendor: with
+  `--target {target}` the Verilog has cells that it does not define ({cells}).
+  A package made with `--target generic` has none, and its `systolith.core` the targets `lint` and
+  `compile`."""
 
 LITEX = """\
 * LiteX: `systolith_litex.py` beside `systolith.v` is a module; its first lines say how it is used.
@@ -146,6 +156,7 @@ FILES = {
 def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> str:
     """Return ``README.md`` of a folder that has ``files``."""
     config, bus = core.config, core.config.bus
+    tools = VENDOR if core.vendor_cells else GENERIC
     listed = [f"| `{name}` | {FILES[name]} |" for name in files]
     return TEXT.format(
         bus=core.bus, made_of=core.made_of, name=core.name, hash=config.hash, version=core.version,
@@ -158,7 +169,6 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
         ).rstrip(),
         base=f"the core's byte 0 of memory is wherever you map it, for the driver `MEMORY`; "
              f"it reaches {1 << bus.address_bits:#x} bytes.",
+        tools=tools.format(name=core.name, target=core.target, cells=", ".join(core.vendor_cells)),
         litex=LITEX if "systolith_litex.py" in files else "",
     )  # fmt: skip
-
-
