@@ -17,7 +17,7 @@ from systolith.package.fusesoc import fusesoc_core
 from systolith.package.ip_xact import ip_xact
 from systolith.package.readme import readme
 from systolith_hw.bus.kinds import BUSES
-from systolith_hw.isa import ISA_VERSION
+from systolith_hw.isa import ISA_VERSION, ErrorCode, Unit
 from systolith_hw.ports import ports
 from systolith_hw.presets import preset
 from systolith_hw.registers import (
@@ -33,6 +33,12 @@ from systolith_sim import verilator
 CONFIG = preset("tiny")
 NEEDS = "is not installed: pip install 'systolith[ip]'"
 
+
+VALUES = {
+    ("ERROR", "CODE"): {code.name: code.value for code in ErrorCode},
+    ("ERROR", "UNIT"): {unit.name: unit.value for unit in Unit},
+}
+"""Fields whose values have names."""
 
 GATED = "wishbone"
 """The bus whose package is looked at before every change."""
@@ -187,6 +193,10 @@ def test_system_rdl(folder, tmp_path):
             (field.name, field.low, field.width) for field in bit_fields(register)
         ]
         for field in node.fields():
+            named = field.get_property("encode")
+            assert VALUES.get((register.name, field.inst_name)) == (
+                {value.name: value.value for value in named} if named else None
+            )
             assert field.is_sw_readable == (register.access != "wo")
             assert field.is_sw_writable == (register.access != "ro")
     constants = {"ID": IDENTITY, "VERSION": ISA_VERSION, "CONFIG_HASH": CONFIG.hash}
@@ -211,6 +221,13 @@ def test_register_page(folder):
     assert "http" not in page and "src=" not in page
     kept = [part.split(",")[0] for part in page.split('<h2 id="')[1:] if "<td>kept</td>" in part]
     assert {name.split('"')[0] for name in kept} == set(KEPT)
+    tables = page.split('<h2 id="ERROR"')[1].split("<h2")[0].split("<p>Values of ")[1:]
+    assert {
+        ("ERROR", table.split(":")[0]): {
+            name: int(value) for value, name in re.findall(r"<td>(\d+)</td><td>(\w+)</td>", table)
+        }
+        for table in tables
+    } == VALUES
 
 
 # -- IP-XACT --------------------------------------------------------------------------------------
@@ -249,6 +266,15 @@ def test_ip_xact(folder, bus, tmp_path):
     assert (spaces is None) == (bus == "native")
     assert spaces is None or [one.get_name() for one in spaces.get_addressSpace()] == ["memory"]
     maps = component.get_memoryMaps().get_memoryMap()
+    assert {
+        (register.get_name(), field.get_name()): {
+            one.get_name(): int(one.get_value().get_valueOf_())
+            for one in field.get_enumeratedValues().get_enumeratedValue()
+        }
+        for register in maps[0].get_addressBlock()[0].get_register()
+        for field in register.get_field()
+        if field.get_enumeratedValues() is not None
+    } == VALUES
     assert [one.get_name() for one in maps] == ["registers"]
 
 
@@ -340,4 +366,8 @@ def test_readme_names_every_file(folder):
         place = f"{name} (0x{OFFSETS[name]:02X})"
         assert place in " ".join(steps.split("CONTROL")[0].split()), name
         assert name in text.split("## Clock and reset")[1].split("##")[0]
+    for (_, field), values in VALUES.items():
+        table = text.split(f" | {field} | meaning |")[1].split("\n\n")[0]
+        rows = re.findall(r"^\| (\d+) \| (\w+) \| .+ \|$", table, re.MULTILINE)
+        assert {name: int(value) for value, name in rows} == values
     assert f"{CONFIG.hash:08x}" in text and "{" not in text.split("```")[0]

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass
 
 from .config import Config
+from .isa import ErrorCode, Unit
 
 __all__ = [
     "COUNTERS",
@@ -93,12 +94,13 @@ are told to the core."""
 
 @dataclass(frozen=True)
 class BitField:
-    """Bits ``low`` to ``low + width - 1`` of a register."""
+    """Bits ``low`` to ``low + width - 1`` of a register; ``values`` names what they read."""
 
     name: str
     low: int
     width: int
     doc: str
+    values: type[enum.IntEnum] | None = None
 
 
 FIELDS = {
@@ -106,7 +108,10 @@ FIELDS = {
     "STATUS": Status,
     "IRQ_ENABLE": Interrupt,
     "IRQ_PENDING": Interrupt,
-    "ERROR": (BitField("CODE", 0, 8, "what went wrong"), BitField("UNIT", 8, 8, "where")),
+    "ERROR": (
+        BitField("CODE", 0, 8, "what went wrong", ErrorCode),
+        BitField("UNIT", 8, 8, "where", Unit),
+    ),
 }
 """Registers that are not one number."""
 

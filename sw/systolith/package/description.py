@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from systolith_hw.config import Config
-from systolith_hw.isa import ISA_VERSION
+from systolith_hw.isa import INSTRUCTIONS, ISA_VERSION, ErrorCode, Unit
+from systolith_hw.isa_docs import ERRORS
 from systolith_hw.presets import preset
 from systolith_hw.registers import (
     COUNTERS,
@@ -24,7 +25,17 @@ from systolith_hw.registers import (
 if TYPE_CHECKING:  # ports are of the hardware, which commands import when they need it
     from systolith_hw.ports import Port
 
-__all__ = ["CoreDescription", "PackagedRegister", "undefined_modules"]
+__all__ = ["CoreDescription", "PackagedRegister", "named_values", "undefined_modules"]
+
+MEANINGS: dict[type, dict[Any, str]] = {
+    ErrorCode: ERRORS,
+    Unit: {
+        unit: "executes "
+        + ", ".join(one.opcode.name for one in INSTRUCTIONS.values() if one.unit == unit)
+        for unit in Unit
+    },
+}
+"""What the values of fields mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +120,11 @@ class CoreDescription:
             for name, offset in counter_offsets(self.config).items()
         ]  # fmt: skip
         return known + counters
+
+
+def named_values(field: BitField) -> list[tuple[int, str, str]]:
+    """Return number, name and meaning of each value of a field; none if it is a number."""
+    return [(int(value), value.name, MEANINGS[type(value)][value]) for value in field.values or ()]
 
 
 def undefined_modules(verilog: str) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 import re
 import xml.etree.ElementTree as ET
 
-from systolith_hw.registers import REGISTER_SPACE
+from systolith_hw.registers import REGISTER_SPACE, BitField
 
-from .description import CoreDescription, PackagedRegister
+from .description import CoreDescription, PackagedRegister, named_values
 
 __all__ = ["ip_xact"]
 
@@ -142,8 +142,21 @@ def _register(block: ET.Element, register: PackagedRegister) -> None:
             _add(reset, "value", str(register.reset >> field.low & (1 << field.width) - 1))
         _add(part, "bitWidth", str(field.width))
         _add(part, "access", ACCESS[register.access])
+        _values(part, field)
         if register.access == "w1c":
             _add(part, "modifiedWriteValue", "oneToClear")
+
+
+def _values(part: ET.Element, field: BitField) -> None:
+    if field.values is None:
+        return
+    values = _add(part, "enumeratedValues")
+    for number, name, doc in named_values(field):
+        value = _add(values, "enumeratedValue")
+        _add(value, "name", name)
+        if doc:
+            _add(value, "description", doc)
+        _add(value, "value", str(number))
 
 
 def _model(root: ET.Element, core: CoreDescription) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from systolith_hw.config import FETCH_OUTSTANDING
+from systolith_hw.registers import BitField
 
-from .description import CoreDescription
+from .description import CoreDescription, named_values
 from .verilog_wrapper import WRAPPER
 
 __all__ = ["readme"]
@@ -109,7 +110,10 @@ Without the driver:
    to WATCHDOG (0x28) the cycles without any progress after which it is to be stopped, 0 for never.
 3. Write 1 to CONTROL (0x0C).
 4. Read STATUS (0x10) until bit 1 (done) or 2 (error) is one and bit 0 (running) is zero.
-5. ERROR (0x20) says what went wrong and ERROR_PC (0x24) where; 4 to CONTROL resets the core.
+5. ERROR (0x20) says what went wrong, by the tables below, and ERROR_PC (0x24) where: the number of
+   the instruction. 4 to CONTROL resets the core.
+
+{errors}
 
 `registers.html` has the rest.
 
@@ -156,6 +160,7 @@ FILES = {
 def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> str:
     """Return ``README.md`` of a folder that has ``files``."""
     config, bus = core.config, core.config.bus
+    error = next(register for register in core.registers() if register.name == "ERROR")
     tools = VENDOR if core.vendor_cells else GENERIC
     listed = [f"| `{name}` | {FILES[name]} |" for name in files]
     return TEXT.format(
@@ -169,6 +174,14 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
         ).rstrip(),
         base=f"the core's byte 0 of memory is wherever you map it, for the driver `MEMORY`; "
              f"it reaches {1 << bus.address_bits:#x} bytes.",
+        errors="\n\n".join(_values(field) for field in error.fields),
         tools=tools.format(name=core.name, target=core.target, cells=", ".join(core.vendor_cells)),
         litex=LITEX if "systolith_litex.py" in files else "",
     )  # fmt: skip
+
+
+def _values(field: BitField) -> str:
+    """Return a table of a field's values."""
+    bits = f"ERROR {field.low + field.width - 1}:{field.low}"
+    rows = [f"| {' | '.join(map(str, row))} |" for row in named_values(field)]
+    return "\n".join([f"| {bits} | {field.name} | meaning |", "|---|---|---|", *rows])

@@ -5,7 +5,9 @@ PeakRDL makes a larger site of ``registers.rdl``, with its fonts and scripts, of
 
 import html
 
-from .description import CoreDescription, PackagedRegister
+from systolith_hw.registers import BitField
+
+from .description import CoreDescription, PackagedRegister, named_values
 
 __all__ = ["register_page"]
 
@@ -59,6 +61,18 @@ def _details(register: PackagedRegister) -> str:
 <h2 id="{register.name}">{register.name}, <code>{register.offset:#04x}</code></h2>
 <p>{html.escape(register.doc)}. {ACCESS[register.access].capitalize()}.</p>
 <table><tr><th>Bits</th><th>Field</th><th>After reset</th><th>Meaning</th></tr>
+{rows}
+</table>{"".join(_values(field) for field in register.fields if field.values)}"""
+
+
+def _values(field: BitField) -> str:
+    rows = "\n".join(
+        f"<tr><td>{number}</td><td>{name}</td><td>{html.escape(doc)}</td></tr>"
+        for number, name, doc in named_values(field)
+    )
+    return f"""
+<p>Values of {field.name}:</p>
+<table><tr><th>Value</th><th>Name</th><th>Meaning</th></tr>
 {rows}
 </table>"""
 
