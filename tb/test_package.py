@@ -262,6 +262,12 @@ def test_ip_xact(folder, bus, tmp_path):
     }
     assert mapped == (set(names) if bus != "native" else {"clk", "rst", "irq"})
     assert references(component) == SIDES[bus]
+    buses = {"ASSOCIATED_BUSIF": ":".join(SIDES[bus])} if SIDES[bus] else {}
+    assert settings(component) == {
+        "clk": {**buses, "ASSOCIATED_RESET": "rst"},
+        "rst": {"POLARITY": "ACTIVE_HIGH"},
+        "irq": {"SENSITIVITY": "LEVEL_HIGH"},
+    }
     spaces = component.get_addressSpaces()
     assert (spaces is None) == (bus == "native")
     assert spaces is None or [one.get_name() for one in spaces.get_addressSpace()] == ["memory"]
@@ -296,6 +302,18 @@ def references(component) -> dict[str, str]:
         if slave is not None and slave.get_memoryMapRef() is not None:
             found[interface.get_name()] = slave.get_memoryMapRef().get_memoryMapRef()
     return found
+
+
+def settings(component) -> dict[str, dict[str, str]]:
+    """Return the parameters of each interface that has some, as ipyxact reads them."""
+    return {
+        interface.get_name(): {
+            one.get_name(): one.get_value().get_valueOf_()
+            for one in interface.get_parameters().get_parameter()
+        }
+        for interface in component.get_busInterfaces().get_busInterface()
+        if interface.get_parameters() is not None
+    }
 
 
 # -- C --------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ ET.register_namespace("ipxact", NAMESPACE)
 
 AXI = ("amba.com", "AMBA4")
 WISHBONE = ("opencores.org", "interface")
+SIGNAL = ("xilinx.com", "signal")
 
 ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
 
@@ -63,15 +64,27 @@ def _bus_interfaces(root: ET.Element, core: CoreDescription) -> None:
     elif core.bus == "wishbone":
         _bus(interfaces, core, "m_wb", WISHBONE, "wishbone", "b4", "master")
         _bus(interfaces, core, "s_wb", WISHBONE, "wishbone", "b4", "slave")
-    signal = ("xilinx.com", "signal")
-    for port, name in (("clk", "clock"), ("rst", "reset")):
-        _single(interfaces, port, signal, name, "CLK" if name == "clock" else "RST", "slave")
-    _single(interfaces, "irq", signal, "interrupt", "INTERRUPT", "master")
+    buses = ":".join(one.findtext(f"{{{NAMESPACE}}}name", "") for one in interfaces)
+    clocked = {"ASSOCIATED_BUSIF": buses} if buses else {}
+    _single(interfaces, "clk", "clock", "CLK", "slave", {**clocked, "ASSOCIATED_RESET": "rst"})
+    _single(interfaces, "rst", "reset", "RST", "slave", {"POLARITY": "ACTIVE_HIGH"})
+    _single(interfaces, "irq", "interrupt", "INTERRUPT", "master", {"SENSITIVITY": "LEVEL_HIGH"})
 
 
-def _single(parent, port: str, library, name: str, logical: str, mode: str) -> None:
-    element = _interface(parent, port, library, name, "1.0", [(logical, port)])
+def _single(
+    parent: ET.Element, port: str, name: str, logical: str, mode: str, settings: dict[str, str]
+) -> None:
+    """Add a port as an interface of its own, with the ``settings`` that tools look for.
+
+    Without them they take a reset for active low and do not know the clock of the buses.
+    """
+    element = _interface(parent, port, SIGNAL, name, "1.0", [(logical, port)])
     _add(element, mode)
+    parameters = _add(element, "parameters")
+    for key, value in settings.items():
+        parameter = _add(parameters, "parameter")
+        _add(parameter, "name", key)
+        _add(parameter, "value", value)
 
 
 def _bus(parent, core: CoreDescription, prefix, library, name: str, version: str, mode) -> None:
