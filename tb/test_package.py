@@ -347,6 +347,30 @@ int main(void) {
     assert bus == json.loads((folder / "manifest.json").read_text())["bus"]
 
 
+def test_driver_links_bare_metal(folder, tmp_path):
+    """By the README's command, for a CPU that does not multiply; and not without `-lgcc`."""
+    text = (folder / "README.md").read_text()
+    command = text.split("```sh\n")[1].split("```")[0].replace("\\\n", " ").split()
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    shutil.copytree(folder / "c", tmp_path / "c")
+    (tmp_path / "firmware.c").write_text("""
+#include "systolith.h"
+void _start(void) {
+    struct systolith core;
+    if (systolith_open(&core, (volatile uint32_t *)0x10000000, (uint8_t *)0x20000000, 0x10000) ||
+        systolith_load(&core, (const uint8_t *)0x30000000, 0x1000) ||
+        systolith_start(&core, 1, 0, 0))
+        for (;;) ;
+}
+""")
+    run(*command, "-Wall", "-Wextra", "-Werror", cwd=tmp_path)
+    assert (tmp_path / "firmware.elf").exists()
+    command.remove("-lgcc")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode and "__mulsi3" in done.stderr, done.stderr
+
+
 def test_names_tell_cores_apart():
     """Of other settings, buses or targets; and every file says what was changed."""
     names = set()

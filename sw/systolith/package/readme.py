@@ -88,7 +88,17 @@ them out. Made by Systolith {version}, licence Apache-2.0.
 
 1. Connect memory and registers as above; {base}
 2. Read register ID, byte offset 0: it is `0x544C5953`. CONFIG_HASH, offset 8, is `0x{hash:08X}`.
-3. Build `c/systolith.c` with your firmware, C99, no library needed. Then:
+3. Build `c/systolith.c` with your firmware. It is C99 and takes no C library; without an operating
+   system, compile it with `-ffreestanding`, so that `stdint.h` is the compiler's own. A CPU without
+   instructions that multiply and divide (RV32I, for one) has them as functions of the compiler's
+   library: link with `-lgcc`, behind the sources. For example:
+
+```sh
+riscv64-unknown-elf-gcc -std=c99 -march=rv32i -mabi=ilp32 -O2 -ffreestanding -nostdlib -Ic \\
+    firmware.c c/systolith.c -lgcc -o firmware.elf
+```
+
+   with your start code and linker script. In `firmware.c`:
 
 ```c
 #include "systolith.h"
