@@ -10,6 +10,7 @@ A file is a zip (:mod:`systolith.archive`) with
 * ``language/logits.image`` and ``language/text.image``: the same of a language model.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from .graph import Graph, GraphError, Node
 from .graph.decoder_part import DecoderPart
 from .graph.executor import run
 from .graph.key_mask import visible_tokens
+from .graph.layer_shapes import require_layer
 from .graph.partition import HostNode, Partition, Stack, cut
 from .graph.tree import graph_from_tree, graph_tree, text, texts
 from .image import ImageError
@@ -204,6 +206,11 @@ def _read(archive: Archive, path: str, wanted: Config | None) -> ModelProgram:
             _program(archive, path, config, name, CompiledDecoder, LANGUAGE)
             for name in LANGUAGE_IMAGES
         ))  # fmt: skip
+    for name, stack, program in zip(names, parts.stacks, stacks, strict=True):
+        _require_layers(graph, stack.nodes, "EncoderLayer", name, program)
+    if parts.decoder and language:
+        for name, one in zip(LANGUAGE_IMAGES, (language.logits, language.text), strict=True):
+            _require_layers(graph, parts.decoder.layers, "DecoderLayer", name, one)
     accuracy = Accuracy.from_dict(manifest["accuracy"])
     return ModelProgram(config, graph, parts, stacks, accuracy, language)
 
@@ -228,9 +235,7 @@ def _config(manifest: dict[str, Any], path: str) -> Config:
 def _parts(graph: Graph, manifest: dict[str, Any]) -> Partition:
     """Cut the graph as it was cut."""
     nodes = {node.output: node for node in graph.nodes}
-    stacks = [
-        Stack.of([_layer(nodes[name]) for name in texts(names)]) for names in manifest["stacks"]
-    ]
+    stacks = [_stack([nodes[name] for name in texts(names)]) for names in manifest["stacks"]]
     decoder = None
     if manifest["decoder"]:
         embedding, *layers, norm, head = (nodes[name] for name in texts(manifest["decoder"]))
@@ -247,11 +252,28 @@ def _parts(graph: Graph, manifest: dict[str, Any]) -> Partition:
     return Partition(rest, stacks, host, _count(manifest["core_macs"]), decoder)
 
 
-def _layer(node: Node) -> Node:
-    """Return a node that must be a layer."""
-    if node.operator != "EncoderLayer" or len(node.inputs) < 2:
-        raise ValueError(f"{node} is no layer of a stack")
-    return node
+def _stack(nodes: list[Node]) -> Stack:
+    """Return nodes that must be a chain as a stack."""
+    stack = Stack.of(nodes)
+    for before, node in itertools.pairwise(nodes):
+        if node.inputs[:2] != (before.output, stack.mask):
+            raise ValueError(f"{node} does not follow {before}")
+    return stack
+
+
+def _require_layers(
+    graph: Graph, nodes: Sequence[Node], operator: str, name: str,
+    program: CompiledStack | CompiledDecoder,
+) -> None:  # fmt: skip
+    """Refuse nodes that are not the layers that an image was made of."""
+    shape = program.plan.shape
+    held = {"features": shape.features, "heads": shape.heads, "hidden": shape.hidden}
+    if len(nodes) != shape.layers:
+        raise ValueError(f"{name} has {shape.layers} layers, and the graph {len(nodes)}")
+    for node in nodes:
+        sizes = require_layer(graph, node, operator)
+        if sizes != held:
+            raise ValueError(f"{node} has {sizes}, and {name} {held}")
 
 
 def _count(value: Any) -> int:

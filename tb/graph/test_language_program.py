@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from .onnx_files import write_onnx
 from .test_decoder_rewrites import LastToken
 from .test_engine import CONFIG
 from .test_engine import example as states
+from .test_model_program import edited
 
 ONCHIP = preset("small").replace({
     "memory.operand_tiles": 4096, "memory.activation_words": 1024, "memory.wide_words": 1024,
@@ -211,6 +213,23 @@ def test_a_program_of_another_compiler_is_named(program, tmp_path, monkeypatch):
     monkeypatch.setattr(CompiledDecoder, "made_by", ("systolith.image",))
     with pytest.raises(ImageError, match=r"language/logits.image: the image is another version's"):
         systolith.load(tmp_path / "llama.sysl")
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda node: node["inputs"].pop(4), "has 9 inputs, not 10"),
+    (lambda node: node["inputs"].__setitem__(3, node["inputs"][2]), "16 features of keys in value"),
+    (lambda node: node["attributes"].update(key_heads=1), "an attribute key_heads of 1"),
+    (lambda node: node["attributes"].pop("rotary_base"), "an attribute rotary_base of None"),
+])  # fmt: skip
+def test_layers_that_are_none(program, tmp_path, change, words):
+    path = tmp_path / "llama.sysl"
+    program.save(path)
+    with zipfile.ZipFile(path) as archive:
+        graph = json.loads(archive.read("manifest.json"))["graph"]
+    change(next(node for node in graph["nodes"] if node["operator"] == "DecoderLayer"))
+    edited(path, graph=graph)
+    with pytest.raises(ImageError, match=f"manifest.json is damaged .*{words}"):
+        systolith.load(path)
 
 
 def test_what_is_in_a_program(program):

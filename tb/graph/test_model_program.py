@@ -134,6 +134,42 @@ def test_manifests_that_do_not_fit(path, fields, words):
         systolith.load(path)
 
 
+@pytest.mark.parametrize("change, words", [
+    (lambda node: node["inputs"].pop(1), "has 17 inputs, not 18"),
+    (lambda node: node["inputs"].pop(5), "has 17 inputs, not 18"),
+    (lambda node: node["inputs"].reverse(), "has no query.weights of floats"),
+    (lambda node: node["inputs"].__setitem__(4, node["inputs"][10]),
+     "has 64 features of heads in key.weights, but 32 before"),
+    (lambda node: node["attributes"].update(heads=5), "an attribute heads of 5"),
+    (lambda node: node["attributes"].update(heads=4), "'heads': 4, .* stacks/0.image .*'heads': 2"),
+    (lambda node: node["attributes"].pop("scale"), "an attribute scale of None"),
+    (lambda node: node["attributes"].update(activation="Tanh"), "activation of 'Tanh'"),
+    (lambda node: node.update(operator="Gelu"), "is no EncoderLayer"),
+])  # fmt: skip
+def test_layers_that_are_none(path, change, words):
+    """What the image was not made of is refused when the file is read, not when it runs."""
+    with zipfile.ZipFile(path) as archive:
+        graph = json.loads(archive.read("manifest.json"))["graph"]
+    (node,) = [node for node in graph["nodes"] if node["operator"] == "EncoderLayer"]
+    change(node)
+    edited(path, graph=graph)
+    with pytest.raises(ImageError, match=f"manifest.json is damaged .*{words}"):
+        systolith.load(path)
+
+
+def test_layers_that_do_not_follow(tmp_path):
+    path = tmp_path / "model.sysl"
+    systolith.compile(encoder(layers=2), example(1), config=CONFIG).save(path)
+    (stack,) = systolith.load(path).parts.stacks
+    names = [node.output for node in stack.nodes]
+    edited(path, stacks=[names[::-1]])
+    with pytest.raises(ImageError, match="manifest.json is damaged .* does not follow"):
+        systolith.load(path)
+    edited(path, stacks=[names[:1]])
+    with pytest.raises(ImageError, match="manifest.json is damaged"):
+        systolith.load(path)
+
+
 def test_a_file_is_for_everybody_whom_the_umask_lets(path):
     mask = os.umask(0)
     os.umask(mask)

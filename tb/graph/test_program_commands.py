@@ -1,6 +1,8 @@
 """``systolith compile``, ``inspect`` and ``run MODEL.sysl``: what they print, and refuse."""
 
+import dataclasses
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 import zipfile
 
@@ -9,11 +11,13 @@ import pytest
 
 import systolith
 from systolith.cli.arrays import read_inputs
+from systolith.model_image import ModelImage
 from systolith_hw.config import ConfigError
 from unit.test_cli import refused, run
 
 from .graph_bench import Builder, encoder
 from .test_engine import CONFIG, example
+from .test_model_program import rewrite
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +113,24 @@ def test_run(program, files, tmp_path):
     seen = example(2)["mask"] == 1
     for name in program.graph.outputs[:1]:
         np.testing.assert_allclose(np.load(output)[name][seen], got[name][seen], atol=0.1)
+
+
+@pytest.mark.parametrize("place, content, words", [
+    (5, bytes(32), "ILLEGAL_INSTRUCTION in unit sequencer at 5: opcode 0x00 is illegal"),
+    (-1, None, r"program is wrong \("),
+])  # fmt: skip
+def test_instructions_that_are_others(files, place, content, words):
+    """A file whose checksums are right, but whose program is not the compiler's, says so."""
+    model, inputs = files
+    with zipfile.ZipFile(model) as archive:
+        image = ModelImage.from_bytes(archive.read("stacks/0.image"), CONFIG)
+    address = image.manifest["program"]
+    lines = np.frombuffer(image.parts[address], np.uint8).reshape(-1, 32).copy()
+    lines[place] = lines[0] if content is None else np.frombuffer(content, np.uint8)
+    other = dataclasses.replace(image, parts={**image.parts, address: lines.tobytes()})
+    rewrite(model, "stacks/0.image", lambda raw: other.to_bytes())
+    last = refused(1, "run", model, "--inputs", inputs, "--backend", "machine")
+    assert re.search(words, last) and last.endswith("compile the model again")
 
 
 def test_run_on_the_hardware(program, files, monkeypatch):

@@ -34,6 +34,7 @@ FAILURE = 1
 def _exit_code(error: Exception) -> int:
     """Return how the command ends after an error that users may expect, or 0 for a defect."""
     from systolith_sim.device.device import DeviceError
+    from systolith_sim.errors import MachineError, ProgramError
 
     from ..graph import GraphError
 
@@ -41,12 +42,17 @@ def _exit_code(error: Exception) -> int:
         return USAGE
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return USAGE  # a name that somebody gave
-    expected = ToolError | FetchError | DriverError | DeviceError | Missing | OSError
+    expected = (ToolError, FetchError, DriverError, DeviceError, MachineError, ProgramError,
+                Missing, OSError)  # fmt: skip
     return FAILURE if isinstance(error, expected) else 0
 
 
 def _sentence(error: Exception) -> str:
     """Return what is said of an error: of files which one, and not the system's number."""
+    from systolith_sim.errors import MachineError, ProgramError
+
+    if isinstance(error, MachineError | ProgramError):
+        return f"the core's program is wrong ({error}); if it is a file's, compile the model again"
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.filename or 'the output'}: {error.strerror}"
