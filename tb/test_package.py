@@ -96,6 +96,18 @@ def test_wrapper_connects_every_port(folder, bus):
     ]
 
 
+def test_readme_has_what_the_wrapper_adds(folder):
+    """Ports and parameters that the core has not, and none that the wrapper has not."""
+    wrapper = (folder / "systolith_wrapper.v").read_text()
+    head = wrapper[wrapper.index("module ") : wrapper.index("\n);")]
+    kinds = r"^ +(?:input|output|parameter) (?:\[\d+:0\] )?(\w+)"
+    table = (folder / "ports.md").read_text()
+    added = set(re.findall(kinds, head, re.MULTILINE)) - set(re.findall(r"`(\w+)` \|", table))
+    text = (folder / "README.md").read_text().split("## Ports")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == added
+    assert "resetn" in added
+
+
 def test_every_port_has_a_line(folder, bus):
     """What the Verilog declares is in the table, in the manifest and in IP-XACT."""
     text = (folder / "systolith.v").read_text()
@@ -402,7 +414,8 @@ def test_nothing_points_outside(folder):
 def test_readme_names_every_file(folder):
     text = (folder / "README.md").read_text()
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert set(re.findall(r"^\| `(.*)` \|", text, re.MULTILINE)) == files - {"README.md"}
+    listed = text.split("## Files")[1].split("##")[0]
+    assert set(re.findall(r"^\| `(.*)` \|", listed, re.MULTILINE)) == files - {"README.md"}
     steps = text.split("Without the driver:")[1].split("##")[0]
     for name in KEPT:  # anything after power-up, so it has to be written
         place = f"{name} (0x{OFFSETS[name]:02X})"

@@ -1,12 +1,12 @@
 """What a person reads who has the folder, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from systolith_hw.config import FETCH_OUTSTANDING
 from systolith_hw.registers import BitField
 
 from .description import CoreDescription, named_values
-from .verilog_wrapper import WRAPPER
+from .verilog_wrapper import WRAPPER, additions
 
 __all__ = ["readme"]
 
@@ -74,7 +74,8 @@ them out. Made by Systolith {version}, licence Apache-2.0.
   which stand in a memory: they keep their values, and are anything after power-up, so write all
   four before the first start. Memories and what only waits for a valid bit are not reset, either,
   and no program reads what was not written. Do not rely on initial values.
-* `{wrapper}.v` has a circuit that makes `rst` of an asynchronous reset, active low.
+* `{wrapper}.v` has a circuit that makes `rst` of `resetn`, an asynchronous reset, active low, and
+  keeps it at one for at least 16 cycles after `resetn` has become one.
 
 ## Ports
 
@@ -82,7 +83,9 @@ them out. Made by Systolith {version}, licence Apache-2.0.
 * `irq` is a level: one while an interrupt that is enabled is pending. The driver's
   `systolith_wait_interrupt` sleeps until then.
 
-`ports.md` lists every port.
+`ports.md` lists every port of the core. `{wrapper}` has all of them but `rst`, and:
+
+{additions}
 
 ## First steps
 
@@ -172,11 +175,10 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
     config, bus = core.config, core.config.bus
     error = next(register for register in core.registers() if register.name == "ERROR")
     tools = VENDOR if core.vendor_cells else GENERIC
-    listed = [f"| `{name}` | {FILES[name]} |" for name in files]
     return TEXT.format(
         bus=core.bus, made_of=core.made_of, name=core.name, hash=config.hash, version=core.version,
         rows=config.array.rows, columns=config.array.columns, wrapper=WRAPPER,
-        files="\n".join(["| file | what it is |", "|---|---|", *listed]),
+        files=_table(("file", "what it is"), ((f"`{name}`", FILES[name]) for name in files)),
         ports=BUSES[core.bus].format(
             bits=8 * bus.data_bytes, address=bus.address_bits, beats=bus.burst_beats,
             outstanding=bus.outstanding, fetches=FETCH_OUTSTANDING,
@@ -184,6 +186,7 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
         ).rstrip(),
         base=f"the core's byte 0 of memory is wherever you map it, for the driver `MEMORY`; "
              f"it reaches {1 << bus.address_bits:#x} bytes.",
+        additions=_table(("wrapper", "what it is", "meaning"), additions(core)),
         errors="\n\n".join(_values(field) for field in error.fields),
         tools=tools.format(name=core.name, target=core.target, cells=", ".join(core.vendor_cells)),
         litex=LITEX if "systolith_litex.py" in files else "",
@@ -191,7 +194,10 @@ def readme(core: CoreDescription, files: Mapping[str, str], turn_beats: int) -> 
 
 
 def _values(field: BitField) -> str:
-    """Return a table of a field's values."""
     bits = f"ERROR {field.low + field.width - 1}:{field.low}"
-    rows = [f"| {' | '.join(map(str, row))} |" for row in named_values(field)]
-    return "\n".join([f"| {bits} | {field.name} | meaning |", "|---|---|---|", *rows])
+    return _table((bits, field.name, "meaning"), named_values(field))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

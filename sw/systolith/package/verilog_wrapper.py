@@ -9,7 +9,7 @@ from .description import CoreDescription
 if TYPE_CHECKING:  # ports are of the hardware, which commands import when they need it
     from systolith_hw.ports import Port
 
-__all__ = ["WRAPPER", "verilog_wrapper"]
+__all__ = ["WRAPPER", "additions", "verilog_wrapper"]
 
 WRAPPER = "systolith_wrapper"
 
@@ -63,6 +63,18 @@ def verilog_wrapper(core: CoreDescription) -> str:
         "endmodule",
         "",
     ])  # fmt: skip
+
+
+def additions(core: CoreDescription) -> list[tuple[str, str, str]]:
+    """Return name, kind and meaning, in Markdown, of what only the wrapper has."""
+    reset = ("`resetn`", "input, 1 bit", "asynchronous reset, active low, in place of `rst`")
+    pipelined = (
+        "1: memory drives `m_wb_stall`. 0: it is not pipelined; the wrapper makes the core's "
+        "`m_wb_stall` of `m_wb_ack` and `m_wb_err`, and does not read its own"
+    )
+    if core.bus != "wishbone":
+        return [reset]
+    return [reset, ("`PIPELINED`", "parameter, 1 by default", pipelined)]
 
 
 def _declaration(port: Port) -> str:
