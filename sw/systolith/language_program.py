@@ -63,9 +63,10 @@ class LanguageProgram:
         return min(self.logits.plan.tokens, self.text.plan.tokens)
 
 
-def _written_texts(model: FloatDecoder, progress: Progress) -> list[list[int]]:
+def _written_texts(
+    model: FloatDecoder, count: int, longest: int, progress: Progress
+) -> list[list[int]]:
     """Return texts that a model writes itself, behind tokens by chance; always the same."""
-    count, longest = (LARGE_TEXTS, LARGE_LONGEST) if _is_large(model) else (TEXTS, LONGEST)
     first = np.random.default_rng(0).integers(0, len(model.embedding), count).tolist()
     return write_together(model, first, min(longest, model.context), progress)
 
@@ -83,23 +84,27 @@ def round_language(
 
     Those of a large model are kept. Gammas stay in the norms of a model that will be ``streamed``.
     """
+    large = _is_large(model)
+    recipe = {"texts": TEXTS, "longest": LONGEST, "sweeps": SWEEPS}
+    if large:
+        recipe = {"texts": LARGE_TEXTS, "longest": LARGE_LONGEST, "sweeps": LARGE_SWEEPS}
 
     def make() -> Rounded:
         texts = documents
         if texts is None:
             progress("letting the model write, to measure it")
-            texts = _written_texts(model, progress)
+            texts = _written_texts(model, recipe["texts"], recipe["longest"], progress)
         progress("rounding the language model's weights")
         return round_decoder(
             model, texts, CODECS["int8"], CODECS["int8"], folded=not streamed,
-            sweeps=LARGE_SWEEPS if large else SWEEPS,
+            sweeps=recipe["sweeps"],
         )  # fmt: skip
 
-    large = _is_large(model)
     if not large:
         return make()
     texts = "" if documents is None else f"-{digest(json.dumps(documents).encode())[:12]}"
-    return kept_rounding(f"{fingerprint(model)}-graph{texts}" + "-streamed" * streamed, make)
+    name = f"{fingerprint(model)}-graph{texts}" + "-streamed" * streamed
+    return kept_rounding(name, recipe, make)
 
 
 def must_stream(config: Config, model: FloatDecoder, context: int | None) -> bool:

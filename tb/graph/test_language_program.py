@@ -160,6 +160,10 @@ def test_rounded_weights_of_large_models_are_kept(monkeypatch, tmp_path):
     for model, texts in ((other, None), (one, documents[:1])):
         with pytest.raises(TypeError, match="not callable"):
             language_program.round_language(model, texts, Progress(), streamed=True)
+    for constant in ("LARGE_TEXTS", "LARGE_LONGEST", "LARGE_SWEEPS"):
+        with monkeypatch.context() as patch, pytest.raises(TypeError, match="not callable"):
+            patch.setattr(language_program, constant, getattr(language_program, constant) + 1)
+            language_program.round_language(one, None, Progress(), streamed=True)
 
 
 @pytest.mark.slow

@@ -39,6 +39,18 @@ def test_kept_as_they_were_made(model, weights, monkeypatch):
         quantize_language(model, config, {"int8": "int4", "int4": "int8"}[weights])
 
 
+def test_another_recipe_makes_other_weights(model, monkeypatch):
+    """What was kept before a constant changed is not taken for the new one's."""
+    config = preset("ulx3s")
+    quantize_language(model, config, "int4")
+    monkeypatch.setattr(quantized_language, "round_decoder", None)
+    quantize_language(model, config, "int4")
+    for constant, value in (("ROUNDING_TEXTS", 99), ("SMALL", 10**6)):
+        with monkeypatch.context() as patch, pytest.raises(TypeError, match="not callable"):
+            patch.setattr(quantized_language, constant, value)
+            quantize_language(model, config, "int4")
+
+
 def test_codes_of_small_models_are_tuned(model, monkeypatch):
     """On many texts, of which the first are those for rounding; int8 has no need of it."""
     config = preset("ulx3s")

@@ -1,5 +1,6 @@
 """Rounded weights of language models, kept: rounding those of a large one takes many minutes."""
 
+import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..compiler.group_rounding import CodedWeights
 from ..sources import meaning, sources
 from ..whole_file import whole_file
 
-__all__ = ["kept_rounding"]
+__all__ = ["Recipe", "kept_rounding"]
 
 METHOD = (
     "systolith.compiler.decoder_rounding",
@@ -32,16 +33,20 @@ BESIDE_IT = {"systolith", "systolith_hw.config", "systolith_hw.isa", "systolith.
 """Modules that those import, but whose changes do not make other weights (plain sizes, words)."""
 
 Arrays = Mapping[str, NDArray]
+Recipe = Mapping[str, int | None]
+"""Numbers on which rounded weights depend beside :data:`METHOD`: how many texts, for example."""
 
 
-def kept_rounding(name: str, make: Callable[[], Rounded]) -> Rounded:
-    """Return what is kept under a name that tells models and ways of rounding apart.
+def kept_rounding(name: str, recipe: Recipe, make: Callable[[], Rounded]) -> Rounded:
+    """Return what is kept under a name that tells models and codecs apart, made by a recipe.
 
-    If there is nothing, or it is stale or damaged, it is made, and kept.
+    If there is nothing, or it is stale, of another recipe or damaged, it is made, and kept.
     """
     files = sources(*METHOD)
-    version = digest(*(meaning(path.read_bytes())
-                       for one, path in files.items() if one not in BESIDE_IT))  # fmt: skip
+    version = digest(
+        json.dumps(recipe, sort_keys=True),
+        *(meaning(path.read_bytes()) for one, path in files.items() if one not in BESIDE_IT),
+    )
     path = cache_directory() / "quantized" / f"{name}-{version[:12]}.npz"
     rounded = _load(path)
     if rounded is None:

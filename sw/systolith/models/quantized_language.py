@@ -10,7 +10,7 @@ from ..compiler.decoder_tuning import tune_codes
 from ..compiler.weight_codecs import CODECS
 from ..progress import Progress
 from .fingerprint import fingerprint
-from .kept_rounding import kept_rounding
+from .kept_rounding import Recipe, kept_rounding
 from .language_model import LanguageModel
 from .own_texts import own_texts
 
@@ -21,6 +21,7 @@ SMALL = 200_000
 
 TUNING_TEXTS = 400
 ROUNDING_TEXTS = 100
+"""How many texts codes are tuned on, and with how many of them weights are rounded."""
 
 
 def quantize_language(
@@ -31,21 +32,24 @@ def quantize_language(
     the chip unless ``streamed``."""
     progress = progress or Progress()
     name = f"{fingerprint(model.decoder)}-{weights}" + "-streamed" * streamed
-    rounded = kept_rounding(name, lambda: _round(model, weights, progress, folded=not streamed))
+    tuned = weights != "int8" and _weights(model.decoder) < SMALL
+    recipe = {"texts": ROUNDING_TEXTS, "tuning_texts": TUNING_TEXTS if tuned else None}
+    rounded = kept_rounding(
+        name, recipe, lambda: _round(model, weights, recipe, progress, folded=not streamed)
+    )
     progress(f"quantising {model.name}")
     return quantize_decoder(config, model.decoder, rounded, streamed=streamed)
 
 
 def _round(
-    model: LanguageModel, weights: str, progress: Progress, *, folded: bool
+    model: LanguageModel, weights: str, recipe: Recipe, progress: Progress, *, folded: bool
 ) -> Rounded:  # fmt: skip
     """Return the model's weights in a codec."""
-    codec = CODECS[weights]
-    tuned = weights != "int8" and _weights(model.decoder) < SMALL
-    texts = own_texts(model, progress, count=TUNING_TEXTS if tuned else None)
+    codec, tuning_texts = CODECS[weights], recipe["tuning_texts"]
+    texts = own_texts(model, progress, count=tuning_texts)
     progress(f"rounding the weights of {model.name}, once")
-    rounded = round_decoder(model.decoder, texts[:ROUNDING_TEXTS], codec, codec, folded=folded)
-    if tuned:
+    rounded = round_decoder(model.decoder, texts[: recipe["texts"]], codec, codec, folded=folded)
+    if tuning_texts is not None:
         progress(f"tuning the codes of {model.name}, once")
         rounded = tune_codes(model.decoder, texts, rounded, codec, codec,
                              progress=progress.reached)  # fmt: skip
