@@ -139,8 +139,16 @@ class CutModel:
     example: dict[str, NDArray]
 
     def lengths(self, stack: Stack) -> list[int]:
-        """Return the tokens of each sentence of the example that come to a stack."""
-        return [len(states) for states in _states(self.graph, stack, self.example)]
+        """Return the tokens of each sentence of the example that come to a stack.
+
+        Raises
+        ------
+        GraphError
+            If there are none.
+        """
+        states = _states(self.graph, stack, self.example)
+        _require_tokens(stack, states, "the example")
+        return [len(each) for each in states]
 
 
 def cut_model(
@@ -238,8 +246,8 @@ def _require_tokens(stack: Stack, states: Sequence[NDArray], batch: str) -> None
     if not states:
         why = f"the mask {stack.mask} hides all of them" if stack.mask else "it has none"
         raise GraphError(
-            f"no tokens of {batch} come to {stack.nodes[0]}: {why}; give inputs with tokens that "
-            "are seen, since weights are rounded with them"
+            f"no tokens of {batch} come to {stack.nodes[0]}: {why}; give inputs with "
+            "tokens that are seen"
         )
 
 

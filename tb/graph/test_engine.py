@@ -7,6 +7,7 @@ import systolith
 from systolith.graph import GraphError
 from systolith.graph.key_mask import visible_tokens
 from systolith.graph.model_inputs import named_inputs
+from systolith.model_compiler import cut_model
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import preset
 
@@ -103,6 +104,12 @@ def hidden(seed):
 def test_nothing_to_round_weights_with(first, calibration, words):
     with pytest.raises(GraphError, match=words):
         systolith.compile(encoder(layers=1), first, config=CONFIG, calibration=calibration)
+
+
+def test_nothing_to_estimate():
+    cut = cut_model(encoder(layers=1), hidden(0), CONFIG)
+    with pytest.raises(GraphError, match="no tokens of the example come to .* hides all of them"):
+        cut.lengths(cut.parts.stacks[0])
 
 
 @pytest.mark.parametrize("given, words", [
