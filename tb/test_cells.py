@@ -22,10 +22,10 @@ from systolith_sim.verilator import ToolError
 
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no Icarus")
 
-CYCLES = 3000
+CYCLES = 500
 MEMORIES = {  # width, depth, lanes
     "18 bits": (18, 600, 1), "36 bits": (36, 300, 1), "9 bits, 2 lanes": (18, 700, 2),
-    "output registers": (18, 1200, 1), "4 bits": (4, 3000, 1),
+    "output registers": (18, 600, 1), "4 bits": (4, 3000, 1),
     "1 bit": (1, 9000, 1), "72 bits, 8 lanes": (72, 512, 8),
 }  # fmt: skip
 GATE_MEMORIES = ("9 bits, 2 lanes", "output registers")
