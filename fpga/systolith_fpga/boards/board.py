@@ -9,7 +9,7 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import preset
 
 from ..memory.sdram_chips import SdramChip, SdramTiming
-from .ecp5_pll import choose_dividers
+from .ecp5_pll import Dividers, choose_dividers
 
 __all__ = ["Board", "Variant"]
 
@@ -104,11 +104,14 @@ class Board:
             ),
         )  # fmt: skip
 
-    def clocks(self, name: str | None = None) -> tuple[float, float]:
-        """Return the clocks of core and memory that come of the oscillator, in Hz."""
+    def dividers(self, name: str | None = None) -> Dividers:
+        """Return how the clocks of core and memory come of the oscillator."""
         variant = self.variant(name)[1]
-        dividers = choose_dividers(self.oscillator_hz, [variant.core_hz, self.memory_hz])
-        core, memory = dividers.outputs_hz
+        return choose_dividers(self.oscillator_hz, [variant.core_hz, self.memory_hz])
+
+    def clocks(self, name: str | None = None) -> tuple[float, float]:
+        """Return the clocks of core and memory, in Hz."""
+        core, memory = self.dividers(name).outputs_hz
         return core, memory
 
     def memory_timing(self, name: str | None = None) -> SdramTiming:

@@ -50,7 +50,7 @@ class Build:
     clocks_mhz : dict
         Of each clock, what it reached and what is wanted.
     fmax_mhz : float
-        What the core's clock reached.
+        The least of what clocks reached: the core's, unless memory's is very slow.
     timing_met : bool
         All clocks have what is wanted.
     lut, ff, dsp, bram : int

@@ -1,7 +1,6 @@
 """A board in a simulator, behind a pseudo-terminal: the host's driver sees a serial port."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -10,10 +9,9 @@ from systolith_sim.board.pseudo_terminal import PseudoTerminal
 from systolith_sim.board.sdram_chip import chip_settings
 from systolith_sim.board.serial_line import SerialSettings
 from systolith_sim.board.verilated_board import VerilatedBoard
-from systolith_sim.verilator import cache_directory, digest, staged
+from systolith_sim.device.source import core_verilog
 
 from ..memory.sdram_chips import ROUND_TRIP_NS
-from ..synthesis import CORE
 from .board import Board
 from .core import BUS
 from .system import BoardSystem
@@ -47,33 +45,10 @@ def simulated_board(
         board = dataclasses.replace(board, baud=round(core_hz / LINE_CYCLES))
     cycles = Fraction(round(core_hz), board.baud)
     chip = chip_settings(board.memory, memory_hz, round_trip_ns=sum(ROUND_TRIP_NS) / 2)
+    system = component_verilog(BoardSystem(board, name), name="board")
+    core = core_verilog(board.config(name), bus=BUS, report=report)
     simulated = VerilatedBoard(
-        _verilog(board, name, report), chip=chip, line=SerialSettings(bit_cycles=cycles),
+        system + core, chip=chip, line=SerialSettings(bit_cycles=cycles),
         core_hz=core_hz, memory_hz=memory_hz, report=report,
     )  # fmt: skip
     return simulated, PseudoTerminal(simulated)
-
-
-def _verilog(board: Board, preset: str, report: Callable[[str], None]) -> str:
-    """Return the board's system with its core; kept by a hash of all sources."""
-    from systolith_hw.top import Systolith
-
-    config = board.config(preset)
-    system = BoardSystem(board, preset)
-    text = component_verilog(system, name="board")
-    name = digest(text, json.dumps(config.to_dict(), sort_keys=True), _generator())
-    folder = cache_directory() / "verilog" / name
-    file = folder / "core.v"
-    if not file.exists():
-        report("generating the Verilog of the board's core")
-        with staged(folder) as stage:
-            core = component_verilog(Systolith(config, "generic", BUS), name=CORE)
-            (stage / file.name).write_text(core)
-    return text + file.read_text()
-
-
-def _generator() -> bytes:
-    """Return a digest of the sources of the generator."""
-    from systolith_sim.device.source import generator_sources
-
-    return b"".join(generator_sources())

@@ -6,8 +6,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from systolith_hw.bus.attach import attach
 from systolith_hw.bus.kinds import BUSES
-from systolith_hw.bus.register_port import RegisterPort
 from systolith_hw.emit import version
 
 from ..link.link_bridge import LinkBridge
@@ -79,16 +79,9 @@ class BoardSystem(wiring.Component):
         m.submodules.link = ResetInserter(memory.resetting)(link)
         connect(m, link.load, memory.link_read)
         connect(m, link.store, memory.link_write)
-        for name in BUSES[BUS].memory_bus(config).members:
-            inner, outer = getattr(core, name), getattr(memory.core, name)
-            outward = core.members[name].flow is Out
-            m.d.comb += outer.eq(inner) if outward else inner.eq(outer)
-        for name, member in RegisterPort().members.items():
-            port, register = getattr(link.registers, name), getattr(core, f"register_{name}")
-            m.d.comb += register.eq(port) if member.flow is Out else port.eq(register)
-        for name, member in SdramPins(self.timing.chip).members.items():
-            pin, inner = getattr(self, f"memory_{name}"), getattr(memory.pins, name)
-            m.d.comb += pin.eq(inner) if member.flow is Out else inner.eq(pin)
+        attach(m, core, BUSES[BUS].memory_prefix, memory.core)
+        attach(m, core, BUSES[BUS].register_prefix, link.registers)
+        attach(m, self, "memory_", memory.pins)
         m.d.comb += [
             core.reset.eq(memory.resetting),
             link.rx.eq(self.rx), self.tx.eq(link.tx), link.irq.eq(core.irq),

@@ -8,7 +8,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.io import Direction
 
 from .board import Board
-from .ecp5_pll import Ecp5Pll, choose_dividers
+from .ecp5_pll import Ecp5Pll
 from .system import BoardSystem
 
 __all__ = ["BoardTop"]
@@ -64,8 +64,7 @@ class BoardTop(Elaboratable):
         """Make both clocks and their resets; return that they run."""
         pins = platform.request(platform.default_clk, dir="-")
         m.submodules.oscillator = oscillator = io.Buffer(Direction.Input, pins)
-        dividers = choose_dividers(self.board.oscillator_hz, [self.core_hz, self.memory_hz])
-        m.submodules.pll = pll = Ecp5Pll(dividers)
+        m.submodules.pll = pll = Ecp5Pll(self.board.dividers(self.system.preset))
         m.d.comb += pll.input.eq(oscillator.i)
         for number, name in enumerate(("sync", "sdram")):
             m.domains += ClockDomain(name)
