@@ -20,6 +20,8 @@ from systolith.language import CompiledDecoder
 from systolith.model_image import ModelImage
 from systolith.models.errors import FetchError
 from systolith.progress import Progress
+from systolith_fpga.firmware.compiler import PARTS
+from systolith_fpga.firmware.staging import Staging, split
 from systolith_fpga.soc.cpu import CPUS
 from systolith_hw.presets import preset
 from systolith_hw.registers import OFFSETS, Status, counter_offsets
@@ -27,7 +29,7 @@ from systolith_sim.verilator import ToolError, compiler, digest
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
 from unit.machine_device import MachineDevice
-from work import Staging, Work
+from work import Work
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "soc"
@@ -63,10 +65,10 @@ def decoder(model):
 
 def host_library():
     """Return the CPU's program for this computer, with the same warnings as errors."""
-    names = ("run.c", "text.c", "story.c", "layer.c")
-    sources = [*(EXAMPLE / "firmware" / name for name in names), DRIVER / "systolith.c",
+    sources = [*(EXAMPLE / "firmware" / name for name in ("run.c", "layer.c")),
+               *(PARTS / name for name in ("text.c", "story.c")), DRIVER / "systolith.c",
                ROOT / "tb" / "c" / "soc_host.c"]  # fmt: skip
-    headers = [ROOT / "tb" / "c" / "soc_host.h", EXAMPLE / "firmware" / "soc.h"]
+    headers = [ROOT / "tb" / "c" / "soc_host.h", PARTS / "soc.h"]
     name = digest(*(path.read_bytes() for path in [*sources, *headers, DRIVER / "systolith.h"]))
     path = ROOT / "build" / "tb" / f"soc-{name}.so"
     if not path.exists():
@@ -264,7 +266,7 @@ def test_the_core_wakes_the_cpu(decoder, program, says, seed):
     address = decoder.setup
     parts = dict(decoder.parts) if program == "setup" else {address: bytes(32)}
     image = ModelImage({}, parts, CONFIG.hash, {"program": address, "size": decoder.size})
-    small, large = story_work.split(image, 1000)
+    small, large = split(image, 1000)
     staging = Staging(decoder.size)
     job = firmware.Job(
         kind=firmware.Job.LAYER, core_bytes=staging.core_bytes, images=staging.images([small]),

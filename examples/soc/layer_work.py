@@ -10,8 +10,9 @@ from firmware import Job
 from systolith.bench_layer import LayerCase
 from systolith.model_image import ModelImage
 from systolith.workload import ORDER, Outcome
+from systolith_fpga.firmware.staging import Staging
 from systolith_hw.registers import COUNTERS, counter_offsets
-from work import Staging, Work
+from work import Work
 
 __all__ = ["LayerOnSoc", "layer_work"]
 

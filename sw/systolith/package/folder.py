@@ -17,7 +17,7 @@ from .register_map import system_rdl
 from .register_page import register_page
 from .verilog_wrapper import WRAPPER, verilog_wrapper
 
-__all__ = ["check_folder", "package_files", "write_package"]
+__all__ = ["check_folder", "package_files", "shared_files", "write_package"]
 
 
 def package_files(config: Config, *, preset: str, bus: str, target: str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def package_files(config: Config, *, preset: str, bus: str, target: str) -> dict
         config=config, preset=preset, bus=bus, target=target, version=version(),
         ports=tuple(ports(config, bus)), vendor_cells=undefined_modules(emitted.verilog),
     )  # fmt: skip
-    driver, licence = _shared_files()
+    driver, licence = shared_files()
     files = {
         "systolith.v": emitted.verilog,
         f"{WRAPPER}.v": verilog_wrapper(core),
@@ -117,7 +117,7 @@ def _is_package(folder: Path) -> bool:
         return False
 
 
-def _shared_files() -> tuple[Path, Path]:
+def shared_files() -> tuple[Path, Path]:
     """Return the driver in C and the licence: in this tree, or where they have been installed."""
     tree = Path(__file__).resolve().parents[3]
     if (tree / "sw" / "c").is_dir():

@@ -1,0 +1,1 @@
+"""Programs of CPUs around a core, in C, and what they are given to do."""
