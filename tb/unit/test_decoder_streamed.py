@@ -57,6 +57,25 @@ def test_texts(name, sizes):
         assert len(streamed_layout(compiled).chunks) == MANY
 
 
+@pytest.mark.parametrize("depth", [2, 3, 4, 8])
+def test_a_ring_that_does_not_hold_the_output_matrix(depth):
+    """What is loaded behind that matrix does not keep its product out of the array's queue, however
+    few instructions wait in front of LOAD."""
+    config = preset("small").replace(SMALL | {
+        "array.columns": 4, "vector.lanes": 2, "memory.operand_tiles": 128,
+        "memory.scale_words": 512,
+        "sequencer.queue_depth": depth,
+    })  # fmt: skip
+    model = streamed_model(
+        config, seed=1, context=24, dim=64, heads=4, kv_heads=2, hidden=176, vocab=27
+    )  # fmt: skip
+    compiled = CompiledDecoder.compile(config, model, streamed=True)
+    layout = streamed_layout(compiled)
+    output = layout.ring_matrices["output"]
+    assert output.slots > layout.plan.slots and output.loads == 2
+    assert MachineDecoder(compiled).run([1, 2], 3) == golden_tokens(model, [1, 2], 3)
+
+
 @pytest.mark.parametrize("name, sizes, weights, block", [
     ("ulx3s", "one head, in no whole tiles", "int8", 8), ("square", "shared", "int8", 8),
     ("square", "many chunks of the head", "int8", 4),

@@ -88,12 +88,28 @@ def test_nobody_takes_the_stream():
 
 
 def test_a_full_queue_blocks_issue():
-    """With two places and one at work, the fourth LOAD keeps the MATMUL behind it from issuing."""
-    blocked = [load(wait_outer=0)] * 4
-    give = matmul(groups=4, post_outer=0, tokens=1)
-    with pytest.raises(Deadlock, match="sequencer: instruction 3 .* room in the queue of load"):
-        execute(*blocked, give, drain(groups=4, group_stride=2))
-    execute(*blocked[:3], give, blocked[3], drain(groups=4, group_stride=2))
+    """With two places, of which the LOAD at work keeps one, the third keeps the MATMUL behind it
+    from issuing. MATMUL itself makes room when it begins."""
+    blocked = [load(wait_outer=0)] * 3
+    give = matmul(groups=3, post_outer=0, tokens=1)
+    taken = drain(groups=3, group_stride=2)
+    with pytest.raises(Deadlock, match="sequencer: instruction 2 .* room in the queue of load"):
+        execute(*blocked, give, taken)
+    execute(*blocked[:2], give, blocked[2], taken)
+    products = [matmul(wait_outer=2, tokens=1)] * 3
+    more = [load(post_outer=2)] * 3
+    execute(*products, *more, drain(tokens=3, token_stride=2))
+    with pytest.raises(Deadlock, match="sequencer: instruction 3 .* room in the queue of array"):
+        execute(*products, products[0], *more, more[0], drain(tokens=4, token_stride=2))
+
+
+def test_store_keeps_its_place():
+    """The third STORE waits for a place, and VECTOR's words for the DRAIN behind it."""
+    stream = [lambda p: p.store(StoreKind.STREAM, address=0, elements=1)] * 3
+    make = (matmul(tokens=3), lambda p: p.drain(kind=DrainKind.STREAM, tokens=3))
+    with pytest.raises(Deadlock, match="sequencer: instruction 2 .* room in the queue of store"):
+        execute(*stream, *make)
+    execute(*stream[:2], *make, stream[2])
 
 
 def test_removing_a_post_blocks():

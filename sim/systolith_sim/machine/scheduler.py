@@ -11,7 +11,11 @@ from ..errors import ProgramError
 from .listing import describe
 from .tokens import Progress
 
-__all__ = ["Deadlock", "Job", "Leftover", "Scheduler", "decode_job"]
+__all__ = ["STANDING", "Deadlock", "Job", "Leftover", "Scheduler", "decode_job"]
+
+STANDING = (Unit.LOAD, Unit.STORE)
+"""Units that copy no instruction: it takes a place in their queue for as long as they take
+semaphores or words for it."""
 
 
 class Deadlock(ProgramError):
@@ -127,8 +131,9 @@ class Scheduler:
         """Return whether the sequencer is done with ``job``."""
         if job.unit != Unit.SEQUENCER:
             worker = self._workers[job.unit]
-            # With a depth of 1 an instruction stands in the queue for as long as it runs.
-            stands = self._depth == 1 and worker.job is not None
+            # With a depth of 1 those of all units stand in the queue.
+            copies = self._depth > 1 and job.unit not in STANDING
+            stands = worker.job is not None and not copies
             if len(worker.queue) + stands == self._depth:
                 return False
             worker.queue.append(job)

@@ -96,21 +96,29 @@ class Queue:
         self.idle = Signal(clock)
         self.under_way = 0
         self.quiet = 0
+        self._stands = False
 
     def put(self, job: Job) -> Process:
         """Wait for room, and leave an instruction."""
-        while len(self._jobs) >= self._depth:
+        while len(self._jobs) + self._stands >= self._depth:
             yield self._changed
         self._jobs.append((self._clock.now + self._latency, job))
         self.under_way += 1
         self._changed.wake()
 
-    def get(self) -> Process:
-        """Wait for an instruction; :attr:`job` is it."""
+    def get(self, *, stands: bool = False) -> Process:
+        """Wait for an instruction; :attr:`job` is it. If it ``stands`` it keeps its place until
+        :meth:`leave`."""
         while not self._jobs:
             yield self._changed
         ready, self.job = self._jobs.popleft()
+        self._stands = stands
         yield ready
+        self._changed.wake()
+
+    def leave(self) -> None:
+        """Make room where an instruction stood."""
+        self._stands = False
         self._changed.wake()
 
     def done(self, quiet: int) -> None:

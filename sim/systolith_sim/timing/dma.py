@@ -53,7 +53,7 @@ class Load:
         """Execute instructions for ever."""
         config, latencies = self._latencies.config, self._latencies
         while True:
-            yield from self._queue.get()
+            yield from self._queue.get(stands=True)
             fields = self._queue.job.fields
             yield self._clock.now + latencies.transfer
             yield from self._semaphores.take(fields["wait_outer"])
@@ -71,6 +71,7 @@ class Load:
                     done = partial(self._done, fields, left == 0, final and left == 0)
                     self._memory.read(Burst(place, count, pace, done))
                 self.beats += fields["beats"]
+            self._queue.leave()
 
     def _pace(self, kind: int) -> int:
         """Return the cycles for each beat: an element takes one."""
@@ -117,7 +118,7 @@ class Store:
     def run(self) -> Process:
         """Execute instructions for ever."""
         while True:
-            yield from self._queue.get()
+            yield from self._queue.get(stands=True)
             fields = self._queue.job.fields
             yield self._clock.now + self._latencies.transfer
             yield from self._semaphores.take(fields["wait_outer"])
@@ -126,6 +127,7 @@ class Store:
                 yield from self._run(fields, address, number == fields["rows"] - 1)
                 self._semaphores.post(fields["post_inner"], self._clock.now)
                 self.beats += fields["beats"]
+            self._queue.leave()
 
     def _run(self, fields: dict[str, int], address: int, final: bool) -> Process:
         """Read the words of a run, and ask for its bursts."""

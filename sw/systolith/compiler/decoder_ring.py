@@ -60,6 +60,11 @@ class RingMatrix:
         return pieces if self.slots > 1 else pieces[1:]
 
     @property
+    def loads(self) -> int:
+        """LOADs of all slots: one, or two if the last has fewer panels."""
+        return len(self._transfers())
+
+    @property
     def panel_bytes(self) -> int:
         """Bytes of a panel by itself."""
         return load_bytes(self.plan.config, self.plan.shape.kind, self.elements(1))
@@ -107,10 +112,7 @@ class RingMatrix:
         """Append the LOADs of all slots, each of which waits for a ``free`` one; all of them for
         ``begin``, if it is given."""
         plan = self.plan
-        whole = self.slots - (self.last < self.each)
-        parts = [(0, whole, self.each)] * bool(whole)
-        parts += [(whole, 1, self.last)] * (self.last < self.each)
-        for start, rows, panels in parts:
+        for start, rows, panels in self._transfers():
             program.load(
                 plan.shape.kind, address=address + start * self.stride, rows=rows,
                 elements=self.elements(panels), row_stride=self.stride, local=self._place(start),
@@ -144,6 +146,12 @@ class RingMatrix:
         """Return the row writes of so many panels."""
         config = self.plan.config
         return panels * self.steps * (config.array.rows // config.write_rows)
+
+    def _transfers(self) -> list[tuple[int, int, int]]:
+        """Return slots that are alike: the first of them, how many, and their panels."""
+        whole = self.slots - (self.last < self.each)
+        parts = [(0, whole, self.each)] * bool(whole)
+        return parts + [(whole, 1, self.last)] * (self.last < self.each)
 
     def _place(self, slot: int) -> int:
         """Return the tile at which one of its slots begins."""

@@ -2,7 +2,9 @@
 brings only an identity matrix to the chip, and the other one all weights for each token."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
+from functools import partial
 
 from systolith_hw.isa import LoadKind
 from systolith_sim.transformer.decoder_model import DecoderModel
@@ -24,6 +26,9 @@ from .streamed_prompt_plan import StreamedPromptPlan, plan_streamed_prompt
 from .token_list import Header
 
 __all__ = ["choose_blocks", "write_streamed", "write_streamed_setup"]
+
+TABLES = "tables"
+"""The scale entries that a layer needs behind its heads."""
 
 
 def write_streamed_setup(layout: StreamedLayout) -> bytes:
@@ -142,7 +147,9 @@ class StreamedProgram(TokenProgram):
         ):
             writer.load_tables(0)
             self._load_matrix("projection")
-            StreamedAttention(writer, layer).append(self._load_behind_heads)
+            behind = self._loads_behind_heads()
+            StreamedAttention(writer, layer).append(partial(self._load, *behind[0]))
+            self._load(*behind[1])
             StreamedHidden(writer, layer).append()
         self.program.load(
             LoadKind.SCALE, address=self.layout.address("last norm"),
@@ -154,11 +161,29 @@ class StreamedProgram(TokenProgram):
         place = self.layout.address("layers") + self.layout.places[name]
         self.writer.load(self.layout.ring_matrices[name], place, self.writer.layer)
 
-    def _load_behind_heads(self) -> None:
-        """Load what the layer needs behind its heads, as far ahead as LOAD's queue allows."""
-        self._load_matrix("output")
-        self.writer.load_tables(1)
-        self._load_matrix("expansion")
+    def _load(self, *names: str) -> None:
+        """Load parts of a layer: matrices, or its second scale entries."""
+        for name in names:
+            if name == TABLES:
+                self.writer.load_tables(1)
+            else:
+                self._load_matrix(name)
+
+    def _loads_behind_heads(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Return what is loaded for the part behind the heads: while these are computed, and
+        when the output matrix has been issued.
+
+        If the ring does not hold all of that one, its LOAD waits for its MATMUL, which comes behind
+        the LOADs that are issued earlier: so they must all have room in LOAD's queue.
+        """
+        matrices = self.layout.ring_matrices
+        names = "output", TABLES, "expansion"
+        if matrices["output"].slots <= self.layout.plan.slots:
+            return names, ()
+        loads = [1 if name == TABLES else matrices[name].loads for name in names]
+        depth = self.layout.config.sequencer.queue_depth
+        room = sum(total <= depth for total in itertools.accumulate(loads))
+        return names[:room], names[room:]
 
     def _norm(self) -> None:
         """Make words of the residual behind all layers."""
