@@ -24,8 +24,9 @@ from unit.link_lines import GoldenBoard, device_board
 from unit.test_exchange import who
 
 CONFIG = preset("small")
+WORN = 0xA4F3
 BASICS = ["registers", "memory", "sequencer", "errors"]
-UNITS = ["transfer", "product", "stream", "activations", "functions", "operands", "norm",
+UNITS = ["transfer", "product", "columns", "stream", "activations", "functions", "operands", "norm",
          "softmax", "best"]  # fmt: skip
 
 
@@ -64,6 +65,8 @@ class Broken(Device):
             for index in range(count):
                 if (address + index) % 4 == 2:
                     data[index] |= 0x10
+        elif self._what == "byte" and address <= WORN < address + count:
+            data[WORN - address] |= 2
         return bytes(data)
 
     def _write(self, address, data):
@@ -92,6 +95,25 @@ def test_hardware_passes(core):
     assert [finding.check for finding in findings] == BASICS + UNITS
     assert all(finding.passed for finding in findings), findings
     assert list(selftest(core, CONFIG, seed=7)) != findings, "other numbers take other times"
+
+
+def test_all_of_memory(core):
+    """A byte that no line and no row of the short check touches."""
+
+    worn, steps = Broken(core, "byte"), []
+    assert all(finding.passed for finding in selftest(worn, CONFIG))
+
+    class Steps(Progress):
+        def reached(self, done, total):
+            steps.append(done / total)
+
+    findings = list(selftest(worn, CONFIG, full=True, progress=Steps()))
+    (failed,) = [finding for finding in findings if not finding.passed]
+    assert failed.check == "all memory" and f"first that at {WORN:#x}: 0x" in failed.detail
+    assert any(finding.check == "all memory" for finding in selftest(core, CONFIG, full=True))
+    assert steps and steps == sorted(steps)
+    result = run("selftest", "--device", "rtl", "--full", "--json")
+    assert json.loads(result.stdout)["checks"][2]["check"] == "all memory"
 
 
 @pytest.mark.parametrize("what, check, says", [
@@ -140,7 +162,7 @@ def test_commands_over_the_link(core):
         result = run("selftest", "--device", terminal.name)
         assert result.exit_code == 1
         assert "FAILED registers" in result.stdout and "ok     memory" in result.stdout
-        assert "1 of 13 checks failed, the first is registers" in result.stderr
+        assert "1 of 14 checks failed, the first is registers" in result.stderr
 
 
 @pytest.mark.parametrize("state", ["error", "running"])

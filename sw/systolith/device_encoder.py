@@ -11,6 +11,7 @@ from systolith_sim.device import VerilatedDevice
 from systolith_sim.device.activity import Activity
 from systolith_sim.device.device import Device
 
+from .board_time import BoardTime
 from .driver import Driver
 from .encoder import CompiledEncoder, EncoderResult, MachineEncoder, Sentences
 from .progress import Progress
@@ -77,6 +78,8 @@ class Simulated:
         All of the hardware's counters, of all runs together.
     activity : Activity or None
         What units did, if that was asked for.
+    board : BoardTime or None
+        Clocks and use of memory, if it is a board.
     """
 
     simulator: str
@@ -89,6 +92,7 @@ class Simulated:
     simulated_per_second: float
     counters: dict[str, int]
     activity: Activity | None = None
+    board: BoardTime | None = None
 
 
 def simulate(
@@ -110,6 +114,8 @@ def simulate(
         results = [runner.run(group) for group in groups]
         seconds = time.perf_counter() - begin
         clock = clock_mhz_of(device, clock_mhz)
+        counters = sum((Counter(result.counts) for result in results), Counter[str]())
+        board = BoardTime.of(device, counters)
         activity = None
         if bin_cycles and isinstance(device, VerilatedDevice):
             activity = device.activity
@@ -118,7 +124,6 @@ def simulate(
     exact = [
         _equal(result, machine.run(group)) for result, group in zip(results, groups, strict=True)
     ]
-    counters = sum((Counter(result.counts) for result in results), Counter[str]())
     cycles = counters["CYCLES"]
     return results, Simulated(
         simulator=simulator, bit_exact=all(exact), cycles=cycles, clock_mhz=clock,
@@ -126,6 +131,7 @@ def simulate(
         utilization=macs / (cycles * array.rows * array.columns),
         simulated_per_second=cycles / seconds,
         counters={name: counters[name] for name in results[0].counts}, activity=activity,
+        board=board,
     )  # fmt: skip
 
 

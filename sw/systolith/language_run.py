@@ -10,6 +10,7 @@ import numpy as np
 from systolith_hw.config import Config
 from systolith_sim.transformer.decoder_model import DecoderModel
 
+from .board_time import BoardTime
 from .compiler.decoder_fit import plan_decoder
 from .compiler.decoder_plan import DecoderPlan
 from .compiler.decoder_streamed_fit import plan_streamed
@@ -46,6 +47,8 @@ class Simulated:
         All of the hardware's.
     prompt_block : int
         Most tokens of the prompt that went through the model together.
+    board : BoardTime or None
+        Clocks and use of memory, if it is a board.
     """
 
     simulator: str
@@ -55,6 +58,7 @@ class Simulated:
     tokens_per_second_at_clock: float
     counters: dict[str, int]
     prompt_block: int
+    board: BoardTime | None = None
 
 
 class LanguageRun(ModelRun):
@@ -152,13 +156,14 @@ class LanguageRun(ModelRun):
             text = continue_prompt(self.model, runner, prompt, count, show, context=self.context)
             self._keep_logits(runner, prompt, text)
             clock = clock_mhz_of(device, clock_mhz)
+            board = BoardTime.of(device, runner.counters)
         cycles = runner.counters["CYCLES"]
         made = text.made
         return text, Simulated(
             simulator=simulator, bit_exact=self._is_predicted(prompt, text), cycles=cycles,
             clock_mhz=clock,
             tokens_per_second_at_clock=(len(prompt) + made - 1) * clock * 1e6 / cycles,
-            counters=runner.counters, prompt_block=self.decoder.block,
+            counters=runner.counters, prompt_block=self.decoder.block, board=board,
         )  # fmt: skip
 
     def _is_predicted(self, prompt: Sequence[int], text: Continuation) -> bool:

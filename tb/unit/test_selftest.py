@@ -6,14 +6,17 @@ from systolith.selftest.probe import Probe
 from systolith.selftest.units import UNIT_PROBES
 from systolith_hw.presets import PRESETS, preset
 
-CONFIGS = {**PRESETS, "sampling": preset("small").replace({"vector.candidates": 16})}
+CONFIGS = {
+    **PRESETS, "sampling": preset("small").replace({"vector.candidates": 16}),
+    "codes": preset("small").replace({"bus.codecs": True}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_answers(name):
     config = CONFIGS[name]
     probes = [unit for unit in UNIT_PROBES if unit.exists(config)]
-    assert len(probes) == {"tiny": 4, "sampling": 10}.get(name, 9)
+    assert len(probes) == {"tiny": 5, "sampling": 11, "codes": 11}.get(name, 10 + config.bus.codecs)
     for unit in probes:
         answers = []
         for seed in (1, 2):

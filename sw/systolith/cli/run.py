@@ -171,6 +171,8 @@ def minilm(
     if json:
         print_json(values)
     else:
+        if result.simulated and result.simulated.board:
+            values["board"] = str(result.simulated.board)
         _print_similarity(values)
     if not values.get("bit_exact", True):
         raise typer.Exit(1)

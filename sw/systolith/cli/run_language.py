@@ -202,9 +202,12 @@ def _summary(result: "Continuation", simulated: "Simulated | None", rate: str) -
     if simulated is None:
         return f"{count}, {rate}"
     exact = "every one that of the machine" if simulated.bit_exact else "NOT the machine's"
+    board, clock = simulated.board, f"{simulated.clock_mhz:g} MHz"
+    if board and board.core_mhz == simulated.clock_mhz:
+        clock = str(board)
     return (
         f"{count}, {simulated.cycles:,} cycles: {simulated.tokens_per_second_at_clock:,.0f} tokens "
-        f"per second at {simulated.clock_mhz:g} MHz, those of the prompt among them; {exact}"
+        f"per second at {clock}, those of the prompt among them; {exact}"
     )
 
 

@@ -93,6 +93,19 @@ class SerialDevice(Device):
         return self.identity.clock_hz
 
     @property
+    def memory_clock(self) -> tuple[float, int] | None:
+        """Clock of external memory in Hz, and its bytes in each cycle; None for an unknown board.
+
+        A board does not tell; its bitstream has the clocks of its file.
+        """
+        from systolith_fpga.boards import BOARDS
+
+        board, known = BOARDS.get(self.identity.board), known_cores().get(self.config.hash)
+        if board is None or known is None or known.preset not in board.variants:
+            return None
+        return board.clocks(known.preset)[1], board.memory.data_bytes
+
+    @property
     def repeated(self) -> int:
         """Requests that were sent again."""
         return self._exchange.repeated

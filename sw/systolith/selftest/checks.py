@@ -1,5 +1,6 @@
 """Check a core and its memory from the outside in, and say what does not work."""
 
+import itertools
 import typing
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,7 @@ from systolith_sim.device.device import Device
 
 from ..driver import CoreError, Driver, DriverError
 from ..program import Program
+from ..progress import Progress
 from .probe import SPACE, Probe
 from .units import UNIT_PROBES, UnitProbe
 
@@ -19,6 +21,17 @@ __all__ = ["Finding", "selftest"]
 
 TIMEOUT = 1 << 24
 """Cycles after which a program of the test is aborted; the longest takes some thousand."""
+
+LINES = 32
+"""Data lines of memory that are checked, at least; all of a port that has more."""
+
+ROW_BYTES, ROWS = 1024, 16
+"""A row of memory, or less, and how many are looked at."""
+
+PART_BYTES = 1 << 16
+"""What is written and read at a time, of all memory."""
+
+INVERTED = bytes(range(255, -1, -1))
 
 PATTERNS = (0x5555AAAA, 0xAAAA5555, 0xFFFFFFFF, 0)
 
@@ -45,7 +58,10 @@ class _Failed(Exception):
     """A check has found something; the message says what."""
 
 
-def selftest(device: Device, config: Config, *, seed: int = 1) -> Iterator[Finding]:
+def selftest(
+    device: Device, config: Config, *, seed: int = 1, full: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Finding]:  # fmt: skip
     """Check everything that ``config`` says a core has; yield a finding for each check.
 
     What is checked later may fail because of what failed before. External memory is overwritten.
@@ -57,6 +73,10 @@ def selftest(device: Device, config: Config, *, seed: int = 1) -> Iterator[Findi
     config : Config
     seed : int
         Of the numbers that are computed with.
+    full : bool
+        Check every byte of memory, too.
+    progress : Progress
+        Told how far that is.
 
     Raises
     ------
@@ -74,6 +94,8 @@ def selftest(device: Device, config: Config, *, seed: int = 1) -> Iterator[Findi
     basics: list[tuple[str, str, Callable[[], str]]] = [
         ("registers", "control registers", lambda: _registers(driver)),
         ("memory", "external memory", lambda: _memory(device, seed)),
+        *[("all memory", "every byte of it", lambda: _all_memory(
+            device, seed, progress or Progress()))] * full,
         ("sequencer", "fetch, CALC, LOOP, END, interrupt", lambda: _sequencer(driver)),
         ("errors", "ERROR, reset", lambda: _errors(driver)),
     ]
@@ -113,25 +135,54 @@ def _registers(driver: Driver) -> str:
 
 
 def _memory(device: Device, seed: int) -> str:
-    """Check that every data line counts, every address line, and every byte alone."""
-    size = device.memory_bytes
+    """Check that every data line counts, every address line, and every byte alone; and the
+    beginnings of some rows."""
+    size, port = device.memory_bytes, device.config.bus.data_bytes
     rng = np.random.default_rng(seed)
-    walking = b"".join((1 << bit).to_bytes(128, "little") for bit in range(0, 1024, 5))
-    for address in (0, size - SPACE // 2):
-        for block in (walking, walking.translate(bytes(range(255, -1, -1))), rng.bytes(3001)):
-            _compare(device, address, block)
+    bits = max(LINES, 8 * port)
+    walking = b"".join((1 << bit).to_bytes(bits // 8, "little") for bit in range(bits))
+    blocks = walking, walking.translate(INVERTED)
+    for block in blocks:
+        _compare(device, 0, block)
     places = [0, *(1 << bit for bit in range(size.bit_length()) if 1 << bit < size), size - 1]
     for number, address in enumerate(places):
         device.write_memory(address, bytes([number + 1]))
     for number, address in enumerate(places):
         if device.read_memory(address, 1)[0] != number + 1:
             raise _Failed(f"byte {address:#x} has lost its value to another address")
-    device.write_memory(0, b"\xff" * 300)
-    for address in range(1, 300, 3):
+    for block in blocks:
+        _compare(device, size - len(block), block)
+    span = 3 * port
+    device.write_memory(0, b"\xff" * span)
+    for address in range(1, span, 3):
         device.write_memory(address, b"\0")
-    want = bytes(0 if address % 3 == 1 else 0xFF for address in range(300))
-    _require_equal(0, device.read_memory(0, 300), want)
-    return f"{size:,} bytes, {len(places)} addresses and blocks at both ends of them"
+    want = bytes(0 if address % 3 == 1 else 0xFF for address in range(span))
+    _require_equal(0, device.read_memory(0, span), want)
+    rows = ROW_BYTES * rng.choice(size // ROW_BYTES, min(ROWS, size // ROW_BYTES), replace=False)
+    words = {int(address): rng.bytes(8) for address in rows}
+    for address, word in words.items():
+        device.write_memory(address, word)
+    for address, word in words.items():
+        _require_equal(address, device.read_memory(address, len(word)), word)
+    return f"{size:,} bytes: {bits} data lines, {len(places)} addresses, {len(words)} rows"
+
+
+def _all_memory(device: Device, seed: int, progress: Progress) -> str:
+    """Write and read all of memory, twice: numbers, and their complements."""
+    size = device.memory_bytes
+    parts = [(at, min(PART_BYTES, size - at)) for at in range(0, size, PART_BYTES)]
+    steps = itertools.count(1)
+    for table in (bytes(range(256)), INVERTED):
+        for read in (False, True):
+            rng = np.random.default_rng(seed)
+            for address, count in parts:
+                block = rng.bytes(count).translate(table)
+                if read:
+                    _require_equal(address, device.read_memory(address, count), block)
+                else:
+                    device.write_memory(address, block)
+                progress.reached(next(steps), 4 * len(parts))
+    return f"{size:,} bytes, each with a number and its complement"
 
 
 def _compare(device: Device, address: int, block: bytes) -> None:

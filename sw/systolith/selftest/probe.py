@@ -9,11 +9,12 @@ from systolith_hw.config import SCALE_BITS, Config
 from systolith_hw.isa import LoadKind, StoreKind
 from systolith_sim.dma.pages import pack_pages, pack_scales
 from systolith_sim.machine import Machine
-from systolith_sim.machine.transfer import store_bytes
+from systolith_sim.machine.transfer import load_bytes, store_bytes
 
+from ..compiler.layout import pad
 from ..program import Program
 
-__all__ = ["SPACE", "Answer", "Probe"]
+__all__ = ["SPACE", "TILES", "Answer", "Probe"]
 
 PROGRAM_BYTES = 4096
 ALIGNMENT = 256
@@ -79,6 +80,19 @@ class Probe:
         self.fill_scales(0, 4 * array.columns)
         self.program.barrier()
 
+    def fill_columns(self, tiles: int) -> None:
+        """Load all columns of operand tiles, one after the other."""
+        config, kind = self.config, LoadKind.OPERAND_COLUMNS
+        columns = config.array.columns
+        stride = pad(load_bytes(config, kind, tiles), config.bus.data_bytes)
+        self._load(kind, tiles, self._rng.bytes(columns * stride), rows=columns)
+
+    def fill_codes(self, kind: LoadKind, tiles: int) -> None:
+        """Load operand tiles from codes of 4 bits, with parameters."""
+        config = self.config
+        elements = tiles * config.array.rows // config.write_rows
+        self._load(kind, elements, self._rng.bytes(load_bytes(config, kind, elements)))
+
     def fill_scales(self, first: int, channels: int, *, one: bool = False) -> None:
         """Load constants of channels, random, or those that change nothing."""
         config, rng = self.config, self._rng
@@ -128,10 +142,12 @@ class Probe:
         outputs = {at: memory[at : at + size].tobytes() for at, size in self._outputs.items()}
         return Answer(outputs, {name: n for name, n in counts.items() if name != "INSTRUCTIONS"})
 
-    def _load(self, kind: LoadKind, elements: int, data: bytes, *, local: int = 0) -> None:
+    def _load(
+        self, kind: LoadKind, elements: int, data: bytes, *, local: int = 0, rows: int = 1
+    ) -> None:
         address = self._reserve(len(data))
         self.parts[address] = data
-        self.program.load(kind, address=address, elements=elements, local=local)
+        self.program.load(kind, address=address, elements=elements, local=local, rows=rows)
 
     def _output(self, kind: StoreKind, words: int) -> int:
         size = store_bytes(self.config, kind, words)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from systolith_hw.config import Config
-from systolith_hw.isa import DrainFunction, DrainKind
+from systolith_hw.isa import DrainFunction, DrainKind, LoadKind
 
 from ..compiler.encoder_quantizer import factor
-from .probe import Probe
+from .probe import TILES, Probe
 
 __all__ = ["UNIT_PROBES", "UnitProbe"]
 
@@ -54,6 +54,35 @@ def _product(probe: Probe) -> None:
     probe.program.matmul(steps=2, tokens=2, tiles=2)
     probe.program.drain(DrainKind.WIDE, tokens=2, tiles=2, token_stride=2 * beats)
     probe.store_wide(0, 4 * beats)
+
+
+def _columns(probe: Probe) -> None:
+    """Operands that come column by column, and a product of them."""
+    probe.fill()
+    probe.fill_columns(4)
+    _multiply(probe, 0)
+    probe.store_wide(0, 4 * probe.config.beats_per_result)
+
+
+def _codes(probe: Probe) -> None:
+    """Products of operands that LOAD has expanded, by both codecs."""
+    results = 4 * probe.config.beats_per_result
+    probe.fill()
+    for number, kind in enumerate((LoadKind.OPERAND_AFFINE, LoadKind.OPERAND_EXPONENT)):
+        probe.fill_codes(kind, TILES)
+        _multiply(probe, number * results)
+    probe.store_wide(0, 2 * results)
+
+
+def _multiply(probe: Probe, destination: int) -> None:
+    """Two tokens, two steps, two tiles of what was loaded."""
+    beats = probe.config.beats_per_result
+    probe.program.barrier()
+    probe.program.matmul(steps=2, tokens=2, tiles=2)
+    probe.program.drain(
+        DrainKind.WIDE, tokens=2, tiles=2, token_stride=2 * beats, destination=destination
+    )
+    probe.program.barrier()
 
 
 def _normalized(probe: Probe) -> None:
@@ -196,6 +225,8 @@ def _sample(probe: Probe) -> None:
 UNIT_PROBES = (
     UnitProbe("transfer", "LOAD, STORE, wide memory", _transfer),
     UnitProbe("product", "MATMUL, DRAIN to wide memory", _product),
+    UnitProbe("columns", "LOAD of operands by columns", _columns),
+    UnitProbe("codes", "LOAD of weights of 4 bits", _codes, lambda config: config.bus.codecs),
     UnitProbe("stream", "DRAIN to STORE, exponents", _streamed),
     UnitProbe("activations", "DRAIN to activation memory", _normalized),
     UnitProbe("functions", "functions of DRAIN, accumulation", _functions, _rows),
