@@ -295,7 +295,7 @@ def test_stories(cpu):
 @pytest.mark.parametrize("tokens, port_bytes", [(16, 2), (16, 8), (128, 2)])
 def test_layer(tokens, port_bytes, cpu):
     """Bit for bit, near the roofline, and faster than the CPU by more than was asked for."""
-    config = run.with_port(preset("ulx3s"), port_bytes)
+    config = preset("ulx3s").with_port(port_bytes)
     found = run.layer(config, Settings(cpu=cpu), tokens)
     assert found["bit_exact"] and found["cosine"] > 0.999
     assert found["roofline_utilization"] >= 0.9

@@ -139,7 +139,7 @@ def main(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.only != "story":
         config = preset(arguments.preset)
         if arguments.port_bytes:
-            config = with_port(config, arguments.port_bytes)
+            config = config.with_port(arguments.port_bytes)
         result["layers"] = [
             layer(config, settings, tokens, latency=arguments.latency, progress=progress)
             for tokens in arguments.tokens
@@ -162,12 +162,6 @@ def tell(result: dict[str, Any]) -> None:
             f"{loop['scaled_to_layer']:,.0f} cycles (scaled), {row['times_faster']:,.0f} times as "
             f"many; without {loop['left_out']}"
         )
-
-
-def with_port(config: Config, port_bytes: int) -> Config:
-    """Return a core with a port of another width, and bursts as long as they may be."""
-    longest = max(1, min(config.bus.burst_beats, 4096 // port_bytes))
-    return config.replace({"bus.data_bytes": port_bytes, "bus.burst_beats": longest})
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:

@@ -66,6 +66,9 @@ FETCH_OUTSTANDING = 2
 INSTRUCTION_BYTES = 32
 """Size of every instruction."""
 
+BURST_BYTES = 4096
+"""A burst stays within a page of so many."""
+
 
 class ConfigError(ValueError):
     """A configuration, shape or setting that cannot be built; the message says what would do."""
@@ -308,9 +311,10 @@ class BusConfig:
         _require_power_of_two("bus.burst_beats", self.burst_beats, 1, 256)
         _require_range("bus.outstanding", self.outstanding, 1, 16)
         _require(
-            self.burst_beats * self.data_bytes <= 4096,
+            self.burst_beats * self.data_bytes <= BURST_BYTES,
             f"bus.burst_beats {self.burst_beats} times bus.data_bytes {self.data_bytes} is "
-            f"{self.burst_beats * self.data_bytes} bytes, but an AXI burst must stay inside 4096",
+            f"{self.burst_beats * self.data_bytes} bytes, but an AXI burst must stay inside "
+            f"{BURST_BYTES}",
         )
 
 
@@ -559,6 +563,14 @@ class Config:
             }
             changes[part] = dataclasses.replace(branch, **typed)
         return dataclasses.replace(config, **changes)
+
+    def with_port(self, data_bytes: int) -> "Config":
+        """Return a copy whose port has another width, with bursts as long as it allows, but no
+        longer than these."""
+        longest = max(1, BURST_BYTES // max(1, data_bytes))
+        beats = min(self.bus.burst_beats, longest)
+        bus = dataclasses.replace(self.bus, data_bytes=data_bytes, burst_beats=beats)
+        return dataclasses.replace(self, bus=bus)
 
     def field_names(self) -> list[str]:
         """Return the dotted name of every setting."""

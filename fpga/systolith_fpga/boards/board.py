@@ -13,10 +13,6 @@ from .ecp5_pll import Dividers, choose_dividers
 
 __all__ = ["Board", "Variant"]
 
-BURST_BYTES = 4096
-"""A burst stays within a page of so many."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Variant:
     """A preset on a board.
@@ -94,15 +90,8 @@ class Board:
 
     def config(self, name: str | None = None) -> Config:
         """Return the configuration of the core on this board."""
-        chosen = preset(self.variant(name)[0])
-        return dataclasses.replace(
-            chosen,
-            device=self.device,
-            bus=dataclasses.replace(
-                chosen.bus, data_bytes=self.data_bytes,
-                burst_beats=min(chosen.bus.burst_beats, BURST_BYTES // self.data_bytes),
-            ),
-        )  # fmt: skip
+        chosen = preset(self.variant(name)[0]).with_port(self.data_bytes)
+        return dataclasses.replace(chosen, device=self.device)
 
     def dividers(self, name: str | None = None) -> Dividers:
         """Return how the clocks of core and memory come of the oscillator."""

@@ -2,21 +2,18 @@
 
 import ctypes
 import re
-import tempfile
 import weakref
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from systolith_hw.config import Config, ConfigError
 
-from .. import verilator
-from .serial_line import SOURCES, SerialLine, SerialSettings, describe
+from .library import HERE, board_library
+from .serial_line import SerialLine, SerialSettings, describe
 
 __all__ = ["LinkBoard"]
 
-HERE = Path(__file__).parent
 MAX_BYTES = 4
 REGISTERS = 64
 PORT = re.compile(r"\b(?:load|store|registers)__\w+")
@@ -45,7 +42,15 @@ class LinkBoard:
                 f"the bare bridge is simulated with bus.data_bytes of up to {MAX_BYTES}, not "
                 f"{config.bus.data_bytes}"
             )
-        self._library = library = ctypes.CDLL(str(_build(config, verilog)))
+        path = board_library(
+            # Verilator spells two underscores out.
+            "link", PORT.sub(lambda port: port[0].replace("__", "_"), verilog), top="bridge",
+            main="link_board.cpp", parts=["serial_line.cpp"], headers=[HERE / "serial_line.h"],
+            definitions=[
+                f"-DDATA_BYTES={config.bus.data_bytes}", f"-DADDRESS_BITS={config.bus.address_bits}"
+            ],
+        )  # fmt: skip
+        self._library = library = ctypes.CDLL(str(path))
         describe(library)
         pointer = ctypes.c_void_p
         library.board_create.restype = library.board_line.restype = pointer
@@ -81,30 +86,3 @@ class LinkBoard:
     def run(self, cycles: int) -> None:
         """Let cycles pass; other threads of Python go on meanwhile."""
         self._library.board_run(self._handle, cycles)
-
-
-def _build(config: Config, verilog: str) -> Path:
-    """Return the library, compiled once for all that it is made from."""
-    main = HERE / "link_board.cpp"
-    sources = [path.read_bytes() for path in (*SOURCES, main)]
-    flags = [*verilator.OPTIMIZE, *verilator.definitions(False), f"-I{HERE}",
-             f"-DDATA_BYTES={config.bus.data_bytes}",
-             f"-DADDRESS_BITS={config.bus.address_bits}"]  # fmt: skip
-    directory = verilator.cache_directory() / "link" / verilator.digest(
-        verilator.version(), verilog, *flags, *sources
-    )  # fmt: skip
-    library = directory / "board.so"
-    if library.exists():
-        return library
-    objects = verilator.runtime_objects(["verilated.cpp", "verilated_threads.cpp"])
-    with verilator.staged(directory) as stage, tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
-        source = work / "bridge.v"
-        # Verilator spells two underscores out.
-        source.write_text(PORT.sub(lambda port: port[0].replace("__", "_"), verilog))
-        objects += verilator.compile_design(
-            source, main, top="bridge", prefix="Vbridge", arguments=["-O3"], flags=flags
-        )
-        objects += verilator.compile_objects([HERE / "serial_line.cpp"], work, ["-O2"])
-        verilator.link(objects, stage / library.name, ["-shared"])
-    return library

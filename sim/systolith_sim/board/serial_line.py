@@ -3,14 +3,11 @@
 import ctypes
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from systolith_hw.config import ConfigError
 
-__all__ = ["SOURCES", "LineStructure", "SerialLine", "SerialSettings", "describe"]
+__all__ = ["LineStructure", "SerialLine", "SerialSettings", "describe"]
 
-HERE = Path(__file__).parent
-SOURCES = (HERE / "serial_line.cpp", HERE / "serial_line.h")
 ROOM = 1 << 16
 
 

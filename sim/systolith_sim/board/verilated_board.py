@@ -2,10 +2,8 @@
 
 import ctypes
 import sys
-import tempfile
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +11,12 @@ from numpy.typing import NDArray
 from .. import verilator
 from ..device.device import DeviceError
 from . import sdram_chip, serial_line
+from .library import HERE, board_library
 from .serial_line import SerialLine, SerialSettings
 
 __all__ = ["VerilatedBoard"]
 
-HERE = Path(__file__).parent
-MAIN = HERE / "board.cpp"
-PARTS = (HERE / "sdram_chip.cpp", HERE / "serial_line.cpp")
+HEADERS = (HERE / "sdram_chip.h", HERE / "serial_line.h", HERE.parent / "device" / "checks.h")
 
 
 class _Settings(ctypes.Structure):
@@ -64,7 +61,12 @@ class VerilatedBoard:
         self, verilog: str, *, chip: sdram_chip.SdramSettings, line: SerialSettings,
         core_hz: float, memory_hz: float, report: Callable[[str], None] = _say,
     ) -> None:  # fmt: skip
-        self._library = library = ctypes.CDLL(str(_build(verilog, report)))
+        path = board_library(
+            "board", verilog, top="board", main="board.cpp",
+            parts=["sdram_chip.cpp", "serial_line.cpp"], headers=HEADERS,
+            arguments=verilator.SAFE, report=report,
+        )  # fmt: skip
+        self._library = library = ctypes.CDLL(str(path))
         serial_line.describe(library)
         pointer = ctypes.c_void_p
         for name, result, *taken in (
@@ -108,29 +110,3 @@ class VerilatedBoard:
         broken = self._library.board_violation(self._handle).decode()
         if broken:
             raise DeviceError(f"the controller broke a rule of the SDRAM: {broken}")
-
-
-def _build(verilog: str, report: Callable[[str], None]) -> Path:
-    """Return the library, compiled once for all that it is made from."""
-    headers = [HERE / "sdram_chip.h", HERE / "serial_line.h", HERE.parent / "device" / "checks.h"]
-    texts = [path.read_bytes() for path in (MAIN, *PARTS, *headers)]
-    flags = [*verilator.OPTIMIZE, *verilator.definitions(False), f"-I{HERE}"]
-    arguments = ["-O3", *verilator.SAFE]
-    directory = verilator.cache_directory() / "board" / verilator.digest(
-        verilator.version(), verilog, *flags, *arguments, *texts
-    )  # fmt: skip
-    library = directory / "board.so"
-    if library.exists():
-        return library
-    report("compiling the board with Verilator (under a minute, and once only)")
-    objects = verilator.runtime_objects(["verilated.cpp", "verilated_threads.cpp"])
-    with verilator.staged(directory) as stage, tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
-        source = work / "board.v"
-        source.write_text(verilog)
-        objects += verilator.compile_design(
-            source, MAIN, top="board", prefix="Vboard", arguments=arguments, flags=flags
-        )
-        objects += verilator.compile_objects(PARTS, work, ["-O3"])
-        verilator.link(objects, stage / library.name, ["-shared"])
-    return library

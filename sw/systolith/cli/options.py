@@ -34,10 +34,6 @@ __all__ = [
 ]
 
 
-BURST_BYTES = 4096
-"""Of AXI's longest burst."""
-
-
 class BusName(enum.StrEnum):
     """What the core has towards memory and host."""
 
@@ -134,10 +130,8 @@ def choose_config(
         changes[path.strip()] = value.strip()
     chosen = preset(name)
     if port_bytes is not None:
-        changes["bus.data_bytes"] = port_bytes
-        if port_bytes > 0:
-            longest = max(1, BURST_BYTES // port_bytes)
-            changes.setdefault("bus.burst_beats", min(chosen.bus.burst_beats, longest))
+        changes.pop("bus.data_bytes", None)
+        chosen = chosen.with_port(port_bytes)
     config = chosen.replace(changes)
     if config.device:
         device(config.device)  # whatever the command is, an unknown name is refused at once
