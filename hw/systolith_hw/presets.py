@@ -72,6 +72,19 @@ PRESETS = {
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128, codecs=True),
         device="ecp5-85k",
     ),
+    # ULX3S-25F: 16 multipliers. Short sums leave room for the second lane, without which there are
+    # no rotary positions.
+    "ulx3s-25f": Config(
+        array=ArrayConfig(rows=4, columns=4, window=15, max_k=1024),
+        vector=VectorConfig(lanes=2, rows=16),
+        memory=MemoryConfig(
+            operand_tiles=1024, activation_words=2048, wide_words=1024, scale_words=1536
+        ),
+        bus=BusConfig(data_bytes=4, address_bits=25),
+        sequencer=SequencerConfig(semaphore_bits=8),
+        control=ControlConfig(stall_counters=False),
+        device="ecp5-25k",
+    ),
     # 256 multipliers, more than an LFE5U-85F has: for comparison with published accelerators of
     # that size, in simulation. Its memories are held against that device all the same.
     "wide": Config(

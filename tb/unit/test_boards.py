@@ -90,14 +90,18 @@ def test_unknown_names_are_refused():
         build(board_named("ulx3s-85f"), "tiny")
 
 
-def test_platform_has_pins_and_clocks():
+@pytest.mark.parametrize("name", BOARDS)
+def test_platform_has_pins_and_clocks(name):
     """Amaranth's platform makes a design with both clocks' loop, and pads of memory and line."""
-    board = board_named("ulx3s-85f")
-    files = board.platform().prepare(BoardTop(board, "ulx3s"), name="top").files
+    board = board_named(name)
+    assert board.platform().device.lower().startswith(f"lfe5u-{board.device[5:7]}")
+    files = board.platform().prepare(BoardTop(board, board.variant()[0]), name="top").files
     text = files["top.il"]
     text = text if isinstance(text, str) else text.decode()
     for cell in ("EHXPLLL", "ODDRX1F", "IFS1P3DX", "systolith"):
         assert f"cell \\{cell} " in text, cell
+    # Sixteen data lines, their enables, and what commands and addresses take.
+    assert text.count("cell \\OFS1P3DX ") >= 2 * 16 + 4 + 2 + 13 + 2 + 1
     assert 'LOCATE COMP "sdram_0__clk__io" SITE "F19"' in str(files["top.lpf"])
 
 

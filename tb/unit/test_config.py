@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from systolith_hw.config import (
+    BURST_BYTES,
     ArrayConfig,
     BusConfig,
     Config,
@@ -147,6 +148,26 @@ def test_hash_sees_every_setting_but_the_device():
 def test_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().array.rows = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("data_bytes", [1, 4, 32, 128])
+def test_another_port(name, data_bytes):
+    """Bursts are no longer than before, and as long as a page allows; nothing else changes."""
+    config = preset(name).with_port(data_bytes)
+    beats = config.bus.burst_beats
+    assert beats <= preset(name).bus.burst_beats
+    assert beats == preset(name).bus.burst_beats or beats * data_bytes == BURST_BYTES
+    before = {"bus.data_bytes": preset(name).bus.data_bytes,
+              "bus.burst_beats": preset(name).bus.burst_beats}  # fmt: skip
+    assert config.replace(before) == preset(name)
+
+
+@pytest.mark.parametrize("data_bytes", [-1, 0, 3, 256])
+def test_impossible_ports_are_refused(data_bytes):
+    """The sentence names the field, not what was derived from it."""
+    with pytest.raises(ConfigError, match=f"bus.data_bytes must be.*not {data_bytes}"):
+        preset("small").with_port(data_bytes)
 
 
 def test_preset_names():
