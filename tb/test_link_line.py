@@ -12,7 +12,8 @@ import pytest
 
 from systolith.driver import ForeignCoreError
 from systolith.link.exchange import Request
-from systolith.link.serial_device import SerialDevice, identify
+from systolith.link.serial_device import LONG_BYTES, SerialDevice, identify
+from systolith.progress import Progress
 from systolith_fpga.link.link_bridge import LinkBridge
 from systolith_hw.link_protocol import PROTOCOL_VERSION, WAIT_BYTES, Operation
 from systolith_hw.presets import preset
@@ -173,6 +174,25 @@ def test_device_over_the_golden_model():
         assert device.read_memory(0x440, 0) == b""
         device.write_memory(0x1001, b"abc")
         assert device.read_memory(0x1000, 5) == b"\0abc\0"
+
+
+def test_long_transfers_are_told():
+    told = []
+
+    class Told(Progress):
+        def reached(self, done, total):
+            told.append((done, total))
+
+    with golden() as terminal:
+        with SerialDevice(CONFIG, terminal.name, progress=Told()) as device:
+            device.write_memory(0, bytes(1000))
+            assert not told
+            data = np.random.default_rng(2).bytes(LONG_BYTES + 100)
+            device.write_memory(5, data)
+            assert len(told) > 100 and told == sorted(told) and told[-1] == (len(data), len(data))
+            told.clear()
+            assert device.read_memory(5, len(data)) == data
+            assert told == sorted(told) and told[-1] == (len(data), len(data))
 
 
 def test_other_versions():

@@ -107,9 +107,10 @@ def simulate(
     array = config.array
     macs = sum(encoder.plan.shape.macs(len(sentence)) for group in groups for sentence in group)
     with open_device(config, encoder.size, simulator, progress, activity=bin_cycles) as device:
-        progress(f"running {len(groups)} programs in {simulator}")
         total = sum(_expected_cycles(encoder, group) for group in groups)
+        progress("loading the model")
         runner = DeviceEncoder(encoder, WatchedDevice(device, progress, total))
+        progress(f"running {len(groups)} programs in {simulator}")
         begin = time.perf_counter()
         results = [runner.run(group) for group in groups]
         seconds = time.perf_counter() - begin

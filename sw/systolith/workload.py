@@ -210,7 +210,7 @@ def _open_board(
         raise ConfigError("a board does not tell what units do; verilator does")
     name, baud = split_port(port)
     progress(f"looking for a board at {name}")
-    device = SerialDevice(config, name, baud=baud)
+    device = SerialDevice(config, name, baud=baud, progress=progress)
     if device.memory_bytes < size:
         device.close()
         raise DriverError(

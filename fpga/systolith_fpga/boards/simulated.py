@@ -18,7 +18,7 @@ from .system import BoardSystem
 
 __all__ = ["simulated_board"]
 
-LINE_CYCLES = 8
+LINE_CYCLES = 4
 """Cycles of the core for a bit of the fast line."""
 
 

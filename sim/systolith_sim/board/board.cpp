@@ -57,7 +57,6 @@ void Board::memory_rises() {
     top.eval();
     pads = driven;
     top.memory_dq_i = arrived;
-    top.eval();
 }
 
 // The chip's clock is the controller's inverted.
@@ -80,7 +79,7 @@ void Board::clock() {
     top.eval();
     top.rx = rx;
     top.clk = 0;
-    top.eval();
+    if (next_memory >= next_core + core_period) top.eval();  // else the memory's next edge does
     next_core += core_period;
     ++cycle;
 }

@@ -82,17 +82,18 @@ def _config(
     ctx: typer.Context, device: str, preset: str, settings: list[str] | None
 ) -> Config:
     """Return the config that was asked for, or that of the board's preset."""
-    source = ctx.get_parameter_source("preset")
-    if device == RTL or settings or (source and source.name == "COMMANDLINE"):
-        return choose_config(preset, settings)
     from ..link.known_cores import known_cores
     from ..link.ports import SIMULATED, split_port
     from ..link.serial_device import identify
 
-    if device.startswith(SIMULATED):
+    source = ctx.get_parameter_source("preset")
+    given = source is not None and source.name == "COMMANDLINE"
+    if device.startswith(SIMULATED) and not settings:
         from systolith_fpga.boards import board_named
 
-        return board_named(device.split(":")[1]).config()
+        return board_named(device.split(":")[1]).config(preset if given else None)
+    if device == RTL or settings or given:
+        return choose_config(preset, settings)
     name, baud = split_port(device)
     identity = identify(name, baud=baud)
     if known := known_cores().get(identity.config_hash):

@@ -19,16 +19,20 @@ from systolith_hw.link_protocol import (
 from systolith_sim.device.device import Device, DeviceError, RegisterError
 
 from ..driver import ForeignCoreError
+from ..progress import Progress
 from .exchange import Exchange, Request
 from .frames import Reply
 from .known_cores import known_cores
 from .ports import WRITE_SECONDS, SerialPort
 
-__all__ = ["SerialDevice", "identify"]
+__all__ = ["LONG_BYTES", "SerialDevice", "identify"]
 
 PATIENCE = 3.0
 IDENTIFY_SHARE = 1 / 6
 """Of the patience: for how long a board is asked who it is, at each rate."""
+
+LONG_BYTES = 1 << 16
+"""What takes long: a quarter of a second at 3 Mbaud."""
 
 WAIT_CYCLES, WAIT_SECONDS = 1 << 10, 0.1
 """A wait is cut into pieces, the first of so many cycles, then each of about so long: the board
@@ -62,6 +66,8 @@ class SerialDevice(Device):
     patience : float
         Seconds without any answer after which the board is given up; more for one that is
         simulated slowly.
+    progress : Progress
+        Told how far writes and reads are that take long.
 
     Attributes
     ----------
@@ -76,8 +82,10 @@ class SerialDevice(Device):
     """
 
     def __init__(
-        self, config: Config, name: str, *, baud: int | None = None, patience: float = PATIENCE
-    ) -> None:
+        self, config: Config, name: str, *, baud: int | None = None, patience: float = PATIENCE,
+        progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        self._told = progress or Progress()
         self._port, self._exchange, self.identity = _connect(name, baud, patience)
         try:
             _check_core(self.identity, config, name)
@@ -148,7 +156,7 @@ class SerialDevice(Device):
                 piece = min(2 * piece, 1 << 31)
 
     def _read(self, address: int, count: int) -> bytes:
-        data = bytearray(count)
+        data, done = bytearray(count), 0
         requests = (
             Request(Operation.READ, at, wanted=size) for at, size in self._cut(address, count)
         )
@@ -157,6 +165,8 @@ class SerialDevice(Device):
             self._check(reply)
             start = reply.address - len(reply.payload) - address
             data[start : start + len(reply.payload)] = reply.payload
+            done += len(reply.payload)
+            self._tell(done, count)
         return bytes(data)
 
     def _write(self, address: int, data: bytes) -> None:
@@ -165,8 +175,15 @@ class SerialDevice(Device):
             for at, size in self._cut(address, len(data))
         )
         self._check_open()
-        for _, reply in self._exchange.run(requests):
+        longest = self.identity.payload_bytes
+        for number, (_, reply) in enumerate(self._exchange.run(requests)):
             self._check(reply)
+            self._tell(min((number + 1) * longest, len(data)), len(data))
+
+    def _tell(self, done: int, total: int) -> None:
+        """Tell of a long transfer."""
+        if total >= LONG_BYTES:
+            self._told.reached(done, total)
 
     def _cut(self, address: int, count: int) -> Iterator[tuple[int, int]]:
         """Yield addresses and sizes of frames; all but the first begin at multiples of theirs."""

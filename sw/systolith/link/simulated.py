@@ -64,7 +64,7 @@ class SimulatedBoard(SerialDevice):
         self.back_door_bytes = 0
         try:
             super().__init__(
-                config, self._terminal.name, baud=BAUD, patience=PATIENCE
+                config, self._terminal.name, baud=BAUD, patience=PATIENCE, progress=progress
             )
         except BaseException:
             self._terminal.close()

@@ -40,7 +40,7 @@ def _rows(config: Config) -> bool:
 def _transfer(probe: Probe) -> None:
     """Wide memory, to its last word, from and to external memory."""
     last = probe.config.memory.wide_words
-    words = min(last, 64)
+    words = min(last, 16)
     probe.fill_wide(words)
     probe.fill_wide(words, first=last - words)
     probe.store_wide(0, words)
