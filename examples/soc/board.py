@@ -7,7 +7,6 @@ weights of 4 bits. The clock is the board's oscillator.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections import Counter
@@ -26,6 +25,7 @@ from systolith.language_run import LanguageRun
 from systolith.models.errors import FetchError
 from systolith.models.library import load_language_model
 from systolith.progress import Progress
+from systolith_fpga.bitstream import OUTPUTS, make_bitstream
 from systolith_fpga.netlist import count_cells
 from systolith_fpga.soc.cpu import CPUS, cpu_named
 from systolith_fpga.soc.main_memory import MainMemory
@@ -169,24 +169,17 @@ def build(work: Work, cpu: str, folder: Path, *, place: bool = True, seed: int =
     }  # fmt: skip
     if not place:
         return result
-    tell("place and route")
-    run_tool("nextpnr-ecp5", [
+    routed = make_bitstream([
         "--85k", "--package", "CABGA381", "--speed", "6", "--json", "top.json", "--lpf", "top.lpf",
-        "--textcfg", "top.config", "--report", "report.json", "--seed", str(seed),
-        "--timing-allow-fail",
-    ], folder=folder, log="nextpnr.log")  # fmt: skip
-    clocks = json.loads((folder / "report.json").read_text())["fmax"]
-    achieved = min(clock["achieved"] for clock in clocks.values())
-    if achieved < CLOCK / 1e6:
-        raise ToolError(f"the clock would be {achieved:.2f} MHz, and the board's is "
+        *OUTPUTS, "--seed", str(seed), "--timing-allow-fail",
+    ], folder, tell)  # fmt: skip
+    if not routed.timing_met:
+        raise ToolError(f"the clock would be {routed.fmax_mhz:.2f} MHz, and the board's is "
                         f"{CLOCK / 1e6:.0f}; try another --seed")  # fmt: skip
-    run_tool("ecppack", ["--input", "top.config", "--bit", "top.bit", "--compress"],
-             folder=folder, log="ecppack.log")  # fmt: skip
-    bits = (folder / "top.bit").read_bytes()
     return result | {
-        "fmax_mhz": round(achieved, 2), "clock_mhz": CLOCK / 1e6,
-        "bitstream": str(folder / "top.bit"), "bitstream_bytes": len(bits),
-        "sha256": hashlib.sha256(bits).hexdigest(),
+        "fmax_mhz": routed.fmax_mhz, "clock_mhz": CLOCK / 1e6,
+        "bitstream": str(routed.bitstream), "bitstream_bytes": routed.bitstream.stat().st_size,
+        "sha256": routed.sha256,
     }  # fmt: skip
 
 

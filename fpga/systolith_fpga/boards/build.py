@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import typing
 from collections import Counter
@@ -18,11 +17,11 @@ from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError, cache_directory
 
+from ..bitstream import OUTPUTS, make_bitstream
 from ..floorplan import floorplan
 from ..netlist import count_cells
 from ..parts import PARTS
 from ..synthesis import CORE, NETLIST, synthesise
-from ..tools import run_tool
 from .board import Board
 from .core import BUS
 from .picture import Places, read_places
@@ -124,7 +123,7 @@ def build(
     clock = variant.target_mhz or top.core_hz / 1e6
     nextpnr = [
         *part.options, "--json", NETLIST, "--top", TOP, "--lpf", f"{TOP}.lpf",
-        "--textcfg", "top.config", "--report", "report.json", "--freq", f"{clock:g}",
+        *OUTPUTS, "--freq", f"{clock:g}",
         "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
         "--write", PLACED,
     ]  # fmt: skip
@@ -137,30 +136,16 @@ def build(
     on_stage("synthesis")
     read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
     commands = synthesise(part, folder, read, top=TOP, floorplan=plan)
-    on_stage("place and route")
-    run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
-    on_stage("bitstream")
-    pack = ["--compress", "--input", "top.config", "--bit", "top.bit"]
-    run_tool("ecppack", pack, folder=folder, log="ecppack.log")
-    commands += [" ".join([part.tool, *nextpnr]), " ".join(["ecppack", *pack])]
-    bitstream = folder / "top.bit"
+    routed = make_bitstream(nextpnr, folder, on_stage)
     places = read_places(folder / PLACED, TOP)
     (folder / PLACED).unlink()  # hundreds of megabytes
     modules = json.loads((folder / NETLIST).read_text())["modules"]
-    placed = json.loads((folder / "report.json").read_text())
-    clocks = {
-        _short(name): {"reached": round(clock["achieved"], 2),
-                       "wanted": round(clock["constraint"], 2)}
-        for name, clock in placed["fmax"].items()
-    }  # fmt: skip
     made = Build(
         board=board.name, preset=name, config_hash=f"{config.hash:08x}", seed=seed,
-        clocks_mhz=clocks,
-        fmax_mhz=min(clock["reached"] for clock in clocks.values()),
-        timing_met=all(clock["reached"] >= clock["wanted"] for clock in clocks.values()),
-        **_counted(modules), utilization=placed["utilization"], tools=tools,
-        bitstream=str(bitstream), sha256=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
-        folder=str(folder), command=commands, places=places,
+        clocks_mhz=routed.clocks_mhz, fmax_mhz=routed.fmax_mhz, timing_met=routed.timing_met,
+        **_counted(modules), utilization=routed.utilization, tools=tools,
+        bitstream=str(routed.bitstream), sha256=routed.sha256, folder=str(folder),
+        command=[*commands, *routed.commands], places=places,
     )  # fmt: skip
     result.write_text(json.dumps(dataclasses.asdict(made), indent=2))
     return made
@@ -174,11 +159,6 @@ def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:
     counts = count_cells(cells)
     del counts["spram"]
     return counts
-
-
-def _short(clock: str) -> str:
-    """Return the name of a clock without nextpnr's ``$glbnet$``."""
-    return re.sub(r"^\$glbnet\$", "", clock)
 
 
 def _folder(
