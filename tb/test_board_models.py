@@ -30,7 +30,7 @@ SENTENCES = (
     ("The old cat sat on the warm stone wall in front of the little house and looked at all the "
      "small birds that were flying over the green trees."),
 )  # fmt: skip
-MODEL_BYTES, RUN_BYTES = 10_000_000, 40_000
+MODEL_BYTES, RUN_BYTES = 10_000_000, 1_000
 """Fewer than a model has, and more than the host writes for two sentences."""
 
 
