@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from firmware import Job
 from systolith.language import CompiledDecoder
-from systolith_fpga.firmware.staging import Staging, split
-from systolith_fpga.firmware.texts import Decodes, texts
+from systolith_fpga.firmware.story import stage_story
+from systolith_fpga.firmware.texts import Decodes
 from work import Work
 
 __all__ = ["story_work"]
@@ -31,17 +30,10 @@ def story_work(
     polls : int
         How often the CPU looks before it gives up.
     """
-    image, large = split(decoder.image(name), largest)
-    staging = Staging(decoder.size)
-    images = staging.images([image])
-    words = 0
-    if tokenizer:
-        words = staging.add(texts(tokenizer, decoder.plan.shape.vocabulary, prompt[-1]))
-    job = Job(
-        kind=Job.STORY, core_bytes=staging.core_bytes, images=images, make=count,
-        prompt=tuple(prompt), texts=words, polls=polls,
-    )  # fmt: skip
+    story = stage_story(
+        decoder, prompt, count, name=name, tokenizer=tokenizer, largest=largest, polls=polls
+    )
     return Work(
-        config=decoder.plan.config, memory={**large, **staging.parts},
-        memory_bytes=staging.end, job=job,
+        config=decoder.plan.config, memory=story.memory, memory_bytes=story.memory_bytes,
+        job=story.job,
     )  # fmt: skip

@@ -35,7 +35,7 @@ CASES = [(name, preset) for name, board in BOARDS.items() for preset in board.va
 def made(**changes):
     """Return a build as :func:`build` would."""
     values = dict(
-        board="ulx3s-85f", preset="ulx3s", config_hash="5a45673b", seed=1,
+        board="ulx3s-85f", preset="ulx3s", standalone=False, config_hash="5a45673b", seed=1,
         clocks_mhz={"core": {"reached": 81.0, "wanted": 80.0}}, fmax_mhz=81.0, timing_met=True,
         lut=1, ff=2, dsp=3, bram=4, utilization={"TRELLIS_FF": {"used": 2, "available": 8}},
         tools={"yosys": "0.70"}, bitstream="top.bit", sha256="00", folder=".", command=["yosys"],
@@ -160,7 +160,7 @@ def test_the_fastest_seed_is_kept(monkeypatch):
     """Of several seeds the one with the fastest core."""
     clocks = {1: 70.0, 2: 85.0, 3: 80.0}
 
-    def one(board, preset, *, seed, on_stage):
+    def one(board, preset, *, seed, standalone, on_stage):
         return made(seed=seed, fmax_mhz=clocks[seed])
 
     monkeypatch.setattr("systolith_fpga.boards.build.build", one)

@@ -9,6 +9,7 @@ from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import preset
 
 from ..memory.sdram_chips import SdramChip, SdramTiming
+from ..standalone.host import HostSettings
 from .ecp5_pll import Dividers, choose_dividers
 
 __all__ = ["Board", "Variant"]
@@ -59,6 +60,8 @@ class Board:
         Its clock that is wanted.
     baud : int
         Of the serial line.
+    standalone : HostSettings or None
+        What there is in the place of a host, if the board can begin by itself.
     """
 
     name: str
@@ -72,6 +75,19 @@ class Board:
     memory: SdramChip
     memory_hz: float
     baud: int
+    standalone: HostSettings | None = None
+
+    def standing_alone(self) -> HostSettings:
+        """Return what there is in the place of a host.
+
+        Raises
+        ------
+        ConfigError
+            The board needs one.
+        """
+        if self.standalone is None:
+            raise ConfigError(f"board {self.name} cannot begin by itself; leave out --standalone")
+        return self.standalone
 
     def variant(self, name: str | None = None) -> tuple[str, Variant]:
         """Return a preset's name and what the board has for it.

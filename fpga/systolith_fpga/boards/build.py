@@ -46,6 +46,8 @@ class Build:
 
     Parameters
     ----------
+    standalone : bool
+        It needs no host.
     clocks_mhz : dict
         Of each clock, what it reached and what is wanted.
     fmax_mhz : float
@@ -66,6 +68,7 @@ class Build:
 
     board: str
     preset: str
+    standalone: bool
     config_hash: str
     seed: int
     clocks_mhz: dict[str, dict[str, float]]
@@ -83,9 +86,14 @@ class Build:
     command: list[str]
     places: Places
 
+    @property
+    def name(self) -> str:
+        """What files of it are called."""
+        return f"{self.board}-{self.preset}{'-standalone' if self.standalone else ''}"
+
 
 def build(
-    board: Board, preset: str | None = None, *, seed: int | None = None,
+    board: Board, preset: str | None = None, *, seed: int | None = None, standalone: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Build:  # fmt: skip
     """Make a board's bitstream, or find it: it is kept by a hash of all that it is made from.
@@ -97,6 +105,8 @@ def build(
         One of the board's; the first unless given.
     seed : int
         Of placement; the one known to be best unless given.
+    standalone : bool
+        With a CPU that reads flash memory in the place of the host link.
     on_stage : callable
         Told the name of each stage as it begins.
 
@@ -110,7 +120,7 @@ def build(
     seed = variant.seed if seed is None else seed
     part = PARTS[board.device]
     on_stage("emitting the design")
-    top = BoardTop(board, name)
+    top = BoardTop(board, name, standalone=standalone)
     files: dict[str, bytes] = {
         file: content if isinstance(content, bytes) else content.encode()
         for file, content in board.platform().prepare(top, name=TOP).files.items()
@@ -141,8 +151,9 @@ def build(
     (folder / PLACED).unlink()  # hundreds of megabytes
     modules = json.loads((folder / NETLIST).read_text())["modules"]
     made = Build(
-        board=board.name, preset=name, config_hash=f"{config.hash:08x}", seed=seed,
-        clocks_mhz=routed.clocks_mhz, fmax_mhz=routed.fmax_mhz, timing_met=routed.timing_met,
+        board=board.name, preset=name, standalone=standalone, config_hash=f"{config.hash:08x}",
+        seed=seed, clocks_mhz=routed.clocks_mhz, fmax_mhz=routed.fmax_mhz,
+        timing_met=routed.timing_met,
         **_counted(modules), utilization=routed.utilization, tools=tools,
         bitstream=str(routed.bitstream), sha256=routed.sha256, folder=str(folder),
         command=[*commands, *routed.commands], places=places,

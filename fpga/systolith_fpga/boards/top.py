@@ -18,6 +18,9 @@ LOW_OUTPUTS = {"cs": "cs_n", "ras": "ras_n", "cas": "cas_n", "we": "we_n"}
 """The platform's names of the memory's pins, and the controller's. The platform's are high when
 they act, and it inverts them."""
 
+FLASH_PINS = ("cs", "copi", "cipo", "wp", "hold")
+"""The platform's names of the flash memory's pins."""
+
 LAMPS = ("locked", "ready", "active", "irq")
 """What the first lamps show: clocks are there; memory is; something goes over the line; the core
 has ended or stopped."""
@@ -35,6 +38,8 @@ class BoardTop(Elaboratable):
     board : Board
     preset : str
         One of the board's.
+    standalone : bool
+        As of :class:`BoardSystem`.
 
     Attributes
     ----------
@@ -42,10 +47,10 @@ class BoardTop(Elaboratable):
         Clocks that come of the board's oscillator.
     """
 
-    def __init__(self, board: Board, preset: str) -> None:
+    def __init__(self, board: Board, preset: str, *, standalone: bool = False) -> None:
         self.board = board
         self.core_hz, self.memory_hz = board.clocks(preset)
-        self.system = BoardSystem(board, preset)
+        self.system = BoardSystem(board, preset, standalone=standalone)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -58,6 +63,8 @@ class BoardTop(Elaboratable):
         for number, name in enumerate(LAMPS):
             m.d.comb += platform.request("led", number).o.eq(shown[name])
         self._memory(m, platform)
+        if system.standalone:
+            self._flash(m, platform)
         return m
 
     def _clocks(self, m: Module, platform: Any) -> Signal:
@@ -95,3 +102,19 @@ class BoardTop(Elaboratable):
         clock: Any = io.DDRBuffer(Direction.Output, ports.clk, o_domain="sdram")
         m.submodules.pad_clk = clock
         m.d.comb += [clock.o[0].eq(0), clock.o[1].eq(1)]
+
+    def _flash(self, m: Module, platform: Any) -> None:
+        """Connect the flash memory, whose clock goes through a cell of the chip's own."""
+        system: Any = self.system
+        chip = platform.request("spi_flash", 0, dir=dict.fromkeys(FLASH_PINS, "-"))
+        driven = {"cs": ~system.flash_cs_n, "copi": system.flash_copi, "wp": C(0), "hold": C(0)}
+        for name, value in driven.items():
+            m.submodules[f"pad_flash_{name}"] = pad = io.Buffer(
+                Direction.Output, getattr(chip, name)
+            )
+            m.d.comb += pad.o.eq(value)
+        m.submodules.pad_flash_cipo = given = io.Buffer(Direction.Input, chip.cipo)
+        m.d.comb += system.flash_cipo.eq(given.i)
+        m.submodules.flash_clock = Instance(
+            "USRMCLK", i_USRMCLKI=system.flash_clk, i_USRMCLKTS=C(0)
+        )

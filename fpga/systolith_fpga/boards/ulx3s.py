@@ -4,6 +4,8 @@ import dataclasses
 from typing import Any
 
 from ..memory.sdram_chips import sdram_chip
+from ..standalone.host import HostSettings
+from ..standalone.spi_flash import FLASH_16MB
 from .board import Board, Variant
 
 __all__ = ["ULX3S_25F", "ULX3S_85F"]
@@ -36,6 +38,7 @@ ULX3S_85F = Board(
     memory=sdram_chip("IS42S16160G-7"),
     memory_hz=133.34e6,
     baud=3_000_000,
+    standalone=HostSettings(flash=FLASH_16MB, image_offset=1 << 21),
 )
 
 ULX3S_25F = dataclasses.replace(
@@ -45,4 +48,5 @@ ULX3S_25F = dataclasses.replace(
     device="ecp5-25k",
     platform=_platform_25f,
     variants={"ulx3s-25f": Variant(core_hz=66.67e6)},
+    standalone=None,  # its block memories are taken
 )

@@ -6,11 +6,17 @@
 #include "Vboard.h"
 #include "sdram_chip.h"
 #include "serial_line.h"
+#ifdef BOARD_FLASH
+#include "spi_flash.h"
+#endif
 
 struct BoardSettings {
     SdramSettings chip;
     SerialSettings line;
     double core_period, memory_period;  // any unit
+#ifdef BOARD_FLASH
+    SpiFlashSettings flash;
+#endif
 };
 
 namespace {
@@ -19,8 +25,11 @@ constexpr int RESET_CYCLES = 32;
 
 struct Board {
     explicit Board(const BoardSettings& settings)
-        : chip(settings.chip), line(settings.line), core_period(settings.core_period),
-          half(settings.memory_period / 2) {
+        : chip(settings.chip), line(settings.line),
+#ifdef BOARD_FLASH
+          flash(settings.flash),
+#endif
+          core_period(settings.core_period), half(settings.memory_period / 2) {
         top.rx = 1;
         top.rst = 1;
         top.sdram_rst = 1;
@@ -31,6 +40,12 @@ struct Board {
     }
     ~Board() { top.final(); }
 
+    bool broken() const {
+#ifdef BOARD_FLASH
+        if (flash.violation()) return true;
+#endif
+        return bool(chip.violation());
+    }
     void memory_rises();
     void memory_falls();
     void clock();
@@ -39,6 +54,9 @@ struct Board {
     Vboard top{&context};
     SdramChip chip;
     SerialLine line;
+#ifdef BOARD_FLASH
+    SpiFlash flash;
+#endif
     SdramPins pads = {};
     uint16_t arrived = 0;
     const double core_period, half;
@@ -75,6 +93,10 @@ void Board::clock() {
         next_memory += half;
     }
     const bool rx = line.clock(top.tx);
+#ifdef BOARD_FLASH
+    top.flash_cipo = flash.clock(top.flash_cs_n, top.flash_clk, top.flash_copi);
+    top.eval();
+#endif
     top.clk = 1;
     top.eval();
     top.rx = rx;
@@ -92,11 +114,16 @@ Board* board_create(const BoardSettings* settings) { return new Board(*settings)
 void board_destroy(Board* board) { delete board; }
 SerialLine* board_line(Board* board) { return &board->line; }
 void board_run(Board* board, uint64_t cycles) {
-    while (cycles-- && !*board->chip.violation().text()) board->clock();
+    while (cycles-- && !board->broken()) board->clock();
 }
 uint8_t* board_memory(Board* board) { return board->chip.contents(); }
 uint64_t board_memory_bytes(const Board* board) { return board->chip.size(); }
 uint64_t board_cycle(const Board* board) { return board->cycle; }
 const char* board_violation(const Board* board) { return board->chip.violation().text(); }
+#ifdef BOARD_FLASH
+uint8_t* board_flash(Board* board) { return board->flash.contents().data(); }
+const char* board_flash_violation(const Board* board) { return board->flash.violation().text(); }
+uint64_t board_flash_bytes_read(const Board* board) { return board->flash.bytes_read(); }
+#endif
 
 }  // extern "C"

@@ -12,7 +12,8 @@ import typer
 from systolith_hw.config import ConfigError
 
 from .console import needs, print_json, print_table, say, stages
-from .options import Json
+from .flash_standalone import Asked, check_bitstream, prepare, simulate
+from .options import Json, Weights, WeightsName
 
 if typing.TYPE_CHECKING:
     from systolith_fpga.boards.build import Build
@@ -26,6 +27,11 @@ BoardPreset = typing.Annotated[
 Seed = typing.Annotated[
     int | None, typer.Option(help="Of placement; else the one kept for the board.", min=0)
 ]
+Standalone = typing.Annotated[
+    bool,
+    typer.Option("--standalone", help="A board that reads model and prompt from its flash memory, "
+                 "and needs no host."),
+]  # fmt: skip
 AllowTimingFail = typing.Annotated[
     bool, typer.Option("--allow-timing-fail", help="Take a bitstream that is too slow, too.")
 ]
@@ -41,6 +47,7 @@ def build(
     seeds: typing.Annotated[
         int | None, typer.Option(help="Try seeds 1 to N, and keep the fastest.", min=1)
     ] = None,
+    standalone: Standalone = False,
     allow_timing_fail: AllowTimingFail = False,
     json: Json = False,
 ) -> None:
@@ -51,12 +58,12 @@ def build(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     tries = [seed] if seeds is None else [*range(1, seeds + 1)]
-    made = _fastest(board, preset, tries, plain=json)
+    made = _fastest(board, preset, tries, standalone=standalone, plain=json)
     _judge(made, allow=allow_timing_fail)
     if folder is not None:
         from systolith_fpga.boards.page import write_page
 
-        bitstream = folder / f"{made.board}-{made.preset}.bit"
+        bitstream = folder / f"{made.name}.bit"
         shutil.copyfile(made.bitstream, bitstream)
         made = dataclasses.replace(made, bitstream=str(bitstream))
         write_page(made, folder)
@@ -75,28 +82,83 @@ def flash(
     persistent: typing.Annotated[
         bool, typer.Option("--persistent", help="To flash memory: it stays after power-off.")
     ] = False,
+    standalone: Standalone = False,
+    model: typing.Annotated[
+        str | None, typer.Option(help="With --standalone: a language model, as of systolith run.")
+    ] = None,
+    prompt: typing.Annotated[
+        str, typer.Option(help="With --standalone: the text to go on with.")
+    ] = "Once upon a time",
+    tokens: typing.Annotated[
+        int, typer.Option(help="With --standalone: tokens behind the prompt.")
+    ] = 64,
+    weights: WeightsName = Weights.INT8,
+    output: typing.Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="With --standalone: the image's file; else "
+                     "BOARD-PRESET.image.bin."),
+    ] = None,
+    image_only: typing.Annotated[
+        bool,
+        typer.Option("--image-only", help="With --standalone: another model or prompt for the "
+                     "bitstream that is there."),
+    ] = False,
+    simulated: typing.Annotated[
+        bool,
+        typer.Option("--simulate", help="With --standalone: let a simulated board tell its text, "
+                     "and write to none."),
+    ] = False,
     dry_run: typing.Annotated[
         bool, typer.Option("--dry-run", help="Print the command instead of running it.")
     ] = False,
     allow_timing_fail: AllowTimingFail = False,
-) -> None:
-    """Write a board's bitstream to it, built first if it is not kept."""
-    made = _fastest(board, preset, [seed], plain=False)
-    _judge(made, allow=allow_timing_fail)
+) -> None:  # fmt: skip
+    """Write a board's bitstream to it, built first if it is not kept; with --standalone, a model
+    and a prompt behind it."""
     with needs("fpga"):
         from systolith_fpga.boards import board_named
         from systolith_fpga.boards.flash import flash_command
-    command = flash_command(board_named(board), Path(made.bitstream), persistent=persistent)
-    if dry_run:
-        print(shlex.join(command))
-        return
-    if status := subprocess.run(command, check=False).returncode:
-        say(f"error: {Path(command[0]).name} could not write to the board")
-        raise typer.Exit(1 if status < 0 else status)
+    chosen = board_named(board)
+    if not standalone:
+        for name, given in (("--model", model), ("--output", output), ("--image-only", image_only),
+                            ("--simulate", simulated)):  # fmt: skip
+            if given:
+                raise ConfigError(f"{name} needs --standalone")
+    elif model is None:
+        raise ConfigError("--standalone needs a --model, such as stories-260k")
+    commands, image, prepared = [], None, None
+    if standalone:
+        assert model is not None
+        prepared = prepare(chosen, preset, Asked(model, prompt, tokens, weights))
+        preset = prepared.preset
+        if simulated:
+            simulate(chosen, prepared, show=lambda part: print(part, end="", flush=True))
+            return
+        image = Path(output or f"{chosen.name}-{preset}.image.bin")
+        image.write_bytes(prepared.image)
+        say(f"{image}: {len(prepared.image):,} bytes, read in {prepared.seconds * 1e3:.0f} ms")
+    if not image_only:
+        made = _fastest(board, preset, [seed], standalone=standalone, plain=False)
+        _judge(made, allow=allow_timing_fail)
+        bitstream = Path(made.bitstream)
+        if standalone:
+            check_bitstream(chosen, bitstream)
+        commands.append(flash_command(chosen, bitstream, persistent=persistent or standalone))
+    if prepared and image:
+        commands.append(
+            flash_command(chosen, image, persistent=True, offset=prepared.offset)
+        )
+    for command in commands:
+        if dry_run:
+            print(shlex.join(command))
+        elif status := subprocess.run(command, check=False).returncode:
+            say(f"error: {Path(command[0]).name} could not write to the board")
+            raise typer.Exit(1 if status < 0 else status)
 
 
 def _fastest(
-    board: str, preset: str | None, seeds: list[int | None] | list[int], *, plain: bool
+    board: str, preset: str | None, seeds: list[int | None] | list[int], *, standalone: bool,
+    plain: bool,
 ) -> "Build":
     """Build with each seed and return the one with the fastest core."""
     with needs("fpga"):
@@ -104,8 +166,13 @@ def _fastest(
         from systolith_fpga.boards.build import build as make
     chosen = board_named(board)
     chosen.variant(preset)  # refuses at once
+    if standalone:
+        chosen.standing_alone()
     with stages(f"building {chosen.title}", plain=plain) as progress:
-        builds = [make(chosen, preset, seed=seed, on_stage=progress) for seed in seeds]
+        builds = [
+            make(chosen, preset, seed=seed, standalone=standalone, on_stage=progress)
+            for seed in seeds
+        ]
     return max(builds, key=lambda made: (made.timing_met, made.fmax_mhz))
 
 
