@@ -47,7 +47,7 @@ def synthesise(
     script = "; ".join([
         *read,
         f"setattr -mod -set keep_hierarchy 1 {core}",
-        f"{part.synthesis} -top {top}",
+        part.synthesis.format(top=top),
         # Copies of registers have been kept apart for as long as anything is merged.
         f"setattr -mod -set keep_hierarchy 0 *.{COPY}_*; flatten",
         "script floorplan.ys",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
@@ -11,6 +11,7 @@ from ..control.settings import Settings
 from ..interfaces import PC_BITS, SEMAPHORE_ID_BITS
 from ..isa import WORD_BITS, WORDS, ErrorCode, Opcode
 from ..limits import queues
+from ..stream.spare import Spare
 from .calc import add_calc_states
 from .datapath import Operand, Source
 from .fetch import FetchShape
@@ -38,7 +39,8 @@ class Issue(wiring.Component):
     Throughput  5 cycles for a unit's instruction, 1 to 2 more for each patch;
                 11 for a trip of a loop; the others as said in their files,
                 and 7 before the next instruction, but for those behind CALC
-    Stall       one instruction waits for its queue, and all behind it
+    Stall       one instruction waits for its queue, and all behind it; a word of it in a
+                register in front of the queues
     Golden      :func:`systolith_sim.sequencer.expand`
     =========== ==========================================================
 
@@ -199,7 +201,7 @@ class Issue(wiring.Component):
         self._add_flow_states(m, micro, here, final)
         self._add_quiet_state(m, micro, stop, quiet)
         self._add_header_state(m, micro, unit, streams_on, stop)
-        self._add_word_state(m, micro, unit)
+        spare = self._add_word_state(m, micro, unit)
         add_calc_states(m, micro)
         add_loop_states(m, micro, self.config, hold)
         add_loop_end_states(m, micro)
@@ -207,7 +209,9 @@ class Issue(wiring.Component):
             m, micro, self.config, self.word_read, self.word_numbered, self.word_fresh,
             self.word_done, self.word_failed,
         )  # fmt: skip
-        add_credit_states(m, micro, self.credit.valid, self.credit.ready)
+        give = Signal()
+        m.d.comb += self.credit.valid.eq(give & spare.i.ready)  # behind all words before it
+        add_credit_states(m, micro, give, self.credit.ready & spare.i.ready)
         with m.If(self.word_read):
             m.d.comb += self.busy.eq(0)
         with micro.states.state("FAULT"):
@@ -326,28 +330,37 @@ class Issue(wiring.Component):
             with m.If(Cat((slot[2:] == 0) & (slot[:2] != 0) for slot in slots).any()):
                 micro.fail(ErrorCode.ILLEGAL_INSTRUCTION)
 
-    def _add_word_state(self, m: Module, micro: Micro, unit: Signal) -> None:
-        """Hand the words of an instruction to a queue."""
-        streams = [getattr(self, queue.name.lower()) for queue in self.queues]
-        offer = Signal()
-        accept = Signal()
-        m.d.comb += accept.eq((Cat(queue.ready for queue in streams) & unit).any())
-        for queue, selected in zip(streams, unit, strict=True):
+    def _add_word_state(self, m: Module, micro: Micro, unit: Signal) -> Spare:
+        """Hand the words of an instruction to a queue; return where one may wait for that."""
+        # Whether the word is taken decides what the datapath, and much else, does next, so that
+        # must not wait for five queues.
+        layout = data.StructLayout({"unit": len(unit), "word": WORD_BITS})
+        m.submodules.spare = spare = Spare(layout)
+        offer = spare.i.valid
+        queue_ready = Const(0)
+        for queue, selected in zip(self.queues, spare.o.payload.unit, strict=True):
+            port = getattr(self, queue.name.lower())
             m.d.comb += [
-                queue.payload.eq(Cat(micro.low, micro.high)),
-                queue.valid.eq(offer & selected),
-            ]
+                port.payload.eq(spare.o.payload.word), port.valid.eq(spare.o.valid & selected)
+            ]  # fmt: skip
+            queue_ready = queue_ready | (port.ready & selected)
+        m.d.comb += [
+            spare.o.ready.eq(queue_ready),
+            spare.i.payload.unit.eq(unit),
+            spare.i.payload.word.eq(Cat(micro.low, micro.high)),
+        ]
         with micro.states.state("WORDS"):
             m.d.comb += [
                 micro.picker.enable.eq(1),
                 offer.eq(micro.reader.held & micro.picker.patched),
-                self.wait_queue.eq(offer & ~accept),
+                self.wait_queue.eq(offer & ~spare.i.ready),
             ]
             with m.If(self.wait_queue):
                 m.d.comb += self.busy.eq(0)
-            with m.If(offer & accept):
+            with m.If(offer & spare.i.ready):
                 micro.take()
                 with m.If(micro.reader.index == WORDS - 1):
                     micro.states.go("NEXT")
                     with m.If(micro.reader.reading):
                         micro.states.go("HEADER")
+        return spare
