@@ -114,7 +114,8 @@ class Ring(wiring.Component):
         move = Signal()
         m.d.comb += [
             begin.eq(Mux(self.fresh, self.fields.local, start)),
-            past.eq(begin >= end),
+            # Each is compared before one is chosen: ``fresh`` comes late.
+            past.eq(Mux(self.fresh, self.fields.local >= end, start >= end)),
             move.eq(self.step & self.first & self.advance),
             self.illegal.eq(
                 (self.fresh & (past | ~difference[-1])) | (known & ~excess[-1])

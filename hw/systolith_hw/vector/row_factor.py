@@ -118,7 +118,7 @@ class RowFactor(wiring.Component):
             self.i.ready.eq(control.taken),
             self.o.valid.eq(control.offer),
             word.load.eq(control.load),
-            word.even.eq(control.phase == Phase.VARIANCE),
+            word.even.eq(control.variance),
             word.aligns.eq(control.aligns),
             word.place.eq(control.place),
             word.product.eq(multiplier.product),
@@ -182,7 +182,7 @@ class RowFactor(wiring.Component):
         row = self.i.payload
         size = self._elaborate_mean(m, control, word)
         difference, below_zero = self._elaborate_difference(m, control, word)
-        last = control.phase == Phase.VARIANCE
+        last = control.variance
         takes_difference = Signal()
         early = Signal.like(word.number)
 
@@ -218,7 +218,7 @@ class RowFactor(wiring.Component):
         subtrahend = Signal(INTEGER_BITS)
         difference = Signal(INTEGER_BITS + 1)
         below_zero = Signal(reset_less=True)
-        m.d.comb += difference.eq(word.integer - subtrahend - (control.phase == Phase.VARIANCE))
+        m.d.comb += difference.eq(word.integer - subtrahend - control.variance)
         m.d.sync += below_zero.eq(difference[-1])
         with m.If(control.phase == Phase.MEAN):
             m.d.sync += subtrahend.eq(word.integer)

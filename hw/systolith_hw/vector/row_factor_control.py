@@ -34,6 +34,8 @@ class RowFactorControl(wiring.Component):
         The phase that the word is in.
     aligns : Out(1), place : Out(1)
         Find out how far the product moves; put it into the word.
+    variance : Out(1)
+        The phase is VARIANCE; from a register.
     begin : Out(1), divide : Out(1), multiply : Out(1)
         The word shows the significand of its number; divide by it at once, or multiply it in the
         next cycle. From registers, as they reach far, too.
@@ -55,6 +57,7 @@ class RowFactorControl(wiring.Component):
     divided: Signal
     load: Signal
     phase: Signal
+    variance: Signal
     begin: Signal
     aligns: Signal
     place: Signal
@@ -69,7 +72,7 @@ class RowFactorControl(wiring.Component):
     def __init__(self) -> None:
         inputs = ("row", "normal", "centre", "settles", "multiplied", "divided", "accepted")
         outputs = ("load", "begin", "aligns", "place", "multiply", "divide", "root", "quotient",
-                   "taken", "offer")  # fmt: skip
+                   "variance", "taken", "offer")  # fmt: skip
         super().__init__({
             **dict.fromkeys(inputs, In(1)),
             **dict.fromkeys(outputs, Out(1)),
@@ -82,7 +85,7 @@ class RowFactorControl(wiring.Component):
         m.d.comb += self.load.eq(load)
         pulses = (self.begin, self.divide, self.root, self.multiply, self.quotient, self.place)
         m.d.sync += [pulse.eq(0) for pulse in pulses]
-        divides = (self.phase == Phase.RECIPROCAL) | (self.phase == Phase.VARIANCE)
+        divides = (self.phase == Phase.RECIPROCAL) | self.variance
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.row):
@@ -95,7 +98,7 @@ class RowFactorControl(wiring.Component):
                     m.d.sync += [
                         self.begin.eq(1),
                         self.divide.eq(divides),
-                        self.root.eq(self.phase == Phase.VARIANCE),
+                        self.root.eq(self.variance),
                     ]
                     m.next = "BEGIN"
             with m.State("BEGIN"):
@@ -138,7 +141,7 @@ class RowFactorControl(wiring.Component):
                 with m.Case(Phase.MEAN):
                     m.d.sync += self.phase.eq(Phase.SQUARES)
                 with m.Case(Phase.SQUARES):
-                    m.d.sync += self.phase.eq(Phase.VARIANCE)
+                    m.d.sync += [self.phase.eq(Phase.VARIANCE), self.variance.eq(1)]
                     m.next = "PASS"  # again: the mean's square is taken off, then epsilon is added
 
     def _elaborate_quotient(self, m: Module, load: Signal) -> None:
@@ -156,5 +159,7 @@ class RowFactorControl(wiring.Component):
         with m.State("OFFER"):
             m.d.comb += self.offer.eq(1)
             with m.If(self.accepted):
-                m.d.sync += [load.eq(1), self.phase.eq(Phase.RECIPROCAL)]
+                m.d.sync += [
+                    load.eq(1), self.phase.eq(Phase.RECIPROCAL), self.variance.eq(0)
+                ]  # fmt: skip
                 m.next = "IDLE"
