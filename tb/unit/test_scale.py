@@ -17,11 +17,13 @@ def some_entry(rng):
 
 
 @pytest.mark.parametrize("few", [0, 2, 8])
-@pytest.mark.parametrize("short, latency", [(False, 2), (True, 1)])
-def test_against_model(short, latency, few):
+@pytest.mark.parametrize("short, register, latency", [
+    (False, False, 2), (False, True, 3), (True, False, 1)
+])  # fmt: skip
+def test_against_model(short, register, latency, few):
     memories = MemoryConfig(scale_words=WORDS, bias_words=few)
     config = Config(memory=memories, short_pipelines=short)
-    dut = ScaleMemory(config)
+    dut = ScaleMemory(config, output_register=register)
     rng = np.random.default_rng(2)
     memory: dict[int, list[dict[str, int]]] = {}
 

@@ -42,7 +42,7 @@ class ScaleMemory(wiring.Component):
 
     =========== =============================================================
     Latency     2 cycles from address to data; 1 with short pipelines, which do
-                without the registers
+                without the registers; 1 more with ``output_register``
                 Written words may be read in the next cycle; with
                 ``vector.rows`` 2 cycles after ``write`` was taken, 3 after
                 ``entries``
@@ -55,6 +55,8 @@ class ScaleMemory(wiring.Component):
     ----------
     config : Config
         Uses ``memory.scale_words``, ``memory.bias_words`` and ``vector.lanes``.
+    output_register : bool
+        Give words a cycle on their way from the blocks to the lanes, which are far apart.
 
     Members
     -------
@@ -77,8 +79,9 @@ class ScaleMemory(wiring.Component):
     factors: data.View
     biases: data.View
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, output_register: bool = False) -> None:
         self.config = config
+        self.output_register = output_register
         address, lanes = range(config.memory.scale_words), config.vector.lanes
         rows = config.vector.rows
         entries = stream.Signature(entry_write(config), always_ready=True)
@@ -99,14 +102,14 @@ class ScaleMemory(wiring.Component):
         m.d.comb += [
             factors.write_lanes.eq(enable),
             factors.read_address.eq(self.factor_address),
-            self.factors.as_value().eq(factors.read_data),
+            self.factors.as_value().eq(self._shown(m, "factor", factors.read_data)),
         ]
         depth, place = depths.bias_words or depths.scale_words, self.bias_address
         biases = self._store(m, "bias_memory", depth, written, ("bias",))
         m.d.comb += [
             biases.write_lanes.eq(enable),
             biases.read_address.eq(place),
-            self.biases.as_value().eq(biases.read_data),
+            self.biases.as_value().eq(self._shown(m, "bias", biases.read_data)),
         ]
         if depths.bias_words:
             # All words that have no bias take the last one, which nothing writes.
@@ -115,6 +118,14 @@ class ScaleMemory(wiring.Component):
             with m.If(written.address >= depths.biased_words):
                 m.d.comb += biases.write_lanes.eq(0)
         return m
+
+    def _shown(self, m: Module, name: str, word: Value) -> Value:
+        """Return ``word``, or a register behind it, which stands close to whoever reads."""
+        if not self.output_register:
+            return word
+        shown = Signal(len(word), name=f"shown_{name}", reset_less=True)
+        m.d.sync += shown.eq(word)
+        return shown
 
     def _store(
         self, m: Module, name: str, depth: int, written: Any, fields: tuple[str, ...]

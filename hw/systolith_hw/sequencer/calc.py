@@ -25,10 +25,10 @@ def add_calc_states(m: Module, micro: Micro) -> None:
         micro.states.go("CALC_WORD_1")
     with micro.states.state("CALC_WORD_1"):
         micro.patch()
+        micro.take_patched(micro.reader.index == 1)
         with m.If(micro.ready(1)):
             micro.do(micro.fields)
             micro.set_count(Count.UPPER)
-            micro.take()
             micro.states.go("CALC_WORD_2")
     with micro.states.state("CALC_WORD_2"):
         micro.patch()
@@ -94,8 +94,8 @@ def _add_shift_states(m: Module, micro: Micro) -> None:
         micro.states.go("CALC_WRITE")
     with micro.states.state("CALC_WRITE"):
         micro.write_target()
+        micro.take(micro.reader.reading)
         with m.If(micro.reader.reading):
-            micro.take()
             micro.states.go("CALC_SKIP")
         with m.Else():
             micro.flush()

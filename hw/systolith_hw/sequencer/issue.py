@@ -357,8 +357,8 @@ class Issue(wiring.Component):
             ]
             with m.If(self.wait_queue):
                 m.d.comb += self.busy.eq(0)
+            micro.take_patched(spare.i.ready)
             with m.If(offer & spare.i.ready):
-                micro.take()
                 with m.If(micro.reader.index == WORDS - 1):
                     micro.states.go("NEXT")
                     with m.If(micro.reader.reading):

@@ -103,6 +103,8 @@ class Micro:
         self.more = Signal(reset_less=True)
         self.error = Signal(ErrorCode, reset_less=True)
 
+        self._takes: list[Value] = []
+        self._takes_patched: list[Value] = []
         self._read = Signal(Read)
         self._read_frame = Signal(Frame)
         self._write = Signal(Write)
@@ -172,6 +174,11 @@ class Micro:
             with m.Case(Count.POSITION):
                 m.d.sync += self.count.eq(Register.POSITION)
 
+        # What is known last comes last: the datapath's next word waits for this.
+        patched = self.reader.held & self.picker.patched
+        m.d.comb += self.reader.take.eq(
+            (patched & Cat(self._takes_patched).any()) | Cat(self._takes).any()
+        )
         self._connect_adder()
         self._connect_memory()
 
@@ -312,9 +319,13 @@ class Micro:
         """Do one of the operations that have a signal of their own."""
         self.m.d.comb += operation.eq(1)
 
-    def take(self) -> None:
-        """Be done with the word under work."""
-        self.do(self.reader.take)
+    def take(self, when: ValueLike = 1) -> None:
+        """Be done with the word under work in this state."""
+        self._takes.append(self.states.now & when)
+
+    def take_patched(self, when: ValueLike) -> None:
+        """Be done with it as soon as it is there with its patches."""
+        self._takes_patched.append(self.states.now & when)
 
     def flush(self) -> None:
         """Be done with the instruction."""

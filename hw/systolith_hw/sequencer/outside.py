@@ -29,9 +29,9 @@ def add_read_states(
         micro.states.go("READ_WORD_1")
     with micro.states.state("READ_WORD_1"):
         micro.patch()
+        micro.take_patched(micro.reader.index == 1)
         with m.If(micro.ready(1)):
             micro.do(micro.fields)
-            micro.take()
             micro.states.go("READ_WORD_2")
     with micro.states.state("READ_WORD_2"):
         micro.patch()

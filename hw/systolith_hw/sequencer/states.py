@@ -54,6 +54,11 @@ class States:
             self.go(name)
             yield
 
+    @property
+    def now(self) -> Value:
+        """Whether it is the state that is being described."""
+        return self._now[self._index(self._current)]
+
     def go(self, name: str) -> None:
         """Make ``name`` the next state, whatever was said before."""
         self.m.d.comb += self._nexts[self._current].eq(1 << self._index(name))

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import FIXED_BITS, Config
 from ..interfaces import entry_write, result_beat, scale_stream
+from ..memory.deep_bank import DeepBank
 from ..memory.scale import ScaleMemory
 from .ages import Ages
 from .beat import beat
@@ -30,7 +31,7 @@ ADD = SELECT + 1 + Requantizer.latency
 """At which wide words are added."""
 FUNCTION = ADD + SaturatingAdder.latency
 """At which functions begin."""
-SCALE_LATENCY = 2
+SCALE_LATENCY = DeepBank.latency + 1
 SHIFT_USED = 6
 """Bits of the shift of a scale entry, when a function uses it; the bit above negates."""
 
@@ -168,7 +169,7 @@ class ValuePath(wiring.Component):
             # One that only waits must not read scale memory in another one's place.
             "scale_late": self.take & scale_late, "bias_late": self.take & bias_late,
         })  # fmt: skip
-        m.submodules.scales = scales = ScaleMemory(self.config)
+        m.submodules.scales = scales = ScaleMemory(self.config, output_register=True)
         connect(m, flipped(self.scale_writes), scales.write)
         connect(m, flipped(self.entries), scales.entries)
         self._elaborate_addresses(m, ages, scales)
