@@ -94,7 +94,8 @@ class Ring(wiring.Component):
         bits = address_bits(self.config)
         base, end = self.fields.ring_base, self.fields.ring_end
 
-        # Minus the size of the ring; needed from the second cycle of a transfer on.
+        # Needed from the second cycle of a transfer on: minus the size of the ring, and its end.
+        last = Signal(bits, reset_less=True)
         difference = Signal(signed(bits + 1))
         wrap = Signal.like(difference, reset_less=True)
         excess = Signal(signed(bits + 1))  # of the stride over the size, less one
@@ -103,7 +104,7 @@ class Ring(wiring.Component):
             difference.eq(base - end),
             excess.eq(wrap + self.fields.local_stride - 1),
         ]
-        m.d.sync += [wrap.eq(difference), known.eq(self.fresh)]
+        m.d.sync += [wrap.eq(difference), known.eq(self.fresh), last.eq(end - 1)]
 
         # The start of the next run: the stride is added with the first element of a run, the
         # size taken off in the cycle after.
@@ -128,12 +129,11 @@ class Ring(wiring.Component):
             m.d.sync += start.eq(begin + change)
 
         address = Signal.like(self.address, reset_less=True)
-        following = Signal(bits)
-        m.d.comb += [self.address.eq(address), following.eq(address + 1)]
+        m.d.comb += self.address.eq(address)
         with m.If(self.step):
             with m.If(self.first):
                 m.d.sync += address.eq(begin)
             with m.Elif(~self.hold):
-                m.d.sync += address.eq(Mux(following == end, base, following))
+                m.d.sync += address.eq(Mux(address == last, base, address + 1))
 
         return m
