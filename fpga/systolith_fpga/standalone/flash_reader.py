@@ -61,8 +61,7 @@ class FlashReader(wiring.Component):
         m = Module()
         pins, request = self.pins, self.request
         timer, left = Signal(range(max(self.half, self.deselect))), Signal(ADDRESS_BITS)
-        bits, tick = Signal(range(HEADER_BITS)), Signal()
-        out, taken = Signal(32), Signal(7)
+        bits, tick, out = Signal(range(HEADER_BITS)), Signal(), Signal(32)
         m.d.comb += [tick.eq(timer == 0), pins.copi.eq(out[-1])]
         m.d.sync += timer.eq(Mux(tick, self.half - 1, timer - 1))
         with m.If(self.o.ready):
@@ -86,20 +85,10 @@ class FlashReader(wiring.Component):
                         m.d.sync += bits.eq(7)
                         m.next = "take"
             with m.State("take"):
-                room = (bits != 7) | ~self.o.valid | self.o.ready
-                with m.If(tick & ~pins.clk):
-                    m.d.sync += [pins.clk.eq(room), timer.eq(Mux(room, self.half - 1, 0))]
-                with m.Elif(tick):
-                    m.d.sync += [
-                        pins.clk.eq(0), taken.eq(Cat(pins.cipo, taken)), bits.eq(bits - 1)
-                    ]  # fmt: skip
-                    with m.If(bits == 0):
-                        m.d.sync += [
-                            self.o.valid.eq(1), self.o.payload.eq(Cat(pins.cipo, taken)),
-                            left.eq(left - 1), bits.eq(7),
-                        ]  # fmt: skip
-                        with m.If(left == 0):
-                            m.next = "close"
+                with m.If(self._take(m, tick, timer, bits)):
+                    m.d.sync += left.eq(left - 1)
+                    with m.If(left == 0):
+                        m.next = "close"
             with m.State("close"):
                 with m.If(tick):
                     m.d.sync += [pins.cs_n.eq(1), timer.eq(self.deselect - 1)]
@@ -108,3 +97,22 @@ class FlashReader(wiring.Component):
                 with m.If(tick):
                     m.next = "idle"
         return m
+
+    def _take(self, m: Module, tick: Signal, timer: Signal, bits: Signal) -> Value:
+        """Take a bit at each falling edge; return that this is the last one of a byte."""
+        pins, taken = self.pins, Signal(7)
+        room, whole = Signal(), Signal()
+        m.d.comb += [
+            room.eq((bits != 7) | ~self.o.valid | self.o.ready),
+            whole.eq(tick & pins.clk & (bits == 0)),
+        ]
+        with m.If(tick & ~pins.clk):
+            m.d.sync += [pins.clk.eq(room), timer.eq(Mux(room, self.half - 1, 0))]
+        with m.Elif(tick):
+            m.d.sync += [
+                pins.clk.eq(0), taken.eq(Cat(pins.cipo, taken)),
+                bits.eq(Mux(whole, 7, bits - 1)),
+            ]  # fmt: skip
+        with m.If(whole):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(Cat(pins.cipo, taken))]
+        return whole
