@@ -72,13 +72,13 @@ PRESETS = {
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128, codecs=True),
         device="ecp5-85k",
     ),
-    # ULX3S-25F: 16 multipliers. Short sums leave room for the second lane, without which there are
-    # no rotary positions.
+    # ULX3S-25F: 8 multipliers, twice what its SDRAM feeds with one token. Short sums leave room for
+    # the second lane, without which there are no rotary positions.
     "ulx3s-25f": Config(
-        array=ArrayConfig(rows=4, columns=4, window=15, max_k=1024),
+        array=ArrayConfig(rows=4, columns=2, window=12, max_k=1024, output_depth=64),
         vector=VectorConfig(lanes=2, rows=16),
         memory=MemoryConfig(
-            operand_tiles=1024, activation_words=2048, wide_words=1024, scale_words=1536
+            operand_tiles=2048, activation_words=2048, wide_words=1024, scale_words=1536
         ),
         bus=BusConfig(data_bytes=4, address_bits=25),
         sequencer=SequencerConfig(semaphore_bits=8),
