@@ -22,6 +22,7 @@ from systolith_fpga.boards.ecp5_pll import (
 from systolith_fpga.boards.flash import flash_command
 from systolith_fpga.boards.page import write_page
 from systolith_fpga.boards.picture import draw, read_places
+from systolith_fpga.boards.simulated import LINE_CYCLES, with_fast_line
 from systolith_fpga.boards.system import BoardSystem
 from systolith_fpga.boards.top import BoardTop
 from systolith_hw.budget import check_budget
@@ -88,6 +89,14 @@ def test_unknown_names_are_refused():
         board_named("ulx4")
     with pytest.raises(ConfigError, match="takes preset ulx3s, ulx3s-resident, not tiny"):
         build(board_named("ulx3s-85f"), "tiny")
+
+
+@pytest.mark.parametrize("name, preset", CASES)
+def test_fast_lines_are_not_too_fast(name, preset):
+    """A bit has as many cycles as the receiver needs, whatever the core's clock."""
+    board = with_fast_line(board_named(name), preset)
+    core_hz, _ = board.clocks(preset)
+    assert LINE_CYCLES <= round(core_hz) / board.baud < LINE_CYCLES + 0.01
 
 
 @pytest.mark.parametrize("name", BOARDS)

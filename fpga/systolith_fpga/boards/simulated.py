@@ -20,7 +20,7 @@ from .board import Board
 from .core import BUS
 from .system import BoardSystem
 
-__all__ = ["hear", "simulated_board", "standalone_board"]
+__all__ = ["hear", "simulated_board", "standalone_board", "with_fast_line"]
 
 LINE_CYCLES = 4
 """Cycles of the core for a bit of the fast line."""
@@ -46,7 +46,7 @@ def simulated_board(
     report : callable
         Told about what takes long.
     """
-    board = _with_line(board, preset) if fast_line else board
+    board = with_fast_line(board, preset) if fast_line else board
     simulated = _verilated(board, preset, None, report)
     return simulated, PseudoTerminal(simulated)
 
@@ -69,7 +69,7 @@ def standalone_board(
     """
     settings = board.standing_alone()
     if fast_line:
-        fast = dataclasses.replace(settings, baud=_with_line(board, preset).baud)
+        fast = dataclasses.replace(settings, baud=with_fast_line(board, preset).baud)
         board = dataclasses.replace(board, standalone=fast)
     core_hz, _ = board.clocks(board.variant(preset)[0])
     flash = flash_settings(settings.flash, core_hz, round_trip_ns=FLASH_ROUND_TRIP_NS)
@@ -102,10 +102,11 @@ def hear(
     raise TimeoutError(f"the board has not ended after {cycles:,} cycles; it said: {text}")
 
 
-def _with_line(board: Board, preset: str | None) -> Board:
-    """Return a board with a fast serial line."""
+def with_fast_line(board: Board, preset: str | None) -> Board:
+    """Return a board whose serial line has :data:`LINE_CYCLES` cycles of the core for a bit, or hardly
+    more."""
     core_hz, _ = board.clocks(board.variant(preset)[0])
-    return dataclasses.replace(board, baud=round(core_hz / LINE_CYCLES))
+    return dataclasses.replace(board, baud=round(core_hz) // LINE_CYCLES)
 
 
 def _verilated(

@@ -84,8 +84,9 @@ class Crossing(wiring.Component):
         m.submodules.write = write = self._queue(self.near.write, self.write_capacity)
         connect(m, flipped(self.near.request), request.i)
         connect(m, flipped(self.near.write), write.i)
-        # Who is in reset may look as if it took what is offered.
-        awake = ~ResetSignal("sdram", allow_reset_less=True)
+        # Who is in reset may look as if it took what is offered. The reset itself comes from afar.
+        awake = Signal()
+        m.d.sdram += awake.eq(1)
         for queue, taker in ((request, self.far.request), (write, self.far.write)):
             m.d.comb += [
                 taker.valid.eq(queue.o.valid),
