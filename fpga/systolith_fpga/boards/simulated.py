@@ -103,8 +103,7 @@ def hear(
 
 
 def with_fast_line(board: Board, preset: str | None) -> Board:
-    """Return a board whose serial line has :data:`LINE_CYCLES` cycles of the core for a bit, or hardly
-    more."""
+    """Return a board with a line of :data:`LINE_CYCLES` cycles of the core, or hardly more."""
     core_hz, _ = board.clocks(board.variant(preset)[0])
     return dataclasses.replace(board, baud=round(core_hz) // LINE_CYCLES)
 
