@@ -22,7 +22,7 @@ def run(*words: str) -> dict:
 def test_every_unit(how):
     """With the line's own rate and the back door, and with neither."""
     found = run("selftest", "--device", f"sim:{NAME}{how}")
-    assert found["passed"] and len(found["checks"]) >= 13
+    assert found["passed"] and len(found["checks"]) >= 14
 
 
 def test_a_story():
