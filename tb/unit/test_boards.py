@@ -1,6 +1,7 @@
 """Boards: clocks, configurations, commands, pages; nothing here synthesises."""
 
 import dataclasses
+import importlib
 import json
 import random
 
@@ -11,6 +12,7 @@ from systolith.cli.app import app
 from systolith.link.known_cores import known_cores
 from systolith.link.simulated import SimulatedBoard
 from systolith.progress import Progress
+from systolith_fpga.bitstream import Routed
 from systolith_fpga.boards import BOARDS, board_named
 from systolith_fpga.boards.build import Build, build
 from systolith_fpga.boards.ecp5_pll import (
@@ -163,6 +165,55 @@ def test_slow_builds_are_refused(monkeypatch):
     assert run.exit_code == 0 and "NOT met" in run.output
     run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--seed", "1", "--seeds", "2"])
     assert run.exit_code == 2 and "exclude each other" in run.output
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """Put something else in the place of every tool; return the names of those that ran."""
+    ran = []
+
+    def synthesise(part, folder, read, **options):
+        ran.append("yosys")
+        (folder / "netlist.json").write_text(json.dumps(
+            {"modules": {"top": {"cells": {}}, "systolith": {"cells": {}}}}
+        ))
+        return ["yosys"]
+
+    def make_bitstream(nextpnr, folder, on_stage):
+        ran.append("nextpnr")
+        (folder / "placed.json").write_text(json.dumps({"modules": {"top": {"cells": {}}}}))
+        (folder / "top.bit").write_bytes(b"bits")
+        return Routed(
+            clocks_mhz={"pll.output_0": {"reached": 70.0, "wanted": 66.67},
+                        "sdram_clk": {"reached": 110.0, "wanted": 133.33}},
+            timing_met=False, utilization={}, bitstream=folder / "top.bit", sha256="00",
+            commands=["nextpnr"],
+        )  # fmt: skip
+
+    def emitted(core, name):
+        core._MustUse__used = True  # as if it had been elaborated
+        return f"module {name}; endmodule"
+
+    module = importlib.import_module("systolith_fpga.boards.build")
+    monkeypatch.setattr(module, "synthesise", synthesise)
+    monkeypatch.setattr(module, "make_bitstream", make_bitstream)
+    monkeypatch.setattr(module, "component_verilog", emitted)
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "cache"))
+    return ran
+
+
+def test_builds_are_kept_by_what_they_are_made_from(tools, tmp_path, monkeypatch):
+    """Another seed, and other steps behind synthesis, are another build; clocks have names."""
+    board = board_named("ulx3s-25f")
+    first = build(board)
+    assert first.clocks_mhz == {"core": {"reached": 70.0, "wanted": 66.67},
+                                "memory": {"reached": 110.0, "wanted": 133.33}}  # fmt: skip
+    assert build(board) == first and tools == ["yosys", "nextpnr"]
+    assert build(board, seed=2).folder != first.folder and len(tools) == 4
+    step = tmp_path / "step.py"
+    step.write_text("another")
+    monkeypatch.setattr("systolith_fpga.boards.build.STEPS", (str(step),))
+    assert build(board).folder != first.folder and len(tools) == 6
 
 
 def test_the_fastest_seed_is_kept(monkeypatch):

