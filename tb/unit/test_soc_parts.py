@@ -13,6 +13,7 @@ from systolith_fpga.soc.cpu import cpu_named
 from systolith_fpga.soc.decoder import Decoder
 from systolith_fpga.soc.main_memory import MainMemory
 from systolith_fpga.soc.memory import LocalMemory
+from systolith_fpga.soc.register_slice import RegisterSlice
 from systolith_fpga.soc.timer import Timer
 from systolith_fpga.soc.uart import Uart
 from systolith_fpga.soc.wishbone import join
@@ -114,6 +115,46 @@ def test_bridge(width, busy, seed):
 
     simulate(dut, bench, background=[play])
     assert memory == expected
+
+
+@pytest.mark.parametrize("busy", [0.0, 0.5])
+def test_register_slice(busy, seed):
+    """Accesses one behind the other, answered or refused, are those of the slave, each once."""
+    rng = np.random.default_rng(seed)
+    dut = Module()
+    dut.submodules.part = part = RegisterSlice(10, 4)
+    dut.submodules.bridge = bridge = Bridge(12, 4)
+    join(dut, part.slave, bridge.cpu)
+    held = bytearray(rng.integers(0, 256, 256, np.uint8).tobytes())
+    expected, taken = bytearray(held), []
+
+    async def bench(ctx):
+        for turn in range(150):
+            place, select = int(rng.integers(0, 80)), int(rng.integers(1, 16))
+            data = int(rng.integers(0, 1 << 32)) if rng.random() < 0.5 else None
+            found = await access(ctx, part.master, place, data=data, select=select)
+            for _ in range(int(rng.integers(0, 3))):
+                await ctx.tick()
+            assert len(taken) == turn + 1  # not again
+            if place >= 64:
+                assert found is None
+                continue
+            for byte in range(4):
+                if data is not None and select >> byte & 1:
+                    expected[4 * place + byte] = data >> 8 * byte & 0xFF
+            word = int.from_bytes(expected[4 * place : 4 * place + 4], "little")
+            assert found is not None and (data is not None or found == word)
+
+    async def count(ctx):
+        while True:
+            *_, ack, err = await ctx.tick().sample(bridge.cpu.ack, bridge.cpu.err)
+            taken.extend([0] * (ack | err))
+
+    async def play(ctx):
+        await slave(ctx, bridge.memory, held, 4, np.random.default_rng(seed), busy=busy)
+
+    simulate(dut, bench, background=[play, count])
+    assert held == expected
 
 
 @pytest.mark.parametrize("busy", [0.0, 0.4])

@@ -17,6 +17,7 @@ from ..soc.bridge import Bridge
 from ..soc.cpu import cpu_named
 from ..soc.decoder import Decoder
 from ..soc.memory import LocalMemory
+from ..soc.register_slice import RegisterSlice
 from ..soc.timer import Timer
 from ..soc.uart import Uart
 from ..soc.wishbone import join
@@ -65,11 +66,11 @@ class StandaloneHost(wiring.Component):
 
     ::
 
-        CPU ──► decoder ─┬─► local memory, UART, timer
-                         ├─► registers
-                         ├─► copier ◄── reader ──► flash_*
-                         │     └──┐
-                         └─► bridge ──► arbiter ──► access ──► load, store
+        CPU ─► slice ─► decoder ─┬─► local memory, UART, timer
+                                 ├─► registers
+                                 ├─► copier ◄── reader ──► flash_*
+                                 │     └──┐
+                                 └─► bridge ─► arbiter ─► access ─► load, store
 
     Parameters
     ----------
@@ -121,6 +122,7 @@ class StandaloneHost(wiring.Component):
         bus, settings = self.config.bus, self.settings
         m.submodules.cpu = cpu = cpu_named(CPU)()
         m.submodules.decoder = decoder = Decoder(PAGES)
+        m.submodules.slice = part_way = RegisterSlice(30, 4)
         m.submodules.local = local = LocalMemory(settings.local_bytes, self.program)
         m.submodules.uart = uart = Uart(self.divisor)
         m.submodules.timer = timer = Timer()
@@ -131,7 +133,8 @@ class StandaloneHost(wiring.Component):
         m.submodules.access = access = MemoryAccess(self.config)
         word_bits = len(access.bus.adr)
         m.submodules.arbiter = arbiter = Arbiter(word_bits, bus.data_bytes, outstanding=2)
-        connect(m, cpu.bus, decoder.bus)
+        connect(m, cpu.bus, part_way.master)
+        connect(m, part_way.slave, decoder.bus)
         for name, part in {
             "local": local.bus, "uart": uart.bus, "timer": timer.bus, "memory": bridge.cpu,
             "core": slave.bus, "flash": copier.bus,
