@@ -126,7 +126,8 @@ def test_register_slice(busy, seed):
     dut.submodules.bridge = bridge = Bridge(12, 4)
     join(dut, part.slave, bridge.cpu)
     held = bytearray(rng.integers(0, 256, 256, np.uint8).tobytes())
-    expected, taken = bytearray(held), []
+    expected = bytearray(held)
+    taken: list[int] = []
 
     async def bench(ctx):
         for turn in range(150):
