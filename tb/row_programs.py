@@ -1,7 +1,7 @@
 """Random instructions of VECTOR and ROW, legal and free of races, for benches of core and unit."""
 
 from systolith.compiler.encoder_quantizer import factor
-from systolith_hw.config import HEAD_CHANNELS
+from systolith_hw.config import HEAD_CHANNELS, WIDE_BANK_WORDS
 from systolith_hw.isa import DrainFunction, DrainKind
 from systolith_hw.presets import preset
 from systolith_sim.vector.row import Factor
@@ -19,6 +19,7 @@ CONFIGS = {
     "flat": preset("small").replace(MEMORY | {
         "array.rows": 4, "array.columns": 16, "vector.lanes": 4, "bus.data_bytes": 16,
         "array.mantissa_bits": 10, "array.window": 20,
+        "memory.wide_words": WIDE_BANK_WORDS + 50,  # words from there have a cycle on their way
     }),
     "single": preset("small").replace(MEMORY | {
         "memory.operand_single_port": True, "vector.lanes": 2, "array.window": 12,
@@ -93,7 +94,7 @@ class Fields:
         """Return where angles are: what VECTOR wrote before, or what nobody writes."""
         shift = self.draw(2, 4)
         first, end = ((0, 300), (UNWRITTEN, self.config.memory.wide_words))[self.draw(0, 1)]
-        row = self.draw(-(-first >> shift), (end >> shift) - tokens)
+        row = self.draw(-(-first >> shift), min((end >> shift) - tokens, 255))  # what DRAIN holds
         return {"rotate": True, "shift": shift, "row": row}
 
     def best(self, program, **semaphores):

@@ -30,7 +30,7 @@ def test_ecp5(width, place_seed, tmp_path):
     (tmp_path / "clocks.lpf").write_text(
         f'FREQUENCY NET "sdram_clk" {SDRAM_MHZ} MHZ;\nFREQUENCY NET "clk" {CORE_MHZ} MHZ;\n'
     )
-    script = (f"read_verilog -DSYNTHESIS memory.v; {part.synthesis} -top memory -abc9; "
+    script = (f"read_verilog -DSYNTHESIS memory.v; {part.synthesis.format(top='memory')}; "
               "write_json memory.json")  # fmt: skip
     run_tool("yosys", ["-q", "-p", script], folder=tmp_path, log="yosys.log")
     run_tool(part.tool, [

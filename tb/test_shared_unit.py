@@ -16,6 +16,7 @@ from row_programs import CONFIGS, INPUTS, Fields, products
 from shared_unit_bench import Bench
 from systolith.compiler.encoder_quantizer import factor
 from systolith.program import Program
+from systolith_hw.config import WIDE_BANK_WORDS
 from systolith_hw.isa import DrainKind
 from systolith_hw.vector.shared_unit import SharedUnit
 
@@ -24,7 +25,9 @@ SHAPES = CONFIGS | {
     "logic": CONFIGS["small"].replace({
         "array.columns": 4, "vector.lanes": 2, "vector.distributed": True,
     }),
-    "deferred": CONFIGS["tall"].replace({"vector.deferred_norms": True}),
+    "deferred": CONFIGS["tall"].replace({
+        "vector.deferred_norms": True, "memory.wide_words": WIDE_BANK_WORDS + 50,
+    }),
 }  # fmt: skip
 
 SCORED, SOFTENED, ADDED, NORMED, VECTOR_INNER, VECTOR_OUTER, ROW_INNER, ROW_OUTER = range(8)

@@ -60,6 +60,10 @@ there to be small."""
 MOST_CANDIDATES = 64
 """Most tokens among which one is chosen by chance."""
 
+WIDE_BANK_WORDS = 2048
+"""Words of wide memory's blocks: nine bits each, on ECP5. More words are several blocks, that
+stand one above the other."""
+
 FETCH_OUTSTANDING = 2
 """Bursts of program fetch that may be under way, besides those of LOAD."""
 
@@ -485,7 +489,12 @@ class Config:
     @property
     def wide_latency(self) -> int:
         """Cycles from asking wide memory for a word to having it."""
-        return 2 if self.short_pipelines else 3
+        return 2 if self.short_pipelines else 3 + self.wide_is_far
+
+    @property
+    def wide_is_far(self) -> bool:
+        """Whether wide memory takes so many blocks that its words need a cycle on their way."""
+        return not self.short_pipelines and self.memory.wide_words > WIDE_BANK_WORDS
 
     @property
     def tiles_per_group(self) -> int:

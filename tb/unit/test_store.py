@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from amaranth.back import verilog
 
-from systolith_hw.config import Config
+from systolith_hw.config import WIDE_BANK_WORDS, Config
 from systolith_hw.dma.store import StoreUnit
 from systolith_hw.isa import ErrorCode, Opcode, StoreKind
 from systolith_hw.presets import PRESETS
@@ -24,6 +24,9 @@ from .dma_bench import (
 )
 
 PORT_WIDTHS = [1, 2, 4, 8, 16, 32, 64, 128]
+
+FAR = WIDE_BANK_WORDS + 1
+"""Words of a wide memory that shows its words a cycle later."""
 
 
 def run_bytes(config: Config, kind: StoreKind, elements: int) -> int:
@@ -349,12 +352,14 @@ def plain(kind, **fields):
 
 
 @pytest.mark.parametrize("queue_depth, vector_rows", [(1, 0), (4, 0), (4, 2)])
-@pytest.mark.parametrize("lanes, data_bytes", [(4, 8), (2, 8), (4, 2), (8, 4)])
-def test_wide_at_full_rate(lanes, data_bytes, queue_depth, vector_rows):
+@pytest.mark.parametrize("lanes, data_bytes, depth", [
+    (4, 8, 200), (2, 8, 200), (4, 2, 200), (8, 4, 200), (2, 8, FAR), (4, 2, FAR), (8, 4, FAR),
+])  # fmt: skip
+def test_wide_at_full_rate(lanes, data_bytes, depth, queue_depth, vector_rows):
     """Words of four and two beats keep the bus busy inside a run, and of one if STORE alone reads
     wide memory."""
     config = make_config(
-        rows=8, columns=8, lanes=lanes, data_bytes=data_bytes, burst_beats=16, wide=200,
+        rows=8, columns=8, lanes=lanes, data_bytes=data_bytes, burst_beats=16, wide=depth,
         queue_depth=queue_depth, vector_rows=vector_rows,
     )  # fmt: skip
     words = 160 * data_bytes // config.wide_word_bytes
@@ -398,11 +403,11 @@ def test_source_not_held_up():
     assert result.word_cycles[13] - result.word_cycles[2] == 12 * 4
 
 
-@pytest.mark.parametrize("vector_rows", [0, 2])
+@pytest.mark.parametrize("vector_rows, depth", [(0, 29), (2, 29), (0, FAR), (2, FAR)])
 @pytest.mark.parametrize("words", [1, 4])
-def test_latency(words, vector_rows):
+def test_latency(words, vector_rows, depth):
     """From an instruction to its first word, its request and its data, with words of two beats."""
-    config = make_config(lanes=2, data_bytes=4, vector_rows=vector_rows)
+    config = make_config(lanes=2, data_bytes=4, vector_rows=vector_rows, wide=depth)
     fields = plain(StoreKind.WIDE, elements=words, beats=2 * words)
     result = run(config, [instruction(Opcode.STORE, **fields)], wide=random_wide(config, 0))
     assert result.word_cycles[0] == 1 + 3

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.config import Config, MemoryConfig, VectorConfig
+from systolith_hw.config import WIDE_BANK_WORDS, Config, MemoryConfig, VectorConfig
 from systolith_hw.memory.wide import WideMemory
-from systolith_hw.memory.wide_store import BANK_WORDS
 
 WORDS = 11
-DEEP = 2 * BANK_WORDS + 5
+DEEP = 2 * WIDE_BANK_WORDS + 5
 """Of a memory of three banks."""
 LANES = Config().vector.lanes
 
@@ -87,7 +86,7 @@ def test_two_readers(p_first, depth):
     dut = WideMemory(config)
     rng = np.random.default_rng(3)
     # The same places of all banks.
-    places = [place for first in range(0, depth, BANK_WORDS)
+    places = [place for first in range(0, depth, WIDE_BANK_WORDS)
               for place in range(first, min(depth, first + WORDS))]  # fmt: skip
     words = {place: some_word(rng) for place in places}
     # What `data` of each must be, this cycle first.

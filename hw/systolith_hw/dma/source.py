@@ -189,7 +189,7 @@ class StoreSource(wiring.Component):
         m.d.sync += waits.eq(~wide.ready)
         with m.If(wide.enable):
             m.d.sync += ends.eq(run_end)
-        return ~wide.ready | waits, waits & wide.ready, ends, 2
+        return ~wide.ready | waits, waits & wide.ready, ends, self.config.wide_latency - 1
 
     def _elaborate_words(self, m: Module, taking: Value, step: Signal, run_end: Value) -> None:
         """Merge stream and wide memory; a wide word stays for as many cycles as it has beats."""

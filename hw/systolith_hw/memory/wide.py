@@ -32,8 +32,8 @@ class WideRead(wiring.Signature):
         ``enable``, but for a cycle only where there is another reader, that yields.
     ready : In(1)
         Only of a reader that yields, which may raise ``enable`` while it is one. Then it is zero
-        until the word is read, and ``data`` comes 2 cycles after it is one again:
-        ``Config.store_latency`` after ``enable`` if nobody else read.
+        until the word is read, and ``data`` comes ``Config.wide_latency - 1`` cycles after it is one
+        again: ``Config.store_latency`` after ``enable`` if nobody else read.
     """
 
     def __init__(self, config: Config, *, yields: bool = False) -> None:
@@ -67,7 +67,7 @@ class WideMemory(wiring.Component):
     With short pipelines writes have no register, and reads only that in front of the memory.
 
     =========== =============================================================
-    Latency     3 cycles from ``read.enable`` to ``read.data``, 2 with short
+    Latency     3 cycles from ``read.enable`` to ``read.data``, 4 if far, 2 with short
                 pipelines (``Config.wide_latency``); a word may be
                 read 2 cycles after it was taken, the vector unit's 3, with
                 short pipelines 1. With ``vector.rows`` reading takes STORE

@@ -6,19 +6,15 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import FIXED_BITS, Config
+from ..config import FIXED_BITS, WIDE_BANK_WORDS, Config
 from ..interfaces import wide_write
 from .register_copy import COPY, RegisterCopy
 
-__all__ = ["BANK_WORDS", "WideStore", "wide_banks", "wide_parts"]
+__all__ = ["WideStore", "wide_banks", "wide_parts"]
 
 PART_BITS = 63
 """Bits of a word that one part holds, the last one what is left: seven blocks of 2048 x 9 on ECP5,
 two of 512 x 36."""
-
-
-BANK_WORDS = 2048
-"""Words of a block of nine bits, on ECP5."""
 
 
 def wide_banks(config: Config) -> list[int]:
@@ -26,7 +22,7 @@ def wide_banks(config: Config) -> list[int]:
     words = config.memory.wide_words
     if config.short_pipelines:
         return [words]
-    return [max(2, min(words - first, BANK_WORDS)) for first in range(0, words, BANK_WORDS)]
+    return [max(2, min(words - first, WIDE_BANK_WORDS)) for first in range(0, words, WIDE_BANK_WORDS)]
 
 
 def wide_parts(config: Config) -> list[tuple[int, int]]:
@@ -44,15 +40,16 @@ class WideStore(wiring.Component):
     The blocks of a large memory are far apart: one register for all of them takes longer to reach
     the last than anything else in a cycle. They are slow to show their output, too, so nothing but
     a register follows each, and what chooses among those that stand one above the other is behind
-    it. With short pipelines there is one part, written without a register, and read without one
-    behind it. ::
+    it. Where there are several of these, words have a cycle more to come to the lanes
+    (:attr:`.Config.wide_is_far`). With short pipelines there is one part, written without a
+    register, and read without one behind it. ::
 
         read_address ──►[ register ]──┬──►[ 2048 words ]──►[ register ]──┬─ choose ──► read_data
                                       └──►[ the rest   ]──►[ register ]──┘
 
     =========== =============================================================
-    Latency     3 cycles from ``read_address`` to ``read_data``, 2 with short
-                pipelines; a word may be read in the cycle after it was
+    Latency     3 cycles from ``read_address`` to ``read_data``, 4 where they are
+                far, 2 with short pipelines; a word may be read in the cycle after it was
                 written (:class:`.WideMemory` says who does when)
     Throughput  one write and one read per cycle
     =========== =============================================================
@@ -118,7 +115,7 @@ class WideStore(wiring.Component):
         self._copy(m, f"write_{number}", Cat(self.write_enable, self.write.address),
                    Cat(enable, written))  # fmt: skip
         self._copy(m, f"read_{number}", self.read_address, asked)
-        fine = (BANK_WORDS - 1).bit_length()
+        fine = (WIDE_BANK_WORDS - 1).bit_length()
         shown = []
         for bank, words in enumerate(wide_banks(self.config)):
             write, read = self._memory(m, f"memory_{number}_{bank}", len(data), words)
@@ -137,7 +134,12 @@ class WideStore(wiring.Component):
             before = which
             which = Signal(max(1, len(before)), name=f"which_{number}_{age}", reset_less=True)
             m.d.sync += which.eq(before)
-        m.d.comb += found.eq(Array(shown)[which])
+        word = Array(shown)[which]
+        if self.config.wide_is_far:
+            arrived = Signal.like(kept, name=f"arrived_{number}", reset_less=True)
+            m.d.sync += arrived.eq(word)
+            word = arrived
+        m.d.comb += found.eq(word)
 
     def _memory(self, m: Module, name: str, width: int, words: int) -> tuple[Any, Any]:
         """Add a memory; return its ports."""

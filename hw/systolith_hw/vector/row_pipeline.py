@@ -144,22 +144,22 @@ class RowPipeline(Datapath):
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self.config
-        flight = ValuePath.long + BlockNormalizer.latency + HEAD_CHANNELS // config.vector.lanes
+        m.submodules.path = path = ValuePath(config, self.target)
+        flight = path.long + BlockNormalizer.latency + HEAD_CHANNELS // config.vector.lanes
         credits = max(stream_credits(config, flight + 3), shared_words(config))
         m.submodules.turnstile = turnstile = Turnstile(
-            config, credits=credits, addition=ValuePath.add - config.wide_latency,
-            flight=flight + 6, number_flight=ValuePath.long + 2,
-            wide_flight=ValuePath.long + WIDE_WRITE - LOOP_CYCLES
-            - (ValuePath.add - config.wide_latency),
+            config, credits=credits, addition=path.add - config.wide_latency,
+            flight=flight + 6, number_flight=path.long + 2,
+            wide_flight=path.long + WIDE_WRITE - LOOP_CYCLES
+            - (path.add - config.wide_latency),
         )  # fmt: skip
-        m.submodules.path = path = ValuePath(config, self.target)
         m.submodules.gate = gate = Gate(
             config, detour=path.detour, scale=path.late_scale_age - path.scale_age,
             bias=path.late_bias_age - path.bias_age,
         )  # fmt: skip
         m.submodules.statistics = statistics = RowStatistics(config, self.target)
         m.submodules.writer = writer = BlockWriter(
-            config, flight=ValuePath.long, credits=credits
+            config, flight=path.long, credits=credits
         )
         m.submodules.wide_writer = wide_writer = WideWriter(config)
         sampled = Signal()
@@ -218,10 +218,10 @@ class RowPipeline(Datapath):
         })
         connect(m, flipped(self.scale_writes), path.scale_writes)
         sums: Any = Signal(path.sums.shape(), reset_less=True)
-        pop, popping = Signal(), Signal()
+        pop, popping = Signal(path.select - 2), Signal()  # sums come when they are chosen
         m.d.sync += [
-            pop.eq(gate.take & beat.results & (beat.operation != Operation.STRAIGHT)),
-            popping.eq(pop),
+            pop.eq(Cat(gate.take & beat.results & (beat.operation != Operation.STRAIGHT), pop)),
+            popping.eq(pop[-1]),
             sums.eq(self.results.payload),
         ]
         m.d.comb += [

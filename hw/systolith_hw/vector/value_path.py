@@ -25,12 +25,8 @@ from .second_factor import SecondFactor
 
 __all__ = ["ValuePath", "value_beat"]
 
-SELECT = 3
-"""Age of a beat, in cycles since it was taken, at which its sums or wide words are chosen."""
-ADD = SELECT + 1 + Requantizer.latency
-"""At which wide words are added."""
-FUNCTION = ADD + SaturatingAdder.latency
-"""At which functions begin."""
+SUMS = 3
+"""Cycles from taking a beat until its sums are there."""
 SCALE_LATENCY = DeepBank.latency + 1
 SHIFT_USED = 6
 """Bits of the shift of a scale entry, when a function uses it; the bit above negates."""
@@ -102,17 +98,6 @@ class ValuePath(wiring.Component):
         No beat is under way.
     """
 
-    select = SELECT
-    factor = SELECT + OperandSelect.factor_delay
-    add = ADD
-    function = FUNCTION
-    short = FUNCTION + 1
-    long = FUNCTION + Pointwise.latency + 1
-    detour = long - short
-    bias_age = SELECT + OperandSelect.bias_delay - SCALE_LATENCY
-    late_scale_age = FUNCTION + Pointwise.factor_delay - SCALE_LATENCY
-    late_bias_age = FUNCTION + Pointwise.bias_delay - SCALE_LATENCY
-
     take: Signal
     beat: data.View
     direct: Signal
@@ -132,7 +117,18 @@ class ValuePath(wiring.Component):
     def __init__(self, config: Config, target: str = "generic") -> None:
         self.config = config
         self.target = target
-        self.scale_age = SELECT + OperandSelect.entry_delay - SCALE_LATENCY
+        # Ages of a beat, in cycles since it was taken: its sums or wide words are chosen, ...
+        self.select = max(SUMS, config.wide_latency)
+        self.factor = self.select + OperandSelect.factor_delay
+        self.add = self.select + 1 + Requantizer.latency  # wide words are added,
+        self.function = self.add + SaturatingAdder.latency  # functions begin.
+        self.short = self.function + 1
+        self.long = self.function + Pointwise.latency + 1
+        self.detour = self.long - self.short
+        self.bias_age = self.select + OperandSelect.bias_delay - SCALE_LATENCY
+        self.late_scale_age = self.function + Pointwise.factor_delay - SCALE_LATENCY
+        self.late_bias_age = self.function + Pointwise.bias_delay - SCALE_LATENCY
+        self.scale_age = self.select + OperandSelect.entry_delay - SCALE_LATENCY
         self.row_factor_age = self.factor
         if config.vector.deferred_norms:
             self.scale_age -= EntryScaling.latency
@@ -178,14 +174,14 @@ class ValuePath(wiring.Component):
         m.submodules.adder = adder = SaturatingAdder(self.config)
         add = Signal(self.config.vector.lanes, reset_less=True)  # what does not exist stays zero
         m.d.sync += [
-            add[lane].eq(ages.at("add", ADD - 1) & (lane < ages.at("lanes", ADD - 1)))
+            add[lane].eq(ages.at("add", self.add - 1) & (lane < ages.at("lanes", self.add - 1)))
             for lane in range(len(add))
         ]
         m.d.comb += [
             adder.z.eq(requantizer.z),
             adder.saturated.eq(requantizer.saturated),
             adder.add.eq(add),
-            adder.rectify.eq(ages.at("rectify", ADD)),
+            adder.rectify.eq(ages.at("rectify", self.add)),
             adder.wide.eq(self.wide),
         ]
         values, summands = self._elaborate_functions(m, ages, scales, adder)
@@ -237,7 +233,7 @@ class ValuePath(wiring.Component):
         )
         row_factor, entries = self._elaborate_entries(m, ages, scales)
         m.d.comb += [
-            Value.cast(select.choice).eq(ages.at("choice", SELECT)),
+            Value.cast(select.choice).eq(ages.at("choice", self.select)),
             select.sums.eq(self.sums),
             select.wide.eq(self.wide),
             select.mean.eq(self.mean),
@@ -272,13 +268,13 @@ class ValuePath(wiring.Component):
         self, m: Module, ages: Ages, scales: ScaleMemory, adder: SaturatingAdder
     ) -> tuple[Value, Value]:
         """Add a lane of functions for each value; return results and summands."""
-        keep_age = FUNCTION + Pointwise.keep_delay
+        keep_age = self.function + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
         m.submodules.second = second = SecondFactor(self.config)
         angle = Signal(reset_less=True)
-        m.d.sync += angle.eq(turns(ages.at("operation", ADD - 1)))
+        m.d.sync += angle.eq(turns(ages.at("operation", self.add - 1)))
         m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
-        shift = ages.at("shift", FUNCTION + Pointwise.factor_delay)
+        shift = ages.at("shift", self.function + Pointwise.factor_delay)
         units = [
             Pointwise(self.target, distributed=self.config.vector.distributed)
             for _ in range(self.config.vector.lanes)
@@ -290,7 +286,7 @@ class ValuePath(wiring.Component):
             keep = Signal(name=f"keep_{lane}", reset_less=True)
             m.d.sync += keep.eq(lane < lanes)
             m.d.comb += [
-                pointwise.operation.eq(ages.at("operation", FUNCTION - Pointwise.operation_lead)),
+                pointwise.operation.eq(ages.at("operation", self.function - Pointwise.operation_lead)),
                 pointwise.z.eq(adder.o[lane]),
                 pointwise.other.eq(beside.own),
                 pointwise.second.eq(second.o[lane]),

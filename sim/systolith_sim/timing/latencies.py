@@ -103,11 +103,15 @@ class Latencies:
     between = 2
     """Cycles between two DRAINs."""
 
-    direct = 16
-    """From the taking of a beat to its value in the normaliser, past functions."""
+    @property
+    def direct(self) -> int:
+        """From the taking of a beat to its value in the normaliser, past functions."""
+        return 16 + self.config.wide_is_far
 
-    long = 27
-    """The same through functions."""
+    @property
+    def long(self) -> int:
+        """The same through functions."""
+        return 27 + self.config.wide_is_far
 
     @property
     def clear(self) -> int:
@@ -121,8 +125,10 @@ class Latencies:
     written = 3
     """From values to their being in memory."""
 
-    wide_again = 16
-    """From a beat to one that finds what it wrote to wide memory."""
+    @property
+    def wide_again(self) -> int:
+        """From a beat to one that finds what it wrote to wide memory."""
+        return 16 + self.config.wide_is_far
 
     @property
     def word_beats(self) -> int:
