@@ -32,8 +32,8 @@ class WideRead(wiring.Signature):
         ``enable``, but for a cycle only where there is another reader, that yields.
     ready : In(1)
         Only of a reader that yields, which may raise ``enable`` while it is one. Then it is zero
-        until the word is read, and ``data`` comes ``Config.wide_latency - 1`` cycles after it is one
-        again: ``Config.store_latency`` after ``enable`` if nobody else read.
+        until the word is read, and ``data`` comes ``Config.wide_latency - 1`` cycles after it is
+        one again: ``Config.store_latency`` after ``enable`` if nobody else read.
     """
 
     def __init__(self, config: Config, *, yields: bool = False) -> None:

@@ -22,7 +22,8 @@ def wide_banks(config: Config) -> list[int]:
     words = config.memory.wide_words
     if config.short_pipelines:
         return [words]
-    return [max(2, min(words - first, WIDE_BANK_WORDS)) for first in range(0, words, WIDE_BANK_WORDS)]
+    firsts = range(0, words, WIDE_BANK_WORDS)
+    return [max(2, min(words - first, WIDE_BANK_WORDS)) for first in firsts]
 
 
 def wide_parts(config: Config) -> list[tuple[int, int]]:
@@ -134,12 +135,12 @@ class WideStore(wiring.Component):
             before = which
             which = Signal(max(1, len(before)), name=f"which_{number}_{age}", reset_less=True)
             m.d.sync += which.eq(before)
-        word = Array(shown)[which]
+        chosen: Value = Value.cast(Array(shown)[which])
         if self.config.wide_is_far:
             arrived = Signal.like(kept, name=f"arrived_{number}", reset_less=True)
-            m.d.sync += arrived.eq(word)
-            word = arrived
-        m.d.comb += found.eq(word)
+            m.d.sync += arrived.eq(chosen)
+            chosen = arrived
+        m.d.comb += found.eq(chosen)
 
     def _memory(self, m: Module, name: str, width: int, words: int) -> tuple[Any, Any]:
         """Add a memory; return its ports."""

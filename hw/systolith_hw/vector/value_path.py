@@ -271,6 +271,7 @@ class ValuePath(wiring.Component):
         keep_age = self.function + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
         m.submodules.second = second = SecondFactor(self.config)
+        operation = ages.at("operation", self.function - Pointwise.operation_lead)
         angle = Signal(reset_less=True)
         m.d.sync += angle.eq(turns(ages.at("operation", self.add - 1)))
         m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
@@ -286,7 +287,7 @@ class ValuePath(wiring.Component):
             keep = Signal(name=f"keep_{lane}", reset_less=True)
             m.d.sync += keep.eq(lane < lanes)
             m.d.comb += [
-                pointwise.operation.eq(ages.at("operation", self.function - Pointwise.operation_lead)),
+                pointwise.operation.eq(operation),
                 pointwise.z.eq(adder.o[lane]),
                 pointwise.other.eq(beside.own),
                 pointwise.second.eq(second.o[lane]),
