@@ -271,9 +271,9 @@ class ValuePath(wiring.Component):
         keep_age = self.function + Pointwise.keep_delay
         lanes = ages.at("lanes", keep_age - 1)
         m.submodules.second = second = SecondFactor(self.config)
-        operation = ages.at("operation", self.function - Pointwise.operation_lead)
         angle = Signal(reset_less=True)
         m.d.sync += angle.eq(turns(ages.at("operation", self.add - 1)))
+        operation = ages.at("operation", self.function - Pointwise.operation_lead)
         m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
         shift = ages.at("shift", self.function + Pointwise.factor_delay)
         units = [
