@@ -104,6 +104,7 @@ class AsyncQueue(wiring.Component):
         count = Signal(bits, name=name)
         gray = Signal(bits, name=f"{name}_gray")
         following = Signal(bits, name=f"{name}_next")
-        m.d.comb += following.eq(count + step)
-        m.d[domain] += [count.eq(following), gray.eq(following ^ following[1:])]
+        m.d.comb += following.eq(count + 1)  # beside ``step``, which comes late
+        with m.If(step):
+            m.d[domain] += [count.eq(following), gray.eq(following ^ following[1:])]
         return count, gray
