@@ -117,7 +117,11 @@ struct System {
         soc.memory_stall = soc.memory_err = soc.memory_ack = 0;
         soc.eval();
     }
-    ~System() { soc.final(); }
+    ~System() {
+        // A scope leaves the context that this thread used last, which may be gone.
+        Verilated::threadContextp(&context);
+        soc.final();
+    }
 
     void clock() {
         memory.take(cycle, soc);

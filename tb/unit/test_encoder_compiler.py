@@ -48,11 +48,16 @@ def test_layers_and_segments():
     check("ulx3s", {}, 20, 4, runs, layers=3, heads=3, features=48, hidden=112)
 
 
-@pytest.mark.parametrize("wide_words", [70, 40])
-def test_residual_in_blocks_of_tokens(wide_words):
-    changes = {"memory.wide_words": wide_words}
+@pytest.mark.parametrize("wide_words, queue_depth", [(70, 4), (40, 8)])
+def test_residual_in_blocks_of_tokens(wide_words, queue_depth):
+    changes = {"memory.wide_words": wide_words, "sequencer.queue_depth": queue_depth}
     plan = check("ulx3s", changes, 20, 3, [(19,), (13, 1, 6)], layers=2)
     assert not plan.resident and plan.moves
+
+
+def test_loads_that_would_wait_for_one_another_are_refused():
+    with pytest.raises(ConfigError, match="raise memory.operand_tiles, or sequencer.queue_depth"):
+        check("ulx3s", {"memory.wide_words": 40}, 20, 3, [(19,)], layers=2)
 
 
 @pytest.mark.parametrize("activation_words", [400, 140], ids=["whole context", "spilt context"])
@@ -71,10 +76,13 @@ def test_scores_behind_the_residual():
     assert plan.resident and not plan.moves
 
 
-@pytest.mark.parametrize("heads, words, port", [(2, 200, 2), (1, 260, 16), (4, 360, 4)])
-def test_spilt_context(heads, words, port):
+@pytest.mark.parametrize("heads, words, port, queue_depth", [
+    (2, 200, 2, 4), (1, 260, 16, 8), (4, 360, 4, 4)
+])  # fmt: skip
+def test_spilt_context(heads, words, port, queue_depth):
     changes = {
-        "memory.wide_words": 100, "memory.activation_words": words, "bus.data_bytes": port
+        "memory.wide_words": 100, "memory.activation_words": words, "bus.data_bytes": port,
+        "sequencer.queue_depth": queue_depth,
     }  # fmt: skip
     runs = [(37,), (13, 14, 9), (2, 1, 20)]
     plan = check("ulx3s", changes, 37, 3, runs, layers=2, heads=heads, features=16 * max(2, heads))

@@ -38,7 +38,11 @@ struct Board {
         top.rst = 0;
         top.sdram_rst = 0;
     }
-    ~Board() { top.final(); }
+    ~Board() {
+        // A scope leaves the context that this thread used last, which may be gone.
+        Verilated::threadContextp(&context);
+        top.final();
+    }
 
     bool broken() const {
 #ifdef BOARD_FLASH

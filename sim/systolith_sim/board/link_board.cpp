@@ -46,7 +46,11 @@ struct LinkBoard {
         for (int i = 0; i < 4; ++i) clock();
         bridge.rst = 0;
     }
-    ~LinkBoard() { bridge.final(); }
+    ~LinkBoard() {
+        // A scope leaves the context that this thread used last, which may be gone.
+        Verilated::threadContextp(&context);
+        bridge.final();
+    }
 
     void load();
     void store();

@@ -23,6 +23,8 @@ struct Device {
         core.eval();
     }
     ~Device() {
+        // A scope leaves the context that this thread used last, which may be gone.
+        Verilated::threadContextp(&context);
         core.final();
 #if VM_TRACE
         if (trace) trace->close();

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from systolith_hw.config import Config
+from systolith_hw.config import Config, ConfigError
 from systolith_hw.isa import Register
 from systolith_sim.timing import replay
 
@@ -134,10 +134,22 @@ def choose_encoder(
     Raises
     ------
     ConfigError
-        As :func:`systolith.compiler.encoder_fit.plan_encoder`.
+        As :func:`systolith.compiler.encoder_fit.plan_encoder`; or no plan comes to its end with
+        queues of so few instructions.
     """
-    plans = candidate_plans(config, shape, tokens=tokens, segments=segments)[:MOST]
-    timed = [_cycles(plan, norm_first, activation, embedded) for plan in plans]
+    plans, timed = [], []
+    for plan in candidate_plans(config, shape, tokens=tokens, segments=segments)[:MOST]:
+        try:
+            timed.append(_cycles(plan, norm_first, activation, embedded))
+            plans.append(plan)
+        except ConfigError:
+            continue  # loads that wait for a place in a small ring keep later ones out of a queue
+    if not plans:
+        raise ConfigError(
+            f"in {config.memory.operand_tiles} operand tiles this model's loads would wait for one "
+            f"another for ever; raise memory.operand_tiles, or sequencer.queue_depth above "
+            f"{config.sequencer.queue_depth}"
+        )
     chosen = _fewest(timed)
     return plans[chosen], PlanChoice(chosen, tuple(
         Candidate(plan.token_block, plan.input_block, plan.row_block, plan.spill, cycles)
