@@ -202,7 +202,7 @@ def run_bench(name, sim, seed, parts):
         settings={"parts": parts})  # fmt: skip
 
 
-GATE = {"small": ["verilator"], "deferred": ["icarus", "verilator"]}
+GATE = {"small": ["verilator"], "deferred": ["icarus"]}
 
 
 @pytest.mark.parametrize("name", ["small", "logic", "deferred"])
