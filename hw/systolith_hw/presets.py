@@ -73,9 +73,10 @@ PRESETS = {
         device="ecp5-85k",
     ),
     # ULX3S-25F: 8 multipliers, twice what its SDRAM feeds with one token. Short sums leave room for
-    # the second lane, without which there are no rotary positions.
+    # the second lane, without which there are no rotary positions; in a window of less than 14
+    # SOFTMAX's probabilities saturate.
     "ulx3s-25f": Config(
-        array=ArrayConfig(rows=4, columns=2, window=12, max_k=1024, output_depth=64),
+        array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=64),
         vector=VectorConfig(lanes=2, rows=16),
         memory=MemoryConfig(
             operand_tiles=2048, activation_words=2048, wide_words=1024, scale_words=1536

@@ -27,9 +27,7 @@ def test_answers(name):
         assert one.outputs.keys() == other.outputs.keys() and one.outputs
         assert one.outputs != other.outputs, f"{unit.name}: what comes does not depend on data"
         for raw in one.outputs.values():
-            least = 4 if unit.name in ("best", "sample") else 12
+            least = 4 if unit.name in ("best", "sample") else 16
             assert len(set(raw)) >= min(least, len(raw)) // 2, f"{unit.name}: {raw.hex()}"
         assert one.counts["STORE_BEATS"] > 0
-        # Sums in a narrow window lose what the others keep, and a few are clipped.
-        few = 4 if config.array.window < 15 else 0
-        assert one.counts["SATURATIONS"] <= few, unit.name
+        assert not one.counts["SATURATIONS"]

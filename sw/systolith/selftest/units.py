@@ -190,12 +190,12 @@ def _softmax(probe: Probe) -> None:
         token_stride=words,
     )  # fmt: skip
     probe.program.barrier()
-    probe.program.matmul(activation=32, steps=words, tokens=2)
+    probe.program.matmul(activation=32, steps=words, tokens=2, tiles=2)
     probe.program.drain(
-        DrainKind.WIDE, tokens=2, token_stride=beats, destination=64, factor=True
+        DrainKind.WIDE, tokens=2, tiles=2, token_stride=2 * beats, destination=64, factor=True
     )
     probe.store_wide(0, 4 * beats)
-    probe.store_wide(64, 2 * beats)
+    probe.store_wide(64, 4 * beats)
 
 
 def _best(probe: Probe) -> None:
