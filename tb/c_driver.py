@@ -2,13 +2,13 @@
 
 import ctypes
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_uint8, c_uint32, c_void_p
 from pathlib import Path
 
 from systolith_sim.verilator import compiler, digest
 
-__all__ = ["CODES", "DRIVER", "CDriver"]
+__all__ = ["CODES", "DRIVER", "STRICT", "CDriver", "c_compiler", "host_library"]
 
 ROOT = Path(__file__).parents[1]
 DRIVER = ROOT / "sw" / "c"
@@ -22,20 +22,46 @@ BARRIER = ctypes.CFUNCTYPE(None)
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
 
-def library() -> ctypes.CDLL:
-    """Return the driver with registers behind functions, compiled once."""
-    sources = [DRIVER / "systolith.c", ROOT / "tb" / "c" / "bus.c"]
-    headers = [DRIVER / "systolith.h", ROOT / "tb" / "c" / "bus.h"]
-    name = digest(*(path.read_bytes() for path in [*sources, *headers]))
-    path = ROOT / "build" / "tb" / f"c_driver-{name}.so"
+def c_compiler() -> str:
+    """Return the C compiler that belongs to the C++ compiler of simulators."""
+    return compiler().replace("g++", "gcc").replace("clang++", "clang")
+
+
+def host_library(
+    name: str, sources: Sequence[Path], first: Path, headers: Iterable[Path] = (),
+    folders: Iterable[Path] = (),
+) -> ctypes.CDLL:  # fmt: skip
+    """Return sources and the driver, compiled once for this computer, warnings being errors.
+
+    Parameters
+    ----------
+    name : str
+        Of the library.
+    sources : sequence of Path
+    first : Path
+        A header that stands before each of them.
+    headers : iterable of Path
+        Others that they include, besides the driver's.
+    folders : iterable of Path
+        Where those are.
+    """
+    sources = [*sources, DRIVER / "systolith.c"]
+    texts = [*sources, first, *headers, DRIVER / "systolith.h"]
+    path = ROOT / "build" / "tb" / f"{name}-{digest(*(text.read_bytes() for text in texts))}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+        includes = [f"-I{folder}" for folder in (DRIVER, *folders)]
         subprocess.run(
-            [driver, *STRICT, "-O1", "-shared", "-fPIC", "-include", headers[1], *sources, "-o",
-             path], check=True,
+            [c_compiler(), *STRICT, "-O1", "-shared", "-fPIC", *includes, "-include", first,
+             *sources, "-o", path], check=True,
         )  # fmt: skip
     return ctypes.CDLL(str(path))
+
+
+def library() -> ctypes.CDLL:
+    """Return the driver with registers behind functions, compiled once."""
+    folder = ROOT / "tb" / "c"
+    return host_library("c_driver", [folder / "bus.c"], folder / "bus.h")
 
 
 class CDriver:

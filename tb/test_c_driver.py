@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from c_driver import CODES, DRIVER, STRICT, CDriver
+from c_driver import CODES, DRIVER, STRICT, CDriver, c_compiler
 from systolith.language import CompiledDecoder
 from systolith.model_image import FORMAT_VERSION, PLACES, ModelImage
 from systolith_hw.isa import ISA_VERSION, ErrorCode, Opcode, Unit, encode
@@ -486,7 +486,7 @@ void moved(volatile uint32_t *start) {
     mailbox = 0x2222;
 }
 """)
-    driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+    driver = c_compiler()
     command = [driver, *STRICT, "-O2", "-S", f"-I{DRIVER}", source, "-o", target]
     subprocess.run(command, check=True)
     assert str(0x1111) in target.read_text() and str(0x2222) in target.read_text()
@@ -497,7 +497,7 @@ void moved(volatile uint32_t *start) {
 def test_places_that_overlap(tmp_path, image):
     """Registers, memory and image, at addresses: what can be wrong is found before an access."""
     target = tmp_path / "driver.so"
-    driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+    driver = c_compiler()
     subprocess.run(
         [driver, *STRICT, "-O1", "-shared", "-fPIC", DRIVER / "systolith.c", "-o", target],
         check=True,
@@ -542,7 +542,7 @@ def test_places_that_overlap(tmp_path, image):
 def test_it_needs_no_library(tmp_path):
     """As for a CPU without an operating system, and in C++."""
     target = tmp_path / "systolith.o"
-    driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
+    driver = c_compiler()
     source = DRIVER / "systolith.c"
     subprocess.run(
         [driver, *STRICT, "-ffreestanding", "-fno-builtin", "-O2", "-c", source, "-o", target],

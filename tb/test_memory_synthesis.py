@@ -1,16 +1,13 @@
 """What a board's memory takes of an ECP5, and how fast it is there, alone and with two clocks."""
 
-import collections
 import dataclasses
-import json
 
 import pytest
 
+from placed_alone import place_alone
 from systolith_fpga.memory.memory_system import MemorySystem
 from systolith_fpga.memory.sdram_chips import SdramTiming, sdram_chip
-from systolith_fpga.netlist import count_cells
 from systolith_fpga.parts import PARTS
-from systolith_fpga.tools import run_tool
 from systolith_hw.presets import preset
 from systolith_hw.verilog import component_verilog
 
@@ -26,21 +23,12 @@ def test_ecp5(width, place_seed, tmp_path):
     config = dataclasses.replace(config, bus=dataclasses.replace(config.bus, data_bytes=width))
     timing = SdramTiming(sdram_chip("IS42S16160G-7"), SDRAM_MHZ * 1e6)
     text = component_verilog(MemorySystem(config, timing), name="memory")
-    (tmp_path / "memory.v").write_text(text)
     (tmp_path / "clocks.lpf").write_text(
         f'FREQUENCY NET "sdram_clk" {SDRAM_MHZ} MHZ;\nFREQUENCY NET "clk" {CORE_MHZ} MHZ;\n'
     )
-    script = (f"read_verilog -DSYNTHESIS memory.v; {part.synthesis.format(top='memory')}; "
-              "write_json memory.json")  # fmt: skip
-    run_tool("yosys", ["-q", "-p", script], folder=tmp_path, log="yosys.log")
-    run_tool(part.tool, [
-        *part.options, "--json", "memory.json", "--lpf", "clocks.lpf", "--out-of-context",
-        "--report", "report.json", "--timing-allow-fail", "--seed", str(place_seed),
-    ], folder=tmp_path, log="nextpnr.log")  # fmt: skip
-    cells = json.loads((tmp_path / "memory.json").read_text())["modules"]["memory"]["cells"]
-    counts = count_cells(collections.Counter(cell["type"] for cell in cells.values()))
-    report = json.loads((tmp_path / "report.json").read_text())
-    fastest = {clock: found["achieved"] for clock, found in report["fmax"].items()}
+    counts, fastest = place_alone(
+        text, "memory", part, tmp_path, "--lpf", "clocks.lpf", seed=place_seed
+    )
     print(f"\n{width}-byte beats, seed {place_seed}: {counts['lut']} LUTs, {counts['ff']} "
           f"flip-flops, {counts['bram']} DP16KD; {fastest['sdram_clk']:.0f} MHz for the SDRAM, "
           f"{fastest['clk']:.0f} for the core's side")  # fmt: skip

@@ -3,17 +3,17 @@
 import ctypes
 import dataclasses
 import importlib.util
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import c_driver
 import firmware
 import layer_work
 import run
 import story_work
-from c_driver import CODES, DRIVER, STRICT
+from c_driver import CODES
 from system import Settings
 from systolith.bench_layer import LayerCase
 from systolith.language import CompiledDecoder
@@ -25,7 +25,7 @@ from systolith_fpga.firmware.staging import Staging, split
 from systolith_fpga.soc.cpu import CPUS
 from systolith_hw.presets import preset
 from systolith_hw.registers import OFFSETS, Status, counter_offsets
-from systolith_sim.verilator import ToolError, compiler, digest
+from systolith_sim.verilator import ToolError
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
 from unit.machine_device import MachineDevice
@@ -64,21 +64,13 @@ def decoder(model):
 
 
 def host_library():
-    """Return the CPU's program for this computer, with the same warnings as errors."""
+    """Return the CPU's program for this computer."""
     sources = [*(EXAMPLE / "firmware" / name for name in ("run.c", "layer.c")),
-               *(PARTS / name for name in ("text.c", "story.c")), DRIVER / "systolith.c",
+               *(PARTS / name for name in ("text.c", "story.c")),
                ROOT / "tb" / "c" / "soc_host.c"]  # fmt: skip
-    headers = [ROOT / "tb" / "c" / "soc_host.h", PARTS / "soc.h"]
-    name = digest(*(path.read_bytes() for path in [*sources, *headers, DRIVER / "systolith.h"]))
-    path = ROOT / "build" / "tb" / f"soc-{name}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
-        subprocess.run(
-            [driver, *STRICT, "-O1", "-shared", "-fPIC", f"-I{DRIVER}", f"-I{headers[1].parent}",
-             "-include", headers[0], *sources, "-o", path], check=True,
-        )  # fmt: skip
-    return ctypes.CDLL(str(path))
+    return c_driver.host_library(
+        "soc", sources, ROOT / "tb" / "c" / "soc_host.h", [PARTS / "soc.h"], [PARTS]
+    )
 
 
 class Host:

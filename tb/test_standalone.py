@@ -3,7 +3,6 @@
 import ctypes
 import dataclasses
 import importlib.util
-import subprocess
 import zlib
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from c_driver import CODES, DRIVER, STRICT
+import c_driver
+from c_driver import CODES
 from systolith.cli.app import app
 from systolith.language import CompiledDecoder, MachineDecoder
 from systolith.models.errors import FetchError
@@ -27,7 +27,6 @@ from systolith_fpga.standalone.program import SOURCES, standalone_program
 from systolith_fpga.standalone.spi_flash import SpiFlash
 from systolith_fpga.standalone.story import board_story
 from systolith_hw.config import ConfigError
-from systolith_sim.verilator import compiler, digest
 from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
 from unit.machine_device import MachineDevice
@@ -75,20 +74,13 @@ def image(story):
 
 
 def host_library():
-    """Return the board's program for this computer, with the same warnings as errors."""
+    """Return the board's program for this computer."""
     sources = [SOURCES / "boot.c", *(PARTS / name for name in ("text.c", "story.c")),
-               DRIVER / "systolith.c", ROOT / "tb" / "c" / "boot_host.c"]  # fmt: skip
-    headers = [ROOT / "tb" / "c" / "soc_host.h", PARTS / "soc.h", SOURCES / "boot.h"]
-    name = digest(*(path.read_bytes() for path in [*sources, *headers, DRIVER / "systolith.h"]))
-    path = ROOT / "build" / "tb" / f"boot-{name}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        driver = compiler().replace("g++", "gcc").replace("clang++", "clang")
-        subprocess.run(
-            [driver, *STRICT, "-O1", "-shared", "-fPIC", f"-I{DRIVER}", f"-I{PARTS}",
-             f"-I{SOURCES}", "-include", headers[0], *sources, "-o", path], check=True,
-        )  # fmt: skip
-    return ctypes.CDLL(str(path))
+               ROOT / "tb" / "c" / "boot_host.c"]  # fmt: skip
+    headers = [PARTS / "soc.h", SOURCES / "boot.h"]
+    return c_driver.host_library(
+        "boot", sources, ROOT / "tb" / "c" / "soc_host.h", headers, [PARTS, SOURCES]
+    )
 
 
 class Host:

@@ -50,7 +50,7 @@ class States:
         assert name not in self._nexts, f"{name} is there twice"
         self._current = name
         self._nexts[name] = Signal(MOST, name=f"next_of_{name.lower()}")
-        with self.m.If(self._now[self._index(name)]):
+        with self.m.If(self.now):
             self.go(name)
             yield
 

@@ -20,7 +20,11 @@ from .sequencer import Sequencer
 from .vector import Vector
 from .words import Words
 
-__all__ = ["Timing", "is_modelled", "replay"]
+__all__ = ["Timing", "Unending", "is_modelled", "replay"]
+
+
+class Unending(ConfigError):
+    """The program does not come to an end on this core."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def replay(
 
     Raises
     ------
+    Unending
+        Its units wait for one another.
     ConfigError
         For cores whose instructions stand in their queues, which the model does not know.
     """
@@ -112,7 +118,7 @@ def replay(
     clock.at(0, sequencer.run(program, registers or {}, image.read, number or (lambda: 0)))
     clock.run()
     if not sequencer.cycles:
-        raise ConfigError("the program does not come to an end: its units wait for one another")
+        raise Unending("the program does not come to an end: its units wait for one another")
     return Timing(
         cycles=sequencer.cycles, array_busy=array.busy, vector_busy=vector.busy,
         row_busy=row.busy, load_beats=load.beats, store_beats=store.beats,

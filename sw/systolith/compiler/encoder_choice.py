@@ -13,7 +13,7 @@ from typing import Any
 
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.isa import Register
-from systolith_sim.timing import replay
+from systolith_sim.timing import Unending, replay
 
 from .encoder_fit import candidate_plans
 from .encoder_layout import EncoderLayout
@@ -142,7 +142,7 @@ def choose_encoder(
         try:
             timed.append(_cycles(plan, norm_first, activation, embedded))
             plans.append(plan)
-        except ConfigError:
+        except Unending:
             continue  # loads that wait for a place in a small ring keep later ones out of a queue
     if not plans:
         raise ConfigError(
