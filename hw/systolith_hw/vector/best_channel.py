@@ -40,12 +40,13 @@ class BestChannel(wiring.Component):
     """Compute the number of the first channel whose value is the largest, and say so after a group.
 
     Pairs of lanes are compared side by side and then each other, with a register behind each
-    comparison and one behind each choice, and the best of a beat with the best so far, and with
-    that of the beat before, which may be the best so far by then. A number that is not taken is
-    not kept: what is offered is that of the best, as many times as groups have ended.
+    comparison and one behind each choice. The best of a beat has one more on its way to where it
+    is compared with the best so far, and with that of the beat before, which may be the best so
+    far by then. A number that is not taken is not kept: what is offered is that of the best, as
+    many times as groups have ended.
 
     =========== ==================================================================
-    Latency     2 * log2(lanes) + 3 cycles (:attr:`latency`) from a group's last beat
+    Latency     2 * log2(lanes) + 4 cycles (:attr:`latency`) from a group's last beat
     Throughput  1 beat per cycle; never stalls
     Golden      BEST in :mod:`systolith_sim.machine.vector.destinations`
     =========== ==================================================================
@@ -84,12 +85,12 @@ class BestChannel(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a group's last beat to the number of its best channel."""
-        return 2 * (self.lanes - 1).bit_length() + 3
+        return 2 * (self.lanes - 1).bit_length() + 4
 
     def elaborate(self, platform) -> Module:
         m = Module()
         coming, ends, new, under_way = self._elaborate_tree(m)
-        node = _later(m, "new", new)
+        node = _later(m, "node", new)
         valid = Signal()
         last = Signal(reset_less=True)
         counts = Signal()  # it keeps a lane, too
@@ -159,7 +160,9 @@ class BestChannel(wiring.Component):
                 last = Signal(name=f"last_{step}_{count}", reset_less=True)
                 m.d.sync += [valid.eq(before[0]), last.eq(before[1])]
                 under_way.append(valid)
-        return valid, last, level[0], Cat(under_way).any()
+        come, ends = Signal(), Signal(reset_less=True)
+        m.d.sync += [come.eq(valid), ends.eq(last)]
+        return come, ends, _later(m, "new", level[0]), Cat(*under_way, come).any()
 
     @staticmethod
     def _elaborate_node(m: Module, name: str, a: _Node, b: _Node) -> _Node:
