@@ -55,6 +55,9 @@ WAITING_BEATS = 12
 LINE_BITS = 29
 """Width of the line of a function's segment."""
 
+SHARED_LINE_BITS = 18
+"""Width of one of the two ports of a block, at most."""
+
 REFERENCE_BITS = 16
 FACTOR_BITS = 22
 """What row memory keeps of each row."""
@@ -319,12 +322,18 @@ def _row_pipelines(config: Config, word_bits: int) -> list[_Memory]:
         _Memory(memory="beats", words=1 << (ring - 1).bit_length(), width=FIXED_BITS * lanes + 1,
                 logic=in_logic, block=not in_logic),
         _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
-        _Memory(memory="functions", words=len(Function) * SEGMENTS, width=LINE_BITS,
-                copies=lanes, logic=config.vector.distributed,
-                block=not config.vector.distributed),
+        _functions(config),
         _Memory(memory="references", words=rows, width=REFERENCE_BITS, logic=True),
         _Memory(memory="row factors", words=rows, width=FACTOR_BITS, logic=True),
     ]  # fmt: skip
+
+
+def _functions(config: Config) -> _Memory:
+    """Return the tables of functions; the rest of those that two lanes share is of logic."""
+    lanes, shared = config.vector.lanes, config.vector.distributed and config.vector.lanes > 1
+    return _Memory(memory="functions", words=len(Function) * SEGMENTS, block=True,
+                   width=SHARED_LINE_BITS if shared else LINE_BITS,
+                   copies=lanes // 2 if shared else lanes)  # fmt: skip
 
 
 def _sampler(config: Config) -> list[_Memory]:

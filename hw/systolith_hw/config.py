@@ -190,8 +190,8 @@ class VectorConfig:
         256, or 0 for a core without NORM and SOFTMAX, whose DRAIN neither adds, applies functions
         nor writes operands.
     distributed : bool
-        With ``rows``: build the tables of functions, and the memory of blocks under way, from logic
-        cells in place of block RAM.
+        With ``rows``, where block RAM is dear: two lanes share one for the tables of functions, and
+        blocks under way lie in logic cells.
     deferred_norms : bool
         With ``rows``: NORM may leave 1 / deviation as a row's factor (``defer``), as DRAIN of
         MEASURED does, and DRAIN multiply its scale entries by that (``scaled``). Takes a multiplier

@@ -92,7 +92,7 @@ PRESETS = {
         array=ArrayConfig(rows=16, columns=16),
         vector=VectorConfig(lanes=8, rows=64, distributed=True),
         memory=MemoryConfig(
-            operand_tiles=1024, activation_words=4096, results_distributed=True
+            operand_tiles=1024, activation_words=2048, results_distributed=True
         ),
         bus=BusConfig(data_bytes=16),
         device="ecp5-85k",

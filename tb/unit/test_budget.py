@@ -25,7 +25,7 @@ from systolith_hw.memory.bank import Bank
 from systolith_hw.presets import PRESETS, preset
 from systolith_hw.vector.beat_ring import LOGIC_DEPTH
 from systolith_hw.vector.exact_exponent import ExactExponent, block_beats
-from systolith_hw.vector.function_table import line
+from systolith_hw.vector.function_table import SHARED_RISE_BITS, SHARED_VALUE_BITS, line
 from systolith_hw.vector.row_memory import reference_write
 from systolith_hw.vector.row_shapes import factor
 
@@ -73,8 +73,10 @@ def test_memories_of_a_row_unit(name):
     """They are what the hardware builds."""
     config = preset(name).replace({"vector.distributed": False})
     distributed = config.replace({"vector.distributed": True})
-    in_logic = {use.memory: use for use in memory_budget(distributed)}
-    assert {in_logic[name].kind for name in ("beats", "functions")} == {"logic"}
+    dear = {use.memory: use for use in memory_budget(distributed)}
+    assert dear["beats"].kind == "logic"
+    assert dear["functions"].width == SHARED_VALUE_BITS + SHARED_RISE_BITS
+    assert dear["functions"].blocks == dear["functions"].copies == config.vector.lanes // 2
     uses = {use.memory: use for use in memory_budget(config)}
     ring = block_beats(config, heads=True) + ExactExponent.latency - 1
     assert ring <= uses["beats"].words < 2 * ring

@@ -1,4 +1,4 @@
-"""FunctionTable, from block RAM and from logic, against the tables."""
+"""FunctionTable, of one lane and of two, against the tables."""
 
 import numpy as np
 import pytest
@@ -10,22 +10,26 @@ from systolith_sim.vector.function import interpolate
 from .test_requantizer import stream_through
 
 
-@pytest.mark.parametrize("distributed", [False, True])
-def test_every_line(distributed):
-    dut = FunctionTable(distributed=distributed)
+@pytest.mark.parametrize("readers", [1, 2])
+def test_every_line(readers):
+    dut = FunctionTable(readers)
     assert dut.latency == 2
     # All of them, and then from table to table.
     places = [(function, segment) for function in Function for segment in range(SEGMENTS)]
     places += [(function, segment) for segment in range(SEGMENTS) for function in Function]
-    functions, segments = zip(*places, strict=True)
-    seen = stream_through(
-        dut, [(dut.function, functions), (dut.segment, segments)],
-        [dut.line.value, dut.line.rise], len(places) + dut.latency,
-    )  # fmt: skip
-    assert seen[dut.latency :] == [
-        [TABLES[function].values[segment], TABLES[function].rises[segment]]
-        for function, segment in places
+    # Each reader asks for something else.
+    asked = [places, places[::-1]][:readers]
+    inputs = [
+        (dut.places[reader], [{"function": function, "segment": place} for function, place in at])
+        for reader, at in enumerate(asked)
     ]
+    told = [dut.lines[reader][part] for reader in range(readers) for part in ("value", "rise")]
+    seen = stream_through(dut, inputs, told, len(places) + dut.latency)
+    assert seen[dut.latency :] == [
+        [part for function, segment in at
+         for part in (TABLES[function].values[segment], TABLES[function].rises[segment])]
+        for at in zip(*asked, strict=True)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("function, rest_bits", [

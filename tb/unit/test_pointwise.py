@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from amaranth import Module
+from amaranth.lib import wiring
 
 from systolith_hw.tables import FRACTION, Function
 from systolith_hw.vector.argument import Argument
+from systolith_hw.vector.function_table import FunctionTable
 from systolith_hw.vector.operation import Operation
 from systolith_hw.vector.pointwise import Pointwise
 from systolith_hw.vector.power_distance import PowerDistance
@@ -23,6 +26,26 @@ PASSES = (Operation.STRAIGHT, Operation.ACROSS)
 ONE = 1 << FRACTION
 EDGES = [sign * (at * ONE) + step for at in (0, 1, 2, 4, 7, 8, 9) for sign in (1, -1)
          for step in range(-2, 3)]  # fmt: skip
+
+
+class Lane(wiring.Component):
+    """Pointwise and the table that it asks, which it shares with readers before it."""
+
+    def __init__(self, readers=1):
+        self.pointwise, self.table = Pointwise(), FunctionTable(readers)
+        super().__init__({
+            name: member for name, member in self.pointwise.signature.members.items()
+            if name not in ("place", "line")
+        })  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.pointwise, m.submodules.table = lane, table = self.pointwise, self.table
+        for name, member in self.signature.members.items():
+            outer, inner = getattr(self, name), getattr(lane, name)
+            m.d.comb += inner.eq(outer) if member.flow == wiring.In else outer.eq(inner)
+        m.d.comb += [table.places[-1].eq(lane.place), lane.line.eq(table.lines[-1])]
+        return m
 
 
 def affine(z, scale, negative, shift, bias):
@@ -112,36 +135,36 @@ def run(dut, beats):
     """Send a value in each cycle; return what came out for it."""
     def late(name, delay=0):
         values = [int(value) for value in beats[name]]
-        return [values[0]] * (delay + dut.operation_lead) + values
+        return [values[0]] * (delay + Pointwise.operation_lead) + values
 
     factors = [
         dict(zip(("scale", "shift", "negative"), map(int, factor), strict=True))
         for factor in zip(beats["scale"], beats["shift"], beats["negative"], strict=True)
     ]
-    latency = dut.operation_lead + dut.latency
+    latency = Pointwise.operation_lead + Pointwise.latency
+    before = Pointwise.factor_delay + Pointwise.operation_lead
     seen = stream_through(
         dut,
         [
             (dut.operation, beats["operation"].tolist()),
             (dut.z, late("z")),
-            (dut.other, late("other", dut.second_delay)),
-            (dut.second, late("second", dut.second_delay)),
-            (dut.shift, late("divide", dut.factor_delay)),
+            (dut.other, late("other", Pointwise.second_delay)),
+            (dut.second, late("second", Pointwise.second_delay)),
+            (dut.shift, late("divide", Pointwise.factor_delay)),
             (dut.reference, late("reference")),
-            (dut.factor, factors[:1] * (dut.factor_delay + dut.operation_lead) + factors),
-            (dut.bias, late("bias", dut.bias_delay)),
-            (dut.keep, late("keep", dut.keep_delay)),
+            (dut.factor, factors[:1] * before + factors),
+            (dut.bias, late("bias", Pointwise.bias_delay)),
+            (dut.keep, late("keep", Pointwise.keep_delay)),
         ],
         [dut.result, dut.summand], len(factors) + latency,
     )  # fmt: skip
     return np.array(seen[latency:]).T
 
 
-@pytest.mark.parametrize("distributed", [False, True])
-def test_matches_golden(distributed, count=3000, seed=0):
+@pytest.mark.parametrize("readers", [1, 2])
+def test_matches_golden(readers, count=3000, seed=0):
     beats = some_beats(np.random.default_rng(seed), count)
-    dut = Pointwise(distributed=distributed)
-    results, summands = run(dut, beats)
+    results, summands = run(Lane(readers), beats)
     wanted, wanted_summands = golden(beats)
     made = beats["operation"] != Operation.STRAIGHT
     np.testing.assert_array_equal(results[made], wanted[made])
@@ -163,7 +186,7 @@ def test_corners(operation):
         "scale": np.full(len(z), 0xFFFF), "keep": np.ones(len(z), bool), "divide": shift & 31,
         "second": np.where(end < 0, -(1 << 17), (1 << 17) - 1), "other": np.zeros_like(z),
     }  # fmt: skip
-    results, summands = run(Pointwise(), beats)
+    results, summands = run(Lane(), beats)
     wanted, wanted_summands = golden(beats)
     np.testing.assert_array_equal(results, wanted)
     if operation == Operation.EXP2:
@@ -182,7 +205,7 @@ def test_corners_of_pairs(gap):
     beats["z"][places], beats["other"][places + gap] = corners[:, 0], corners[:, 1]
     beats["second"][places], beats["second"][places + gap] = corners[:, 2], corners[:, 3]
     made = beats["operation"] != Operation.STRAIGHT
-    np.testing.assert_array_equal(run(Pointwise(), beats)[0][made], golden(beats)[0][made])
+    np.testing.assert_array_equal(run(Lane(), beats)[0][made], golden(beats)[0][made])
 
 
 def test_every_power_and_every_tie():
@@ -199,7 +222,7 @@ def test_every_power_and_every_tie():
     }  # fmt: skip
     some = rng.choice(count, 6000, replace=False)
     beats = {name: values[some] for name, values in beats.items()}
-    results, summands = run(Pointwise(), beats)
+    results, summands = run(Lane(), beats)
     wanted, wanted_summands = golden(beats)
     np.testing.assert_array_equal(results, wanted)
     np.testing.assert_array_equal(summands, wanted_summands)

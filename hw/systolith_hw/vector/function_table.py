@@ -1,4 +1,4 @@
-"""The lines of every function that the vector unit interpolates, for one lane."""
+"""The lines of every function that the vector unit interpolates, for one lane or two."""
 
 from typing import Any
 
@@ -6,10 +6,9 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..memory.register_copy import COPY, RegisterCopy
-from ..tables import SEGMENT_BITS, TABLES, Function
+from ..tables import SEGMENT_BITS, SEGMENTS, TABLES, Function
 
-__all__ = ["FUNCTION_BITS", "RISE_BITS", "VALUE_BITS", "FunctionTable", "line"]
+__all__ = ["FUNCTION_BITS", "RISE_BITS", "VALUE_BITS", "FunctionTable", "line", "place"]
 
 VALUE_BITS = 16
 """Width of where a line begins, unsigned."""
@@ -19,8 +18,10 @@ RISE_BITS = 13
 
 FUNCTION_BITS = (len(Function) - 1).bit_length()
 
-PART_LINES = 64
-"""Lines of a part of a table of logic: two levels of LUTs and the multiplexers behind them."""
+SHARED_VALUE_BITS = 12
+SHARED_RISE_BITS = 6
+"""Lower bits of both that lie in a shared block RAM, whose two ports have 18 bits. Those above
+change seldom from one segment to the next: their logic is 140 LUTs for each reader."""
 
 
 def line() -> data.StructLayout:
@@ -28,79 +29,107 @@ def line() -> data.StructLayout:
     return data.StructLayout({"value": VALUE_BITS, "rise": signed(RISE_BITS)})
 
 
+def place() -> data.StructLayout:
+    """Return the shape of where a line is: the number of a segment and of a function."""
+    return data.StructLayout({"segment": SEGMENT_BITS, "function": FUNCTION_BITS})
+
+
 class FunctionTable(wiring.Component):
-    """Look up the line of one segment of one function.
+    """Look up the line of one segment of one function, for each reader.
 
-    Every lane has a table of its own, since all of them look up something else in each cycle: on
-    ECP5 one block RAM (512 words of 36 bits have one port to read), or 800 LUTs where block RAM
-    is dear. Block RAM is slow to show its output, and so is a table of logic: it is cut into parts,
-    and what all of them say has a register, from which the second cycle chooses. ::
+    All lanes look up something else in each cycle. One block RAM of an ECP5 has one port of 36
+    bits to read, for a lane, or two of 18 bits for two lanes, of which the upper bits of lines are
+    made of logic. Block RAM is slow to show its output, so nothing but a register follows it. ::
 
-        segment ──►[ block RAM ]──────────────►[ register ]──► line
-        segment ──►[ parts of 64 lines each ]──►[ choose, register ]──► line
+        place ──┬──►[ block RAM ]──────────►[ register ]──► line
+                └──►[ logic ]─►[ register ]─►[ register ]──►
 
     =========== ================================================
     Latency     2 cycles (:attr:`latency`)
-    Throughput  1 line per cycle; never stalls
+    Throughput  1 line per reader and cycle; never stalls
     Golden      :data:`systolith_hw.tables.TABLES`
     =========== ================================================
 
     Parameters
     ----------
-    distributed : bool
-        Build it from logic in place of block RAM.
+    readers : int
+        1 or 2.
 
     Members
     -------
-    function : In(2)
-        A :class:`~systolith_hw.tables.Function`; the line is undefined for any other number.
-    segment : In(7)
-        Which of the function's lines.
-    line : Out(line())
+    places : In(ArrayLayout(place(), readers))
+        Which line; it is undefined for the number of no :class:`~systolith_hw.tables.Function`.
+    lines : Out(ArrayLayout(line(), readers))
         What was asked for two cycles before.
     """
 
     latency = 2
 
-    function: Signal
-    segment: Signal
-    line: data.View
+    places: data.View
+    lines: data.View
 
-    def __init__(self, *, distributed: bool = False) -> None:
-        self.distributed = distributed
+    def __init__(self, readers: int = 1) -> None:
         super().__init__({
-            "function": In(FUNCTION_BITS),
-            "segment": In(SEGMENT_BITS),
-            "line": Out(line()),
+            "places": In(data.ArrayLayout(place(), readers)),
+            "lines": Out(data.ArrayLayout(line(), readers)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        address = Cat(self.segment, self.function)
+        shared = len(self.lines) > 1
+        inside: Any = line()
+        if shared:
+            inside = data.StructLayout({"value": SHARED_VALUE_BITS, "rise": SHARED_RISE_BITS})
+        widths = {name: field.width for name, field in inside}
         lines = _lines()
-        size = PART_LINES if self.distributed else len(lines)
-        inner = (size - 1).bit_length()
-        # Yosys knows the word "logic"; for other tools a synchronous ROM is a matter of their own.
-        attrs: dict[str, Any] = {"ram_style": "logic" if self.distributed else "block"}
-        parts = []
-        for first in range(0, len(lines), size):
-            table: memory.Memory = memory.Memory(
-                shape=line(), depth=size, init=lines[first : first + size], attrs=attrs
-            )
-            m.submodules[f"table_{first}"] = table
+        table: memory.Memory = memory.Memory(
+            shape=inside,
+            depth=len(lines),
+            init=[{name: at[name] & (1 << widths[name]) - 1 for name in widths} for at in lines],
+            attrs={"ram_style": "block"},
+        )
+        m.submodules.table = table
+        for reader, (asked, told) in enumerate(zip(self.places, self.lines, strict=True)):
             read = table.read_port()
-            m.d.comb += [read.en.eq(1), read.addr.eq(address[:inner])]
-            parts.append(read.data.as_value())
-        found: Any = Signal(line(), reset_less=True)
-        chosen = parts[0]
-        if len(parts) > 1:
-            # All lanes are asked for the same function, and are far from one another.
-            m.submodules[f"{COPY}_part"] = part = RegisterCopy(range(len(parts)))
-            m.d.comb += part.i.eq(address[inner:])
-            chosen = Array(parts)[part.o]
-        m.d.sync += found.eq(chosen)
-        m.d.comb += self.line.eq(found)
+            m.d.comb += [read.en.eq(1), read.addr.eq(asked.as_value())]
+            found: Any = Signal(line(), name=f"found_{reader}", reset_less=True)
+            m.d.comb += told.eq(found)
+            for name, bits in widths.items():
+                upper = _logic(m, f"{name}_{reader}", [at[name] >> bits for at in lines],
+                               len(found[name]) - bits, asked.as_value())  # fmt: skip
+                m.d.sync += Value.cast(found[name]).eq(Cat(read.data[name], upper))
         return m
+
+
+def _logic(m: Module, name: str, numbers: list[int], width: int, address: Value) -> Value:
+    """Return bits of the number that ``address`` names, a cycle later, made of multiplexers.
+
+    Equal parts of tables share one: binary decision diagrams, the first bit on top (R. Bryant,
+    Graph-based algorithms for Boolean function manipulation, 1986).
+    """
+    found = Signal(width, name=name, reset_less=True)
+    # A function that nobody asks for is like the last, which costs nothing.
+    missing = (1 << len(address)) - len(numbers)
+    numbers = numbers + numbers[-SEGMENTS:] * (missing // SEGMENTS)
+    made: dict[tuple[int, ...], Value] = {}
+
+    def choose(bits: tuple[int, ...], address: Value) -> Value:
+        if len(set(bits)) == 1:
+            return C(bits[0])
+        low, high = bits[: len(bits) // 2], bits[len(bits) // 2 :]
+        if low == high:
+            return choose(low, address[:-1])
+        if bits not in made:
+            made[bits] = Signal(name=f"{name}_{len(made)}")
+            m.d.comb += made[bits].eq(
+                Mux(address[-1], choose(high, address[:-1]), choose(low, address[:-1]))
+            )
+        return made[bits]
+
+    for bit in range(width):
+        column = tuple(number >> bit & 1 for number in numbers)
+        m.d.sync += found[bit].eq(choose(column, address))
+    return found
 
 
 def _lines() -> list[dict[str, int]]:

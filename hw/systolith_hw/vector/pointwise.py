@@ -8,7 +8,7 @@ from ..config import FIXED_BITS, NORMAL_BITS
 from ..tables import FRACTION, Function
 from .argument import REST_BITS, Argument
 from .delay import Delay
-from .function_table import FUNCTION_BITS, VALUE_BITS, FunctionTable
+from .function_table import FUNCTION_BITS, VALUE_BITS, line, place
 from .multiplier import Multiplier
 from .operation import PRODUCT_SHIFT_BITS, Operation, multiplies, signed_factor
 from .power_distance import PowerDistance
@@ -62,8 +62,6 @@ class Pointwise(wiring.Component):
     ----------
     target : str
         "generic", "ecp5" or "ice40": for the multiplier.
-    distributed : bool
-        Build the table from logic, see :class:`~systolith_hw.vector.function_table.FunctionTable`.
 
     Members
     -------
@@ -83,6 +81,8 @@ class Pointwise(wiring.Component):
         For AFFINE.
     keep : In(1)
         If not set, result and summand are zero.
+    place : Out(place()), line : In(line())
+        To and from a :class:`~systolith_hw.vector.function_table.FunctionTable`.
     result : Out(signed(32))
         The function of z; for EXP2 31 bits, LSB 2**-15.
     summand : Out(16)
@@ -107,12 +107,13 @@ class Pointwise(wiring.Component):
     factor: data.View
     bias: Signal
     keep: Signal
+    place: data.View
+    line: data.View
     result: Signal
     summand: Signal
 
-    def __init__(self, target: str = "generic", *, distributed: bool = False) -> None:
+    def __init__(self, target: str = "generic") -> None:
         self.target = target
-        self.distributed = distributed
         super().__init__({
             "operation": In(Operation),
             "z": In(signed(FIXED_BITS)),
@@ -124,6 +125,8 @@ class Pointwise(wiring.Component):
             "factor": In(signed_factor()),
             "bias": In(signed(FIXED_BITS)),
             "keep": In(1),
+            "place": Out(place()),
+            "line": In(line()),
             "result": Out(signed(FIXED_BITS)),
             "summand": Out(VALUE_BITS),
         })
@@ -197,7 +200,6 @@ class Pointwise(wiring.Component):
     ) -> tuple[Value, Value]:
         """Multiply; return the product, or a sum of two, and what the table says, in cycle 5."""
         m.submodules.argument = argument = Argument()
-        m.submodules.functions = table = FunctionTable(distributed=self.distributed)
         m.submodules.multiplier = multiplier = Multiplier(self.target, signed_scale=True)
         now = self.second_delay
         across, straight = (_ages(m, name, known[name], 5) for name in ("across", "straight"))
@@ -210,13 +212,13 @@ class Pointwise(wiring.Component):
             argument.exponential.eq(known["exponential"]),
             argument.rectifier.eq(known["rectifier"]),
             argument.z.eq(self.z),
-            table.function.eq(_ages(m, "function", known["function"], argument.latency)[-1]),
-            table.segment.eq(argument.segment),
-            multiplier.significand.eq(Mux(affine[3] | product[3], clipped, table.line.rise)),
+            self.place.function.eq(_ages(m, "function", known["function"], argument.latency)[-1]),
+            self.place.segment.eq(argument.segment),
+            multiplier.significand.eq(Mux(affine[3] | product[3], clipped, self.line.rise)),
             multiplier.scale.eq(scale),
         ]
         m.d.sync += scale.eq(Mux(affine[2], self.factor.scale, rest))
-        value = _ages(m, "value", table.line.value, multiplier.latency)[-1]
+        value = _ages(m, "value", self.line.value, multiplier.latency)[-1]
         inside = _ages(m, "inside", argument.tabulated, 2 + multiplier.latency)[-1]
         risen = multiplier.product[REST_BITS : REST_BITS + VALUE_BITS]
         # The tables stay inside 0..65535 everywhere, so that nothing has to be clipped.

@@ -13,7 +13,7 @@ from ..memory.scale import ScaleMemory
 from .ages import Ages
 from .beat import beat
 from .entry_scaling import EntryScaling
-from .function_table import VALUE_BITS
+from .function_table import VALUE_BITS, FunctionTable
 from .operand_select import OperandSelect, operand_bits
 from .operation import Operation, multiplies, takes_scale, turns
 from .pointwise import Pointwise
@@ -276,10 +276,8 @@ class ValuePath(wiring.Component):
         operation = ages.at("operation", self.function - Pointwise.operation_lead)
         m.d.comb += [second.wide.eq(self.wide), second.angle.eq(angle)]
         shift = ages.at("shift", self.function + Pointwise.factor_delay)
-        units = [
-            Pointwise(self.target, distributed=self.config.vector.distributed)
-            for _ in range(self.config.vector.lanes)
-        ]
+        units = [Pointwise(self.target) for _ in range(self.config.vector.lanes)]
+        self._elaborate_tables(m, units)
         results, summands = [], []
         for lane, pointwise in enumerate(units):
             m.submodules[f"pointwise_{lane}"] = pointwise
@@ -302,3 +300,11 @@ class ValuePath(wiring.Component):
             results.append(pointwise.result)
             summands.append(pointwise.summand)
         return Cat(results), Cat(summands)
+
+    def _elaborate_tables(self, m: Module, units: list[Pointwise]) -> None:
+        """Give each lane a table, or each two."""
+        readers = min(1 + self.config.vector.distributed, len(units))
+        for first in range(0, len(units), readers):
+            m.submodules[f"functions_{first}"] = table = FunctionTable(readers)
+            for reader, unit in enumerate(units[first : first + readers]):
+                m.d.comb += [table.places[reader].eq(unit.place), unit.line.eq(table.lines[reader])]
