@@ -4,10 +4,7 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.fifo import AsyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
-
-from systolith_hw.stream.skid import Skid
 
 from .async_queue import AsyncQueue
 from .sdram_shapes import BurstPort
@@ -80,8 +77,8 @@ class Crossing(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.request = request = self._queue(self.near.request, REQUESTS)
-        m.submodules.write = write = self._queue(self.near.write, self.write_capacity)
+        m.submodules.request = request = self._queue(self.near.request, REQUESTS, ahead=False)
+        m.submodules.write = write = self._queue(self.near.write, self.write_capacity, ahead=True)
         connect(m, flipped(self.near.request), request.i)
         connect(m, flipped(self.near.write), write.i)
         # Who is in reset may look as if it took what is offered. The reset itself comes from afar.
@@ -97,26 +94,18 @@ class Crossing(wiring.Component):
         self._elaborate_read(m)
         return m
 
-    def _queue(self, giver: Any, depth: int) -> AsyncQueue:
+    def _queue(self, giver: Any, depth: int, *, ahead: bool) -> AsyncQueue:
         """Return a queue to the SDRAM's side for the stream ``giver``."""
-        return AsyncQueue(giver.payload.shape(), depth, i_domain="sync", o_domain="sdram")
+        return AsyncQueue(
+            giver.payload.shape(), depth, i_domain="sync", o_domain="sdram", ahead=ahead
+        )
 
     def _elaborate_read(self, m: Module) -> None:
-        """Carry beats read in block RAM: with a register behind it, that is fast enough here."""
+        """Carry beats read in block RAM."""
         giver = self.far.read
-        m.submodules.register = register = Skid(giver.payload.shape())
-        m.submodules.read = queue = AsyncFIFO(
-            width=len(giver.payload.as_value()), depth=self.capacity, w_domain="sdram",
-            r_domain="sync", exact_depth=True,
-        )  # fmt: skip
-        awake = ~ResetSignal("sync", allow_reset_less=True)
-        m.d.comb += [
-            queue.w_data.eq(giver.payload),
-            queue.w_en.eq(giver.valid),
-            giver.ready.eq(queue.w_rdy),
-            register.i.payload.eq(queue.r_data),
-            register.i.valid.eq(queue.r_rdy),
-            queue.r_en.eq(register.i.ready & awake),
-        ]
-        connect(m, register.o, flipped(self.near.read))
-        m.d.sdram += self.read_room.eq(self.capacity - queue.w_level)
+        m.submodules.read = queue = AsyncQueue(
+            giver.payload.shape(), self.capacity, i_domain="sdram", o_domain="sync", block=True
+        )
+        connect(m, flipped(giver), queue.i)
+        connect(m, queue.o, flipped(self.near.read))
+        m.d.comb += self.read_room.eq(queue.room)

@@ -75,30 +75,28 @@ class SdramAdmission(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        need = Signal(range(SEGMENT_WORDS + 1))
         bits = (self.words - 1).bit_length()
-        m.d.comb += need.eq(self.segment.last[bits:] + 1)
+        last = self.segment.last[bits:]
+        write = self.segment.write
         fits = [
-            self._elaborate_side(m, "read", self.taken & ~self.segment.write, need, self.room,
-                                 self.read),
-            self._elaborate_side(m, "write", self.taken & self.segment.write, need, self.level,
-                                 self.written),
-        ]  # fmt: skip
-        m.d.sync += self.admitted.eq(self.valid & Mux(self.segment.write, fits[1], fits[0]))
+            self._elaborate_side(m, "read", self.taken & ~write, last, self.room, self.read),
+            self._elaborate_side(m, "write", self.taken & write, last, self.level, self.written),
+        ]
+        m.d.sync += self.admitted.eq(self.valid & Mux(write, fits[1], fits[0]))
         return m
 
     def _elaborate_side(
-        self, m: Module, name: str, taken: Value, need: Signal, free: Signal, done: Signal
+        self, m: Module, name: str, taken: Value, last: Value, free: Signal, done: Signal
     ) -> Value:
-        """Count what is promised; return whether the rest of ``free`` is ``need`` or more."""
-        adds = Signal.like(need, name=f"{name}_adds")
+        """Count what is promised; return whether the rest of ``free`` is more than ``last``."""
+        adds = Signal(range(SEGMENT_WORDS + 1), name=f"{name}_adds")
         promised = Signal(range(self.capacity + 1), name=f"{name}_promised")
         rest = Signal(signed(len(promised) + 1), name=f"{name}_rest")
         late = Signal(LEVEL_DELAY, name=f"{name}_late")
         m.d.sync += [
-            adds.eq(Mux(taken, need, 0)),
+            adds.eq(Mux(taken, last + 1, 0)),
             late.eq(Cat(done, late)),
             promised.eq(promised + adds - late[-1]),
             rest.eq(free - promised),
         ]
-        return rest >= need
+        return (last - rest)[-1]  # the sign alone is faster than what is made of a comparison

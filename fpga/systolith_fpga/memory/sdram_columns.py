@@ -45,6 +45,8 @@ class SdramColumns(wiring.Component):
         Which word of its beat that was.
     beat_end, burst_end : Out(1)
         It was the last word of its beat, and of its burst.
+    takes : Out(1)
+        It was a WRITE, and the last word of its beat.
     used, written : Out(4)
         Banks of the segments that are here, and the bank of that WRITE; both as of a cycle ago.
     """
@@ -57,6 +59,7 @@ class SdramColumns(wiring.Component):
     word: Signal
     beat_end: Signal
     burst_end: Signal
+    takes: Signal
     used: Signal
     written: Signal
 
@@ -74,6 +77,7 @@ class SdramColumns(wiring.Component):
             "word": Out(range(max(words, 2))),
             "beat_end": Out(1),
             "burst_end": Out(1),
+            "takes": Out(1),
             "used": Out(banks),
             "written": Out(banks),
         })
@@ -109,12 +113,14 @@ class SdramColumns(wiring.Component):
             for bank in range(len(self.used))
         ]
         offset = (self.words - 1).bit_length()
+        beat_end = now.column[:offset].all() if offset else C(1)
         m.d.sync += [
             turn.eq(turn[1:] | Mux(go & ~now.write, (1 << len(turn)) - 1, 0)),
             self.read.eq(go & ~now.write),
             self.write.eq(go & now.write),
             self.word.eq(now.column[:offset]),
-            self.beat_end.eq(now.column[:offset].all() if offset else 1),
+            self.beat_end.eq(beat_end),
+            self.takes.eq(go & now.write & beat_end),
             self.burst_end.eq(ending & now.final),
             self.used.eq(Cat(one_hot)),
             self.written.eq(Mux(go & now.write, 1 << now.bank, 0)),

@@ -126,7 +126,7 @@ class SdramController(wiring.Component):
             refresh.quiet.eq(opener.quiet),
             self.up.eq(refresh.up),
             *(getattr(data, name).eq(getattr(columns, name))
-              for name in ("read", "write", "word", "beat_end", "burst_end")),
+              for name in ("read", "write", "word", "beat_end", "burst_end", "takes")),
         ]  # fmt: skip
         m.d.sync += refresh.busy.eq(splitter.o.valid | columns.used.any())
         # No two of them have a command at the same time, and without one all bits are zero.

@@ -34,7 +34,7 @@ class SdramData(wiring.Component):
 
     Members
     -------
-    read, write, word, beat_end, burst_end
+    read, write, word, beat_end, burst_end, takes
         As of :class:`~.sdram_columns.SdramColumns`.
     i : In(stream of :func:`~.sdram_shapes.written`)
         Beats to write.
@@ -53,6 +53,7 @@ class SdramData(wiring.Component):
     word: Signal
     beat_end: Signal
     burst_end: Signal
+    takes: Signal
     dq_o: Signal
     dqm: Signal
     dq_oe: Signal
@@ -63,7 +64,7 @@ class SdramData(wiring.Component):
         self.width = width = timing.chip.data_bytes
         self.words = data_bytes // width
         super().__init__({
-            **{name: In(1) for name in ("read", "write", "beat_end", "burst_end")},
+            **{name: In(1) for name in ("read", "write", "beat_end", "burst_end", "takes")},
             "word": In(range(max(self.words, 2))),
             "i": In(stream.Signature(written(data_bytes))),
             "o": Out(stream.Signature(beat(data_bytes), always_ready=True)),
@@ -77,7 +78,7 @@ class SdramData(wiring.Component):
         m = Module()
         bits = 8 * self.width
         data, strobe = self.i.p.data, self.i.p.strobe
-        m.d.comb += self.i.ready.eq(self.write & self.beat_end)
+        m.d.comb += self.i.ready.eq(self.takes)
         m.d.sync += [
             self.dq_oe.eq(self.write),
             self.dq_o.eq(data.word_select(self.word, bits)),

@@ -48,7 +48,7 @@ class SdramOpener(wiring.Component):
     command : Out(:func:`~.sdram_shapes.command`)
         PRECHARGE or ACTIVATE; nobody else may have a command in that cycle.
     issues : Out(1)
-        ``command`` is one.
+        ``command`` is one; from a register.
     used : In(4)
         Banks that segments from ``o`` still use, as of a cycle ago.
     written : In(4)
@@ -101,6 +101,7 @@ class SdramOpener(wiring.Component):
         row = Signal(chip.row_bits, reset_less=True)
         is_open, same = Signal(), Signal()
         wait = Signal(range(max(timing.rp, timing.rcd)))
+        # What is issued is known from registers: columns must know early that they may not.
         activates, precharges, closable = Signal(), Signal(), Signal()
         guards = self._guards(m, activates, item.bank)
 
@@ -112,12 +113,26 @@ class SdramOpener(wiring.Component):
         ]
         m.d.comb += [
             self.o.payload.eq(item),
-            self.issues.eq(activates | precharges),
             self.command.ras.eq(self.issues),
             self.command.we.eq(precharges),
             self.command.bank.eq(Mux(self.issues, item.bank, 0)),
             self.command.address.eq(Mux(activates, item.row, 0)),
         ]
+        def activate() -> None:
+            m.d.sync += [activates.eq(1), self.issues.eq(1)]
+            m.next = "activate"
+
+        def precharge() -> None:
+            m.d.sync += [precharges.eq(closable), self.issues.eq(closable)]
+            m.next = "precharge"
+
+        def precharged() -> None:
+            if timing.rp > 1:
+                m.next = "precharging"
+            else:
+                activate()
+
+        m.d.sync += [activates.eq(0), precharges.eq(0), self.issues.eq(0)]
         with m.FSM() as states:
             with m.State("take"):
                 m.d.comb += self.i.ready.eq(self.admitted & ~self.hold)
@@ -132,21 +147,21 @@ class SdramOpener(wiring.Component):
                 m.d.comb += self.o.valid.eq(is_open & same)
                 m.d.sync += wait.eq(timing.rp - 1)
                 with m.If(~is_open):
-                    m.next = "activate"
+                    activate()
                 with m.Elif(~same):
-                    m.next = "precharge"
+                    precharge()
                 with m.Elif(self.o.ready):
                     m.next = "take"
             with m.State("precharge"):
-                m.d.comb += precharges.eq(closable)
-                with m.If(closable):
-                    m.next = "precharging" if timing.rp > 1 else "activate"
+                with m.If(~precharges):
+                    precharge()
+                with m.Else():
+                    precharged()
             with m.State("precharging"):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 1):
-                    m.next = "activate"
+                    activate()
             with m.State("activate"):
-                m.d.comb += activates.eq(1)
                 m.d.sync += wait.eq(max(timing.rcd - HAND_OVER, 0))
                 m.next = "activating" if timing.rcd > HAND_OVER else "hand over"
             with m.State("activating"):

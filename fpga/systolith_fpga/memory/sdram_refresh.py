@@ -78,7 +78,9 @@ class SdramRefresh(wiring.Component):
         hold = Signal(init=1)
         m.d.comb += self.hold.eq(hold)
         initial = Signal(range(INITIAL_REFRESHES + 1), init=INITIAL_REFRESHES)
-        powering = Signal(range(timing.power_up + 2), init=timing.power_up + 1, reset_less=True)
+        powering = Signal(
+            signed((timing.power_up + 1).bit_length() + 1), init=timing.power_up, reset_less=True
+        )  # negative when it is over
         last = Signal(init=1)  # nothing, or one cycle, is left of the wait
         left = Signal(range(max(SETTLE, timing.rfc, timing.rp, timing.mrd)))
         m.d.sync += [left.eq(Mux(last, left, left - 1)), last.eq(left <= 2)]
@@ -88,10 +90,11 @@ class SdramRefresh(wiring.Component):
 
         with m.FSM():
             with m.State("power up"):
-                m.d.sync += powering.eq(Mux(powering == 0, 0, powering - 1))
                 wait(SETTLE)
-                with m.If(powering == 0):
+                with m.If(powering[-1]):
                     m.next = "settle"
+                with m.Else():
+                    m.d.sync += powering.eq(powering - 1)
             with m.State("settle"):
                 with m.If(last):
                     m.next = "close"
