@@ -46,6 +46,7 @@ def test_a_bitstream(build, tmp_path):
     first = build("--allow-timing-fail", "-o", str(tmp_path / "out"))
     wanted = {name: clock["wanted"] for name, clock in first["clocks_mhz"].items()}
     assert wanted == {"core": 66.67, "memory": 133.33} and first["seed"] == 1
+    assert set(first["crossings_ns"]) == {"core to memory", "memory to core"}
     used = {kind: use["used"] for kind, use in first["utilization"].items()}
     assert used["MULT18X18D"] == first["dsp"] == 5 and used["EHXPLLL"] == 1
     assert used["DP16KD"] == first["bram"]

@@ -18,6 +18,9 @@ OUTPUTS = ("--textcfg", CONFIG, "--report", REPORT)
 
 BITSTREAM = "top.bit"
 
+ASYNCHRONOUS = "<async>"
+"""What nextpnr calls pads, and whatever else has no clock."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routed:
@@ -26,9 +29,11 @@ class Routed:
     Parameters
     ----------
     clocks_mhz : dict
-        Of each clock, what it ``reached`` and what is ``wanted``.
+        Of each clock, what it ``reached`` and what it was constrained to, ``wanted``.
+    crossings_ns : dict
+        The longest path from a clock to another one.
     timing_met : bool
-        All have it, before they were rounded.
+        All have what they were constrained to.
     utilization : dict
         Of each kind of cell, how many are ``used`` and how many are ``available``.
     bitstream : Path
@@ -39,6 +44,7 @@ class Routed:
     """
 
     clocks_mhz: dict[str, dict[str, float]]
+    crossings_ns: dict[tuple[str, str], float]
     timing_met: bool
     utilization: dict[str, dict[str, int]]
     bitstream: Path
@@ -47,8 +53,8 @@ class Routed:
 
     @property
     def fmax_mhz(self) -> float:
-        """The least of what clocks reached."""
-        return min(clock["reached"] for clock in self.clocks_mhz.values())
+        """The least of what clocks reached, to two digits."""
+        return round(min(clock["reached"] for clock in self.clocks_mhz.values()), 2)
 
 
 def make_bitstream(
@@ -72,17 +78,25 @@ def make_bitstream(
     run_tool("ecppack", pack, folder=folder, log="ecppack.log")
     placed = json.loads((folder / REPORT).read_text())
     clocks = {
-        # Without the mark of those on the clock network.
-        re.sub(r"^\$glbnet\$", "", name): {
-            "reached": round(clock["achieved"], 2), "wanted": round(clock["constraint"], 2),
-        }
+        _net(name): {"reached": clock["achieved"], "wanted": clock["constraint"]}
         for name, clock in placed["fmax"].items()
-    }  # fmt: skip
+    }
+    crossings: dict[tuple[str, str], float] = {}
+    for path in placed["critical_paths"]:
+        ends = _net(path["from"]), _net(path["to"])
+        if ends[0] != ends[1] and ASYNCHRONOUS not in ends:
+            delay = sum(step["delay"] for step in path["path"])
+            crossings[ends] = max(delay, crossings.get(ends, 0.0))
     bitstream = folder / BITSTREAM
     return Routed(
-        clocks_mhz=clocks,
+        clocks_mhz=clocks, crossings_ns=crossings,
         timing_met=all(it["achieved"] >= it["constraint"] for it in placed["fmax"].values()),
         utilization=placed["utilization"], bitstream=bitstream,
         sha256=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
         commands=[" ".join(["nextpnr-ecp5", *nextpnr]), " ".join(["ecppack", *pack])],
     )  # fmt: skip
+
+
+def _net(name: str) -> str:
+    """Return a clock's name without its edge and the mark of those on the clock network."""
+    return re.sub(r"^\$glbnet\$", "", name.removeprefix("posedge ").removeprefix("negedge "))

@@ -19,9 +19,12 @@ def tools(tmp_path, monkeypatch):
         file.chmod(0o755)
         monkeypatch.setenv(variable, str(file))
 
-    def report(clocks, status=0):
+    def report(clocks, status=0, paths=()):
         cells = {"TRELLIS_FF": {"used": 1, "available": 2}}
-        text = json.dumps({"fmax": clocks, "utilization": cells})
+        text = json.dumps({"fmax": clocks, "utilization": cells, "critical_paths": [
+            {"from": source, "to": sink, "path": [{"delay": 1.5}, {"delay": delay - 1.5}]}
+            for source, sink, delay in paths
+        ]})  # fmt: skip
         # What comes behind --textcfg and --report.
         script("NEXTPNR_ECP5", f"echo placed > $2\necho '{text}' > $4\nexit {status}")
         script("ECPPACK", "cp $3 $5")
@@ -32,11 +35,15 @@ def tools(tmp_path, monkeypatch):
 def test_clocks_and_bytes(tools, tmp_path):
     """Clocks have their own names; one that is too slow is told, and is no error."""
     tools({"$glbnet$clk": {"achieved": 66.678, "constraint": 66.67},
-           "memory": {"achieved": 120.0, "constraint": 133.33}})  # fmt: skip
+           "memory": {"achieved": 120.0, "constraint": 133.33}},
+          paths=[(f"posedge {source}", "posedge memory", delay)
+                 for source, delay in (("$glbnet$clk", 4), ("$glbnet$clk", 3), ("memory", 8))]
+          + [("<async>", "posedge memory", 9)])  # fmt: skip
     stages: list[str] = []
     made = make_bitstream([*OUTPUTS, "--seed", "3"], tmp_path, stages.append)
-    assert made.clocks_mhz == {"clk": {"reached": 66.68, "wanted": 66.67},
+    assert made.clocks_mhz == {"clk": {"reached": 66.678, "wanted": 66.67},
                                "memory": {"reached": 120.0, "wanted": 133.33}}  # fmt: skip
+    assert made.crossings_ns == {("clk", "memory"): 4}
     assert made.fmax_mhz == 66.68 and not made.timing_met
     assert made.sha256 == hashlib.sha256(b"placed\n").hexdigest()
     assert made.bitstream.read_bytes() == b"placed\n"
@@ -49,7 +56,7 @@ def test_hundredths_do_not_decide(tools, tmp_path, reached, met):
     """A clock that is too slow by less than is told is too slow."""
     tools({"clk": {"achieved": reached, "constraint": 66.66667}})
     made = make_bitstream([*OUTPUTS], tmp_path)
-    assert made.timing_met == met and made.clocks_mhz["clk"] == {"reached": 66.67, "wanted": 66.67}
+    assert made.timing_met == met and made.fmax_mhz == 66.67
 
 
 def test_a_failure_is_told(tools, tmp_path):

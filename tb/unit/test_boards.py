@@ -4,6 +4,8 @@ import dataclasses
 import importlib
 import json
 import random
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -26,11 +28,13 @@ from systolith_fpga.boards.page import write_page
 from systolith_fpga.boards.picture import draw, read_places
 from systolith_fpga.boards.simulated import LINE_CYCLES, with_fast_line
 from systolith_fpga.boards.system import BoardSystem
+from systolith_fpga.boards.timing import judge
 from systolith_fpga.boards.top import BoardTop
 from systolith_hw.budget import check_budget
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import PRESETS
 from systolith_hw.verilog import component_verilog
+from systolith_sim.verilator import ToolError
 
 CASES = [(name, preset) for name, board in BOARDS.items() for preset in board.variants]
 
@@ -39,7 +43,8 @@ def made(**changes):
     """Return a build as :func:`build` would."""
     values = dict(
         board="ulx3s-85f", preset="ulx3s", standalone=False, config_hash="5a45673b", seed=1,
-        clocks_mhz={"core": {"reached": 81.0, "wanted": 80.0}}, fmax_mhz=81.0, timing_met=True,
+        clocks_mhz={"core": {"reached": 81.0, "wanted": 80.0}}, crossings_ns={}, fmax_mhz=81.0,
+        timing_met=True,
         lut=1, ff=2, dsp=3, bram=4, utilization={"TRELLIS_FF": {"used": 2, "available": 8}},
         tools={"yosys": "0.70"}, bitstream="top.bit", sha256="00", folder=".", command=["yosys"],
         places={"array": {"1,2": 3}, "link": {"4,5": 1}},
@@ -65,7 +70,8 @@ def test_loops_keep_to_their_ranges(seed):
 
 @pytest.mark.parametrize(
     "source, wanted, field", [(1e6, [50e6], "input"), (25e6, [900e6], "output"),
-                              (25e6, [50e6] * 4, "outputs")],
+                              (25e6, [50e6] * 4, "outputs"),
+                              (27e6, [3.13e6], "oscillator must have 400 to 800 MHz")],
 )  # fmt: skip
 def test_impossible_clocks_are_refused(source, wanted, field):
     """What no loop makes is said."""
@@ -103,10 +109,18 @@ def test_fast_lines_are_not_too_fast(name, preset):
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_platform_has_pins_and_clocks(name):
-    """Amaranth's platform makes a design with both clocks' loop, and pads of memory and line."""
+    """Amaranth's platform makes a design with both clocks' loop, and pads of memory and line; place
+    and route is told what the loop makes, or what the preset aims at."""
     board = board_named(name)
+    preset = board.variant()[0]
+    fast = dataclasses.replace(board.variants[preset], target_mhz=95)
+    board = dataclasses.replace(board, variants={preset: fast})
     assert board.platform().device.lower().startswith(f"lfe5u-{board.device[5:7]}")
-    files = board.platform().prepare(BoardTop(board, board.variant()[0]), name="top").files
+    files = board.platform().prepare(BoardTop(board, preset), name="top").files
+    told = dict(re.findall(r'FREQUENCY NET "(\w+)" ([\d.]+) HZ', str(files["top.lpf"])))
+    assert {net: pytest.approx(float(hertz)) for net, hertz in told.items()} == {
+        "core": 95e6, "memory": board.clocks(preset)[1]
+    }
     text = files["top.il"]
     text = text if isinstance(text, str) else text.decode()
     for cell in ("EHXPLLL", "ODDRX1F", "IFS1P3DX", "systolith"):
@@ -161,10 +175,54 @@ def test_slow_builds_are_refused(monkeypatch):
     monkeypatch.setattr("systolith_fpga.boards.build.build", lambda *_, **__: slow)
     run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f"])
     assert run.exit_code == 1 and "core reaches 60 of 80 MHz" in run.output
+    slow = made(timing_met=False, crossings_ns={"core to memory": 12.6})
+    run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f"])
+    assert run.exit_code == 1 and "from core to memory it takes 12.6 ns" in run.output
     run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--allow-timing-fail"])
     assert run.exit_code == 0 and "NOT met" in run.output
     run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--seed", "1", "--seeds", "2"])
     assert run.exit_code == 2 and "exclude each other" in run.output
+
+
+NETS = {"core": {"bits": [2]}, "clk": {"bits": [2]}, "memory": {"bits": [3]}, "x": {"bits": [4]}}
+
+
+def routed(core=70.0, memory=150.0, crossing=5.0, constraints=(66.67, 133.33), other="memory"):
+    """Return what was placed and routed: the core's net by another of its names."""
+    return Routed(
+        clocks_mhz={"clk": {"reached": core, "wanted": constraints[0]},
+                    other: {"reached": memory, "wanted": constraints[1]}},
+        crossings_ns={("memory", "clk"): crossing}, timing_met=True, utilization={},
+        bitstream=Path("top.bit"), sha256="00", commands=["nextpnr"],
+    )  # fmt: skip
+
+
+WANTED_MHZ = {"core": 200 / 3, "memory": 400 / 3}
+
+
+@pytest.mark.parametrize("changes, met", [
+    ({}, True), ({"core": 66.6}, False), ({"core": 66.66661}, False), ({"core": 66.66666}, True),
+    ({"memory": 133.2}, False), ({"crossing": 7.6}, False), ({"crossing": 7.4}, True),
+    ({"constraints": (90.0, 140.0)}, True),
+])  # fmt: skip
+def test_boards_clocks_are_what_counts(changes, met):
+    """Each clock against what the board makes of it, and what crosses against a period."""
+    timing = judge(routed(**changes), NETS, WANTED_MHZ)
+    assert timing.met == met
+    assert {name: clock["wanted"] for name, clock in timing.clocks_mhz.items()} == {
+        "core": 66.67, "memory": 133.33
+    }
+    assert timing.crossings_ns == {"memory to core": changes.get("crossing", 5.0)}
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"constraints": (66.67, 12.0)}, "the clock memory 12 MHz fast, and the board makes it 133"),
+    ({"other": "x"}, "reports the clocks core, x, and the board has core, memory"),
+])
+def test_clocks_without_their_constraints_are_told(changes, words):
+    """A clock that nextpnr took for another is no clock that was met."""
+    with pytest.raises(ToolError, match=words):
+        judge(routed(**changes), NETS, WANTED_MHZ)
 
 
 @pytest.fixture
@@ -175,7 +233,7 @@ def tools(tmp_path, monkeypatch):
     def synthesise(part, folder, read, **options):
         ran.append("yosys")
         (folder / "netlist.json").write_text(json.dumps(
-            {"modules": {"top": {"cells": {}}, "systolith": {"cells": {}}}}
+            {"modules": {"top": {"cells": {}, "netnames": NETS}, "systolith": {"cells": {}}}}
         ))
         return ["yosys"]
 
@@ -183,12 +241,7 @@ def tools(tmp_path, monkeypatch):
         ran.append("nextpnr")
         (folder / "placed.json").write_text(json.dumps({"modules": {"top": {"cells": {}}}}))
         (folder / "top.bit").write_bytes(b"bits")
-        return Routed(
-            clocks_mhz={"pll.output_0": {"reached": 70.0, "wanted": 66.67},
-                        "sdram_clk": {"reached": 110.0, "wanted": 133.33}},
-            timing_met=False, utilization={}, bitstream=folder / "top.bit", sha256="00",
-            commands=["nextpnr"],
-        )  # fmt: skip
+        return dataclasses.replace(routed(memory=110.0), bitstream=folder / "top.bit")
 
     def emitted(core, name):
         core._MustUse__used = True  # as if it had been elaborated

@@ -25,7 +25,8 @@ class Variant:
     seed : int
         Of placement, the best one that is known.
     target_mhz : float
-        What place and route aims at for the core's clock; 0 for that clock itself.
+        What place and route aims at for the core's clock, if it is to be more than that clock;
+        timing is met when that clock is.
     """
 
     core_hz: float

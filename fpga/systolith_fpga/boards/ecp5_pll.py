@@ -94,7 +94,9 @@ def choose_dividers(input_hz: float, wanted_hz: Sequence[float]) -> Dividers:
     if best is None:
         raise ConfigError(
             f"no phase-locked loop makes {[round(hertz / 1e6, 3) for hertz in wanted_hz]} MHz "
-            f"of {input_hz / 1e6:g} MHz"
+            f"of {input_hz / 1e6:g} MHz: its oscillator must have {OSCILLATOR_HZ[0] / 1e6:g} to "
+            f"{OSCILLATOR_HZ[1] / 1e6:g} MHz and its phase detector {DETECTOR_HZ[0] / 1e6:g} to "
+            f"{DETECTOR_HZ[1] / 1e6:g}, and no divider is above {MOST}"
         )
     return best
 

@@ -22,6 +22,9 @@ def write_page(made: Build, folder: Path) -> None:
         *(f"| {clock} | {value['reached']:g} | {value['wanted']:g} |"
           for clock, value in made.clocks_mhz.items()),
         "",
+        *(f"The longest path from {ends} takes {delay:g} ns."
+          for ends, delay in made.crossings_ns.items()),
+        "",
         "| cells | taken | there | share |",
         "|---|---|---|---|",
         *(f"| {kind} | {use['used']:,} | {use['available']:,} | "

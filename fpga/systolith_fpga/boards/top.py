@@ -13,6 +13,9 @@ from .system import BoardSystem
 
 __all__ = ["BoardTop"]
 
+DOMAINS = {"core": "sync", "memory": "sdram"}
+"""Of each clock of the loop, by its name, which is its net's: the domain."""
+
 OUTPUTS = {"clk_en": "cke", "ba": "ba", "a": "a", "dqm": "dqm"}
 LOW_OUTPUTS = {"cs": "cs_n", "ras": "ras_n", "cas": "cas_n", "we": "we_n"}
 """The platform's names of the memory's pins, and the controller's. The platform's are high when
@@ -43,13 +46,18 @@ class BoardTop(Elaboratable):
 
     Attributes
     ----------
-    core_hz, memory_hz : float
-        Clocks that come of the board's oscillator.
+    clocks_mhz : dict of float
+        Clocks that come of the board's oscillator, by the names of their nets.
+    targets_mhz : dict of float
+        What place and route is told of them.
     """
 
     def __init__(self, board: Board, preset: str, *, standalone: bool = False) -> None:
         self.board = board
-        self.core_hz, self.memory_hz = board.clocks(preset)
+        rates = [hertz / 1e6 for hertz in board.clocks(preset)]
+        self.clocks_mhz = dict(zip(DOMAINS, rates, strict=True))
+        target = board.variants[preset].target_mhz
+        self.targets_mhz = self.clocks_mhz | {"core": max(target, self.clocks_mhz["core"])}
         self.system = BoardSystem(board, preset, standalone=standalone)
 
     def elaborate(self, platform) -> Module:
@@ -73,10 +81,15 @@ class BoardTop(Elaboratable):
         m.submodules.oscillator = oscillator = io.Buffer(Direction.Input, pins)
         m.submodules.pll = pll = Ecp5Pll(self.board.dividers(self.system.preset))
         m.d.comb += pll.input.eq(oscillator.i)
-        for number, name in enumerate(("sync", "sdram")):
-            m.domains += ClockDomain(name)
-            m.d.comb += ClockSignal(name).eq(getattr(pll, f"output_{number}"))
-            m.submodules[f"{name}_reset"] = ResetSynchronizer(~pll.locked, domain=name)
+        for number, (name, domain) in enumerate(DOMAINS.items()):
+            # The net must have this name when it is placed.
+            clock = Signal(name=name, attrs={"keep": 1})
+            platform.add_clock_constraint(clock, self.targets_mhz[name] * 1e6)
+            m.domains += ClockDomain(domain)
+            m.d.comb += [
+                clock.eq(getattr(pll, f"output_{number}")), ClockSignal(domain).eq(clock)
+            ]  # fmt: skip
+            m.submodules[f"{domain}_reset"] = ResetSynchronizer(~pll.locked, domain=domain)
         return pll.locked
 
     def _pad(self, port: Any) -> Any:

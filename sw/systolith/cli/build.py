@@ -180,11 +180,14 @@ def _judge(made: "Build", *, allow: bool) -> None:
     """Refuse a build that is too slow, unless it is allowed, in which case it is said."""
     if made.timing_met:
         return
-    slow = ", ".join(
-        f"{name} reaches {clock['reached']:g} of {clock['wanted']:g} MHz"
-        for name, clock in made.clocks_mhz.items()
-        if clock["reached"] < clock["wanted"]
-    ) or "a clock lacks less than 0.01 MHz"
+    clocks = made.clocks_mhz
+    slow = ", ".join([
+        *(f"{name} reaches {clock['reached']:g} of {clock['wanted']:g} MHz"
+          for name, clock in clocks.items() if clock["reached"] < clock["wanted"]),
+        *(f"from {ends} it takes {delay:g} ns, more than a period"
+          for ends, delay in made.crossings_ns.items()
+          if delay > 1e3 / clocks[ends.split(" to ")[0]]["wanted"]),
+    ]) or "a clock lacks less than 0.01 MHz"  # fmt: skip
     if not allow:
         from systolith_fpga.boards.build import TimingError
 
