@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from row_ledger import Ledger
 from row_machine import UNITS, Part
+from scale_parts import scale_parts
 from shared_unit_models import Port, Results, Source, WideModel, split
 from streams import pack, unpack
 from systolith_hw.config import WEIGHT_BITS, Config
@@ -66,9 +67,13 @@ class Bench:
         self._sources = [
             Source(dut, f"{PREFIX[unit]}instruction", self.queues[unit], pause) for unit in UNITS
         ]
-        scales = [self._scale_write(chip, word) for word in range(config.memory.scale_words)]
-        self._spare_writes = itertools.cycle(scales[spare.start : spare.stop])
-        self._scale_queue = deque(scales[: spare.start] + scales[spare.stop :])
+        words = range(config.memory.scale_words)
+        self._spare_writes = itertools.cycle(
+            [write for word in spare for write in self._scale_writes(chip, word)]
+        )
+        self._scale_queue = deque(
+            write for word in words if word not in spare for write in self._scale_writes(chip, word)
+        )
         self._sources.append(Source(dut, "scale_writes", self._scale_queue, pause))
         self._outputs = {
             "words": (Port(dut, "words"), word_write(config)),
@@ -76,16 +81,18 @@ class Bench:
             "stream": (Port(dut, "stream"), activation_word(config)),
         }
 
-    def _scale_write(self, chip: ChipMemory, word: int) -> int:
-        """Return the payload that fills a word of scale memory."""
+    def _scale_writes(self, chip: ChipMemory, word: int) -> list[int]:
+        """Return the payloads that fill a word of scale memory."""
         entries = [
             {"scale": int(scale), "shift": int(shift), "bias": int(bias)}
             for scale, shift, bias in zip(
                 chip.scale[word], chip.shift[word], chip.bias[word], strict=True
             )
         ]  # fmt: skip
-        write: Any = scale_write(self.config).const({"address": word, "data": entries})
-        return write.as_value().value
+        writes: list[Any] = [
+            scale_write(self.config).const(part) for part in scale_parts(self.config, word, entries)
+        ]
+        return [write.as_value().value for write in writes]
 
     async def reset(self) -> None:
         """Reset the unit, and fill scale memory, but for its spare words."""

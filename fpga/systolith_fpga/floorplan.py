@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from systolith_hw.budget import ecp5_blocks, memory_budget
 from systolith_hw.config import Config
 from systolith_hw.memory.deep_bank import BLOCK_WORDS
+from systolith_hw.memory.scale_register import scale_groups
 from systolith_hw.memory.wide_store import wide_banks, wide_parts
 
 __all__ = ["PLACER", "Grid", "floorplan"]
@@ -122,8 +123,18 @@ def _around_the_middle(
     memory, middle = config.memory, grid.columns[len(grid.columns) // 2]
     scales = f"{_path(config)}.scales"
     bias_words = memory.bias_words or memory.scale_words
-    biases = _deep(f"{scales}.bias_memory", bias_words, blocks_of["bias"])
-    factors = _deep(f"{scales}.factor_memory", memory.scale_words, blocks_of["scale"])
+    lanes = scale_groups(config)
+    biases, factors = (
+        [
+            name
+            for number in range(len(lanes))
+            for name in _deep(f"{scales}.{kind}_memory_{number}", words, blocks // len(lanes))
+        ]
+        for kind, words, blocks in (
+            ("bias", bias_words, blocks_of["bias"]),
+            ("factor", memory.scale_words, blocks_of["scale"]),
+        )
+    )
     tables = [
         f"{_path(config)}.pointwise_{lane}.functions.table_0.0.0"
         for lane in range(blocks_of.get("functions", 0))

@@ -263,9 +263,10 @@ def _memories(config: Config) -> list[_Memory]:
     array, memory, bus = config.array, config.memory, config.bus
     rows, lanes = array.rows, config.vector.lanes
     distributed = memory.activation_distributed
-    # The vector unit writes single channels' entries where it makes operands.
+    # The vector unit writes single channels' entries where it makes operands, LOAD parts of words.
     factor_bits, bias_bits = SCALE_BITS + SHIFT_BITS, FIXED_BITS
-    granules = (factor_bits, bias_bits) if config.vector.rows else (0, 0)
+    alone = 1 if config.vector.rows else config.scale_write_lanes % lanes
+    granules = factor_bits * alone, bias_bits * alone
     return [
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
                 copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",

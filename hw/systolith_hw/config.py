@@ -512,6 +512,11 @@ class Config:
         return self.vector.lanes * SCALE_ENTRY_BYTES
 
     @property
+    def scale_write_lanes(self) -> int:
+        """Lanes of a scale word that LOAD writes at once: as many as a beat has, at least one."""
+        return max(1, min(self.vector.lanes, self.bus.data_bytes // SCALE_ENTRY_BYTES))
+
+    @property
     def store_latency(self) -> int:
         """The same for STORE, which lets the vector unit read first where that reads, too."""
         return self.wide_latency + bool(self.vector.rows)

@@ -254,15 +254,20 @@ def scale_entry() -> data.StructLayout:
 
 
 def scale_write(config: Config) -> data.StructLayout:
-    """Return the shape of a write of one scale word: L channels' constants."""
+    """Return the shape of a write of a part of a scale word: some channels' constants.
+
+    A part is :attr:`.Config.scale_write_lanes` lanes; ``part`` 0 begins with lane 0.
+    """
+    lanes = config.scale_write_lanes
     return data.StructLayout({
         "address": range(config.memory.scale_words),
-        "data": data.ArrayLayout(scale_entry(), config.vector.lanes),
+        "part": range(config.vector.lanes // lanes),
+        "data": data.ArrayLayout(scale_entry(), lanes),
     })
 
 
 def scale_stream(config: Config) -> stream.Signature:
-    """Return the signature of scale words on their way to their memory, seen from who writes.
+    """Return the signature of parts of scale words on their way to memory, seen from who writes.
 
     They never wait where nothing else is written there, as it is with ``vector.rows``.
     """

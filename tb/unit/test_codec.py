@@ -52,6 +52,11 @@ def packed(page, codes, parameters) -> bytes:
     return pack_runs(page, codes[None], [part[None] for part in parameters]).tobytes()
 
 
+def placed(config, part: bytes, other: bytes) -> bytes:
+    """Return an element whose one half is ``part``: the last of its two, if beats are no more."""
+    return other + part if config.bus.data_bytes <= len(part) else part + other
+
+
 def random_run(config, rng, kind, elements):
     """Return what enters of a run, (bits, mark), and the weights (elements, W, C) that leave."""
     shape = elements, config.write_rows, config.array.columns
@@ -68,10 +73,10 @@ def random_run(config, rng, kind, elements):
     entering = []
     for index in range(len(raw) // size):
         header = index % (page.header + page.elements) < page.header
-        # What a header's or a code's upper half holds is of no account.
-        upper = rng.integers(0, 256, size).astype(np.uint8).tobytes()
-        part = raw[index * size : (index + 1) * size] + upper
-        entering.append((part, {name: 1, "header": int(header)}))
+        # What the other half holds is of no account.
+        other = rng.integers(0, 256, size).astype(np.uint8).tobytes()
+        part = raw[index * size : (index + 1) * size]
+        entering.append((placed(config, part, other), {name: 1, "header": int(header)}))
     return entering, weights.reshape(shape)
 
 
@@ -201,7 +206,8 @@ def test_every_product(kind):
         size_bytes, name = page.element_bytes, kind.name.split("_")[1].lower()
         for index in range(len(raw) // size_bytes):
             header = index % (page.header + page.elements) < page.header
-            bits = int.from_bytes(raw[index * size_bytes : (index + 1) * size_bytes], "little")
+            part = raw[index * size_bytes : (index + 1) * size_bytes]
+            bits = int.from_bytes(placed(config, part, bytes(size_bytes)), "little")
             entering.append((bits, {name: 1, "header": int(header)}, 0, 0, [0, 0]))
         leaving += [(row.tolist(), 0, 0, [0, 0])
                     for row in expected.reshape(-1, config.write_rows, 16)]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from amaranth import Const
 from amaranth.back import verilog
 
+from scale_parts import scale_parts
 from systolith_hw.code_pages import code_pages
 from systolith_hw.config import Config
 from systolith_hw.dma.elements import element_bytes, memory_depth
@@ -57,7 +58,7 @@ def element(config: Config, kind: LoadKind, raw: bytes) -> dict:
         return {"data": np.frombuffer(raw, "<i4").tolist()}
     if kind == LoadKind.SCALE:
         entries = np.frombuffer(raw, np.dtype("<u2, u1, u1, <i4")).tolist()
-        return {"data": [(scale, shift & 127, bias) for scale, shift, _, bias in entries]}
+        return {"word": [(scale, shift & 127, bias) for scale, shift, _, bias in entries]}
     step = array.mantissa_bytes
     return {"operand": 1, "mantissas": [signed(raw[at], 8) for at in range(0, len(raw), step)]}
 
@@ -75,7 +76,7 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
     for row in range(fields["rows"]):
         address = fields["address"] + row * fields["row_stride"]
         raw = memory[address : address + fields["beats"] * config.bus.data_bytes].tobytes()
-        run = []
+        run: list[dict] = []
         if kind == LoadKind.ACTIVATION:
             mantissas, exponents = unpack_pages(config, raw, fields["elements"])
             mask = (1 << config.array.exponent_bits) - 1
@@ -84,7 +85,7 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
             weights = expand_run(page, raw, fields["elements"]).reshape(shape)
         for index in range(fields["elements"]):
             if kind == LoadKind.ACTIVATION:
-                write = {
+                write: dict = {
                     "operand": 0,
                     "mantissas": [signed(int(m), config.array.mantissa_bits)
                                   for m in mantissas[index]],
@@ -94,14 +95,18 @@ def expected_writes(config: Config, memory: np.ndarray, fields: dict) -> list[li
                 write = {"data": weights[index].tolist()}
             else:
                 write = element(config, kind, raw[index * size : (index + 1) * size])
-            write["address"] = start + index // groups
-            while write["address"] >= end:
-                write["address"] -= end - base
+            place = start + index // groups
+            while place >= end:
+                place -= end - base
+            write["address"] = place
             if in_rows:
                 write["group"] = index % groups
             if kind == LoadKind.OPERAND_COLUMNS:
                 write["lane"] = lane
-            run.append(write)
+            if kind == LoadKind.SCALE:
+                run += scale_parts(config, place, write["word"])
+            else:
+                run.append(write)
         runs.append(run)
         lane = (lane + 1) % config.array.columns
         if kind != LoadKind.OPERAND_COLUMNS or lane == 0:
@@ -120,7 +125,7 @@ def observed(config: Config, port: str, payload) -> dict:
         return {"address": payload.address, "data": list(payload.data)}
     if port == "scale":
         data = [(entry.scale, entry.shift, entry.bias) for entry in payload.data]
-        return {"address": payload.address, "data": data}
+        return {"address": payload.address, "part": payload.part, "data": data}
     mantissas = list(payload.word.mantissas)
     if payload.operand:
         return {"operand": 1, "address": payload.address, "lane": payload.lane,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from systolith_hw.config import Config, MemoryConfig, VectorConfig
+from scale_parts import scale_parts
+from systolith_hw.config import BusConfig, Config, MemoryConfig, VectorConfig
 from systolith_hw.memory.scale import ScaleMemory
 
 WORDS = 13
@@ -32,12 +33,17 @@ def test_against_model(short, register, latency, few):
 
     async def bench(ctx):
         asked: list = [(None, None)] * latency
-        for _ in range(400):
-            address, word = int(rng.integers(WORDS)), some_word()
-            write = rng.random() < 0.5
+        address, word = 0, some_word()
+        parts: list[dict] = []
+        for _ in range(800):
+            if not parts and rng.random() < 0.7:
+                address, word = int(rng.integers(WORDS)), some_word()
+                parts = scale_parts(config, address, word)
+            write = bool(parts) and rng.random() < 0.7
             ctx.set(dut.write.valid, write)
-            ctx.set(dut.write.payload, {"address": address, "data": word})
-            known = sorted(set(memory) - ({address} if write else set()))
+            if write:
+                ctx.set(dut.write.payload, parts.pop(0))
+            known = sorted(set(memory) - ({address} if write or parts else set()))
             wanted: list = [None, None]
             if known:
                 factor, bias = (int(known[index]) for index in rng.integers(len(known), size=2))
@@ -52,7 +58,7 @@ def test_against_model(short, register, latency, few):
                 if biases:
                     assert ctx.get(dut.biases[lane]) == biases[lane]["bias"]
             asked = [*asked[1:], wanted]
-            if write:
+            if write and not parts:
                 memory[address] = word
                 if few and address >= few - 1:
                     memory[address] = [{**entry, "bias": 0} for entry in word]
@@ -64,12 +70,14 @@ def test_against_model(short, register, latency, few):
     sim.run()
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_single_channels_win(lanes):
+@pytest.mark.parametrize("lanes, port", [(1, 8), (4, 8), (8, 16)])
+def test_single_channels_win(lanes, port):
     """Words wait for channels; what was taken is read as early as the memory says."""
     config = Config(
-        memory=MemoryConfig(scale_words=WORDS), vector=VectorConfig(lanes=lanes, rows=2)
-    )
+        memory=MemoryConfig(scale_words=WORDS), vector=VectorConfig(lanes=lanes, rows=2),
+        bus=BusConfig(data_bytes=port),
+    )  # fmt: skip
+    at_once = config.scale_write_lanes
     dut = ScaleMemory(config)
     rng = np.random.default_rng(4)
     cells = [[some_entry(rng) for _ in range(lanes)] for _ in range(WORDS)]
@@ -79,9 +87,10 @@ def test_single_channels_win(lanes):
     async def bench(ctx):
         nonlocal yielded
         for address, word in enumerate(cells):
-            ctx.set(dut.write.payload, {"address": address, "data": word})
-            ctx.set(dut.write.valid, 1)
-            await ctx.tick().until(dut.write.ready)
+            for part in scale_parts(config, address, word):
+                ctx.set(dut.write.payload, part)
+                ctx.set(dut.write.valid, 1)
+                await ctx.tick().until(dut.write.ready)
         ctx.set(dut.write.valid, 0)
         await ctx.tick().repeat(2)
 
@@ -89,10 +98,12 @@ def test_single_channels_win(lanes):
         asked: list = [None, None]
         for cycle in range(800):
             if offered is None and rng.random() < 0.6:
-                offered = int(rng.integers(WORDS)), [some_entry(rng) for _ in range(lanes)]
+                word = [some_entry(rng) for _ in range(lanes)]
+                parts = scale_parts(config, int(rng.integers(WORDS)), word)
+                offered = parts[rng.integers(len(parts))]
             ctx.set(dut.write.valid, offered is not None)
             if offered is not None:
-                ctx.set(dut.write.payload, {"address": offered[0], "data": offered[1]})
+                ctx.set(dut.write.payload, offered)
             address, lane = int(rng.integers(WORDS)), int(rng.integers(lanes))
             entry = some_entry(rng)
             single = rng.random() < 0.4
@@ -101,7 +112,10 @@ def test_single_channels_win(lanes):
             if single:
                 coming.append((cycle + 3, [(address, lane, entry)]))
             if offered is not None and ctx.get(dut.write.ready):
-                coming.append((cycle + 2, [(offered[0], *pair) for pair in enumerate(offered[1])]))
+                first = offered["part"] * at_once
+                coming.append((cycle + 2, [
+                    (offered["address"], *pair) for pair in enumerate(offered["data"], first)
+                ]))  # fmt: skip
                 offered = None
             elif offered is not None:
                 yielded += 1

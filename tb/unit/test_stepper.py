@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from scale_parts import scale_parts
 from systolith_hw.config import ArrayConfig, Config, MemoryConfig, VectorConfig
 from systolith_hw.vector.stepper import BeatStepper
 from systolith_sim.vector.normalizer import normalize
@@ -44,8 +45,9 @@ def run(config, beats, x, scale, shift, bias, *, p_ready=1.0):
                 for lane in range(lanes)
             ]  # fmt: skip
             ctx.set(dut.scale_writes.valid, 1)
-            ctx.set(dut.scale_writes.payload, {"address": address, "data": word})
-            await ctx.tick()
+            for part in scale_parts(config, address, word):
+                ctx.set(dut.scale_writes.payload, part)
+                await ctx.tick()
         ctx.set(dut.scale_writes.valid, 0)
         ctx.set(dut.results.valid, 1)
         for address, beat in enumerate(beats):

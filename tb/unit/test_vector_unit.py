@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from scale_parts import scale_parts
 from systolith_hw.config import (
     ArrayConfig,
     Config,
@@ -216,8 +217,9 @@ class Bench:
                 {name: int(values[address, lane]) for name, values in self.scales.items()}
                 for lane in range(self.config.vector.lanes)
             ]
-            ctx.set(dut.scale_writes.payload, {"address": address, "data": word})
-            await ctx.tick()
+            for part in scale_parts(self.config, address, word):
+                ctx.set(dut.scale_writes.payload, part)
+                await ctx.tick()
         ctx.set(dut.scale_writes.valid, 0)
 
     async def _bench(self, ctx, drains, p_result, p_stream, p_post, halt_at, deadline):

@@ -11,6 +11,7 @@ from ..config import CODE_BITS, CODE_GROUP, WEIGHT_BITS, Config
 from ..interfaces import SemaphorePost, row_write
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
+from .elements import places
 
 __all__ = ["LATENCY", "Codec", "row_mark"]
 
@@ -30,8 +31,8 @@ LIMIT = (1 << WEIGHT_BITS - 1) - 1
 def row_mark() -> data.StructLayout:
     """Return the shape of what is known of an element of operand rows.
 
-    ``affine`` and ``exponent`` say that it holds codes, or with ``header`` parameters, in its low
-    half; the posts belong to its write.
+    ``affine`` and ``exponent`` say that it holds codes, or with ``header`` parameters, in one half:
+    the high one if a beat is no more than that, else the low one. The posts belong to its write.
     """
     return data.StructLayout({
         "affine": 1, "exponent": 1, "header": 1,
@@ -118,15 +119,22 @@ class Codec(wiring.Component):
 
         columns = self._elaborate_parameters(m, step & self.i.valid, coded)
         raw = self.i.p.row.data.as_value()
+        codes = self._codes()
         weights = [
             self._elaborate_weight(
                 m, step, coded, *columns[index % len(columns)],
-                raw.word_select(index, CODE_BITS), raw.word_select(index, WEIGHT_BITS),
+                codes.word_select(index, CODE_BITS), raw.word_select(index, WEIGHT_BITS),
             )
             for index in range(self.element_bits // CODE_BITS)
         ]  # fmt: skip
         self._elaborate_beside(m, step, Cat(weights))
         return m
+
+    def _codes(self) -> Value:
+        """Return the half of an element that has codes or parameters."""
+        place = places(self.config)
+        first = place[LoadKind.OPERAND_AFFINE] - place[LoadKind.OPERAND_ROWS]
+        return self.i.p.row.data.as_value()[first:][: self.element_bits]
 
     def _elaborate_parameters(
         self, m: Module, accept: Value, coded: Value
@@ -144,8 +152,7 @@ class Codec(wiring.Component):
             LoadKind.OPERAND_EXPONENT].groups  # fmt: skip
         row = Signal(range(CODE_GROUP // self.config.write_rows))
         with m.If(accept & mark.header):
-            entering = self.i.p.row.data.as_value()[: self.element_bits]
-            m.d.sync += [kept.eq(Cat(kept, entering)[self.element_bits :]), row.eq(0)]
+            m.d.sync += [kept.eq(Cat(kept, self._codes())[self.element_bits :]), row.eq(0)]
         with m.Elif(accept & coded):
             last = row == CODE_GROUP // self.config.write_rows - 1
             m.d.sync += row.eq(Mux(last, 0, row + 1))

@@ -1,10 +1,10 @@
 """What LOAD's kinds are made of."""
 
 from ..code_pages import code_pages
-from ..config import Config
+from ..config import SCALE_ENTRY_BYTES, Config
 from ..isa import LoadKind
 
-__all__ = ["element_bytes", "memory_depth", "page_shapes", "pieces"]
+__all__ = ["element_bytes", "memory_depth", "page_shapes", "pieces", "places", "written_bytes"]
 
 
 def element_bytes(config: Config) -> dict[LoadKind, int]:
@@ -19,11 +19,24 @@ def element_bytes(config: Config) -> dict[LoadKind, int]:
     }
 
 
+def written_bytes(config: Config) -> dict[LoadKind, int]:
+    """Return the bytes that are written at once: an element, or a part of a scale word."""
+    part = config.scale_write_lanes * SCALE_ENTRY_BYTES
+    return {**element_bytes(config), LoadKind.SCALE: part}
+
+
 def pieces(config: Config) -> dict[LoadKind, int]:
     """Return how many pieces, beats or less, an element arrives in."""
     return {
         kind: max(1, size // config.bus.data_bytes) for kind, size in element_bytes(config).items()
     }
+
+
+def places(config: Config) -> dict[LoadKind, int]:
+    """Return the first bit of what is written, where pieces enter at the top and move down."""
+    port, sizes = config.bus.data_bytes, written_bytes(config)
+    longest = max(sizes.values())
+    return {kind: max(0, longest - max(size, port)) * 8 for kind, size in sizes.items()}
 
 
 def page_shapes(config: Config) -> dict[LoadKind, tuple[int, int]]:

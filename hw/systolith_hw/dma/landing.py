@@ -1,4 +1,4 @@
-"""The last register of LOAD: an element, where it goes, and what it posts."""
+"""The last register of LOAD: what is written, where it goes, and what it posts."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..interfaces import SemaphorePost, row_write, scale_stream, wide_write, wor
 from ..isa import LoadKind
 from ..sequencer.permit import semaphore
 from .codec import row_mark
-from .elements import element_bytes, pieces
+from .elements import places, written_bytes
 
 __all__ = ["Landing"]
 
@@ -21,13 +21,16 @@ class Landing(wiring.Component):
 
     ::
 
-        piece ──►[ slot 0 | slot 1 | ... ]──┬──► rows
-                                            ├──► words ◄── exponent ◄──[ exponents of the page ]
-                                            ├──► wide
-                                            └──► scale
+        piece ──►[ newest | one before | ... ]──┬──► rows
+                                                ├──► words ◄── exponent ◄──[ exponents of the page ]
+                                                ├──► wide
+                                                └──► scale
 
-    The four destinations see the same bits, each as its own shape. With ``bus.codecs`` rows go to
-    the codec, those of headers too, which the other three wait for and which gives the rows' posts.
+    Pieces move on by one place with each that comes, so that none has a way across the chip, and
+    each of the four destinations looks at as many places as it writes at once (:func:`.places`), a
+    part of a scale word being an element here. With ``bus.codecs`` rows go to
+    the codec, those of headers too, which gives the rows' posts; an element for one of the other
+    three may be offered only when the codec is empty.
 
     =========== ==========================================================
     Latency     1 cycle from the last piece to the offer
@@ -43,40 +46,41 @@ class Landing(wiring.Component):
 
     Members
     -------
-    slots, piece : In
-        The piece that comes next, and one bit for each slot, of which one says that it is its.
+    piece : In, comes : In(1)
+        The piece that comes next, and that it is here. Only while ``free``.
     header : In(1)
-        It is here, and then the slots hold an exponent word. Only while ``free``.
+        With ``comes``: it completes an element in front of a page.
     offer : In(1)
-        It is here, and then the slots hold an element that is to be written. Only while ``free``.
+        With ``comes``: it completes an element that is to be written.
     void : In(1)
         The element that was offered in the cycle before is not written.
-    kind, lane, group : In
+    kind, lane, group, part : In
         Of that element.
     post_inner, post_outer : In(semaphore())
         What its writing posts.
     address : In
         Where it goes; with ``offer``, with short pipelines from the cycle after on.
     free : Out(1)
-        The slots may be written.
+        A piece may come.
     full : Out(1)
         An element is on offer.
     rows, words, wide, scale : Out(streams)
         To the memories.
-    row_mark : Out(row_mark()), rows_busy : In(1)
-        Beside ``rows``; and a row may not have been written yet. Only with ``bus.codecs``.
+    row_mark : Out(row_mark())
+        Beside ``rows``; only with ``bus.codecs``.
     posted_inner, posted_outer : Out(SemaphorePost)
         In the cycle where the memory accepts.
     """
 
-    slots: Signal
     piece: Signal
+    comes: Signal
     header: Signal
     offer: Signal
     void: Signal
     kind: Signal
     lane: Signal
     group: Signal
+    part: Signal
     post_inner: data.View
     post_outer: data.View
     address: Signal
@@ -87,26 +91,26 @@ class Landing(wiring.Component):
     wide: stream.Interface
     scale: stream.Interface
     row_mark: data.View
-    rows_busy: Signal
     posted_inner: Any
     posted_outer: Any
 
     def __init__(self, config: Config, address) -> None:
         self.config = config
-        self.element_bytes = max(element_bytes(config).values())
+        self.element_bytes = max(written_bytes(config).values())
         self.piece_bytes = min(config.bus.data_bytes, self.element_bytes)
         rows = row_write(config)
-        codec = {"row_mark": Out(row_mark()), "rows_busy": In(1)} if config.bus.codecs else {}
+        codec = {"row_mark": Out(row_mark())} if config.bus.codecs else {}
         super().__init__({
             **codec,
-            "slots": In(max(pieces(config).values())),
             "piece": In(self.piece_bytes * 8),
+            "comes": In(1),
             "header": In(1),
             "offer": In(1),
             "void": In(1),
             "kind": In(3),
             "lane": In(range(config.array.columns)),
             "group": In(rows["group"].shape),
+            "part": In(range(config.vector.lanes // config.scale_write_lanes)),
             "post_inner": In(semaphore()),
             "post_outer": In(semaphore()),
             "address": In(address),
@@ -123,12 +127,11 @@ class Landing(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
 
-        # Whether there is a piece comes late: what is taken without one, the next replaces.
         element = Signal(self.element_bytes * 8, reset_less=True)
-        with m.If(self.free):
-            for slot in range(self.element_bytes // self.piece_bytes):
-                with m.If(self.slots[slot]):
-                    m.d.sync += element.word_select(slot, self.piece_bytes * 8).eq(self.piece)
+        with m.If(self.comes):
+            m.d.sync += element.eq(Cat(element, self.piece)[len(self.piece) :])
+        places_of = places(self.config)
+        raw = {kind: element[place:] for kind, place in places_of.items()}
 
         names = ("rows", "words", "wide", "scale")
         ports = [getattr(self, name) for name in names]
@@ -146,13 +149,9 @@ class Landing(wiring.Component):
         )
         fulls = [Signal(name=f"full_{name}") for name in names]
         offers = [full & ~self.void for full in fulls]
-        opens: list[Value] = [Const(1)] * len(ports)
-        if self.config.bus.codecs:
-            opens[1:] = [~self.rows_busy] * (len(ports) - 1)
         m.d.comb += [
             self.free.eq(~Cat(
-                offer & ~(port.ready & open)
-                for offer, port, open in zip(offers, ports, opens, strict=True)
+                offer & ~port.ready for offer, port in zip(offers, ports, strict=True)
             ).any()),
             self.full.eq(Cat(offers).any()),
         ]  # fmt: skip
@@ -162,27 +161,27 @@ class Landing(wiring.Component):
             with m.If(self.free):
                 m.d.sync += address.eq(self.address)
         enters = self.offer | (self.header & coded)
-        for port, full, offer, open, mine in zip(ports, fulls, offers, opens, chosen, strict=True):
-            m.d.comb += port.valid.eq(offer & open)
+        for port, full, offer, mine in zip(ports, fulls, offers, chosen, strict=True):
+            m.d.comb += port.valid.eq(offer)
             with m.If(self.free):
                 m.d.sync += full.eq(enters & mine)
 
         self._elaborate_posts(m)
-        self._elaborate_words(m, element, address)
+        self._elaborate_words(m, raw[kind.ACTIVATION], address)
         row, wide, scale = self.rows.payload, self.wide.payload, self.scale.payload
         m.d.comb += [
             row.tile.eq(address),
-            row.data.as_value().eq(element),
+            row.data.as_value().eq(raw[kind.OPERAND_ROWS]),
             wide.address.eq(address),
-            wide.data.as_value().eq(element),
+            wide.data.as_value().eq(raw[kind.WIDE]),
             scale.address.eq(address),
         ]
         with m.If(self.offer):
-            m.d.sync += row.group.eq(self.group)
+            m.d.sync += [row.group.eq(self.group), scale.part.eq(self.part)]
         for lane, entry in enumerate(scale.data):
-            raw = element.word_select(lane, SCALE_ENTRY_BYTES * 8)
+            bits = raw[kind.SCALE].word_select(lane, SCALE_ENTRY_BYTES * 8)
             m.d.comb += [
-                entry.scale.eq(raw[0:16]), entry.shift.eq(raw[16:24]), entry.bias.eq(raw[32:64]),
+                entry.scale.eq(bits[0:16]), entry.shift.eq(bits[16:24]), entry.bias.eq(bits[32:64]),
             ]  # fmt: skip
         return m
 

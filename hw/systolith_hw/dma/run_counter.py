@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from .elements import page_shapes, pieces
+from ..isa import LoadKind
+from .elements import page_shapes, pieces, written_bytes
 
 __all__ = ["RunCounter", "last_slot_of", "run_fields"]
 
@@ -69,8 +70,14 @@ class RunCounter(wiring.Component):
         It completes an element in front of a page: an exponent word, or parameters of codes.
     keep : Out(1)
         It completes an element that is to be written.
-    first, last : Out(1)
-        That element is the first, the last of its run.
+    write : Out(1)
+        It completes what is written at once: such an element, or a part of a scale word.
+    part : Out(range(parts of a scale word))
+        Which part that is, else zero.
+    first : Out(1)
+        That element is the first of its run.
+    last : Out(1)
+        What is written then is the last of its run.
     enough : Out(1)
         The run has all its elements: what comes is padding.
     short : Out(1)
@@ -84,6 +91,8 @@ class RunCounter(wiring.Component):
     complete: Signal
     header: Signal
     keep: Signal
+    write: Signal
+    part: Signal
     first: Signal
     last: Signal
     enough: Signal
@@ -99,6 +108,8 @@ class RunCounter(wiring.Component):
             "complete": Out(1),
             "header": Out(1),
             "keep": Out(1),
+            "write": Out(1),
+            "part": Out(range(config.vector.lanes // config.scale_write_lanes)),
             "first": Out(1),
             "last": Out(1),
             "enough": Out(1),
@@ -116,6 +127,7 @@ class RunCounter(wiring.Component):
         begun = Signal()
         whole = Signal()
         at_header = Signal()
+        final = Signal()
         with m.Switch(self.fields.kind):
             for kind, (header, behind) in shapes.items():
                 with m.Case(kind):
@@ -128,19 +140,34 @@ class RunCounter(wiring.Component):
             self.header.eq(whole & at_header),
             self.keep.eq(whole & ~at_header),
             self.first.eq(~begun),
-            self.last.eq(element == self.fields.elements),
-            self.short.eq(self.accept & self.run_end & ~self.enough & ~(self.keep & self.last)),
+            final.eq(element == self.fields.elements),
+            self.write.eq(self.keep),
+            self.last.eq(final),
+            self.short.eq(self.accept & self.run_end & ~self.enough & ~(self.keep & final)),
         ]
+        if len(self.part):
+            self._elaborate_parts(m, final)
 
         with m.If(self.accept):
             m.d.sync += self.slot.eq(Mux(self.complete, 0, self.slot + 1))
         with m.If(whole):
             m.d.sync += page.eq(Mux(page_end, 0, page + 1))
         with m.If(self.keep):
-            m.d.sync += [begun.eq(1), self.enough.eq(self.last), element.eq(element + 1)]
+            m.d.sync += [begun.eq(1), self.enough.eq(final), element.eq(element + 1)]
         with m.If(self.accept & self.run_end):
             m.d.sync += [
                 self.slot.eq(0), element.eq(1), page.eq(0), begun.eq(0), self.enough.eq(0)
             ]  # fmt: skip
 
         return m
+
+    def _elaborate_parts(self, m: Module, final: Value) -> None:
+        """Write scale words, which have no headers, part by part."""
+        size = written_bytes(self.config)[LoadKind.SCALE]
+        low = (size // min(size, self.config.bus.data_bytes) - 1).bit_length()
+        with m.If(self.fields.kind == LoadKind.SCALE):
+            m.d.comb += [
+                self.part.eq(self.slot[low:]),
+                self.write.eq(self.accept & self.slot[:low].all() & ~self.enough),
+                self.last.eq(final & self.complete),
+            ]

@@ -21,7 +21,7 @@ from ..isa import LoadKind
 from ..sequencer.permit import semaphore
 from ..stream.spare import Spare
 from .codec import Codec
-from .elements import element_bytes, pieces
+from .elements import element_bytes, written_bytes
 from .landing import Landing
 from .marks import beat_mark
 from .ring import Ring, address_bits, ring_fields
@@ -51,13 +51,13 @@ def placement(config: Config) -> data.StructLayout:
 def _landed(config: Config) -> data.StructLayout:
     """Return the shape of a piece on its way to the landing, with what is known of it."""
     return data.StructLayout({
-        "piece": min(config.bus.data_bytes, max(element_bytes(config).values())) * 8,
-        "slot": range(max(pieces(config).values())),
+        "piece": min(config.bus.data_bytes, max(written_bytes(config).values())) * 8,
         "header": 1,
         "offer": 1,
         "kind": 3,
         "lane": range(config.array.columns),
         "group": row_write(config)["group"].shape,
+        "part": range(config.vector.lanes // config.scale_write_lanes),
         "post_inner": semaphore(),
         "post_outer": semaphore(),
     })
@@ -77,7 +77,8 @@ class Writer(wiring.Component):
                  if an element    [ run counter ][ ring: address ]               wide, scale
                  is less than a beat
 
-    With ``bus.codecs`` rows pass the :class:`.codec.Codec` behind the landing, 3 cycles later.
+    With ``bus.codecs`` rows pass the :class:`.codec.Codec` behind the landing, 3 cycles later, and
+    no piece of anything else enters before they are written.
 
     All counting happens when a piece (a beat, or an element if that is smaller) enters the
     element register; what leaves needs no further thought.
@@ -182,8 +183,9 @@ class Writer(wiring.Component):
             settling.eq(counter.accept & single & ~piece.mark.last_run),
             started.eq(self.i.valid & ~self.i.ready),
         ]
+        held = Signal()  # rows are under way, and must not be overtaken
         m.d.comb += [
-            ready.eq(self.i.valid & free & ~self.stop & ~settling & ~late),
+            ready.eq(self.i.valid & free & ~self.stop & ~settling & ~late & ~held),
             counter.accept.eq(ready & valid),
             counter.run_end.eq(piece.mark.run_end),
             finish.eq(counter.accept & piece.mark.run_end & piece.mark.last_run),
@@ -191,11 +193,16 @@ class Writer(wiring.Component):
         ]
         m.d.comb += ring.fresh.eq(self.i.valid & ~started)
         self._elaborate_element(m, counter, ring, landing, landed, piece)
-        illegal = counter.keep & ring.illegal
+        illegal = counter.write & ring.illegal
         full = self._elaborate_landing(
             m, landing, landed, counter.accept, illegal, ring.address, free
         )
         m.d.comb += self.busy.eq(self.i.valid | full | rows_busy)
+        if self.config.bus.codecs:
+            rows_leave = Signal()
+            rows = self._rows()
+            m.d.sync += rows_leave.eq((counter.accept & rows) | (rows_leave & (full | rows_busy)))
+            m.d.comb += held.eq(rows_leave & ~rows)
         if not self.config.sequencer.instructions_stand:
             m.d.comb += self.i.ready.eq((finish & started) | late)
             m.d.sync += late.eq(finish & ~started)
@@ -222,7 +229,6 @@ class Writer(wiring.Component):
             return Const(0)
         m.submodules.codec = codec = Codec(self.config)
         connect(m, codec.o, flipped(self.rows))
-        m.d.sync += landing.rows_busy.eq(landing.rows.valid | codec.busy)  # it need not be in time
         m.d.comb += [
             codec.i.p.row.eq(landing.rows.payload),
             codec.i.p.mark.eq(landing.row_mark),
@@ -287,19 +293,17 @@ class Writer(wiring.Component):
         last_group = group == self.config.array.rows // self.config.write_rows - 1
         with m.If(landed.offer):
             m.d.sync += group.eq(landed.group)
-        rows, columns = kind == LoadKind.OPERAND_ROWS, kind == LoadKind.OPERAND_COLUMNS
-        for coded in code_pages(self.config):
-            rows |= kind == coded
+        rows, columns = self._rows(), kind == LoadKind.OPERAND_COLUMNS
         m.d.comb += [
             counter.fields.eq(fields.runs),
             ring.fields.eq(fields.ring),
-            ring.step.eq(counter.keep),
+            ring.step.eq(counter.write & ~counter.part.any()),
             ring.first.eq(counter.first),
             ring.advance.eq(~columns | (lane == self.config.array.columns - 1)),
             ring.hold.eq(rows & ~last_group),
-            landed.slot.eq(counter.slot),
             landed.header.eq(counter.header),
-            landed.offer.eq(counter.keep & ~piece.error),
+            landed.offer.eq(counter.write & ~piece.error),
+            landed.part.eq(counter.part),
             landed.kind.eq(kind),
             landed.lane.eq(lane),
             landed.group.eq(Mux(counter.first | last_group, 0, group + 1)),
@@ -310,6 +314,11 @@ class Writer(wiring.Component):
                 fields.post_outer.present & counter.last & piece.mark.last_run
             ),
         ]
+
+    def _rows(self) -> Value:
+        """Return whether the transfer's elements are rows, as they are or in codes."""
+        kinds = (LoadKind.OPERAND_ROWS, *code_pages(self.config))
+        return Cat(self.i.p.runs.kind == kind for kind in kinds).any()
 
     def _elaborate_landing(
         self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, address: Value,
@@ -327,7 +336,6 @@ class Writer(wiring.Component):
             m.d.comb += [
                 free.eq(landing.free),
                 landing.address.eq(address),
-                landing.slots.eq(1 << landed.slot),
             ]
         else:
             entering, enters = self._elaborate_step(m, landing, landed, accept, illegal, free)
@@ -341,7 +349,8 @@ class Writer(wiring.Component):
                 m.d.sync += kept.eq(address)
             enters &= landing.free
         strobes = ("header", "offer")
-        for name in (name for name, _ in landed.shape() if name != "slot"):
+        m.d.comb += landing.comes.eq(enters)
+        for name, _ in landed.shape():
             value = entering[name]
             m.d.comb += getattr(landing, name).eq(value & enters if name in strobes else value)
         return full
@@ -349,10 +358,9 @@ class Writer(wiring.Component):
     def _elaborate_step(
         self, m: Module, landing: Landing, landed, accept: Value, illegal: Value, free: Signal
     ) -> tuple[Any, Value]:
-        """Give pieces a register on their way to the landing, whose slots are many and far apart
-        (so that the register has a bit for each), and a spare place in front of it, so that only
-        registers decide here whether one is taken; return the piece that comes next, and whether
-        there is one.
+        """Give pieces a register on their way to the landing, and a spare place in front of it, so
+        that only registers decide here whether one is taken; return the piece that comes next, and
+        whether there is one.
         """
         m.submodules.spare = spare = Spare(landed.shape())
         step: Any = Signal(landed.shape(), reset_less=True)
@@ -363,7 +371,6 @@ class Writer(wiring.Component):
         with m.If(landing.free):
             m.d.sync += [
                 step.eq(spare.o.payload),
-                landing.slots.eq(1 << spare.o.p.slot),
                 stepped.eq(spare.o.valid & ~void[0]),
             ]
         m.d.comb += [

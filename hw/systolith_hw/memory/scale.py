@@ -1,6 +1,6 @@
 """Scale memory: multiplier, shift and bias of output channels, ``lanes`` of them in a word."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -11,6 +11,8 @@ from ..config import FIXED_BITS, SCALE_BITS, SHIFT_BITS, Config
 from ..interfaces import entry_write, scale_stream
 from .bank import Bank
 from .deep_bank import DeepBank
+from .register_copy import COPY
+from .scale_register import ScaleRegister, scale_groups
 
 __all__ = ["ScaleMemory", "scale_factor"]
 
@@ -27,8 +29,10 @@ def scale_factor() -> data.StructLayout:
 class ScaleMemory(wiring.Component):
     """Keep the constants of output channels: written by LOAD, read by the vector unit.
 
-    With ``vector.rows`` the vector unit writes single channels, too. What it writes has two
-    registers on its way and LOAD's word has one, so that a register tells LOAD to wait.
+    LOAD writes a word part by part, and so needs no register for a whole one. With ``vector.rows``
+    the vector unit writes single channels, too. What it writes has two registers on its way and
+    LOAD's part has one, so that a register tells LOAD to wait; of the last one there are several,
+    each close to some lanes.
 
     Factors and biases are read at two addresses, since a pipeline wants its bias some cycles
     after its factor: delaying an address is cheaper than delaying a word. With
@@ -61,7 +65,7 @@ class ScaleMemory(wiring.Component):
     Members
     -------
     write : In(scale_stream(config))
-        Words to keep; ``ready`` is a register.
+        Parts of words to keep; ``ready`` is a register.
     entries : In(stream of entry_write, always ready)
         Single channels to keep; only with ``vector.rows``.
     factor_address, bias_address : In(range(memory.scale_words))
@@ -97,26 +101,33 @@ class ScaleMemory(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         depths = self.config.memory
-        written, enable = self._written(m)
-        factors = self._store(m, "factor_memory", depths.scale_words, written, ("scale", "shift"))
-        m.d.comb += [
-            factors.write_lanes.eq(enable),
-            factors.read_address.eq(self.factor_address),
-            self.factors.as_value().eq(self._shown(m, "factor", factors.read_data)),
-        ]
-        depth, place = depths.bias_words or depths.scale_words, self.bias_address
-        biases = self._store(m, "bias_memory", depth, written, ("bias",))
-        m.d.comb += [
-            biases.write_lanes.eq(enable),
-            biases.read_address.eq(place),
-            self.biases.as_value().eq(self._shown(m, "bias", biases.read_data)),
-        ]
+        place: Value = self.bias_address
+        depth = depths.bias_words or depths.scale_words
         if depths.bias_words:
             # All words that have no bias take the last one, which nothing writes.
             low, high = place[: exact_log2(depth)], place[exact_log2(depth) :]
-            m.d.comb += biases.read_address.eq(low | high.any().replicate(len(low)))
-            with m.If(written.address >= depths.biased_words):
-                m.d.comb += biases.write_lanes.eq(0)
+            place = low | high.any().replicate(len(low))
+        factors, biases = [], []
+        for number, written in enumerate(self._written(m)):
+            factor = self._store(
+                m, f"factor_memory_{number}", depths.scale_words, written, ("scale", "shift")
+            )
+            bias = self._store(m, f"bias_memory_{number}", depth, written, ("bias",))
+            m.d.comb += [
+                factor.write_lanes.eq(written.enable),
+                factor.read_address.eq(self.factor_address),
+                bias.write_lanes.eq(written.enable),
+                bias.read_address.eq(place),
+            ]
+            if depths.bias_words:
+                with m.If(written.address >= depths.biased_words):
+                    m.d.comb += bias.write_lanes.eq(0)
+            factors.append(factor.read_data)
+            biases.append(bias.read_data)
+        m.d.comb += [
+            self.factors.as_value().eq(self._shown(m, "factor", Cat(factors))),
+            self.biases.as_value().eq(self._shown(m, "bias", Cat(biases))),
+        ]
         return m
 
     def _shown(self, m: Module, name: str, word: Value) -> Value:
@@ -128,33 +139,51 @@ class ScaleMemory(wiring.Component):
         return shown
 
     def _store(
-        self, m: Module, name: str, depth: int, written: Any, fields: tuple[str, ...]
+        self, m: Module, name: str, depth: int, written: "_Written", fields: tuple[str, ...]
     ) -> Bank | DeepBank:
-        """Add a memory for some fields of each lane's entry; return it."""
-        lanes = self.config.vector.lanes
-        values = Cat(written.data[lane][field] for lane in range(lanes) for field in fields)
-        parts = lanes if self.config.vector.rows else 1  # that are written alone
+        """Add a memory for some fields of the entries of some lanes; return it."""
+        values = Cat(entry[field] for entry in written.entries for field in fields)
         few = depth <= LOGIC_DEPTH and depth < self.config.memory.scale_words
         kind = Bank if self.config.short_pipelines else DeepBank
+        parts = len(written.enable)  # that are written alone
         store = kind(len(values), depth, parts, style="distributed" if few else "block")
         m.submodules[name] = store
         m.d.comb += [store.write_address.eq(written.address), store.write_data.eq(values)]
         return store
 
-    def _written(self, m: Module) -> tuple[Any, Value]:
-        """Return the word that is written, and whether: with ``vector.rows``, for each lane."""
-        if not self.config.vector.rows:
-            return self.write.payload, self.write.valid
+    def _written(self, m: Module) -> list["_Written"]:
+        """Return what is written, to some lanes after the other: with ``vector.rows``, from a
+        register of theirs."""
+        config, write = self.config, self.write.payload
+        lanes, at_once = config.vector.lanes, config.scale_write_lanes
+        if not config.vector.rows:
+            enable = Cat(self.write.valid & (write.part == part)
+                         for part in range(lanes // at_once))  # fmt: skip
+            entries = [write.data[lane % at_once] for lane in range(lanes)]
+            return [_Written(write.address, entries, enable)]
         entry: Any = Signal(self.entries.payload.shape(), reset_less=True)
         comes = Signal()
         m.d.sync += [entry.eq(self.entries.payload), comes.eq(self.entries.valid)]
         m.d.comb += self.write.ready.eq(~comes)
 
-        written: Any = Signal(self.write.payload.shape(), reset_less=True)
-        enable = Signal(self.config.vector.lanes)
-        taken = self.write.valid & self.write.ready
-        m.d.sync += [written.eq(self.write.payload), enable.eq(taken.replicate(len(enable)))]
-        with m.If(comes):
-            m.d.sync += [written.address.eq(entry.address), enable.eq(1 << entry.lane)]
-            m.d.sync += [constants.eq(entry.entry) for constants in written.data]
-        return written, enable
+        written = []
+        for number, group in enumerate(scale_groups(config)):
+            register = ScaleRegister(config, group)
+            m.submodules[f"{COPY}_{number}"] = register
+            m.d.comb += [
+                register.write.eq(write),
+                register.taken.eq(self.write.valid & self.write.ready),
+                register.entry.eq(entry),
+                register.comes.eq(comes),
+            ]
+            entries = [register.constants[lane % at_once] for lane in group]
+            written.append(_Written(register.address, entries, register.enable))
+        return written
+
+
+class _Written(NamedTuple):
+    """What is written to some lanes."""
+
+    address: Value
+    entries: list[Any]
+    enable: Value
