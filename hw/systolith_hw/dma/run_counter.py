@@ -70,8 +70,9 @@ class RunCounter(wiring.Component):
         It completes an element in front of a page: an exponent word, or parameters of codes.
     keep : Out(1)
         It completes an element that is to be written.
-    write : Out(1)
-        It completes what is written at once: such an element, or a part of a scale word.
+    write, step : Out(1)
+        It completes what is written at once: such an element, or a part of a scale word; and what
+        is written first of an element.
     part : Out(range(parts of a scale word))
         Which part that is, else zero.
     first : Out(1)
@@ -92,6 +93,7 @@ class RunCounter(wiring.Component):
     header: Signal
     keep: Signal
     write: Signal
+    step: Signal
     part: Signal
     first: Signal
     last: Signal
@@ -109,6 +111,7 @@ class RunCounter(wiring.Component):
             "header": Out(1),
             "keep": Out(1),
             "write": Out(1),
+            "step": Out(1),
             "part": Out(range(config.vector.lanes // config.scale_write_lanes)),
             "first": Out(1),
             "last": Out(1),
@@ -142,11 +145,12 @@ class RunCounter(wiring.Component):
             self.first.eq(~begun),
             final.eq(element == self.fields.elements),
             self.write.eq(self.keep),
+            self.step.eq(self.keep),
             self.last.eq(final),
             self.short.eq(self.accept & self.run_end & ~self.enough & ~(self.keep & final)),
         ]
         if len(self.part):
-            self._elaborate_parts(m, final)
+            self._elaborate_parts(m, final, at_header)
 
         with m.If(self.accept):
             m.d.sync += self.slot.eq(Mux(self.complete, 0, self.slot + 1))
@@ -161,13 +165,18 @@ class RunCounter(wiring.Component):
 
         return m
 
-    def _elaborate_parts(self, m: Module, final: Value) -> None:
+    def _elaborate_parts(self, m: Module, final: Value, at_header: Value) -> None:
         """Write scale words, which have no headers, part by part."""
         size = written_bytes(self.config)[LoadKind.SCALE]
         low = (size // min(size, self.config.bus.data_bytes) - 1).bit_length()
-        with m.If(self.fields.kind == LoadKind.SCALE):
-            m.d.comb += [
-                self.part.eq(self.slot[low:]),
-                self.write.eq(self.accept & self.slot[:low].all() & ~self.enough),
-                self.last.eq(final & self.complete),
-            ]
+        scale = self.fields.kind == LoadKind.SCALE
+        able = ~self.enough & ~at_header
+        written = able & Mux(scale, self.slot[:low].all(), self.complete)
+        begun = able & Mux(scale, self.slot == (1 << low) - 1, self.complete)
+        m.d.comb += [
+            self.part.eq(Mux(scale, self.slot[low:], 0)),
+            self.last.eq(final & self.complete),
+            # Whether a piece is taken is known late.
+            self.write.eq(self.accept & written),
+            self.step.eq(self.accept & begun),
+        ]

@@ -297,7 +297,7 @@ class Writer(wiring.Component):
         m.d.comb += [
             counter.fields.eq(fields.runs),
             ring.fields.eq(fields.ring),
-            ring.step.eq(counter.write & ~counter.part.any()),
+            ring.step.eq(counter.step),
             ring.first.eq(counter.first),
             ring.advance.eq(~columns | (lane == self.config.array.columns - 1)),
             ring.hold.eq(rows & ~last_group),
