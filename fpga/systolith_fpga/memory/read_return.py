@@ -22,7 +22,7 @@ class ReadReturn(wiring.Component):
     place.
 
     =========== ==========================================================
-    Latency     2 cycles for a request; a beat 2 cycles, 3 from block RAM
+    Latency     2 cycles for a request; 3 for a beat
     Throughput  1 request in 2 cycles; 1 beat per cycle
     Stall       a request waits until ``depth`` less what is promised has
                 room for all of its beats
@@ -60,11 +60,10 @@ class ReadReturn(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        block = self.depth > 64
+        # A block RAM takes the place of a hundred LUTs or more.
         m.submodules.queue = queue = Fifo(
-            returned(self.config), self.depth, style="block" if block else "distributed",
-            output_register=block,
-        )  # fmt: skip
+            returned(self.config), self.depth, style="block", output_register=True
+        )
         free = Signal(range(self.depth + 1), init=self.depth)
         fits = Signal()
         wish, takes = self.client.request, self.client.data

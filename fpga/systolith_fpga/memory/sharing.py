@@ -12,7 +12,7 @@ from systolith_hw.interfaces import WritePort, request
 from .choice import BurstChoice
 from .client_shapes import ReadClient
 from .read_return import ReadReturn
-from .read_router import ORDERS, ReadRouter
+from .read_router import ReadRouter
 from .sdram_shapes import BurstPort
 from .write_gather import WriteGather
 
@@ -37,7 +37,7 @@ class Sharing(wiring.Component):
 
     =========== ==========================================================
     Latency     3 cycles from a read's request to ``memory.request``; from
-                ``memory.read`` to the client 3, and 1 more from block RAM
+                ``memory.read`` to the client 4
     Throughput  1 beat per cycle; a read in 4 cycles, a write in 3
                 and its beats
     Stall       a read waits while more than ``ahead`` beats are under way
@@ -104,7 +104,7 @@ class Sharing(wiring.Component):
             m.submodules[f"write_{index}"] = gather
             connect(m, flipped(self.writers[index]), gather.client)
         connect(m, flipped(self.memory.read), router.beats)
-        under_way = Signal(range(self.ahead + 256 * ORDERS))
+        under_way = Signal(range(self.ahead + self.config.bus.burst_beats + 1))
         room = Signal()
         m.d.comb += choice.wishes.eq(
             Cat(*(part.asked.valid & room for part in reads), *(p.asked.valid for p in writes))

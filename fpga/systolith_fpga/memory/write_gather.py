@@ -14,8 +14,8 @@ from .sdram_shapes import written
 
 __all__ = ["WriteGather"]
 
-REQUESTS = 4
-"""Bursts of a client that may wait."""
+REQUESTS = 1
+"""Requests of a client that wait for their data; their register costs less than any memory."""
 
 
 class WriteGather(wiring.Component):
@@ -69,7 +69,7 @@ class WriteGather(wiring.Component):
         m = Module()
         config, client = self.config, self.client
         shape = written(config.bus.data_bytes)
-        m.submodules.requests = requests = Fifo(request(config), REQUESTS, style="distributed")
+        m.submodules.requests = requests = Fifo(request(config), REQUESTS)
         m.submodules.queue = queue = Fifo(shape, self.depth, style="block", output_register=True)
         whole = Signal(range(self.depth + REQUESTS + 1))  # bursts whose data are all there
         ends = client.data.valid & client.data.ready & client.data.p.last
