@@ -242,7 +242,7 @@ class RowPipeline(Datapath):
             self.results.ready.eq(popping),
             path.sums.eq(sums),
             # Whether the beat is taken now is known late; if it is not, it is read again.
-            self.wide_read.enable.eq(turnstile.adding | (turnstile.o.valid & beat.centre)),
+            self.wide_read.enable.eq(turnstile.adding | turnstile.reads),
             self.wide_read.address.eq(
                 Mux(turnstile.adding, ages.at("source", turnstile.addition), beat.source)
             ),

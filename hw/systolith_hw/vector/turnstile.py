@@ -79,6 +79,9 @@ class Turnstile(wiring.Component):
     exponent : In(1)
         An exponent of a key may be read so many cycles from now on as
         :class:`.ExponentWatch` says.
+    reads : Out(1)
+        The beat of ``o`` is one of ``centre``, which reads, but for the cycles in which ``adding``
+        is set; a register, since wide memory is far away.
     adding : Out(1)
         The beat of ``add`` that was taken ``addition`` cycles ago reads wide memory.
     empty : Out(1)
@@ -102,6 +105,7 @@ class Turnstile(wiring.Component):
     marks: data.View
     arrived: Signal
     freed: Signal
+    reads: Signal
     adding: Signal
     empty: Signal
     numbers_written: Signal
@@ -128,7 +132,7 @@ class Turnstile(wiring.Component):
             "o": Out(beats),
             "marks": Out(MARKS),
             **dict.fromkeys(("arrived", "freed", "exponent"), In(1)),
-            **dict.fromkeys(("adding", "empty"), Out(1)),
+            **dict.fromkeys(("reads", "adding", "empty"), Out(1)),
             **dict.fromkeys(("numbers_written", "row_written"), Out(1)),
             **dict.fromkeys(("wide_written", "exponents_written"), Out(1)),
             "events": Out(TURNSTILE_EVENTS),
@@ -168,7 +172,10 @@ class Turnstile(wiring.Component):
         marks: Any = Signal(MARKS, reset_less=True)
         of_vector = marks_of(vector)
         with m.If(free):
-            m.d.sync += [offered.eq(moves), chosen.eq(Mux(takes_row, row, vector))]
+            m.d.sync += [
+                offered.eq(moves), chosen.eq(Mux(takes_row, row, vector)),
+                self.reads.eq(moves & Mux(takes_row, row.centre, vector.centre)),
+            ]  # fmt: skip
             m.d.sync += [
                 marks[name].eq(Mux(takes_row, value, of_vector[name]))
                 for name, value in marks_of(row).items()
@@ -216,7 +223,7 @@ class Turnstile(wiring.Component):
         m.d.comb += [
             self.adding.eq(additions[-1]),
             self.o.payload.eq(chosen),
-            self.o.valid.eq(offered & ~(chosen.centre & self.adding)),
+            self.o.valid.eq(offered & ~(self.reads & self.adding)),
             free.eq(~offered | taken),
         ]
 
