@@ -69,7 +69,8 @@ class Mantissa(wiring.Component):
             # The range is symmetric: the one mantissa too low goes up like any other.
             lowest.eq(floor == -(1 << self.bits - 1)),
             self.clipped.eq(shifter.clipped | (lowest & ~up)),
-            self.o.eq(floor + (up | lowest)),
+            # That one's lowest bit is zero, which need not wait for an adder.
+            self.o.eq((floor + up) | lowest),
         ]
         if self.operands and self.bits > WEIGHT_BITS:
             # The shifter clips for the longer ones.
