@@ -163,7 +163,7 @@ class Issue(wiring.Component):
         m.d.sync += final.eq(last & (micro.level != 0))
         m.d.comb += [
             reader.follow.eq(streams_on & ~final & next_too),
-            self.read_enable.eq(reader.read_enable),
+            self.read_enable.eq(reader.stage),
             self.read_address.eq(Cat(reader.read_word, micro.pc)),
             datapath.load.eq(reader.load),
             datapath.word.eq(word),

@@ -36,8 +36,8 @@ class ProgramReader(wiring.Component):
         The word is done with.
     flush : In(1)
         Forget everything under way.
-    read_enable : Out(1), read_word : Out(2)
-        To the program memory: read this word of the instruction.
+    read_word : Out(2)
+        To the program memory: with ``stage``, read this word of the instruction, if any.
     last : Out(1)
         The last word of the instruction is being asked for: count up its address now, if
         ``follow``.
@@ -53,7 +53,6 @@ class ProgramReader(wiring.Component):
     follow: Signal
     take: Signal
     flush: Signal
-    read_enable: Signal
     read_word: Signal
     last: Signal
     stage: Signal
@@ -68,7 +67,6 @@ class ProgramReader(wiring.Component):
             "follow": In(1),
             "take": In(1),
             "flush": In(1),
-            "read_enable": Out(1),
             "read_word": Out(range(WORDS)),
             "last": Out(1),
             "stage": Out(1),
@@ -82,20 +80,21 @@ class ProgramReader(wiring.Component):
         m = Module()
 
         advance = Signal()
+        reads = Signal()  # a word that is wanted; memory reads all the same
         loaded = Signal()  # the memory's output is a word that nobody has taken
         staged = Signal()  # so is the next word
         m.d.comb += [
             advance.eq(~self.held | self.take),
-            self.read_enable.eq(advance & (self.reading | self.begin)),
-            self.last.eq(self.read_enable & (self.read_word == WORDS - 1)),
+            reads.eq(advance & (self.reading | self.begin)),
+            self.last.eq(reads & (self.read_word == WORDS - 1)),
             self.stage.eq(advance),
             self.load.eq(advance & staged),
         ]
         with m.If(advance):
             m.d.sync += [
-                loaded.eq(self.read_enable), staged.eq(loaded), self.held.eq(staged)
+                loaded.eq(reads), staged.eq(loaded), self.held.eq(staged)
             ]  # fmt: skip
-        with m.If(self.read_enable):
+        with m.If(reads):
             m.d.sync += [self.read_word.eq(self.read_word + 1), self.reading.eq(1)]
         with m.If(self.last & ~self.follow):
             m.d.sync += self.reading.eq(0)
