@@ -40,7 +40,7 @@ def run(config, words, runs, *, seed=0, p_in=1.0, p_out=1.0, deadline=20_000):
     async def bench(ctx):
         nonlocal current
         todo, offered, left = list(words), False, 0
-        read, ends, limit, ended = 0, 0, 0, 0
+        read, ends, limit, safe, ended = 0, 0, 0, 0, 0
         for cycle in range(deadline):
             wide = bool(todo) and todo[0]["kind"] == StoreKind.WIDE
             if not offered and todo and rng.random() < p_in:
@@ -52,12 +52,12 @@ def run(config, words, runs, *, seed=0, p_in=1.0, p_out=1.0, deadline=20_000):
             if offered:
                 for name, value in todo[0].items():
                     ctx.set(dut.i.p[name], value)
-            # What the limit says is so from the next cycle on.
-            take = read != limit and rng.random() < p_out
+            # What the limit says is so from the second cycle on.
+            take = read != safe and rng.random() < p_out
             end = ended and read == limit
             ctx.set(dut.read, read)
             ctx.set(dut.end_taken, end)
-            limit, ended = ctx.get(dut.limit), ctx.get(dut.ended) & ~end
+            safe, limit, ended = limit, ctx.get(dut.limit), ctx.get(dut.ended) & ~end
             _, _, valid, ready, *written = await ctx.tick().sample(
                 dut.i.valid, dut.i.ready, dut.write.enable, dut.write.address, dut.write.data,
                 dut.write.clear)

@@ -47,7 +47,7 @@ class BurstBuffer(wiring.Component):
     write : In(:func:`~systolith_hw.dma.pages.beat_write`)
         Into the memory, between ``limit`` and ``read``.
     limit : In(range(depth))
-        Beats before it are complete, from the next cycle on.
+        Beats before it are complete, from the second cycle on.
     ended : In(1), end_taken : Out(1)
         A run ends at the limit; that burst has been gathered, in the cycle before, and the limit
         may go on.

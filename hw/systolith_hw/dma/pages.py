@@ -57,7 +57,7 @@ class PageWriter(wiring.Component):
 
     =========== ==========================================================
     Latency     2 cycles from the last beat of a wide word, or of a page's
-                exponents, to ``limit``
+                exponents, to ``limit``, 3 to ``write``; 2 with short pipelines
     Throughput  1 beat, or a word if that is less, per cycle; a run of
                 pages begins with a cycle of nothing
     Stall       mantissas, while the buffer is full and during exponents
@@ -77,9 +77,9 @@ class PageWriter(wiring.Component):
     room : Out(1)
         One more wide word may be asked for.
     write : Out(beat_write)
-        To the buffer, 2 cycles after the word.
+        To the buffer.
     limit : Out(range(depth))
-        The beats before it are complete, from the next cycle on.
+        The beats before it are complete, from the second cycle on.
     ended : Out(1)
         A run ends there.
     end_taken : In(1)
@@ -132,6 +132,7 @@ class PageWriter(wiring.Component):
         # One step per cycle: make place for exponents, write a piece of a word or of exponents.
         paged = self.i.p.kind == StoreKind.STREAM
         piece = Signal(range(max(self.shape.pieces)))
+        turn = Signal(max(self.shape.pieces) // 2 or 1, init=1)  # a bit for each two pieces
         whole = Signal()
         able = Signal()
         word = Signal()
@@ -153,7 +154,10 @@ class PageWriter(wiring.Component):
         with m.If(self.end_taken):
             m.d.sync += self.ended.eq(0)
         with m.If(word | (closing & ~self.ended)):
-            m.d.sync += piece.eq(Mux(whole, 0, piece + 1))
+            m.d.sync += [
+                piece.eq(Mux(whole, 0, piece + 1)),
+                turn.eq(Mux(whole, 1, Mux(piece[:1].all(), turn << 1, turn))),
+            ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += ending.eq(self.i.p.last)
             with m.If(paged):
@@ -165,7 +169,7 @@ class PageWriter(wiring.Component):
         self._elaborate_pointer(m, pointer, word, begin, paged)
         header = self._elaborate_exponents(m, position, ~open_ | closed, closing)
         self._elaborate_write(
-            m, pointer, start + (piece << fine), header, word, open_, closing, piece
+            m, pointer, start + (piece << fine), header, word, open_, closing, piece, turn
         )
         return m
 
@@ -213,12 +217,13 @@ class PageWriter(wiring.Component):
 
     def _elaborate_write(
         self, m: Module, pointer: Value, place: Value, header: Value, word: Value,
-        open_: Value, closing: Value, piece: Value,
+        open_: Value, closing: Value, piece: Value, turn: Value,
     ) -> None:  # fmt: skip
         """Choose what goes to the buffer, and where; whether it does comes late.
 
         Of all pieces of a word one goes into a register, of which there is one for each kind, and
-        in the next cycle one of these into another.
+        in the next cycle one of these into another. Far from here they are, so it takes a cycle
+        more, but with short pipelines: one of two stays, of those two whose turn it is.
         """
         array = self.config.array
         mantissas = [
@@ -229,33 +234,53 @@ class PageWriter(wiring.Component):
         at = Signal.like(pointer, reset_less=True)
         enable = Signal()
         m.d.sync += [
-            at.eq(Mux(closing, place, pointer)), enable.eq(Mux(closing, ~self.ended, word))
-        ]  # fmt: skip
+            at.eq(self._step(m, "at_step", Mux(closing, place, pointer))),
+            enable.eq(self._step(
+                m, "enable_step", Mux(closing, ~self.ended, word), reset_less=False
+            )),
+        ]
         wide = self.i.p.kind == StoreKind.WIDE
         fine = len(pointer) - len(self.write.address)
         m.d.sync += [self.write.eq(0), self.write.clear.eq(1)]
         for name, kind, now, beat in (
-            ("header", StoreKind.STREAM, closing, header),
+            ("header", StoreKind.STREAM, closing, self._step(m, "header_step", header)),
             ("wide", StoreKind.WIDE, ~closing & wide,
-             self._piece(m, StoreKind.WIDE, self.i.p.wide, piece)),
+             self._piece(m, StoreKind.WIDE, self.i.p.wide, piece, turn)),
             ("word", StoreKind.STREAM, ~closing & ~wide & open_,
-             self._piece(m, StoreKind.STREAM, mantissa_bytes, piece)),
+             self._piece(m, StoreKind.STREAM, mantissa_bytes, piece, turn)),
         ):  # fmt: skip
             chosen = Signal(name=f"{name}_chosen")
             held = Signal.like(beat, name=f"{name}_held", reset_less=True)
+            now = self._step(m, f"{name}_now", now, reset_less=False)
             m.d.sync += [chosen.eq(now), held.eq(beat)]
             with m.If(chosen):
                 m.d.sync += [self.write.clear.eq(0), self.write.address.eq(at[fine:])]
                 self._put(m, at[:fine], kind, held, enable=enable, clear=name != "header")
 
-    def _piece(self, m: Module, kind: StoreKind, word: Value, piece: Value) -> Value:
-        """Return the piece of the word that is written in this cycle."""
-        chosen = Signal(self._grains(kind) * self.shape.grain_bytes * 8)
-        with m.Switch(piece[: (self.shape.pieces[kind] - 1).bit_length()]):
-            for index in range(self.shape.pieces[kind]):
-                with m.Case(index):
-                    m.d.comb += chosen.eq(word.word_select(index, len(chosen)))
-        return chosen
+    def _piece(
+        self, m: Module, kind: StoreKind, word: Value, piece: Value, turn: Value
+    ) -> Value:
+        """Return the piece of the word that is written in this cycle, by way of registers."""
+        count, bits = self.shape.pieces[kind], self._grains(kind) * self.shape.grain_bytes * 8
+        pieces = [word.word_select(index, bits) for index in range(count)]
+        if self.config.short_pipelines:
+            return _select(pieces, piece[: (count - 1).bit_length()])
+        found: Value = Const(0, bits)
+        for first in range(0, count, 2):
+            one = _select(pieces[first : first + 2], piece[:1])
+            mine = one & turn[first // 2].replicate(bits)
+            found |= self._step(m, f"{kind.name.lower()}_{first}", mine)
+        return found
+
+    def _step(
+        self, m: Module, name: str, value: Value, *, reset_less: bool = True
+    ) -> Value:
+        """Return ``value`` from a register, or with short pipelines as it is."""
+        if self.config.short_pipelines or not len(value):
+            return value
+        step = Signal(len(value), name=name, reset_less=reset_less)
+        m.d.sync += step.eq(value)
+        return step
 
     def _put(
         self, m: Module, lane: Value, kind: StoreKind, piece: Value, *, enable: Value, clear: bool
@@ -273,6 +298,11 @@ class PageWriter(wiring.Component):
                     enable & ((slot <= index // grains) if clear else mine)
                 ),
             ]
+
+
+def _select(values: list[Value], index: Value) -> Value:
+    """Return the value that ``index`` says."""
+    return Value.cast(Array(values)[index]) if len(values) > 1 else values[0]
 
 
 def _spread(values: Iterable[Value], bits: int) -> Value:
