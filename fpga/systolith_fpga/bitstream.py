@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .place_and_route import place_and_route
 from .tools import run_tool
 
 __all__ = ["OUTPUTS", "Routed", "make_bitstream"]
@@ -72,7 +73,7 @@ def make_bitstream(
         Told the name of each stage as it begins.
     """
     on_stage("place and route")
-    run_tool("nextpnr-ecp5", [*nextpnr], folder=folder, log="nextpnr.log")
+    place_and_route("nextpnr-ecp5", [*nextpnr], folder)
     on_stage("bitstream")
     pack = ["--compress", "--input", CONFIG, "--bit", BITSTREAM]
     run_tool("ecppack", pack, folder=folder, log="ecppack.log")

@@ -23,8 +23,8 @@ from .effort import effort
 from .floorplan import floorplan
 from .netlist import count_cells, count_units
 from .parts import PARTS, Part
+from .place_and_route import place_and_route
 from .synthesis import CORE, synthesise
-from .tools import run_tool
 from .units import UNITS
 from .wrapper import RegisterWrapper
 
@@ -156,7 +156,7 @@ def measure(
         *(["--lpf", "pins.lpf"] if part.clock_pin is not None else []), *options,
     ]  # fmt: skip
     try:
-        run_tool(part.tool, nextpnr, folder=folder, log="nextpnr.log")
+        place_and_route(part.tool, nextpnr, folder)
     except ToolError as error:
         raise ToolError(_overfull((folder / "nextpnr.log").read_text(), part) or error) from None
 

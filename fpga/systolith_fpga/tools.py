@@ -5,20 +5,28 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from systolith_sim.verilator import ToolError
 
 __all__ = ["run_tool"]
 
+SECONDS = 1.0
+"""Between two looks at the log of a tool that is watched."""
+
 
 def run_tool(
-    name: str, arguments: list[str], *, folder: Path, log: str, own_log: str = ""
-) -> str:
+    name: str, arguments: list[str], *, folder: Path, log: str, own_log: str = "",
+    watch: Callable[[str], str] = lambda text: "",
+) -> str:  # fmt: skip
     """Run one tool in ``folder`` and return what it printed, which ``log`` there keeps too.
 
     ``own_log`` is a file that the tool was told to write itself. Yosys compiled to WebAssembly
     prints nothing any more once ABC has run, not even errors, but goes on writing that file.
+
+    ``watch`` is given what the tool has printed, again and again: the sentence that it returns, if
+    any, is the error with which the tool is stopped.
 
     The tool is the command in the variable named after it (``NEXTPNR_ECP5`` for nextpnr-ecp5),
     as for Amaranth's builds, else its YoWASP package. Give it relative paths only: YoWASP sees
@@ -27,22 +35,39 @@ def run_tool(
     Raises
     ------
     ToolError
-        If the tool is not installed or its exit status is not zero.
+        If the tool is not installed, its exit status is not zero, or ``watch`` says so.
     """
     command = [*_find(name), *arguments]
     with (folder / log).open("w+") as sink:
-        done = subprocess.run(command, cwd=folder, stdout=sink, stderr=subprocess.STDOUT,
-                              check=False)  # fmt: skip
+        status = _wait(
+            subprocess.Popen(command, cwd=folder, stdout=sink, stderr=subprocess.STDOUT),
+            folder / log, watch,
+        )  # fmt: skip
         sink.seek(0)
         text = sink.read()
     own = folder / own_log
     if own.is_file():
         text, log = own.read_text(), own_log
-    if done.returncode:
+    if status:
         errors = [line for line in text.splitlines() if "ERROR: " in line]
         last = (errors or text.strip().splitlines() or ["nothing was printed"])[-1]
         raise ToolError(f"{name} failed: {last} (see {folder / log})")
     return text
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, watch: Callable[[str], str]) -> int:
+    """Return the tool's exit status; it does not outlive this call."""
+    try:
+        while True:
+            try:
+                return process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                trouble = watch(log.read_text(errors="replace"))
+                if trouble:
+                    raise ToolError(f"{trouble} (see {log})") from None
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _find(name: str) -> list[str]:
