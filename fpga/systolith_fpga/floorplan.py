@@ -1,14 +1,12 @@
 """Where an array's multipliers and memories stand on a device of which it takes a large part."""
 
-import itertools
 import math
 from dataclasses import dataclass
 
-from systolith_hw.budget import ecp5_blocks, memory_budget
+from systolith_hw.budget import memory_budget
 from systolith_hw.config import Config
-from systolith_hw.memory.deep_bank import BLOCK_WORDS
-from systolith_hw.memory.scale_register import scale_groups
-from systolith_hw.memory.wide_store import wide_banks, wide_parts
+
+from .lane_plan import lane_blocks, wide_blocks
 
 __all__ = ["PLACER", "Grid", "floorplan"]
 
@@ -77,8 +75,8 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
         3  s          0     s     7
            w             w
 
-    Tables and scale memory go into the middle, since they belong to what follows. The blocks of
-    wide memory go below them, close to one another.
+    Tables and scale memory go into the middle, since they belong to what follows: of more than four
+    lanes, in two rows. The blocks of wide memory go below them, close to one another.
     """
     if grid is None or config.short_pipelines:
         return []
@@ -109,43 +107,23 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
                 free.remove(site)
                 places[f"row_{row}.{bank}.memory.0.{index}"] = site
     places = {f"array.{cell}": site for cell, site in places.items()}
-    places |= _around_the_middle(config, grid, free, blocks_of)
+    places |= _around_the_middle(config, grid, free)
     return [
         f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
         for cell, (x, y, name) in places.items()
     ]
 
 
-def _around_the_middle(
-    config: Config, grid: Grid, free: set[Site], blocks_of: dict[str, int]
-) -> dict[str, Site]:
+def _around_the_middle(config: Config, grid: Grid, free: set[Site]) -> dict[str, Site]:
     """Return the places of tables, scale memory and wide memory, of those that are free."""
-    memory, middle = config.memory, grid.columns[len(grid.columns) // 2]
-    scales = f"{_path(config)}.scales"
-    bias_words = memory.bias_words or memory.scale_words
-    lanes = scale_groups(config)
-    biases, factors = (
-        [
-            name
-            for number in range(len(lanes))
-            for name in _deep(f"{scales}.{kind}_memory_{number}", words, blocks // len(lanes))
-        ]
-        for kind, words, blocks in (
-            ("bias", bias_words, blocks_of["bias"]),
-            ("factor", memory.scale_words, blocks_of["scale"]),
-        )
-    )
-    tables = [
-        f"{_path(config)}.pointwise_{lane}.functions.table_0.0.0"
-        for lane in range(blocks_of.get("functions", 0))
+    middle = grid.columns[len(grid.columns) // 2]
+    # Lanes side by side in one row would be a band in which there are not wires enough.
+    rows = [
+        (cells, grid.memory_rows[1 + number % 2])
+        for number, cells in enumerate(lane_blocks(config))
     ]
     places: dict[str, Site] = {}
-    for cells, y in (
-        (tables, grid.memory_rows[1]),
-        (biases, grid.memory_rows[1]),
-        (factors, grid.memory_rows[1]),
-        (_wide_blocks(config), grid.memory_rows[-1]),
-    ):
+    for cells, y in (*rows, (wide_blocks(config), grid.memory_rows[-1])):
         sites = []
         for _ in cells:
             sites.append(_nearest(free, middle, y))
@@ -153,39 +131,6 @@ def _around_the_middle(
         # From left to right, so that what is one part stays together.
         places |= dict(zip(cells, sorted(sites), strict=True))
     return places
-
-
-def _path(config: Config) -> str:
-    """Return where values are made."""
-    return f"vector.{'pipeline.path' if config.vector.rows else 'datapath'}"
-
-
-def _numbered(memory: str, blocks: int) -> list[str]:
-    """Return the names that yosys gives to the blocks of a memory."""
-    return [f"{memory}.0.{index}" for index in range(blocks)]
-
-
-def _deep(name: str, words: int, blocks: int) -> list[str]:
-    """Return the names of a :class:`~systolith_hw.memory.deep_bank.DeepBank`'s blocks."""
-    banks = -(-words // BLOCK_WORDS)
-    return [
-        block
-        for bank in range(banks)
-        for block in _numbered(f"{name}.bank_{bank}.memory", blocks // banks)
-    ]
-
-
-def _wide_blocks(config: Config) -> list[str]:
-    """Return the names of wide memory's blocks, part by part, and those of the same bits together,
-    which stand one above the other."""
-    names = []
-    for part, (first, last) in enumerate(wide_parts(config)):
-        banks = [
-            _numbered(f"wide.store.memory_{part}_{bank}", ecp5_blocks(words, last - first))
-            for bank, words in enumerate(wide_banks(config))
-        ]
-        names += [name for bits in itertools.zip_longest(*banks) for name in bits if name]
-    return names
 
 
 def _blocks(grid: Grid, count: int, width: int) -> list[Block]:

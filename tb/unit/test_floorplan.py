@@ -41,8 +41,8 @@ def places(name):
 @pytest.mark.parametrize(
     "name, rows, banks, more",
     [
-        ("small", 8, 4, 15 + 21 + 4), ("ulx3s", 16, 4, 87 + 28),
-        ("ulx3s-resident", 16, 10, 8 + 12),
+        ("small", 8, 4, 15 + 21 + 4), ("ulx3s", 16, 4, 87 + 28 + 4),
+        ("ulx3s-resident", 16, 10, 8 + 12 + 4),
     ],
 )
 def test_every_cell_has_a_place_of_its_own(name, rows, banks, more):
@@ -130,3 +130,19 @@ def test_other_memories_are_close_to_one_another():
     for part, spread in (("wide", 180), ("vector.pipeline.path", 130)):
         xs, ys = zip(*((x, y) for (x, y, _), _, name, _ in others if name == part), strict=True)
         assert max(xs) - min(xs) + max(ys) - min(ys) < spread
+
+
+def test_lanes_stand_in_two_rows_each_beside_what_it_reads():
+    _, others = places("ulx3s")
+    sites = {cell: (x, y) for (x, y, _), _, _, cell in others}
+    for lane, row in ((0, 46), (2, 46), (4, 70), (6, 70)):
+        group, inside = divmod(lane, 4)
+        x, y = sites[f"functions_{lane}.table.0.0"]
+        assert y == row
+        for bank in range(2):
+            other, _ = sites[f"scales.bias_memory_{group}.bank_{bank}.memory.0.{inside}"]
+            assert abs(x - other) < 20
+    # So are the wide words of both rows: those of the first lanes of each come first.
+    middles = [sum(sites[f"store.memory_{part}_0.0.{bits}"][0] for bits in range(7)) / 7
+               for part in range(4)]  # fmt: skip
+    assert max(middles[0], middles[2]) + 20 < min(middles[1], middles[3])
