@@ -7,6 +7,7 @@ from systolith_hw.config import Config
 from systolith_hw.presets import PRESETS
 
 from .parts import PARTS
+from .place_and_route import MEET_TIMING
 
 __all__ = ["Effort", "effort"]
 
@@ -35,7 +36,7 @@ class Effort:
 
 BEST: dict[tuple[str, str], Effort] = {
     ("small", "ecp5-85k"): Effort(seed=1, target_mhz=92),
-    ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=90),
+    ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=82, options=(MEET_TIMING,)),
     ("tiny", "ice40-up5k"): Effort(seed=1, router="router1", target_mhz=24),
 }
 """By preset and device, as far as tried: README.md has the clocks, and of which commit."""

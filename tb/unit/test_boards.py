@@ -16,6 +16,7 @@ from systolith.link.simulated import SimulatedBoard
 from systolith.progress import Progress
 from systolith_fpga.bitstream import Routed
 from systolith_fpga.boards import BOARDS, board_named
+from systolith_fpga.boards.board import Variant
 from systolith_fpga.boards.build import Build, build
 from systolith_fpga.boards.ecp5_pll import (
     DETECTOR_HZ,
@@ -30,6 +31,7 @@ from systolith_fpga.boards.simulated import LINE_CYCLES, with_fast_line
 from systolith_fpga.boards.system import BoardSystem
 from systolith_fpga.boards.timing import judge
 from systolith_fpga.boards.top import BoardTop
+from systolith_fpga.place_and_route import MEET_TIMING
 from systolith_hw.budget import check_budget
 from systolith_hw.config import ConfigError
 from systolith_hw.presets import PRESETS
@@ -241,7 +243,8 @@ def tools(tmp_path, monkeypatch):
         ran.append("nextpnr")
         (folder / "placed.json").write_text(json.dumps({"modules": {"top": {"cells": {}}}}))
         (folder / "top.bit").write_bytes(b"bits")
-        return dataclasses.replace(routed(memory=110.0), bitstream=folder / "top.bit")
+        return dataclasses.replace(routed(memory=110.0), bitstream=folder / "top.bit",
+                                   commands=[" ".join(nextpnr)])  # fmt: skip
 
     def emitted(core, name):
         core._MustUse__used = True  # as if it had been elaborated
@@ -270,16 +273,38 @@ def test_builds_are_kept_by_what_they_are_made_from(tools, tmp_path, monkeypatch
 
 
 def test_the_fastest_seed_is_kept(monkeypatch):
-    """Of several seeds the one with the fastest core."""
-    clocks = {1: 70.0, 2: 85.0, 3: 80.0}
+    """Of several seeds the one with the fastest core; one that is not routed is none."""
+    clocks = {1: 70.0, 2: 85.0, 4: 80.0}
 
-    def one(board, preset, *, seed, standalone, on_stage):
+    def one(board, preset, *, seed, standalone, meet_timing, on_stage):
+        assert meet_timing
+        if seed not in clocks:
+            raise ToolError("not routed")
         return made(seed=seed, fmax_mhz=clocks[seed])
 
     monkeypatch.setattr("systolith_fpga.boards.build.build", one)
-    run = CliRunner().invoke(app, ["build", "--board", "ulx3s-85f", "--seeds", "3", "--json"])
+    arguments = ["build", "--board", "ulx3s-85f", "--json"]
+    run = CliRunner().invoke(app, [*arguments, "--seeds", "4"])
     assert run.exit_code == 0 and json.loads(run.stdout)["seed"] == 2
+    assert "seed 3: not routed" in run.stderr
     assert dataclasses.asdict(made())["timing_met"]
+    clocks.clear()
+    for tries in (["--seeds", "2"], ["--seed", "3"]):
+        run = CliRunner().invoke(app, [*arguments, *tries])
+        assert run.exit_code and "not routed" in f"{run.stderr}{run.exception}"
+
+
+def test_nextpnr_insists_where_that_is_known_to_end(tools):
+    """With --allow-timing-fail it takes what comes."""
+    board = board_named("ulx3s-25f")
+    assert not board.variants["ulx3s-25f"].insistent
+    insistent = dataclasses.replace(
+        board, variants={"ulx3s-25f": Variant(core_hz=66.67e6, insistent=True)}
+    )
+    assert MEET_TIMING not in build(board).command[1]
+    assert MEET_TIMING in build(insistent).command[1]
+    assert MEET_TIMING not in build(insistent, meet_timing=False).command[1]
+    assert all(one.insistent for one in board_named("ulx3s-85f").variants.values())
 
 
 def test_known_cores_name_their_options():
@@ -287,7 +312,9 @@ def test_known_cores_name_their_options():
     cores = known_cores()
     for preset in ("ulx3s", "ulx3s-resident"):
         config = board_named("ulx3s-85f").config(preset)
-        assert cores[config.hash].options == f"--preset {preset} --port-bytes 4"
+        assert cores[config.hash].options == (
+            f"--preset {preset} --port-bytes 4 --set bus.burst_beats=64"
+        )
     assert cores[PRESETS["tiny"].hash].options == "--preset tiny"
 
 

@@ -27,11 +27,14 @@ class Variant:
     target_mhz : float
         What place and route aims at for the core's clock, if it is to be more than that clock;
         timing is met when that clock is.
+    insistent : bool
+        Slow wires are routed again until none is left (:data:`.MEET_TIMING`).
     """
 
     core_hz: float
     seed: int = 1
     target_mhz: float = 0
+    insistent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +109,10 @@ class Board:
         return chosen, self.variants[chosen]
 
     def config(self, name: str | None = None) -> Config:
-        """Return the configuration of the core on this board."""
-        chosen = preset(self.variant(name)[0]).with_port(self.data_bytes)
+        """Return the configuration of the core on this board: bursts have the preset's bytes."""
+        chosen = preset(self.variant(name)[0])
+        beats = chosen.bus.burst_beats * chosen.bus.data_bytes // self.data_bytes
+        chosen = chosen.with_port(self.data_bytes).replace({"bus.burst_beats": beats})
         return dataclasses.replace(chosen, device=self.device)
 
     def dividers(self, name: str | None = None) -> Dividers:

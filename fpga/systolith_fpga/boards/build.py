@@ -22,6 +22,7 @@ from ..bitstream import OUTPUTS, make_bitstream
 from ..floorplan import floorplan
 from ..netlist import count_cells
 from ..parts import PARTS
+from ..place_and_route import MEET_TIMING
 from ..synthesis import CORE, NETLIST, synthesise
 from . import timing
 from .board import Board
@@ -104,7 +105,7 @@ class Build:
 
 def build(
     board: Board, preset: str | None = None, *, seed: int | None = None, standalone: bool = False,
-    on_stage: Callable[[str], None] = lambda stage: None,
+    meet_timing: bool = True, on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Build:  # fmt: skip
     """Make a board's bitstream, or find it: it is kept by a hash of all that it is made from.
 
@@ -117,13 +118,16 @@ def build(
         Of placement; the one known to be best unless given.
     standalone : bool
         With a CPU that reads flash memory in the place of the host link.
+    meet_timing : bool
+        False takes what comes, where nextpnr would otherwise insist (:attr:`.Variant.insistent`).
     on_stage : callable
         Told the name of each stage as it begins.
 
     Raises
     ------
     ToolError
-        A tool is missing or failed; its log is named. Timing that is not met is no error here.
+        A tool is missing or failed, or did not end; its log is named. Timing that is not met is
+        no error here.
     """
     name, variant = board.variant(preset)
     config = board.config(name)
@@ -143,7 +147,7 @@ def build(
     nextpnr = [
         *part.options, "--json", NETLIST, "--top", TOP, "--lpf", f"{TOP}.lpf",
         *OUTPUTS, "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
-        "--write", PLACED,
+        "--write", PLACED, *([MEET_TIMING] if meet_timing and variant.insistent else []),
     ]  # fmt: skip
     folder = _folder(board, name, seed, files, [*plan, *nextpnr, part.synthesis], tools)
     result = folder / "build.json"

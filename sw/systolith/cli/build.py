@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from systolith_hw.config import ConfigError
+from systolith_sim.verilator import ToolError
 
 from .console import needs, print_json, print_table, say, stages
 from .flash_standalone import Asked, check_bitstream, prepare, simulate
@@ -58,7 +59,8 @@ def build(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     tries = [seed] if seeds is None else [*range(1, seeds + 1)]
-    made = _fastest(board, preset, tries, standalone=standalone, plain=json)
+    made = _fastest(board, preset, tries, standalone=standalone, plain=json,
+                    meet_timing=not allow_timing_fail)  # fmt: skip
     _judge(made, allow=allow_timing_fail)
     if folder is not None:
         from systolith_fpga.boards.page import write_page
@@ -138,7 +140,8 @@ def flash(
         image.write_bytes(prepared.image)
         say(f"{image}: {len(prepared.image):,} bytes, read in {prepared.seconds * 1e3:.0f} ms")
     if not image_only:
-        made = _fastest(board, preset, [seed], standalone=standalone, plain=False)
+        made = _fastest(board, preset, [seed], standalone=standalone, plain=False,
+                        meet_timing=not allow_timing_fail)  # fmt: skip
         _judge(made, allow=allow_timing_fail)
         bitstream = Path(made.bitstream)
         if standalone:
@@ -158,9 +161,9 @@ def flash(
 
 def _fastest(
     board: str, preset: str | None, seeds: list[int | None] | list[int], *, standalone: bool,
-    plain: bool,
-) -> "Build":
-    """Build with each seed and return the one with the fastest core."""
+    plain: bool, meet_timing: bool,
+) -> "Build":  # fmt: skip
+    """Build with each seed and return the one with the fastest core; of several, some may fail."""
     with needs("fpga"):
         from systolith_fpga.boards import board_named
         from systolith_fpga.boards.build import build as make
@@ -169,10 +172,18 @@ def _fastest(
     if standalone:
         chosen.standing_alone()
     with stages(f"building {chosen.title}", plain=plain) as progress:
-        builds = [
-            make(chosen, preset, seed=seed, standalone=standalone, on_stage=progress)
-            for seed in seeds
-        ]
+        builds, failed = [], None
+        for seed in seeds:
+            try:
+                builds.append(make(chosen, preset, seed=seed, standalone=standalone,
+                                   meet_timing=meet_timing, on_stage=progress))  # fmt: skip
+            except ToolError as error:
+                if len(seeds) == 1:
+                    raise
+                failed = error
+                say(f"seed {seed}: {error}")
+        if not builds and failed:
+            raise failed
     return max(builds, key=lambda made: (made.timing_met, made.fmax_mhz))
 
 

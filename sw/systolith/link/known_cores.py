@@ -33,9 +33,16 @@ def known_cores() -> dict[int, KnownCore]:
 
     cores = [KnownCore(config, name, f"--preset {name}") for name, config in PRESETS.items()]
     cores += [
-        KnownCore(
-            board.config(name), name, f"--preset {name} --port-bytes {board.data_bytes}"
-        )
+        KnownCore(board.config(name), name, _options(name, board.config(name)))
         for board in BOARDS.values() for name in board.variants
     ]  # fmt: skip
     return {core.config.hash: core for core in reversed(cores)}
+
+
+def _options(name: str, config: Config) -> str:
+    """Return what makes a board's configuration of a preset."""
+    bus = config.bus
+    options = f"--preset {name} --port-bytes {bus.data_bytes}"
+    if bus.burst_beats != PRESETS[name].bus.burst_beats:
+        options += f" --set bus.burst_beats={bus.burst_beats}"
+    return options
