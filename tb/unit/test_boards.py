@@ -220,6 +220,7 @@ def test_boards_clocks_are_what_counts(changes, met):
 @pytest.mark.parametrize("changes, words", [
     ({"constraints": (66.67, 12.0)}, "the clock memory 12 MHz fast, and the board makes it 133"),
     ({"other": "x"}, "reports the clocks core, x, and the board has core, memory"),
+    ({"other": "core.inside"}, "reports the clocks core, core.inside, and the board has"),
 ])
 def test_clocks_without_their_constraints_are_told(changes, words):
     """A clock that nextpnr took for another is no clock that was met."""

@@ -1,5 +1,6 @@
 """Whether each clock of a board, as placed and routed, is fast enough for what its loop makes."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,11 +59,17 @@ def judge(
         nextpnr had no constraint for a clock, too slow a one, or a clock that is not the board's.
     """
     names = {tuple(netnames[net]["bits"]): net for net in wanted_mhz if net in netnames}
-    nets = {net: names.get(tuple(netnames[net]["bits"]), net) for net in routed.clocks_mhz}
+    clocks = {*routed.clocks_mhz, *itertools.chain(*routed.crossings_ns)}
+    # A clock that is made inside may be no net of the top.
+    nets = {
+        net: names.get(tuple(netnames[net]["bits"]), net) if net in netnames else net
+        for net in clocks
+    }
     found = {nets[net]: clock for net, clock in routed.clocks_mhz.items()}
-    if set(found) != set(wanted_mhz):
+    reported = {*found, *({*nets.values()} - {*wanted_mhz})}
+    if reported != {*wanted_mhz}:
         raise ToolError(
-            f"nextpnr reports the clocks {', '.join(sorted(found))}, and the board has "
+            f"nextpnr reports the clocks {', '.join(sorted(reported))}, and the board has "
             f"{', '.join(sorted(wanted_mhz))}"
         )
     for name, mhz in wanted_mhz.items():
