@@ -29,7 +29,7 @@ class Crossing(wiring.Component):
     chip by as many times as a beat has words.
 
     =========== ==========================================================
-    Latency     up to 5 cycles of the side that receives
+    Latency     up to 6 cycles of the side that receives, 5 for a request
     Throughput  1 beat per cycle of the slower side, each way
     Stall       none between the sides but full and empty queues
     =========== ==========================================================

@@ -152,8 +152,8 @@ class ScaleMemory(wiring.Component):
         return store
 
     def _written(self, m: Module) -> list["_Written"]:
-        """Return what is written, to some lanes after the other: with ``vector.rows``, from a
-        register of theirs."""
+        """Return what is written to each group of lanes: with ``vector.rows``, from a register of
+        its own."""
         config, write = self.config, self.write.payload
         lanes, at_once = config.vector.lanes, config.scale_write_lanes
         if not config.vector.rows:
