@@ -499,6 +499,23 @@ def test_no_element_of_a_bad_ring(change):
     assert result.beat_cycles[40] == result.beat_cycles[39] + 1
 
 
+@pytest.mark.parametrize("latency", [1, 8])
+@pytest.mark.parametrize("queue_depth", [2, 3, 4])
+def test_short_transfers(queue_depth, latency, seed):
+    """Beats come while their transfer is still on its way through the queue; none is dropped."""
+    config = make_config(lanes=1, outstanding=16, queue_depth=queue_depth)
+    memory = external_memory(config, seed)
+    rng = random.Random(seed)
+    loads: list[dict] = []
+    for beats in rng.choices([1, 2, 3, 9], [6, 2, 1, 1], k=30):
+        fields = random_load(rng, config, LoadKind.WIDE)
+        fields.update(rows=1, beats=beats, elements=rng.choice([1, beats]), address=4 * len(loads),
+                      wait_outer=0, wait_inner=0)  # fmt: skip
+        loads.append(fields)
+    programs = [instruction(Opcode.LOAD, **fields) for fields in loads]
+    check(config, loads, run(config, programs, memory=memory, latency=latency), memory)
+
+
 @pytest.mark.parametrize("stride, fault", [(2, None), (3, (ErrorCode.ADDRESS_RANGE, 7))])
 def test_transfer_of_one_piece(stride, fault):
     """Its ring is looked at with its own fields, although the next one begins right behind it."""

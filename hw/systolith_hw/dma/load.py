@@ -130,6 +130,7 @@ class LoadUnit(wiring.Component):
             marks.burst.eq(requester.o.p.mark),
             marks.pop.eq(self.bus.data.valid & self.bus.data.ready),
             writer.mark.eq(marks.beat),
+            writer.awaited.eq(marks.awaited),
         ]
 
         # Halt comes from afar, so it is registered, and not for others, too; a fault of our own

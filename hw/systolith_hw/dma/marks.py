@@ -47,12 +47,15 @@ class Marks(wiring.Component):
         A beat has come.
     beat : Out(beat_mark())
         What it is.
+    awaited : Out(1)
+        A beat is still to come.
     """
 
     push: Signal
     burst: data.View
     pop: Signal
     beat: data.View
+    awaited: Signal
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -61,6 +64,7 @@ class Marks(wiring.Component):
             "burst": In(mark(config)),
             "pop": In(1),
             "beat": Out(beat_mark()),
+            "awaited": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -80,6 +84,7 @@ class Marks(wiring.Component):
             shift.eq(self.pop & burst_end),
             self.beat.run_end.eq(burst_end & slots[0].run_end),
             self.beat.last_run.eq(slots[0].last_run),
+            self.awaited.eq(full[0]),
         ]
         with m.If(self.pop):
             m.d.sync += count.eq(Mux(burst_end, 0, count + 1))

@@ -105,8 +105,10 @@ class Writer(wiring.Component):
         piece, so that the next may begin in the cycle after, a cycle later if that is the only
         one, or without a queue in front of LOAD when everything is written.
     beats : In(stream of read_beat), mark : In(beat_mark())
-        From memory, and what that beat is. Ready when there is nothing to do, too, as some ports
-        need all their clients to be.
+        From memory, and what that beat is. Ready when none is awaited, too, as some ports need all
+        their clients to be.
+    awaited : In(1)
+        A beat is still to come. It may be here before its LOAD is at ``i``.
     rows, words, wide, scale : Out(streams)
         As LOAD has them.
     post_inner, post_outer : Out(SemaphorePost)
@@ -126,6 +128,7 @@ class Writer(wiring.Component):
     i: stream.Interface
     beats: stream.Interface
     mark: data.View
+    awaited: Signal
     rows: stream.Interface
     words: stream.Interface
     wide: stream.Interface
@@ -144,6 +147,7 @@ class Writer(wiring.Component):
             "i": In(stream.Signature(placement(config))),
             "beats": In(stream.Signature(read_beat(config))),
             "mark": In(beat_mark()),
+            "awaited": In(1),
             "rows": Out(stream.Signature(row_write(config))),
             "words": Out(stream.Signature(word_write(config))),
             "wide": Out(stream.Signature(wide_write(config))),
@@ -254,7 +258,7 @@ class Writer(wiring.Component):
                 landed.piece.eq(self.beats.p.data),
                 piece.error.eq(self.beats.p.error),
                 piece.mark.eq(self.mark),
-                self.beats.ready.eq(ready | self.stop | ~self.i.valid),
+                self.beats.ready.eq(ready | self.stop | ~self.awaited),
             ]
             return self.beats.valid
 
