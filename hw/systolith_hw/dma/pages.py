@@ -223,7 +223,8 @@ class PageWriter(wiring.Component):
 
         Of all pieces of a word one goes into a register, of which there is one for each kind, and
         in the next cycle one of these into another. Far from here they are, so it takes a cycle
-        more, but with short pipelines: one of two stays, of those two whose turn it is.
+        more, but with short pipelines: one of two stays, of those two whose turn it is. That is as
+        late as it may be: :class:`.BurstBuffer` reads what is before ``limit`` from then on.
         """
         array = self.config.array
         mantissas = [

@@ -39,7 +39,7 @@ class RunCounter(wiring.Component):
     ::
 
         run of ACTIVATION, two pieces each:  |exponents|word 0|word 1|pad|
-        header, keep                                 h      k      k
+        header, write                                h      w      w
         run_end                                                        e
 
     All outputs tell of the piece that ``accept`` would take in this cycle.
@@ -62,17 +62,11 @@ class RunCounter(wiring.Component):
         The piece is taken.
     run_end : In(1)
         It ends its run.
-    slot : Out(range(most pieces of an element))
-        Where in its element it belongs.
-    complete : Out(1)
-        It is the last of its element; this does not look at ``accept``.
     header : Out(1)
         It completes an element in front of a page: an exponent word, or parameters of codes.
-    keep : Out(1)
-        It completes an element that is to be written.
     write, step : Out(1)
-        It completes what is written at once: such an element, or a part of a scale word; and what
-        is written first of an element.
+        It completes what is written at once: an element behind the header, or a part of a scale
+        word; and what is written first of an element.
     part : Out(range(parts of a scale word))
         Which part that is, else zero.
     first : Out(1)
@@ -88,10 +82,7 @@ class RunCounter(wiring.Component):
     fields: data.View
     accept: Signal
     run_end: Signal
-    slot: Signal
-    complete: Signal
     header: Signal
-    keep: Signal
     write: Signal
     step: Signal
     part: Signal
@@ -106,10 +97,7 @@ class RunCounter(wiring.Component):
             "fields": In(run_fields(config)),
             "accept": In(1),
             "run_end": In(1),
-            "slot": Out(range(max(pieces(config).values()))),
-            "complete": Out(1),
             "header": Out(1),
-            "keep": Out(1),
             "write": Out(1),
             "step": Out(1),
             "part": Out(range(config.vector.lanes // config.scale_write_lanes)),
@@ -123,12 +111,15 @@ class RunCounter(wiring.Component):
         m = Module()
         shapes = page_shapes(self.config)
 
+        slot = Signal(range(max(pieces(self.config).values())))  # of a piece in its element
         # It starts at one: then the last of n is where it equals n.
         element = Signal(self.config.sequencer.count_width, init=1)
         page = Signal(range(max(header + behind for header, behind in shapes.values())))
         page_end = Signal()
         begun = Signal()
+        complete = Signal()
         whole = Signal()
+        keep = Signal()
         at_header = Signal()
         final = Signal()
         with m.Switch(self.fields.kind):
@@ -138,44 +129,44 @@ class RunCounter(wiring.Component):
                         at_header.eq(page < header), page_end.eq(page == header + behind - 1)
                     ]  # fmt: skip
         m.d.comb += [
-            self.complete.eq(self.slot == self.fields.last_slot),
-            whole.eq(self.accept & self.complete & ~self.enough),
+            complete.eq(slot == self.fields.last_slot),
+            whole.eq(self.accept & complete & ~self.enough),
             self.header.eq(whole & at_header),
-            self.keep.eq(whole & ~at_header),
+            keep.eq(whole & ~at_header),
             self.first.eq(~begun),
             final.eq(element == self.fields.elements),
-            self.write.eq(self.keep),
-            self.step.eq(self.keep),
+            self.write.eq(keep),
+            self.step.eq(keep),
             self.last.eq(final),
-            self.short.eq(self.accept & self.run_end & ~self.enough & ~(self.keep & final)),
+            self.short.eq(self.accept & self.run_end & ~self.enough & ~(keep & final)),
         ]
         if len(self.part):
-            self._elaborate_parts(m, final, at_header)
+            self._elaborate_parts(m, slot, complete, final, at_header)
 
         with m.If(self.accept):
-            m.d.sync += self.slot.eq(Mux(self.complete, 0, self.slot + 1))
+            m.d.sync += slot.eq(Mux(complete, 0, slot + 1))
         with m.If(whole):
             m.d.sync += page.eq(Mux(page_end, 0, page + 1))
-        with m.If(self.keep):
+        with m.If(keep):
             m.d.sync += [begun.eq(1), self.enough.eq(final), element.eq(element + 1)]
         with m.If(self.accept & self.run_end):
-            m.d.sync += [
-                self.slot.eq(0), element.eq(1), page.eq(0), begun.eq(0), self.enough.eq(0)
-            ]  # fmt: skip
+            m.d.sync += [slot.eq(0), element.eq(1), page.eq(0), begun.eq(0), self.enough.eq(0)]
 
         return m
 
-    def _elaborate_parts(self, m: Module, final: Value, at_header: Value) -> None:
+    def _elaborate_parts(
+        self, m: Module, slot: Value, complete: Value, final: Value, at_header: Value
+    ) -> None:
         """Write scale words, which have no headers, part by part."""
         size = written_bytes(self.config)[LoadKind.SCALE]
         low = (size // min(size, self.config.bus.data_bytes) - 1).bit_length()
         scale = self.fields.kind == LoadKind.SCALE
         able = ~self.enough & ~at_header
-        written = able & Mux(scale, self.slot[:low].all(), self.complete)
-        begun = able & Mux(scale, self.slot == (1 << low) - 1, self.complete)
+        written = able & Mux(scale, slot[:low].all(), complete)
+        begun = able & Mux(scale, slot == (1 << low) - 1, complete)
         m.d.comb += [
-            self.part.eq(Mux(scale, self.slot[low:], 0)),
-            self.last.eq(final & self.complete),
+            self.part.eq(Mux(scale, slot[low:], 0)),
+            self.last.eq(final & complete),
             # Whether a piece is taken is known late.
             self.write.eq(self.accept & written),
             self.step.eq(self.accept & begun),
