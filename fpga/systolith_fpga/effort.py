@@ -35,7 +35,7 @@ class Effort:
 
 
 BEST: dict[tuple[str, str], Effort] = {
-    ("small", "ecp5-85k"): Effort(seed=1, target_mhz=92),
+    ("small", "ecp5-85k"): Effort(seed=1, target_mhz=92, options=(MEET_TIMING,)),
     ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=82, options=(MEET_TIMING,)),
     ("tiny", "ice40-up5k"): Effort(seed=1, router="router1", target_mhz=24),
 }

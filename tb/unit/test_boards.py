@@ -305,7 +305,6 @@ def test_nextpnr_insists_where_that_is_known_to_end(tools):
     assert MEET_TIMING not in build(board).command[1]
     assert MEET_TIMING in build(insistent).command[1]
     assert MEET_TIMING not in build(insistent, meet_timing=False).command[1]
-    assert all(one.insistent for one in board_named("ulx3s-85f").variants.values())
 
 
 def test_known_cores_name_their_options():

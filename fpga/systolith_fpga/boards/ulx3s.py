@@ -30,13 +30,13 @@ ULX3S_85F = Board(
     platform=_platform_85f,
     cable="ulx3s",
     variants={
-        "ulx3s": Variant(core_hz=80.56e6, insistent=True),
-        "ulx3s-resident": Variant(core_hz=80.56e6, insistent=True),
+        "ulx3s": Variant(core_hz=80e6),
+        "ulx3s-resident": Variant(core_hz=80e6),
     },
     data_bytes=4,
     oscillator_hz=25e6,
     memory=sdram_chip("IS42S16160G-7"),
-    memory_hz=120.84e6,  # 725 MHz / 6; the core has 725 / 9
+    memory_hz=133.34e6,
     baud=3_000_000,
     standalone=HostSettings(flash=FLASH_16MB, image_offset=1 << 21),
 )
@@ -48,6 +48,5 @@ ULX3S_25F = dataclasses.replace(
     device="ecp5-25k",
     platform=_platform_25f,
     variants={"ulx3s-25f": Variant(core_hz=66.67e6)},
-    memory_hz=133.34e6,
     standalone=None,  # its block memories are taken
 )
