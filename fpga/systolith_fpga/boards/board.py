@@ -56,6 +56,8 @@ class Board:
     data_bytes : int
         Of the core's port: wide enough that memory at its clock never waits for the core at its
         own.
+    burst_beats : int
+        Of the core's bursts.
     oscillator_hz : float
         The platform's default clock.
     memory : SdramChip
@@ -75,6 +77,7 @@ class Board:
     cable: str
     variants: Mapping[str, Variant]
     data_bytes: int
+    burst_beats: int
     oscillator_hz: float
     memory: SdramChip
     memory_hz: float
@@ -109,10 +112,9 @@ class Board:
         return chosen, self.variants[chosen]
 
     def config(self, name: str | None = None) -> Config:
-        """Return the configuration of the core on this board: bursts have the preset's bytes."""
-        chosen = preset(self.variant(name)[0])
-        beats = chosen.bus.burst_beats * chosen.bus.data_bytes // self.data_bytes
-        chosen = chosen.with_port(self.data_bytes).replace({"bus.burst_beats": beats})
+        """Return the configuration of the core on this board."""
+        chosen = preset(self.variant(name)[0]).with_port(self.data_bytes)
+        chosen = chosen.replace({"bus.burst_beats": self.burst_beats})
         return dataclasses.replace(chosen, device=self.device)
 
     def dividers(self, name: str | None = None) -> Dividers:

@@ -34,6 +34,7 @@ ULX3S_85F = Board(
         "ulx3s-resident": Variant(core_hz=80e6),
     },
     data_bytes=4,
+    burst_beats=64,
     oscillator_hz=25e6,
     memory=sdram_chip("IS42S16160G-7"),
     memory_hz=133.34e6,
@@ -48,5 +49,6 @@ ULX3S_25F = dataclasses.replace(
     device="ecp5-25k",
     platform=_platform_25f,
     variants={"ulx3s-25f": Variant(core_hz=66.67e6)},
+    burst_beats=32,
     standalone=None,  # its block memories are taken
 )

@@ -26,9 +26,9 @@ __all__ = [
     "SimulatorName",
     "Weights",
     "WeightsName",
+    "bus_of",
     "choose_config",
     "choose_device",
-    "port_of",
     "refuse_beside",
     "require_backend",
 ]
@@ -138,15 +138,19 @@ def choose_config(
     return config
 
 
-def port_of(where: str, port_bytes: int | None) -> int | None:
-    """Return the port that was asked for, or that of the simulated board that the core is on."""
+def bus_of(
+    where: str, settings: list[str] | None, port_bytes: int | None
+) -> tuple[list[str] | None, int | None]:
+    """Return settings and port as asked for, with those of the simulated board that the core is on
+    where nothing was."""
     from ..link.ports import SIMULATED
 
     if port_bytes is not None or not where.startswith(SIMULATED):
-        return port_bytes
+        return settings, port_bytes
     from systolith_fpga.boards import board_named
 
-    return board_named(where.split(":")[1]).data_bytes
+    board = board_named(where.split(":")[1])
+    return [f"bus.burst_beats={board.burst_beats}", *(settings or [])], board.data_bytes
 
 
 def choose_device(ctx: typer.Context, port: str | None, sim: Simulator) -> str:

@@ -21,9 +21,9 @@ from .options import (
     Settings,
     Simulator,
     SimulatorName,
+    bus_of,
     choose_config,
     choose_device,
-    port_of,
     require_backend,
 )
 from .run_language import run_language
@@ -129,7 +129,8 @@ def minilm(
     """
     require_backend(ctx, backend, ACTS)
     where = choose_device(ctx, device, sim)
-    config = choose_config(preset, settings, port_bytes=port_of(where, port_bytes))
+    settings, port_bytes = bus_of(where, settings, port_bytes)
+    config = choose_config(preset, settings, port_bytes=port_bytes)
     with needs("models"):
         from ..models.minilm import MAX_TOKENS, MiniLM, require_text
         from ..report.encoder import BIN_CYCLES, write_reports

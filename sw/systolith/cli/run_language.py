@@ -33,9 +33,9 @@ from .options import (
     SimulatorName,
     Weights,
     WeightsName,
+    bus_of,
     choose_config,
     choose_device,
-    port_of,
     refuse_beside,
     require_backend,
 )
@@ -122,7 +122,7 @@ def run_language(
     """
     require_backend(ctx, backend, ACTS)
     where = choose_device(ctx, device, sim)
-    port_bytes = port_of(where, port_bytes)
+    settings, port_bytes = bus_of(where, settings, port_bytes)
     if temperature == 0:
         refuse_beside(ctx, "--temperature 0", "top_k", "seed")
     choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
