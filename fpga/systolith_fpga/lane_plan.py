@@ -58,10 +58,9 @@ def _merge(*rows: list[str]) -> list[str]:
 
 
 def _tables(config: Config, path: str) -> list[str]:
-    """Return the names of the tables of functions, each of a lane or of two."""
-    blocks = {use.memory: use.blocks for use in memory_budget(config, config.device)}
-    count, lanes = blocks.get("functions", 0), config.vector.lanes
-    firsts = range(0, lanes, lanes // count) if count else ()
+    """Return the names of the tables of functions, if there are any."""
+    vector = config.vector
+    firsts = range(0, vector.lanes if vector.rows else 0, vector.lanes_per_table)
     return [f"{path}.functions_{first}.table.0.0" for first in firsts]
 
 

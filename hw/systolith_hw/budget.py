@@ -331,10 +331,10 @@ def _row_pipelines(config: Config, word_bits: int) -> list[_Memory]:
 
 def _functions(config: Config) -> _Memory:
     """Return the tables of functions; the rest of those that two lanes share is of logic."""
-    lanes, shared = config.vector.lanes, config.vector.distributed and config.vector.lanes > 1
+    readers = config.vector.lanes_per_table
     return _Memory(memory="functions", words=len(Function) * SEGMENTS, block=True,
-                   width=SHARED_LINE_BITS if shared else LINE_BITS,
-                   copies=lanes // 2 if shared else lanes)  # fmt: skip
+                   width=SHARED_LINE_BITS if readers > 1 else LINE_BITS,
+                   copies=config.vector.lanes // readers)  # fmt: skip
 
 
 def _sampler(config: Config) -> list[_Memory]:

@@ -232,6 +232,11 @@ class VectorConfig:
         """Bits of a factor that are multiplied in one cycle, beside ``factor_steps``."""
         return {1: 3, 2: 6, 4: 9, 8: 18}[self.factor_steps]
 
+    @property
+    def lanes_per_table(self) -> int:
+        """Lanes that share a table of functions."""
+        return min(2 if self.distributed else 1, self.lanes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryConfig:

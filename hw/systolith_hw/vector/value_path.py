@@ -303,7 +303,7 @@ class ValuePath(wiring.Component):
 
     def _elaborate_tables(self, m: Module, units: list[Pointwise]) -> None:
         """Give each lane a table, or each two."""
-        readers = min(1 + self.config.vector.distributed, len(units))
+        readers = self.config.vector.lanes_per_table
         for first in range(0, len(units), readers):
             m.submodules[f"functions_{first}"] = table = FunctionTable(readers)
             for reader, unit in enumerate(units[first : first + readers]):
