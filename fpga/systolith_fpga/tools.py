@@ -18,7 +18,7 @@ SECONDS = 1.0
 
 def run_tool(
     name: str, arguments: list[str], *, folder: Path, log: str, own_log: str = "",
-    watch: Callable[[str], str] = lambda text: "",
+    watch: Callable[[str], str] | None = None,
 ) -> str:  # fmt: skip
     """Run one tool in ``folder`` and return what it printed, which ``log`` there keeps too.
 
@@ -55,16 +55,19 @@ def run_tool(
     return text
 
 
-def _wait(process: subprocess.Popen[bytes], log: Path, watch: Callable[[str], str]) -> int:
+def _wait(
+    process: subprocess.Popen[bytes], log: Path, watch: Callable[[str], str] | None
+) -> int:
     """Return the tool's exit status; it does not outlive this call."""
     try:
-        while True:
+        while watch is not None:
             try:
                 return process.wait(SECONDS)
             except subprocess.TimeoutExpired:
                 trouble = watch(log.read_text(errors="replace"))
                 if trouble:
                     raise ToolError(f"{trouble} (see {log})") from None
+        return process.wait()
     finally:
         process.kill()
         process.wait()
