@@ -27,7 +27,7 @@ class RegisterAccess(wiring.Component):
     forget : In(1)
         Take the next access for a new one.
     done : Out(1)
-        Strobe, 1 cycle after ``go`` or as many as the access takes.
+        Strobe, 1 cycle after ``go``, or 1 more than the access takes.
     error : Out(1)
         With ``done``: there is no such register, and none was accessed.
     """
@@ -54,14 +54,15 @@ class RegisterAccess(wiring.Component):
         port = self.registers
         kept, accessing, key, kept_key = Signal(), Signal(), Signal(9), Signal(9)
         new, error = Signal(), Signal()
+        # What goes to the registers comes from registers: they may be far away.
+        m.d.sync += [port.write.eq(new & self.writes & ~error),
+                     port.read.eq(new & ~self.writes & ~error)]  # fmt: skip
         m.d.comb += [
             port.address.eq(self.address),
             port.write_data.eq(self.value),
             key.eq(Cat(self.sequence, self.writes)),
             new.eq(self.go & ~(kept & (kept_key == key))),
             error.eq(port.error | (self.address >= 1 << len(port.address))),
-            port.write.eq(new & self.writes & ~error),
-            port.read.eq(new & ~self.writes & ~error),
         ]
         m.d.sync += self.done.eq(self.go & (~new | error))
         with m.If(new):

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from systolith_hw.bus.native import Native
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.interfaces import ReadPort, WritePort
+from systolith_hw.stream.skid import Skid
 
 from .crossing import Crossing
 from .resets import MemoryResets
@@ -142,20 +143,23 @@ class MemorySystem(wiring.Component):
         ]
         return m
 
+    def _add_skid(self, m: Module, name: str, shape: Any) -> Skid:
+        """Return a register stage on the way to the core, which is somewhere else on a chip."""
+        skid = Skid(shape)
+        m.submodules[name] = DomainRenamer("near")(skid)
+        return skid
+
     def _elaborate_read(self, m: Module, name: str, client: Any) -> None:
         """Connect a reading port of the core."""
         self._elaborate_request(m, name, client)
-        valid, ready, data, error, last = (
-            getattr(self.core, f"{name}_data_{part}")
-            for part in ("valid", "ready", "data", "error", "last")
-        )
+        skid = self._add_skid(m, f"{name}_data", client.data.payload.shape())
+        connect(m, client.data, skid.i)
         m.d.comb += [
-            valid.eq(client.data.valid),
-            data.eq(client.data.p.data),
-            error.eq(client.data.p.error),
-            last.eq(client.data.p.last),
-            client.data.ready.eq(ready),
-        ]
+            getattr(self.core, f"{name}_data_valid").eq(skid.o.valid),
+            *(getattr(self.core, f"{name}_data_{part}").eq(skid.o.payload[part])
+              for part in ("data", "error", "last")),
+            skid.o.ready.eq(getattr(self.core, f"{name}_data_ready")),
+        ]  # fmt: skip
 
     def _elaborate_store(self, m: Module, client: Any) -> None:
         """Connect the writing port of the core."""
@@ -167,6 +171,8 @@ class MemorySystem(wiring.Component):
             client.data.p.strobe.eq(core.store_data_strobe),
             client.data.p.last.eq(core.store_data_last),
             core.store_data_ready.eq(client.data.ready),
+        ]
+        m.d.near += [
             core.store_response_valid.eq(client.response.valid),
             core.store_response_error.eq(client.response.payload),
         ]
@@ -177,9 +183,11 @@ class MemorySystem(wiring.Component):
             getattr(self.core, f"{name}_request_{part}")
             for part in ("valid", "ready", "address", "last")
         )
+        skid = self._add_skid(m, f"{name}_request", client.request.payload.shape())
+        connect(m, skid.o, client.request)
         m.d.comb += [
-            client.request.valid.eq(valid),
-            client.request.p.address.eq(address),
-            client.request.p.last.eq(last),
-            ready.eq(client.request.ready),
+            skid.i.valid.eq(valid),
+            skid.i.p.address.eq(address),
+            skid.i.p.last.eq(last),
+            ready.eq(skid.i.ready),
         ]
