@@ -20,10 +20,11 @@ CASES = {
     "small": ("small", {"memory.operand_tiles": 20, "memory.activation_words": 24},
               [("stream", "auto", (5, 37, 29)), ("onchip", "wide", (1, 40, 19)),
                ("onchip", "activation", (2, 23, 17))]),
-    # C > R, a port wider than a tile row, 16-bit mantissas.
+    # C > R, a port wider than a tile row, wide mantissas, in one bank for both stages.
     "broad": ("small", {
         "array.rows": 4, "array.columns": 8, "array.mantissa_bits": 12, "array.window": 16,
         "bus.data_bytes": 32, "memory.operand_tiles": 24, "memory.activation_words": 32,
+        "memory.activation_rows": 4, "control.counters_distributed": True,
     }, [("stream", "auto", (5, 18, 29)), ("onchip", "activation", (2, 10, 17))]),
     # 4-bit weights, panels of which do not end with a page of them.
     "coded": ("small", {

@@ -47,6 +47,7 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
                 scale_words=draw(depth), program_instructions=draw(power(2, 8)),
                 operand_single_port=draw(st.booleans()),
                 activation_distributed=draw(st.booleans()),
+                activation_rows=draw(st.sampled_from([1, 1, 2, rows])),
                 results_distributed=draw(st.booleans()),
             ),
             bus=BusConfig(

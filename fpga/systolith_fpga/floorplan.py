@@ -93,11 +93,11 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
             group_x, y = blocks[row // 2][column // 2]
             places[f"row_{row}.multipliers.multiplier_{column}"] = (group_x + x, y, name)
     free = grid.memories()
-    blocks_of = {use.memory: use.blocks for use in memory_budget(config, config.device)}
-    for bank, use in (("operands", "operand"), ("activations", "activation")):
-        for row in range(rows):
+    uses = {use.memory: use for use in memory_budget(config, config.device)}
+    for bank, use in (("operands", uses["operand"]), ("activations", uses["activation"])):
+        count = use.blocks // use.copies
+        for row in range(0, rows, rows // use.copies):
             groups = blocks[row // 2]
-            count = blocks_of[use] // rows
             # Those of a block that feed it all belong in its middle, others near their columns.
             parts = math.gcd(count, len(groups)) if bank == "operands" else 1
             y = sum(y for _, y in groups) // len(groups)

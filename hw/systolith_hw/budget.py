@@ -262,7 +262,7 @@ def _memories(config: Config) -> list[_Memory]:
     """List the memories of the core, as the units build them."""
     array, memory, bus = config.array, config.memory, config.bus
     rows, lanes = array.rows, config.vector.lanes
-    distributed = memory.activation_distributed
+    distributed, shared = memory.activation_distributed, memory.activation_rows
     # The vector unit writes single channels' entries where it makes operands, LOAD parts of words.
     factor_bits, bias_bits = SCALE_BITS + SHIFT_BITS, FIXED_BITS
     alone = 1 if config.vector.rows else config.scale_write_lanes % lanes
@@ -271,10 +271,11 @@ def _memories(config: Config) -> list[_Memory]:
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
                 copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",
                 single_port=memory.operand_single_port),
-        _Memory(memory="activation", words=memory.activation_words, width=array.mantissa_bits,
-                copies=rows, setting="memory.activation_words", logic=distributed),
+        _Memory(memory="activation", words=memory.activation_words, copies=rows // shared,
+                width=array.mantissa_bits * shared, setting="memory.activation_words",
+                logic=distributed),
         _Memory(memory="exponent", words=memory.activation_words, width=array.exponent_bits,
-                setting="memory.activation_words", logic=distributed),
+                setting="memory.activation_words", logic=distributed or shared > 1),
         _Memory(memory="wide", words=memory.wide_words, width=FIXED_BITS * lanes,
                 setting="memory.wide_words"),
         _Memory(memory="scale", words=memory.scale_words, width=factor_bits * lanes,
@@ -291,7 +292,8 @@ def _memories(config: Config) -> list[_Memory]:
         *_pipelines(config),
         _Memory(memory="store beats", words=PageShape(config).depth + 1, width=8 * bus.data_bytes,
                 setting="bus.burst_beats"),
-        _Memory(memory="counters", words=REGISTER_SPACE // 2, width=16),
+        _Memory(memory="counters", words=REGISTER_SPACE // 2, width=16,
+                logic=config.control.counters_distributed),
     ]  # fmt: skip
 
 

@@ -63,13 +63,14 @@ PRESETS = {
         memory=MemoryConfig(
             operand_tiles=2560,
             activation_words=256,
-            activation_distributed=True,
+            activation_rows=4,
             wide_words=512,
             scale_words=1024,
             bias_words=16,
             results_distributed=True,
         ),
         bus=BusConfig(data_bytes=2, address_bits=25, burst_beats=128, codecs=True),
+        control=ControlConfig(counters_distributed=True),
         device="ecp5-85k",
     ),
     # ULX3S-25F: 8 multipliers, twice what its SDRAM feeds with one token. Short sums leave room for

@@ -20,7 +20,7 @@ from systolith_hw.isa import Opcode, encode
 def small_config(
     rows=4, columns=4, *, mantissa_bits=8, window=6, max_k=64, tiles=22, words=13, data_bytes=None,
     single_port=False, distributed=False, output_depth=None, lanes=None, short=False, queue_depth=4,
-    vector_rows=0, stage_rows=2, numbered=False,
+    vector_rows=0, stage_rows=2, numbered=False, activation_rows=1,
 ) -> Config:  # fmt: skip
     """Return a config whose memories are small and no powers of two."""
     return Config(
@@ -32,7 +32,7 @@ def small_config(
         vector=VectorConfig(lanes=lanes or min(rows, columns), rows=vector_rows),
         memory=MemoryConfig(
             operand_tiles=tiles, activation_words=words, operand_single_port=single_port,
-            activation_distributed=distributed,
+            activation_distributed=distributed, activation_rows=activation_rows,
         ),
         bus=BusConfig(data_bytes=data_bytes or columns, burst_beats=16),
         sequencer=SequencerConfig(queue_depth=queue_depth),

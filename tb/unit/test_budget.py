@@ -105,6 +105,9 @@ def test_every_memory_counts():
     assert blocks(base) - blocks(base.replace({"memory.bias_words": 16})) == 12
     distributed = base.replace({"memory.activation_distributed": True})
     assert blocks(distributed) == blocks(base) - 18  # mantissas and exponents
+    few = base.replace({"memory.activation_words": 512, "memory.activation_rows": 4})
+    assert blocks(few) == blocks(distributed) + 2  # 8 rows, four to a block
+    assert blocks(base.replace({"control.counters_distributed": True})) == blocks(base) - 1
 
 
 def test_over_budget_names_what_to_lower():

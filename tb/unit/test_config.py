@@ -31,6 +31,7 @@ from systolith_hw.presets import PRESETS, preset
         ("vector.candidates", 24), ("vector.candidates", 128), ("memory.operand_tiles", 1),
         ("memory.activation_words", 65536), ("memory.wide_words", 0), ("memory.scale_words", -1),
         ("memory.program_instructions", 100), ("memory.bias_words", 512), ("memory.bias_words", 3),
+        ("memory.activation_rows", 3), ("memory.activation_rows", 16),
         ("bus.data_bytes", 3), ("bus.data_bytes", 256),
         ("bus.address_bits", 15), ("bus.address_bits", 33), ("bus.burst_beats", 512),
         ("bus.outstanding", 0), ("sequencer.queue_depth", 17), ("sequencer.semaphores", 0),
@@ -119,6 +120,7 @@ def _setting(config, path):
 def test_hash_sees_every_setting_but_the_device():
     base = Config(array=ArrayConfig(window=12))
     odd = {"memory.operand_single_port": True, "memory.activation_distributed": True,
+           "memory.activation_rows": 2, "control.counters_distributed": True,
            "memory.results_distributed": True, "memory.bias_words": 64,
            "array.mantissa_bits": 9, "array.output_depth": 40, "bus.address_bits": 30,
            "bus.burst_beats": 16, "bus.codecs": True, "sequencer.semaphores": 8,

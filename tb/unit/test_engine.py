@@ -304,6 +304,10 @@ CONFIGS = [
     ((8, 2), {"vector_rows": 2, "data_bytes": 8}),
     ((4, 4), {"vector_rows": 2, "lanes": 1, "data_bytes": 8, "single_port": True}),
     ((2, 2), {"vector_rows": 2, "data_bytes": 4}),
+    # one bank of mantissas for several rows: of one stage, of several, of all
+    ((8, 2), {"activation_rows": 2}),
+    ((16, 2), {"activation_rows": 8, "vector_rows": 2, "lanes": 1}),
+    ((8, 4), {"activation_rows": 8, "short": True, "single_port": True, "data_bytes": 8}),
 ]
 
 

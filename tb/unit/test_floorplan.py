@@ -41,13 +41,13 @@ def places(name):
 @pytest.mark.parametrize(
     "name, rows, banks, more",
     [
-        ("small", 8, 4, 15 + 21 + 4), ("ulx3s", 16, 4, 87 + 28 + 4),
-        ("ulx3s-resident", 16, 10, 8 + 12 + 4),
+        ("small", 8, 16 + 16, 15 + 21 + 4), ("ulx3s", 16, 32 + 32, 87 + 28 + 4),
+        ("ulx3s-resident", 16, 160 + 4, 8 + 12 + 4),
     ],
 )
 def test_every_cell_has_a_place_of_its_own(name, rows, banks, more):
     placed, others = places(name)
-    assert len(placed) == rows * (8 + banks)
+    assert len(placed) == rows * 8 + banks
     assert len(others) == more
     count = len(placed) + more
     assert len({site for site, *_ in placed + others}) == count

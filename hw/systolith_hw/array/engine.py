@@ -228,10 +228,15 @@ class MatrixEngine(wiring.Component):
         """Chain the rows; return what leaves the last one: accesses and sums."""
         above: ArrayRow | None = None
         sums: data.View | None = None
+        mantissas: data.View | None = None
         for index in range(self.config.array.rows):
             row = ArrayRow(self.config, index, self.target)
             m.submodules[f"row_{index}"] = row
             m.d.comb += row.i.eq(accesses)
+            if row.shares > 1 and row.is_holder:
+                mantissas = row.o_mantissas
+            elif mantissas is not None:
+                m.d.comb += row.i_mantissa.eq(mantissas[index % row.shares])
             if above is not None and index % 2:
                 m.d.comb += row.i_products.eq(above.o_products)
                 if sums is not None:

@@ -66,11 +66,12 @@ class ExponentRow(wiring.Component):
     def elaborate(self, platform) -> Module:
         memory = self.config.memory
         m = Module()
+        logic = memory.activation_distributed or memory.activation_rows > 1
 
         m.submodules.exponents = exponents = Bank(
             self.config.array.exponent_bits,
             memory.activation_words,
-            style="distributed" if memory.activation_distributed else "block",
+            style="distributed" if logic else "block",
             target=self.target,
         )
         m.d.comb += [

@@ -34,6 +34,9 @@ class ArrayRow(wiring.Component):
     An even row gives its products alone, and the odd row below it adds both rows' products
     first, as a multiplier's own adder can, and then, a register later, ``i_sums``.
 
+    Of ``memory.activation_rows`` rows that share an activation bank the first has it; those of
+    stages behind its own take what it gives as many cycles later.
+
     Only the last row of a stage (``config.rows_per_stage``) has the two registers on the
     right: accesses reach the next stage a cycle later, and so do the sums. The bank of exponents
     belongs to the last stage. With ``short_pipelines`` there is no register behind the banks, nor
@@ -61,6 +64,10 @@ class ArrayRow(wiring.Component):
         This cycle's accesses.
     o : Out(access(config, index + 1))
         The same accesses, without this row's mantissa.
+    o_mantissas : Out(ArrayLayout(mantissa_bits, activation_rows))
+        First row of those that share an activation bank: what it gives.
+    i_mantissa : In(mantissa_bits)
+        The others: their own of these.
     i_products : In(ArrayLayout(signed(product_bits), columns))
         Odd rows: products of the even row above.
     i_sums : In(ArrayLayout(signed(sum_bits(index - 2)), columns))
@@ -73,6 +80,8 @@ class ArrayRow(wiring.Component):
 
     i: data.View
     o: data.View
+    o_mantissas: data.View
+    i_mantissa: Signal
     i_products: data.View
     i_sums: data.View
     o_products: data.View
@@ -93,7 +102,22 @@ class ArrayRow(wiring.Component):
             ports |= {"i_products": In(products), "o_sums": Out(_sums(config, index))}
         if index % 2 and index > 1:
             ports["i_sums"] = In(_sums(config, index - 2))
+        if not self.is_holder:
+            ports["i_mantissa"] = In(config.array.mantissa_bits)
+        elif self.shares > 1:
+            mantissas = data.ArrayLayout(config.array.mantissa_bits, self.shares)
+            ports["o_mantissas"] = Out(mantissas)
         super().__init__(ports)
+
+    @property
+    def shares(self) -> int:
+        """Rows whose mantissas stand in one bank."""
+        return self.config.memory.activation_rows
+
+    @property
+    def is_holder(self) -> bool:
+        """Whether the row has such a bank."""
+        return self.index % self.shares == 0
 
     @property
     def ends_stage(self) -> bool:
@@ -112,12 +136,7 @@ class ArrayRow(wiring.Component):
             single_port=config.memory.operand_single_port,
             target=self.target,
         )
-        m.submodules.activations = activations = Bank(
-            config.array.mantissa_bits,
-            config.memory.activation_words,
-            style="distributed" if config.memory.activation_distributed else "block",
-            target=self.target,
-        )
+        activations = self._add_activations(m)
         m.submodules.multipliers = multipliers = MultiplierRow(
             config, adds=self.index % 2 == 1, target=self.target
         )
@@ -131,12 +150,14 @@ class ArrayRow(wiring.Component):
 
         # Block RAM is slow to give its data, so nothing but a register stands behind it.
         weights = Signal.like(operands.read_data, reset_less=True)
-        mantissa = Signal.like(activations.read_data, reset_less=True)
+        mantissa = Signal(config.array.mantissa_bits, reset_less=True)
         between = m.d.comb if config.short_pipelines else m.d.sync
-        between += [weights.eq(operands.read_data), mantissa.eq(activations.read_data)]
+        between += [
+            weights.eq(operands.read_data), mantissa.eq(self._read_mantissa(m, activations))
+        ]  # fmt: skip
         m.d.comb += [
             operands.read_address.eq(self.i.control.operand),
-            activations.read_address.eq(self.i.control.activation),
+            *([activations.read_address.eq(self.i.control.activation)] if activations else []),
             multipliers.weights.eq(weights),
             multipliers.mantissa.eq(mantissa),
         ]
@@ -170,14 +191,46 @@ class ArrayRow(wiring.Component):
             leave += Value.cast(register).eq(came[len(came) - width :])
             m.d.comb += self.o[name].eq(register)
 
-    def _elaborate_writes(self, m: Module, operands: Bank, activations: Bank) -> None:
+    def _add_activations(self, m: Module) -> Bank | None:
+        """Add the bank of mantissas, if this row has it."""
+        if not self.is_holder:
+            return None
+        m.submodules.activations = activations = Bank(
+            self.config.array.mantissa_bits * self.shares,
+            self.config.memory.activation_words,
+            style="distributed" if self.config.memory.activation_distributed else "block",
+            target=self.target,
+        )
+        return activations
+
+    def _read_mantissa(self, m: Module, activations: Bank | None) -> Value:
+        """Return this row's mantissa as it is read, when its own access is here."""
+        if activations is not None:
+            if self.shares > 1:
+                m.d.comb += self.o_mantissas.eq(activations.read_data)
+            return activations.read_data[: self.config.array.mantissa_bits]
+        stage = self.config.rows_per_stage
+        mantissa: Value = self.i_mantissa
+        for index in range(self.index // stage - self.index // self.shares * self.shares // stage):
+            late = Signal.like(mantissa, name=f"late_{index}", reset_less=True)
+            m.d.sync += late.eq(mantissa)
+            mantissa = late
+        return mantissa
+
+    def _mantissas(self, rows: int) -> Value:
+        """Return the mantissas that come to this row and the next."""
+        bits = self.config.array.mantissa_bits
+        if self.config.memory.operand_single_port:
+            return self.i.data[self.index * bits :][: rows * bits]
+        return self.i.mantissas[: rows * bits]
+
+    def _elaborate_writes(self, m: Module, operands: Bank, activations: Bank | None) -> None:
         """Write the banks."""
         i, strobe = self.i, self.i.strobe
         group, slot = divmod(self.index, self.config.write_rows)
-        columns, bits = self.config.array.columns, self.config.array.mantissa_bits
+        columns = self.config.array.columns
         shared = self.config.memory.operand_single_port
-        mantissa = i.data.word_select(self.index, bits) if shared else i.mantissas[:bits]
-        weight = mantissa[:WEIGHT_BITS]
+        weight = self._mantissas(1)[:WEIGHT_BITS]
         whole = strobe.row & (i.group == group)
         lanes: Value = whole.replicate(columns)
         if self.config.vector.rows:
@@ -194,10 +247,13 @@ class ArrayRow(wiring.Component):
                 )
             ),
             operands.write_lanes.eq(lanes | (strobe.column << i.lane)[:columns]),
-            activations.write_address.eq(i.word),
-            activations.write_data.eq(mantissa),
-            activations.write_lanes.eq(strobe.word),
         ]
+        if activations is not None:
+            m.d.comb += [
+                activations.write_address.eq(i.word),
+                activations.write_data.eq(self._mantissas(self.shares)),
+                activations.write_lanes.eq(strobe.word),
+            ]
 
 
 def _sums(config: Config, index: int) -> data.ArrayLayout:

@@ -128,7 +128,8 @@ class CounterBank(wiring.Component):
         # A counter is passed over once, in the round after a clear.
         m.submodules.tally = tally = EventTally(self.config, 2 * self.period + 2)
         m.submodules.watchdog = watchdog = Watchdog(self.period)
-        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
+        style = "distributed" if self.config.control.counters_distributed else "block"
+        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": style}
         store: memory.Memory = memory.Memory(
             shape=unsigned(HALF), depth=2 << WORD_BITS, init=[], attrs=attrs
         )
