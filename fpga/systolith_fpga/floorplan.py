@@ -1,14 +1,14 @@
 """Where an array's multipliers and memories stand on a device of which it takes a large part."""
 
 import math
-from dataclasses import dataclass
 
 from systolith_hw.budget import memory_budget
 from systolith_hw.config import Config
 
 from .lane_plan import lane_blocks, wide_blocks
+from .sites import Grid, Site, exchange, nearest, settle
 
-__all__ = ["PLACER", "Grid", "floorplan"]
+__all__ = ["PLACER", "floorplan"]
 
 PLACER = "static"
 """The placer of nextpnr that does well, above all around a floorplan. The usual one packs all that
@@ -18,45 +18,8 @@ tiles of wire, which cannot be routed, this one 270,000, and 230,000 with a floo
 SMALL = 4
 """An array with less than this part of the multipliers is placed well without a floorplan."""
 
-Site = tuple[int, int, str]
-"""Column, row and name, as nextpnr has them."""
-
 Block = tuple[tuple[int, int], ...]
 """Column and row of the group of multipliers of each two columns of the array, from the first."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """The multipliers and block memories of an ECP5: rows of them, in groups of four.
-
-    Parameters
-    ----------
-    columns : tuple of int
-        Where each group begins; those of multipliers and of memories are one above the other.
-    multiplier_rows, memory_rows : tuple of int
-        Where the rows are.
-    """
-
-    columns: tuple[int, ...]
-    multiplier_rows: tuple[int, ...]
-    memory_rows: tuple[int, ...]
-
-    MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
-    MEMORIES = ((0, "EBR0"), (2, "EBR1"), (4, "EBR2"), (6, "EBR3"))
-
-    @property
-    def multipliers(self) -> int:
-        """How many there are."""
-        return len(self.columns) * len(self.multiplier_rows) * len(self.MULTIPLIERS)
-
-    def memories(self) -> set[Site]:
-        """Return the place of every block memory."""
-        return {
-            (column + x, row, name)
-            for column in self.columns
-            for row in self.memory_rows
-            for x, name in self.MEMORIES
-        }
 
 
 def floorplan(config: Config, grid: Grid | None) -> list[str]:
@@ -93,25 +56,42 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
             group_x, y = blocks[row // 2][column // 2]
             places[f"row_{row}.multipliers.multiplier_{column}"] = (group_x + x, y, name)
     free = grid.memories()
+    wanted = _banks(config, blocks)
+    places = {f"array.{cell}": site for cell, site in places.items()}
+    if 2 * len(wanted) < len(free):
+        places |= settle(wanted, free)
+        places |= _around_the_middle(config, grid, free)
+    else:  # those of a row would push others from their columns, and these others
+        places |= _around_the_middle(config, grid, free)
+        places |= exchange(wanted, settle(wanted, free), free)
+    return [
+        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
+        for cell, (x, y, name) in places.items()
+    ]
+
+
+def _banks(config: Config, blocks: list[Block]) -> dict[str, tuple[int, int]]:
+    """Return column and row where each block memory of the array would best be."""
     uses = {use.memory: use for use in memory_budget(config, config.device)}
+    wanted = {}
     for bank, use in (("operands", uses["operand"]), ("activations", uses["activation"])):
         count = use.blocks // use.copies
-        for row in range(0, rows, rows // use.copies):
+        for row in range(0, config.array.rows, config.array.rows // use.copies):
             groups = blocks[row // 2]
+            name = f"array.row_{row}.{bank}"
+            if len(use.parts) > 1:  # a block is a column's, or that of some
+                for number, across in enumerate(use.parts):
+                    for index in range(across):
+                        x, y = groups[(2 * index + 1) * len(groups) // (2 * across)]
+                        wanted[f"{name}.bank_{number}.memory.0.{index}"] = x + row % 2, y
+                continue
             # Those of a block that feed it all belong in its middle, others near their columns.
             parts = math.gcd(count, len(groups)) if bank == "operands" else 1
             y = sum(y for _, y in groups) // len(groups)
             for index in range(count):
                 x, _ = groups[(2 * (index % parts) + 1) * len(groups) // (2 * parts)]
-                site = _nearest(free, x + row % 2, y)
-                free.remove(site)
-                places[f"row_{row}.{bank}.memory.0.{index}"] = site
-    places = {f"array.{cell}": site for cell, site in places.items()}
-    places |= _around_the_middle(config, grid, free)
-    return [
-        f'setattr -set BEL "X{x}/Y{y}/{name}" c:*core.{cell}'
-        for cell, (x, y, name) in places.items()
-    ]
+                wanted[f"{name}.memory.0.{index}"] = x + row % 2, y
+    return wanted
 
 
 def _around_the_middle(config: Config, grid: Grid, free: set[Site]) -> dict[str, Site]:
@@ -126,7 +106,7 @@ def _around_the_middle(config: Config, grid: Grid, free: set[Site]) -> dict[str,
     for cells, y in (*rows, (wide_blocks(config), grid.memory_rows[-1])):
         sites = []
         for _ in cells:
-            sites.append(_nearest(free, middle, y))
+            sites.append(nearest(free, middle, y))
             free.remove(sites[-1])
         # From left to right, so that what is one part stays together.
         places |= dict(zip(cells, sorted(sites), strict=True))
@@ -175,8 +155,3 @@ def _around(grid: Grid, width: int) -> list[Block]:
               for column in grid.columns[x * width : (x + 1) * width])
         for x, y in ring
     ]
-
-
-def _nearest(sites: set[Site], x: int, y: int) -> Site:
-    """Return the site that is nearest to a place, of two those below."""
-    return min(sites, key=lambda site: (abs(site[0] - x) + abs(site[1] - y), -site[1], site[0]))

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from .floorplan import PLACER, Grid
+from .floorplan import PLACER
+from .sites import Grid
 
 __all__ = ["PARTS", "Part"]
 

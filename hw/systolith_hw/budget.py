@@ -132,6 +132,9 @@ class MemoryUse:
         "block", "large" (SPRAM) or "logic".
     blocks : int
         Blocks of that kind, all copies together; logic takes none.
+    parts : tuple of int
+        Blocks of one copy: of each of the memories that stand one above the other, if it is made of
+        several, lowest words first.
     setting : str
         The setting that shrinks it, or "".
     """
@@ -142,6 +145,7 @@ class MemoryUse:
     copies: int
     kind: str
     blocks: int
+    parts: tuple[int, ...] = ()
     setting: str = ""
 
     @property
@@ -152,8 +156,9 @@ class MemoryUse:
 
 @dataclass(frozen=True, kw_only=True)
 class _Memory:
-    """A memory before it is placed: ``granule`` is the width that is written on its own; of
-    neither ``logic`` nor ``block`` synthesis chooses."""
+    """A memory before it is placed: ``granule`` is the width that is written on its own, ``parts``
+    are the words of each memory, if several stand one above the other; of neither ``logic`` nor
+    ``block`` synthesis chooses."""
 
     memory: str
     words: int
@@ -164,6 +169,7 @@ class _Memory:
     logic: bool = False
     block: bool = False
     single_port: bool = False
+    parts: tuple[int, ...] = ()
 
 
 def memory_budget(config: Config, name: str | None = None) -> list[MemoryUse]:
@@ -270,7 +276,7 @@ def _memories(config: Config) -> list[_Memory]:
     return [
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
                 copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",
-                single_port=memory.operand_single_port),
+                single_port=memory.operand_single_port, parts=memory.operand_parts),
         _Memory(memory="activation", words=memory.activation_words, copies=rows // shared,
                 width=array.mantissa_bits * shared, setting="memory.activation_words",
                 logic=distributed),
@@ -355,8 +361,12 @@ def _sampler(config: Config) -> list[_Memory]:
 
 def _place(memory: _Memory, part: Device) -> MemoryUse:
     """Decide what a memory is made of and count the blocks."""
-    blocks = min(_tiles(memory, shape) for shape in part.shapes)
-    few = _tiles(memory, LOGIC_SHAPE) <= LOGIC_PER_BLOCK * blocks
+    parts = tuple(
+        min(_tiles(memory, shape, words) for shape in part.shapes)
+        for words in memory.parts or (memory.words,)
+    )
+    blocks = sum(parts)
+    few = _tiles(memory, LOGIC_SHAPE, memory.words) <= LOGIC_PER_BLOCK * blocks
     logic = memory.logic or (few and not memory.block)
     if part.logic_memory and logic:
         kind, each = "logic", 0
@@ -366,7 +376,7 @@ def _place(memory: _Memory, part: Device) -> MemoryUse:
         kind, each = "block", blocks
     return MemoryUse(memory=memory.memory, words=memory.words, width=memory.width,
                      copies=memory.copies, kind=kind, blocks=each * memory.copies,
-                     setting=memory.setting)  # fmt: skip
+                     parts=parts if each else (), setting=memory.setting)  # fmt: skip
 
 
 def ecp5_blocks(words: int, width: int) -> int:
@@ -379,8 +389,8 @@ def _is_spram(memory: _Memory) -> bool:
     return memory.width == width and SPRAM_ABOVE < memory.words <= depth
 
 
-def _tiles(memory: _Memory, shape: tuple[int, int]) -> int:
-    """Count the blocks of ``shape`` that make one copy of ``memory``."""
+def _tiles(memory: _Memory, shape: tuple[int, int], words: int) -> int:
+    """Count the blocks of ``shape`` that make ``words`` words of one copy of ``memory``."""
     depth, width = shape
     if not memory.granule:
         across = -(-memory.width // width)
@@ -389,4 +399,4 @@ def _tiles(memory: _Memory, shape: tuple[int, int]) -> int:
         byte = min(width, memory.granule, 8 + (width % 9 == 0))
         count = memory.width // memory.granule * -(-memory.granule // byte)
         across = -(-count // (width // byte))
-    return across * -(-memory.words // depth)
+    return across * -(-words // depth)

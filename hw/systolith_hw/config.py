@@ -78,6 +78,9 @@ class ConfigError(ValueError):
     """A configuration, shape or setting that cannot be built; the message says what would do."""
 
 
+STACKED_TILES = 2048
+"""Words of a block RAM that holds a byte of each."""
+
 LATER = (("memory", "activation_rows"), ("control", "counters_distributed"))
 """Settings that there were not always: at their defaults they leave the hash as it was, so that
 programs made before are still good."""
@@ -292,6 +295,14 @@ class MemoryConfig:
             _require_power_of_two("memory.bias_words", self.bias_words, 2, self.scale_words - 1)
         _require_power_of_two("memory.activation_rows", self.activation_rows, 1, 64)
         _require_power_of_two("memory.program_instructions", self.program_instructions, 4, 4096)
+
+    @property
+    def operand_parts(self) -> tuple[int, ...]:
+        """Tiles of each of the memories, one above the other, that make a bank of operands."""
+        whole, rest = divmod(self.operand_tiles, STACKED_TILES)
+        if self.operand_single_port or not whole or not rest:
+            return (self.operand_tiles,)
+        return (STACKED_TILES,) * whole + (rest,)
 
     @property
     def biased_words(self) -> int:

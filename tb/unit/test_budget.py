@@ -56,6 +56,8 @@ def test_known_numbers():
     uses = {use.memory: use for use in memory_budget(preset("ulx3s"))}
     assert uses["operand"].blocks == 16 * 2  # 512 x 64 bits in each of 16 banks
     assert uses["activation"].blocks == 16 * 2  # 4096 x 8
+    resident = {use.memory: use for use in memory_budget(preset("ulx3s-resident"))}
+    assert uses["operand"].parts == (2,) and resident["operand"].parts == (8, 2)
     assert uses["wide"].blocks == 87  # 6144 x 256
     assert (uses["results"].kind, uses["results"].blocks) == ("logic", 0)
     assert uses["operand"].bits == 16 * 512 * 64

@@ -19,6 +19,12 @@ OTHER = re.compile(
 )
 
 
+def grid_of(device):
+    grid = PARTS[device].grid
+    assert grid is not None
+    return grid
+
+
 def places(name):
     """Return (column, row, site), array row, part and cell of all of the array that is placed,
     and of the rest."""
@@ -52,6 +58,8 @@ def test_every_cell_has_a_place_of_its_own(name, rows, banks, more):
     count = len(placed) + more
     assert len({site for site, *_ in placed + others}) == count
     assert len({tuple(cell) for _, *cell in placed + others}) == count
+    memories = [site for site, _, part, _ in placed + others if part != "multipliers"]
+    assert set(memories) <= grid_of("ecp5-85k").memories()
     multipliers = [site for site, _, part, _ in placed if part == "multipliers"]
     assert len(multipliers) == 8 * rows
     assert all(site[2].startswith("MULT18_") for site in multipliers)
@@ -98,6 +106,18 @@ def test_memories_are_near_their_row():
     placed, _ = places("ulx3s")
     assert all(abs(y - middles[row // 2]) == (0 if middles[row // 2] == 22 else 12)
                for (_, y, _), row, part, _ in placed if part != "multipliers")  # fmt: skip
+
+
+def test_a_crowd_of_memories_is_near_its_columns():
+    """Those of a row in their own columns, or nearly so: they are above one another."""
+    placed, _ = places("ulx3s-resident")
+    columns = {(row, cell): x for (x, *_), row, part, cell in placed if part == "multipliers"}
+    banks = {(row, cell): x for (x, *_), row, part, cell in placed if part == "operands"}
+    away = [
+        abs(banks[row, f"bank_0.memory.0.{column}"] - columns[row, f"multiplier_{column}"])
+        for row in range(16) for column in range(8)
+    ]  # fmt: skip
+    assert max(away) < 30 and sum(away) / len(away) < 9
 
 
 def test_the_blocks_of_the_same_bits_of_a_wide_word_are_together():

@@ -24,12 +24,14 @@ CONFIGS = [
     ((4, 4), 2, {"vector_rows": 2, "lanes": 2}),
     ((4, 4), 1, {"vector_rows": 2, "lanes": 1, "data_bytes": 8, "single_port": True}),
     ((8, 2), 6, {"vector_rows": 2, "data_bytes": 8}),
+    ((2, 2), 0, {"tiles": 2050}),  # two memories of weights, one above the other
 ]
 
 
 def random_access(rng, config, row) -> dict[str, Any]:
     """Return one cycle's accesses that keep the rules of the entry, as plain data."""
     array, memory = config.array, config.memory
+    tiles = [*range(min(memory.operand_tiles, 8)), *range(2046, memory.operand_tiles)]
     read, word = rng.random(2) < 0.6
     kind = rng.choice(["row", "column", "none"])
     if memory.operand_single_port and kind != "none":
@@ -38,7 +40,7 @@ def random_access(rng, config, row) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "strobe": {"read": int(read), "row": int(kind == "row"), "column": int(kind == "column"),
                    "word": int(word and kind != "column")},
-        "control": {"operand": int(rng.integers(0, memory.operand_tiles)),
+        "control": {"operand": int(rng.choice(tiles)),
                     "activation": int(rng.integers(0, memory.activation_words)),
                     "last": int(rng.integers(0, 2))},
         "word": int(rng.integers(0, memory.activation_words)),
@@ -51,7 +53,7 @@ def random_access(rng, config, row) -> dict[str, Any]:
             "lane": int(rng.integers(0, array.columns)),
             "data": rng.integers(-128, 128, shape).tolist(),
             "mantissas": rng.integers(low, -low, array.rows - row).tolist(),
-            "tile": int(rng.integers(0, memory.operand_tiles)),
+            "tile": int(rng.choice(tiles)),
             "slots": int(rng.integers(0, 1 << config.write_rows)),
             "parts": int(rng.integers(0, 1 << config.beats_per_result)),
         }
@@ -80,7 +82,7 @@ def bits(config, row, fields):
 
 @pytest.mark.parametrize("shape, index, options", CONFIGS, ids=str)
 def test_row(shape, index, options):
-    config = small_config(*shape, tiles=5, words=6, **options)
+    config = small_config(*shape, **{"tiles": 5, "words": 6, **options})
     array, memory = config.array, config.memory
     rng = np.random.default_rng(index)
     dut = ArrayRow(config, index)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import WEIGHT_BITS, Config
 from ..memory.bank import Bank
+from ..memory.stacked_bank import StackedBank
 from .access import access
 from .multiplier import MultiplierRow, products_latency
 
@@ -128,14 +129,7 @@ class ArrayRow(wiring.Component):
         config = self.config
         m = Module()
 
-        m.submodules.operands = operands = Bank(
-            config.array.columns * WEIGHT_BITS,
-            config.memory.operand_tiles,
-            config.array.columns,
-            style="block",
-            single_port=config.memory.operand_single_port,
-            target=self.target,
-        )
+        m.submodules.operands = operands = self._operands()
         activations = self._add_activations(m)
         m.submodules.multipliers = multipliers = MultiplierRow(
             config, adds=self.index % 2 == 1, target=self.target
@@ -175,6 +169,21 @@ class ArrayRow(wiring.Component):
             leave_sums += sums[column].eq(both[column] + above)
 
         return m
+
+    def _operands(self) -> Bank | StackedBank:
+        """Return the bank of weights."""
+        columns, memory = self.config.array.columns, self.config.memory
+        parts = memory.operand_parts
+        if len(parts) > 1:
+            return StackedBank(columns * WEIGHT_BITS, parts, columns)
+        return Bank(
+            columns * WEIGHT_BITS,
+            memory.operand_tiles,
+            columns,
+            style="block",
+            single_port=memory.operand_single_port,
+            target=self.target,
+        )
 
     def _elaborate_bus(self, m: Module, leave: Any) -> None:
         """Hand all accesses to the next row."""
@@ -224,7 +233,9 @@ class ArrayRow(wiring.Component):
             return self.i.data[self.index * bits :][: rows * bits]
         return self.i.mantissas[: rows * bits]
 
-    def _elaborate_writes(self, m: Module, operands: Bank, activations: Bank | None) -> None:
+    def _elaborate_writes(
+        self, m: Module, operands: Bank | StackedBank, activations: Bank | None
+    ) -> None:
         """Write the banks."""
         i, strobe = self.i, self.i.strobe
         group, slot = divmod(self.index, self.config.write_rows)
