@@ -30,6 +30,9 @@ class Part:
         What a floorplan needs to know.
     most_sinks : int, optional
         Registers and LUTs that drive more cells are copied (:mod:`.duplicate`).
+    close_carries : bool
+        Carry chains are closed at both ends (:mod:`.carry_ends`), where a design fills the device.
+        It is another netlist, which another seed places best, so others keep theirs.
     clock_pin : str, optional
         Where the clock comes in. From a pin of nextpnr's own choice there may be no way to the
         clock network.
@@ -43,6 +46,7 @@ class Part:
     target_mhz: float
     grid: Grid | None = None
     most_sinks: int | None = None
+    close_carries: bool = False
     clock_pin: str | None = None
 
 
@@ -57,7 +61,7 @@ SYNTH_ECP5 = "; ".join([
 ])
 
 
-def _ecp5(size: str, grid: Grid | None = None) -> Part:
+def _ecp5(size: str, grid: Grid | None = None, *, close_carries: bool = False) -> Part:
     return Part(
         part=f"LFE5U-{size}F CABGA381",
         speed_grade="6",
@@ -68,6 +72,7 @@ def _ecp5(size: str, grid: Grid | None = None) -> Part:
         target_mhz=100,
         grid=grid,
         most_sinks=32,
+        close_carries=close_carries,
         clock_pin="G2",
     )  # fmt: skip
 
@@ -78,7 +83,7 @@ PARTS = {
         multiplier_rows=(10, 34, 58), memory_rows=(22, 46, 70, 82),
     )),  # fmt: skip
     "ecp5-45k": _ecp5("45"),
-    "ecp5-25k": _ecp5("25"),
+    "ecp5-25k": _ecp5("25", close_carries=True),
     "ice40-up5k": Part(
         part="iCE40UP5K SG48",
         speed_grade="the only one",

@@ -31,6 +31,9 @@ UNUSED = re.compile(
 """Black boxes, and what only place and route makes, which Icarus cannot read."""
 
 SPECIFY = re.compile(r"^\s*specify$.*?^\s*endspecify$", re.MULTILINE | re.DOTALL)
+UNREAD = re.compile(r"\.(COUT|S0)\(1'h0\)")
+"""An output of a carry cell that nothing reads (:mod:`.carry_ends`)."""
+
 SPRAM = "reg [15:0] mem [0:16383];\n"
 RANDOM = """
 	integer word, power_up = 1;
@@ -96,8 +99,8 @@ def netlist_verilog(text: str, device_name: str, name: str) -> str:
         ])  # fmt: skip
         run_tool("yosys", ["-q", "-L", "write.log", "-p", script], folder=folder, log="write.out",
                  own_log="write.log")  # fmt: skip
-        netlist = (folder / "netlist.v").read_text()
-    return f"{models}\n{COMMENT.sub('', netlist)}"
+        netlist = COMMENT.sub("", (folder / "netlist.v").read_text())
+    return models + "\n" + UNREAD.sub(r".\1()", netlist)
 
 
 def synthesised_core(config: Config, *, report: Callable[[str], None] = print) -> str:
@@ -108,8 +111,9 @@ def synthesised_core(config: Config, *, report: Callable[[str], None] = print) -
     core: wiring.Component = Systolith(config, device(config.device).family)
     text = component_verilog(core, name="systolith")
     models = cell_models(device(config.device).family)
-    synthesis = PARTS[config.device].synthesis
-    folder = cache_directory() / "netlists" / digest(text, models, synthesis)
+    part = PARTS[config.device]
+    made_by = f"{part.synthesis} {part.close_carries}"
+    folder = cache_directory() / "netlists" / digest(text, models, made_by)
     file = folder / "systolith.v"
     if not file.exists():
         report(f"synthesising the core for {config.device}")

