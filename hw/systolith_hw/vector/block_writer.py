@@ -27,6 +27,9 @@ __all__ = ["EARLY", "BlockWriter"]
 EARLY = BlockNormalizer.lead
 """Cycles from a semaphore to the word that it tells of: fewer than it takes any unit to have it."""
 
+LOGIC_DEPTH = 64
+"""Queues of more words are block RAM: in an array of few rows or columns a head has many words."""
+
 
 def block_write(config: Config) -> data.StructLayout:
     """Return the shape of what waits for a word under way: where it goes."""
@@ -171,8 +174,9 @@ class BlockWriter(wiring.Component):
         waiting = flight + HEAD_CHANNELS // smallest + 3
         # A power of two keeps comparisons off the pointers.
         depth = 1 << (waiting - 1).bit_length()
-        m.submodules.writes = writes = Fifo(block_write(config), depth, style="distributed")
-        m.submodules.told = told = Fifo(block_posts(), depth, style="distributed")
+        style: Any = "distributed" if depth <= LOGIC_DEPTH else "block"
+        m.submodules.writes = writes = Fifo(block_write(config), depth, style=style)
+        m.submodules.told = told = Fifo(block_posts(), depth, style=style)
         beat: Any = self.beat
         entry: Any = writes.i.payload
         written = beat.to_words | beat.to_stream | beat.to_keys | beat.to_values
