@@ -28,7 +28,7 @@ from test_decoders import CONFIGS
 from unit.language_bench import golden_tokens, random_model
 from unit.machine_device import MachineDevice
 
-CONFIG = CONFIGS["deferred"]
+CONFIG = CONFIGS["ulx3s"]
 SIZE = 1 << 18
 LONG = 1 << 16
 """Cycles in which any program here ends."""

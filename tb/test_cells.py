@@ -28,7 +28,7 @@ MEMORIES = {  # width, depth, lanes
     "output registers": (18, 600, 1), "4 bits": (4, 3000, 1),
     "1 bit": (1, 9000, 1), "72 bits, 8 lanes": (72, 512, 8),
 }  # fmt: skip
-GATE_MEMORIES = ("9 bits, 2 lanes", "output registers")
+GATE_MEMORIES = ("output registers",)
 CASES = [
     *(pytest.param(name, "ecp5-25k", marks=() if name in GATE_MEMORIES else pytest.mark.slow)
       for name in MEMORIES),

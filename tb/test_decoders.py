@@ -31,14 +31,13 @@ MICROGPT_CYCLES = {"tiny": 670, "quick": 541}
 BETWEEN = 370
 """Of these, from its head to the next one's first matrix."""
 
+DEFERRED = SMALL | {
+    "vector.candidates": 16, "vector.deferred_norms": True, "memory.program_instructions": 256,
+}  # fmt: skip
 CONFIGS = {
     "small": preset("small").replace(SMALL),
-    "ulx3s": preset("ulx3s").replace(SMALL | {
-        "vector.candidates": 16, "vector.deferred_norms": True,
-        "memory.program_instructions": 256,
-    }),
+    "ulx3s": preset("ulx3s").replace(DEFERRED),
     "wide": preset("wide").replace(SMALL),
-    "deferred": preset("ulx3s").replace(SMALL | {"vector.deferred_norms": True}),
     "tiny": preset("small").replace({
         "array.columns": 4, "vector.deferred_norms": True, "sequencer.queue_depth": 8,
         "bus.data_bytes": 16,
@@ -49,10 +48,10 @@ CONFIGS["quick"] = CONFIGS["tiny"].replace({
 })  # fmt: skip
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ulx3s", "small", "wide")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("small", "wide")]
 
 
-@pytest.mark.parametrize("name", ["deferred", *SLOW])
+@pytest.mark.parametrize("name", ["ulx3s", *SLOW])
 def test_texts(name, seed):
     """Texts of all lengths, by themselves, with pauses on the bus; sizes are no multiples.
 
@@ -99,8 +98,8 @@ def test_cycles():
     The array works in some of them, and what it waits for in each other one is known.
     """
     sizes = {"dim": 64, "heads": 4, "kv_heads": 2, "hidden": 96, "vocab": 64}
-    model = random_model(CONFIGS["deferred"], context=40, **sizes)
-    measured = bench_decode(model, CONFIGS["deferred"], 20)
+    model = random_model(CONFIGS["ulx3s"], context=40, **sizes)
+    measured = bench_decode(model, CONFIGS["ulx3s"], 20)
     assert measured.bit_exact
     assert measured.cycles_per_token == CYCLES
     assert_near(measured.estimated_cycles, CYCLES)
@@ -168,8 +167,7 @@ def test_the_command(tmp_path):
     pytest.importorskip("tokenizers")
     from language_models import write_llama
 
-    changes = SMALL | {"vector.deferred_norms": True}
-    words = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    words = [word for name, value in DEFERRED.items() for word in ("--set", f"{name}={value}")]
     result = run("run", str(write_llama(tmp_path, eos_token_id=None)), "Once upon", "--tokens", "6",
                  "--preset", "ulx3s", "--operands", "onchip", *words, "--json")  # fmt: skip
     assert result.exit_code == 0, result.stderr

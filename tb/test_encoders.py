@@ -38,7 +38,7 @@ def test_one_program_for_all_lengths(case, seed):
     pauses = Pauses(probability=0.2, seed=seed)
     with VerilatedDevice(config, memory_bytes=1 << 20, pauses=pauses) as device:
         runner = DeviceEncoder(encoder, device)
-        for lengths in ((1,), (2,), (7,), (37,), (19, 1, 12)):
+        for lengths in ((1,), (37,), (19, 2, 12)):
             sentences = [rng.integers(0, 50, length).tolist() for length in lengths]
             for sentence, state in zip(sentences, runner.run(sentences).states, strict=True):
                 np.testing.assert_array_equal(state, model.encode(config.array, sentence))
@@ -100,10 +100,11 @@ SHORT = 1500
 ATTENTION = [
     # preset, settings, tokens, heads, features, causal, least use of the array in whole tiles
     pytest.param("wide", {}, 128, 2, 64, False, 0.9, marks=pytest.mark.slow),
-    ("ulx3s", {}, 32, 12, 32, False, 0.9),
+    pytest.param("ulx3s", {}, 32, 12, 32, False, 0.9, marks=pytest.mark.slow),
     pytest.param("ulx3s", {}, 37, 12, 32, False, 0.9, marks=pytest.mark.slow),
-    ("ulx3s", {}, 37, 3, 32, True, 0.0),
-    pytest.param("small", {}, 20, 2, 16, True, 0.0, marks=pytest.mark.slow),
+    pytest.param("ulx3s", {}, 37, 3, 32, True, 0.0, marks=pytest.mark.slow),
+    ("small", {}, 20, 2, 16, True, 0.0),
+    ("small", {}, 32, 4, 32, False, 0.9),
     pytest.param("ulx3s", {"memory.activation_words": 160, "bus.data_bytes": 16}, 37, 4, 32, True,
                  0.0, marks=pytest.mark.slow),
 ]

@@ -79,7 +79,7 @@ def elaborates(config: Config, target: str) -> None:
     assert "module \\systolith" in text
 
 
-@settle(12)
+@settle(8)
 @given(configs(largest=3, deepest=600), TARGETS)
 def test_small_configs(config, target):
     elaborates(config, target)

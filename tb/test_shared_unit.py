@@ -207,7 +207,7 @@ GATE = {"small": ["verilator"], "deferred": ["icarus"]}
 
 @pytest.mark.parametrize("name", ["small", "logic", "deferred"])
 def test_shared_unit(name, sim, seed):
-    run_bench(name, sim, seed, 2 if sim == "icarus" else 20)
+    run_bench(name, sim, seed, 1 if sim == "icarus" else 20)
 
 
 @pytest.mark.slow

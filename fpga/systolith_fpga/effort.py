@@ -37,6 +37,7 @@ class Effort:
 BEST: dict[tuple[str, str], Effort] = {
     ("small", "ecp5-85k"): Effort(seed=1, target_mhz=92, options=(MEET_TIMING,)),
     ("ulx3s", "ecp5-85k"): Effort(seed=1, target_mhz=82, options=(MEET_TIMING,)),
+    ("ulx3s-resident", "ecp5-85k"): Effort(seed=1, target_mhz=82),
     ("tiny", "ice40-up5k"): Effort(seed=1, router="router1", target_mhz=24),
 }
 """By preset and device, as far as tried: README.md has the clocks, and of which commit."""

@@ -30,8 +30,8 @@ ULX3S_85F = Board(
     platform=_platform_85f,
     cable="ulx3s",
     variants={
-        "ulx3s": Variant(core_hz=80e6),
-        "ulx3s-resident": Variant(core_hz=80e6),
+        "ulx3s": Variant(core_hz=80e6, target_mhz=81, insistent=True),
+        "ulx3s-resident": Variant(core_hz=80e6, target_mhz=81, insistent=True),
     },
     data_bytes=4,
     burst_beats=64,
