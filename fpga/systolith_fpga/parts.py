@@ -61,7 +61,9 @@ SYNTH_ECP5 = "; ".join([
 ])
 
 
-def _ecp5(size: str, grid: Grid | None = None, *, close_carries: bool = False) -> Part:
+def _ecp5(
+    size: str, grid: Grid | None = None, *, most_sinks: int = 32, close_carries: bool = False
+) -> Part:
     return Part(
         part=f"LFE5U-{size}F CABGA381",
         speed_grade="6",
@@ -71,7 +73,7 @@ def _ecp5(size: str, grid: Grid | None = None, *, close_carries: bool = False) -
                  "--lpf-allow-unconstrained", "--placer", PLACER),
         target_mhz=100,
         grid=grid,
-        most_sinks=32,
+        most_sinks=most_sinks,
         close_carries=close_carries,
         clock_pin="G2",
     )  # fmt: skip
@@ -83,7 +85,7 @@ PARTS = {
         multiplier_rows=(10, 34, 58), memory_rows=(22, 46, 70, 82),
     )),  # fmt: skip
     "ecp5-45k": _ecp5("45"),
-    "ecp5-25k": _ecp5("25", close_carries=True),
+    "ecp5-25k": _ecp5("25", most_sinks=64, close_carries=True),
     "ice40-up5k": Part(
         part="iCE40UP5K SG48",
         speed_grade="the only one",

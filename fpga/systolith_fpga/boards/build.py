@@ -150,7 +150,7 @@ def build(
         *OUTPUTS, "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
         "--write", PLACED, *([MEET_TIMING] if meet_timing and variant.insistent else []),
     ]  # fmt: skip
-    told = [*plan, *nextpnr, part.synthesis, *(["close_carries"] if part.close_carries else [])]
+    told = [*plan, *nextpnr, part.synthesis, f"{part.most_sinks} {part.close_carries}"]
     folder = _folder(board, name, seed, files, told, tools)
     result = folder / "build.json"
     if result.is_file():
