@@ -70,11 +70,12 @@ def build(
         made = dataclasses.replace(made, bitstream=str(bitstream))
         write_page(made, folder)
     values = dataclasses.asdict(made)
+    del values["places"]  # thousands: the picture has them
     if json:
         print_json(values)
     else:
-        print_table({name: value for name, value in values.items()
-                     if name not in ("command", "places")})  # fmt: skip
+        del values["command"]
+        print_table(values)
 
 
 def flash(
