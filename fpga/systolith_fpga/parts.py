@@ -89,8 +89,10 @@ PARTS = {
     "ice40-up5k": Part(
         part="iCE40UP5K SG48",
         speed_grade="the only one",
+        # There are no memories of logic cells: what asks for one takes a block or flip-flops.
         # Not -dsp, which would rewrite the SB_MAC16 that the core has: see vendor/ice40.py.
-        synthesis="synth_ice40 -device u -top {top}",
+        synthesis="setattr -unset ram_style a:ram_style=distributed; "
+        "synth_ice40 -device u -top {top}",
         tool="nextpnr-ice40",
         options=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
         target_mhz=25,
