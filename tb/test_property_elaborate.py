@@ -58,7 +58,9 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
                 queue_depth=draw(st.integers(1, 16)), semaphores=draw(st.integers(1, 16)),
                 semaphore_bits=draw(st.integers(2, 16)), loop_depth=draw(st.integers(1, 8)),
             ),
-            control=ControlConfig(stall_counters=draw(st.booleans())),
+            control=ControlConfig(
+                stall_counters=draw(st.booleans()), counters_distributed=draw(st.booleans())
+            ),
             short_pipelines=draw(st.booleans()),
         )
     except ConfigError:  # accumulators beyond 52 bits, or bursts beyond 4096 bytes

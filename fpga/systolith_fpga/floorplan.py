@@ -82,16 +82,21 @@ def _banks(config: Config, blocks: list[Block]) -> dict[str, tuple[int, int]]:
             if len(use.parts) > 1:  # a block is a column's, or that of some
                 for number, across in enumerate(use.parts):
                     for index in range(across):
-                        x, y = groups[(2 * index + 1) * len(groups) // (2 * across)]
+                        x, y = _above(groups, index, across)
                         wanted[f"{name}.bank_{number}.memory.0.{index}"] = x + row % 2, y
                 continue
             # Those of a block that feed it all belong in its middle, others near their columns.
             parts = math.gcd(count, len(groups)) if bank == "operands" else 1
             y = sum(y for _, y in groups) // len(groups)
             for index in range(count):
-                x, _ = groups[(2 * (index % parts) + 1) * len(groups) // (2 * parts)]
+                x, _ = _above(groups, index % parts, parts)
                 wanted[f"{name}.memory.0.{index}"] = x + row % 2, y
     return wanted
+
+
+def _above(groups: Block, index: int, count: int) -> tuple[int, int]:
+    """Return the group in the middle of the ``index``-th of ``count`` equal parts of a block."""
+    return groups[(2 * index + 1) * len(groups) // (2 * count)]
 
 
 def _around_the_middle(config: Config, grid: Grid, free: set[Site]) -> dict[str, Site]:

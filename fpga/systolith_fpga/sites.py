@@ -43,7 +43,8 @@ class Grid:
 
 
 def settle(wanted: dict[str, tuple[int, int]], free: set[Site]) -> dict[str, Site]:
-    """Return a free site for each cell, the nearest of those that the ones before have left."""
+    """Take a site from those that are ``free`` for each cell: the nearest that is left. Return
+    them."""
     places = {}
     for cell, (x, y) in wanted.items():
         places[cell] = nearest(free, x, y)

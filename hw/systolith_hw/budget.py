@@ -167,7 +167,7 @@ class MemoryUse:
 
 @dataclass(frozen=True, kw_only=True)
 class _Memory:
-    """A memory before it is placed: ``granule`` is the width that is written on its own, ``parts``
+    """A memory before it is placed: ``granule`` is the width that is written on its own, ``depths``
     are the words of each memory, if several stand one above the other; of neither ``logic`` nor
     ``block`` synthesis chooses."""
 
@@ -180,7 +180,7 @@ class _Memory:
     logic: bool = False
     block: bool = False
     single_port: bool = False
-    parts: tuple[int, ...] = ()
+    depths: tuple[int, ...] = ()
 
 
 def memory_budget(config: Config, name: str | None = None) -> list[MemoryUse]:
@@ -287,7 +287,7 @@ def _memories(config: Config) -> list[_Memory]:
     return [
         _Memory(memory="operand", words=memory.operand_tiles, width=WEIGHT_BITS * array.columns,
                 copies=rows, granule=WEIGHT_BITS, setting="memory.operand_tiles",
-                single_port=memory.operand_single_port, parts=memory.operand_parts),
+                single_port=memory.operand_single_port, depths=memory.operand_parts),
         _Memory(memory="activation", words=memory.activation_words, copies=rows // shared,
                 width=array.mantissa_bits * shared, setting="memory.activation_words",
                 logic=distributed),
@@ -389,7 +389,7 @@ def _place(memory: _Memory, part: Device) -> MemoryUse:
     """Decide what a memory is made of and count the blocks."""
     parts = tuple(
         min(_tiles(memory, shape, words) for shape in part.shapes)
-        for words in memory.parts or (memory.words,)
+        for words in memory.depths or (memory.words,)
     )
     blocks = sum(parts)
     few = _tiles(memory, LOGIC_SHAPE, memory.words) <= LOGIC_PER_BLOCK * blocks

@@ -142,7 +142,8 @@ class ArrayRow(wiring.Component):
         leave_sums = m.d.comb if is_last and config.short_pipelines else leave
         self._elaborate_writes(m, operands, activations)
 
-        # Block RAM is slow to give its data, so nothing but a register stands behind it.
+        # Block RAM is slow to give its data, so nothing but a register stands behind it, or what
+        # chooses between two memories of a stack.
         weights = Signal.like(operands.read_data, reset_less=True)
         mantissa = Signal(config.array.mantissa_bits, reset_less=True)
         between = m.d.comb if config.short_pipelines else m.d.sync
@@ -218,9 +219,10 @@ class ArrayRow(wiring.Component):
             if self.shares > 1:
                 m.d.comb += self.o_mantissas.eq(activations.read_data)
             return activations.read_data[: self.config.array.mantissa_bits]
-        stage = self.config.rows_per_stage
+        stage, holder = self.config.rows_per_stage, self.index - self.index % self.shares
+        stages_between = self.index // stage - holder // stage
         mantissa: Value = self.i_mantissa
-        for index in range(self.index // stage - self.index // self.shares * self.shares // stage):
+        for index in range(stages_between):
             late = Signal.like(mantissa, name=f"late_{index}", reset_less=True)
             m.d.sync += late.eq(mantissa)
             mantissa = late
