@@ -202,12 +202,12 @@ def run_bench(name, sim, seed, parts):
         settings={"parts": parts})  # fmt: skip
 
 
-GATE = {"small": ["verilator"], "deferred": ["icarus"]}
+GATE = {"small": ["verilator"], "deferred": ["verilator"]}
 
 
 @pytest.mark.parametrize("name", ["small", "logic", "deferred"])
 def test_shared_unit(name, sim, seed):
-    run_bench(name, sim, seed, 1 if sim == "icarus" else 20)
+    run_bench(name, sim, seed, 2 if sim == "icarus" else 20)
 
 
 @pytest.mark.slow
