@@ -48,7 +48,7 @@ ULX3S_25F = dataclasses.replace(
     title="ULX3S, LFE5U-25F",
     device="ecp5-25k",
     platform=_platform_25f,
-    variants={"ulx3s-25f": Variant(core_hz=66.67e6)},
+    variants={"ulx3s-25f": Variant(core_hz=66.67e6, insistent=True)},
     burst_beats=32,
     standalone=None,  # its block memories are taken
 )
