@@ -6,13 +6,24 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Bank"]
+__all__ = ["Bank", "bank_ports"]
 
 SPRAM_BITS = 16
 SPRAM_DEPTH = 16384
 SPRAM_NIBBLE = 4
 BLOCK_DEPTH = 4096
 """Above this depth an iCE40 SPRAM is worth more than the block RAM it replaces."""
+
+
+def bank_ports(width: int, depth: int, lanes: int) -> dict[str, Any]:
+    """Return the members of :class:`Bank`, which all kinds of banks have."""
+    return {
+        "read_address": In(range(depth)),
+        "read_data": Out(width),
+        "write_address": In(range(depth)),
+        "write_lanes": In(lanes),
+        "write_data": In(width),
+    }
 
 
 class Bank(wiring.Component):
@@ -82,13 +93,7 @@ class Bank(wiring.Component):
         self.style = style
         self.single_port = single_port
         self.target = target
-        super().__init__({
-            "read_address": In(range(depth)),
-            "read_data": Out(width),
-            "write_address": In(range(depth)),
-            "write_lanes": In(lanes),
-            "write_data": In(width),
-        })
+        super().__init__(bank_ports(width, depth, lanes))
 
     @property
     def uses_spram(self) -> bool:

@@ -4,9 +4,8 @@ from typing import Literal
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from .bank import Bank
+from .bank import Bank, bank_ports
 
 __all__ = ["BLOCK_WORDS", "DeepBank"]
 
@@ -62,13 +61,7 @@ class DeepBank(wiring.Component):
             Bank(width, max(2, min(depth - first, BLOCK_WORDS)), lanes, style=style)
             for first in firsts
         ]
-        super().__init__({
-            "read_address": In(range(depth)),
-            "read_data": Out(width),
-            "write_address": In(range(depth)),
-            "write_lanes": In(lanes),
-            "write_data": In(width),
-        })
+        super().__init__(bank_ports(width, depth, lanes))
 
     def elaborate(self, platform) -> Module:
         m = Module()

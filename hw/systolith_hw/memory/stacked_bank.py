@@ -5,9 +5,8 @@ from typing import Literal
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from .bank import Bank
+from .bank import Bank, bank_ports
 
 __all__ = ["StackedBank"]
 
@@ -61,13 +60,7 @@ class StackedBank(wiring.Component):
         self.fine = (first - 1).bit_length()
         # A memory of one word is awkward in Verilog.
         self.banks = [Bank(width, max(2, depth), lanes, style=style) for depth in depths]
-        super().__init__({
-            "read_address": In(range(sum(depths))),
-            "read_data": Out(width),
-            "write_address": In(range(sum(depths))),
-            "write_lanes": In(lanes),
-            "write_data": In(width),
-        })
+        super().__init__(bank_ports(width, sum(depths), lanes))
 
     def elaborate(self, platform) -> Module:
         m = Module()
