@@ -29,7 +29,7 @@ class ReplyPayload(wiring.Component):
         Give what has been collected.
     i : In(stream of 8 bits, always ready)
     o : Out(stream of 8 bits)
-        Always valid: whoever takes it knows how many bytes there are, and leaves 2 cycles free
+        Always valid: whoever takes it knows how many bytes there are, and leaves 3 cycles free
         behind ``rewind`` and behind each byte.
     """
 
@@ -60,16 +60,18 @@ class ReplyPayload(wiring.Component):
         )
         write, read = held.write_port(), held.read_port(transparent_for=[])
         place, identity = Signal(range(self.size)), Signal()
+        came, taken, byte = Signal(), Signal(), Signal(8)
         following = Signal(len(place))
         m.d.comb += [
-            following.eq(place + (self.i.valid | self.o.ready)),
-            write.addr.eq(place), write.data.eq(self.i.payload), write.en.eq(self.i.valid),
-            # Nobody reads while bytes come, and what tells of them comes late.
-            read.addr.eq(Cat((place + self.o.ready)[: len(place)], identity)),
+            following.eq(place + (came | taken)),
+            write.addr.eq(place), write.data.eq(byte), write.en.eq(came),
+            read.addr.eq(Cat(place, identity)),
         ]  # fmt: skip
         m.d.sync += [
-            self.o.payload.eq(read.data),  # block RAM alone takes half a cycle
+            # What tells of a byte comes late, and block RAM alone takes half a cycle.
+            came.eq(self.i.valid), byte.eq(self.i.payload), taken.eq(self.o.ready),
+            self.o.payload.eq(read.data),
             place.eq(Mux(self.rewind, 0, following)),
             identity.eq(self.identify | identity & ~self.collect),
-        ]
+        ]  # fmt: skip
         return m

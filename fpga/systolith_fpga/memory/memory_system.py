@@ -135,19 +135,26 @@ class MemorySystem(wiring.Component):
         self._elaborate_store(m, sharing.writers[0])
         connect(m, flipped(self.link_write), sharing.writers[1])
         connect(m, flipped(self.link_read.request), link.request)
-        m.d.comb += [
-            self.link_read.data.valid.eq(link.data.valid),
-            self.link_read.data.p.data.eq(link.data.p.data),
-            self.link_read.data.p.error.eq(link.data.p.error),
-            link.data.ready.eq(self.link_read.data.ready),
-        ]
+        self._elaborate_link_data(m, link)
         return m
 
     def _add_skid(self, m: Module, name: str, shape: Any) -> Skid:
-        """Return a register stage on the way to the core, which is somewhere else on a chip."""
+        """Return a register stage on the way to a client, which is somewhere else on a chip."""
         skid = Skid(shape)
         m.submodules[name] = DomainRenamer("near")(skid)
         return skid
+
+    def _elaborate_link_data(self, m: Module, client: Any) -> None:
+        """Give the host link what it reads."""
+        skid = self._add_skid(m, "link_data", client.data.payload.shape())
+        data = self.link_read.data
+        connect(m, client.data, skid.i)
+        m.d.comb += [
+            data.valid.eq(skid.o.valid),
+            data.p.data.eq(skid.o.p.data),
+            data.p.error.eq(skid.o.p.error),
+            skid.o.ready.eq(data.ready),
+        ]
 
     def _elaborate_read(self, m: Module, name: str, client: Any) -> None:
         """Connect a reading port of the core."""
