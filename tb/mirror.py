@@ -16,6 +16,8 @@ from systolith_sim.machine import Machine
 __all__ = ["Mirror"]
 
 Build = Callable[[Program], None]
+Reading = tuple[int, Build]
+"""What fills the first words of wide memory, and how many those are."""
 
 SIZE = 1 << 20
 PROGRAM, DUMP = SIZE // 2, SIZE // 4
@@ -106,7 +108,8 @@ class Mirror:
         """Compare wide, activation, operand and scale memory, which is their end."""
         config, memory = self.config, self.config.memory
         array, lanes = config.array, config.vector.lanes
-        self._dump("wide", [lambda p: None])
+        everything: Reading = (memory.wide_words, lambda p: None)
+        self._dump("wide", [everything])
 
         one = np.ones(lanes, int)
         words = max(array.rows, array.columns) // lanes
@@ -135,6 +138,7 @@ class Mirror:
             self._reading(tile, 0, array.rows, 1, last, (0, memory.operand_tiles))
             for tile in range(self.free_tiles)
         ])  # fmt: skip
+        self._dump("wide, in the end,", [everything])  # results alone went there
 
     def _scale_constants(self, last: int) -> None:
         """Compare what scale memory gives: biases of no sums, and those of large ones."""
@@ -158,8 +162,9 @@ class Mirror:
     def _reading(
         self, operand: int, activation: int, tokens: int, tiles: int, scale: int,
         ring: tuple[int, int],
-    ) -> Build:  # fmt: skip
-        """Return a MATMUL of single steps whose results are at the beginning of wide memory."""
+    ) -> Reading:  # fmt: skip
+        """Return a MATMUL of single steps whose results are at the beginning of wide memory, and
+        how many words they take."""
         beats = self.config.beats_per_result
 
         def build(program: Program) -> None:
@@ -172,16 +177,17 @@ class Mirror:
             )
             program.barrier()
 
-        return build
+        return tokens * tiles * beats, build
 
-    def _dump(self, name: str, builds: list[Build]) -> None:
-        """Store wide memory after each of ``builds``, and compare it."""
-        words = self.config.memory.wide_words
-        size = words * self.config.wide_word_bytes
-        for number, build in enumerate(builds):
-            self.run(
-                build, lambda p: p.store(StoreKind.WIDE, address=DUMP, elements=words), counts=False
-            )
+    def _dump(self, name: str, readings: list[Reading]) -> None:
+        """Store the beginning of wide memory after each reading, and compare it."""
+        for number, (words, build) in enumerate(readings):
+            size = words * self.config.wide_word_bytes
+
+            def store(program: Program, words: int = words) -> None:
+                program.store(StoreKind.WIDE, address=DUMP, elements=words)
+
+            self.run(build, store, counts=False)
             found = np.frombuffer(self.device.read_memory(DUMP, size), "<i4")
             expected = np.frombuffer(self.machine.memory.read(DUMP, size), "<i4")
             np.testing.assert_array_equal(
