@@ -60,7 +60,7 @@ def _print(rows: list[dict[str, typing.Any]]) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("preset", no_wrap=True)
     for row in rows:
-        table.add_column(row["preset"], justify="right", no_wrap=True)
+        table.add_column(row["preset"], justify="right", overflow="fold")
 
     def add(name: str, cell: Callable[[dict[str, typing.Any]], str]) -> None:
         table.add_row(name, *map(cell, rows))
