@@ -31,17 +31,17 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
     rows, columns = draw(power(1, largest)), draw(power(1, largest))
     lanes = draw(power(0, min(rows, columns).bit_length() - 1))
     depth = st.one_of(st.integers(2, 40), st.integers(2, deepest))
+    short, row_unit = draw(st.booleans()), draw(st.sampled_from([0, 0, 0, 16]))
     try:
         return Config(
             array=ArrayConfig(
                 rows=rows, columns=columns, mantissa_bits=draw(st.integers(8, 16)),
                 window=draw(st.integers(1, 24)), max_k=draw(st.integers(rows, 65536)),
                 output_depth=draw(st.integers(max(rows + 12, 15), 256)),
+                stage_rows=2 if short else draw(st.sampled_from([2, 2, rows])),
+                numbered=bool(row_unit) and draw(st.booleans()),
             ),
-            vector=VectorConfig(
-                lanes=lanes, rows=draw(st.sampled_from([0, 0, 0, 16])),
-                distributed=draw(st.booleans()),
-            ),
+            vector=VectorConfig(lanes=lanes, rows=row_unit, distributed=draw(st.booleans())),
             memory=MemoryConfig(
                 operand_tiles=draw(depth), activation_words=draw(depth), wide_words=draw(depth),
                 scale_words=draw(depth), program_instructions=draw(power(2, 8)),
@@ -61,7 +61,7 @@ def configs(draw: st.DrawFn, largest: int, deepest: int) -> Config:
             control=ControlConfig(
                 stall_counters=draw(st.booleans()), counters_distributed=draw(st.booleans())
             ),
-            short_pipelines=draw(st.booleans()),
+            short_pipelines=short,
         )
     except ConfigError:  # accumulators beyond 52 bits, or bursts beyond 4096 bytes
         assume(False)
