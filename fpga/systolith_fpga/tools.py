@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ __all__ = ["run_tool"]
 
 SECONDS = 1.0
 """Between two looks at the log of a tool that is watched."""
+
+SILENT_SECONDS = 1800
+"""Without a word after which such a tool is given up: nextpnr may look for places for ever, too."""
 
 
 def run_tool(
@@ -26,7 +30,7 @@ def run_tool(
     prints nothing any more once ABC has run, not even errors, but goes on writing that file.
 
     ``watch`` is given what the tool has printed, again and again: the sentence that it returns, if
-    any, is the error with which the tool is stopped.
+    any, is the error with which the tool is stopped. So is it after :data:`SILENT_SECONDS`.
 
     The tool is the command in the variable named after it (``NEXTPNR_ECP5`` for nextpnr-ecp5),
     as for Amaranth's builds, else its YoWASP package. Give it relative paths only: YoWASP sees
@@ -59,18 +63,31 @@ def _wait(
     process: subprocess.Popen[bytes], log: Path, watch: Callable[[str], str] | None
 ) -> int:
     """Return the tool's exit status; it does not outlive this call."""
+    said, spoke = 0, time.monotonic()
     try:
         while watch is not None:
             try:
                 return process.wait(SECONDS)
             except subprocess.TimeoutExpired:
-                trouble = watch(log.read_text(errors="replace"))
+                text = log.read_text(errors="replace")
+                trouble = watch(text)
+                if len(text) > said:
+                    said, spoke = len(text), time.monotonic()
+                elif time.monotonic() - spoke > SILENT_SECONDS:
+                    trouble = _silence(text)
                 if trouble:
                     raise ToolError(f"{trouble} (see {log})") from None
         return process.wait()
     finally:
         process.kill()
         process.wait()
+
+
+def _silence(text: str) -> str:
+    """Return what is wrong with a tool that no longer says anything."""
+    last = (text.strip().splitlines() or ["nothing at all"])[-1].removeprefix("Info: ").strip()
+    return (f"nothing came for {SILENT_SECONDS // 60} minutes behind: {last}; "
+            "try another seed, or a smaller design")  # fmt: skip
 
 
 def _find(name: str) -> list[str]:

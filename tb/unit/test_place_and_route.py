@@ -37,6 +37,14 @@ def test_one_that_is_slow_is_left_alone(monkeypatch, tmp_path):
     assert f"iter={ROUNDS - 1} " in (tmp_path / "nextpnr.log").read_text()
 
 
+def test_one_that_says_nothing_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(tools, "SILENT_SECONDS", 0.3)
+    place = "print('Info: Strict legalising 9 cells...', flush=True); time.sleep(600)"
+    nextpnr(monkeypatch, tmp_path, 1, 0, 0, place)
+    with pytest.raises(ToolError, match=r"minutes behind: Strict legalising 9 cells\.\.\.; try"):
+        place_and_route("nextpnr-ecp5", [], tmp_path)
+
+
 def test_one_that_fails_says_why(monkeypatch, tmp_path):
     nextpnr(monkeypatch, tmp_path, 1, 0, 0, "print('ERROR: no such part'); sys.exit(1)")
     with pytest.raises(ToolError, match=r"nextpnr-ecp5 failed: ERROR: no such part \(see"):
