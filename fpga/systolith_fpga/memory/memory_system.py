@@ -62,7 +62,7 @@ class MemorySystem(wiring.Component):
     core : In(Native)
         The memory ports of ``Systolith(config, target, bus="native")``, by the same names.
     link_read : In(ReadPort), link_write : In(WritePort)
-        The host link's.
+        The host link's; a beat is read in 2 cycles at best.
     pins : Out(SdramPins)
         In "sdram"; the chip's clock is that one inverted, which the board makes.
     up : Out(1)
@@ -139,22 +139,22 @@ class MemorySystem(wiring.Component):
         return m
 
     def _add_skid(self, m: Module, name: str, shape: Any) -> Skid:
-        """Return a register stage on the way to a client, which is somewhere else on a chip."""
+        """Return a register stage on the way to the core, which is somewhere else on a chip."""
         skid = Skid(shape)
         m.submodules[name] = DomainRenamer("near")(skid)
         return skid
 
     def _elaborate_link_data(self, m: Module, client: Any) -> None:
-        """Give the host link what it reads."""
-        skid = self._add_skid(m, "link_data", client.data.payload.shape())
-        data = self.link_read.data
-        connect(m, client.data, skid.i)
-        m.d.comb += [
-            data.valid.eq(skid.o.valid),
-            data.p.data.eq(skid.o.p.data),
-            data.p.error.eq(skid.o.p.error),
-            skid.o.ready.eq(data.ready),
-        ]
+        """Give the host link what it reads, by a register that is filled or emptied in a cycle."""
+        data, full = self.link_read.data, Signal()
+        m.d.comb += [client.data.ready.eq(~full), data.valid.eq(full)]
+        with m.If(~full):
+            m.d.near += [
+                full.eq(client.data.valid),
+                data.p.data.eq(client.data.p.data), data.p.error.eq(client.data.p.error),
+            ]  # fmt: skip
+        with m.Elif(data.ready):
+            m.d.near += full.eq(0)
 
     def _elaborate_read(self, m: Module, name: str, client: Any) -> None:
         """Connect a reading port of the core."""
