@@ -141,7 +141,7 @@ async def latency(dut):
         await bench.run([burst])
         for _ in range(40):
             await RisingEdge(dut.clk)
-    least = 11 + timing.capture + words
+    least = 12 + timing.capture + words
     opens = max(0, timing.rcd - 3)
     expected = [least + 2 + opens, least, least + 2 + timing.rp + opens]
     dut._log.info("latency %s, expected %s", bench.client.latencies, expected)

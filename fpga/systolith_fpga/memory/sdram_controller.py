@@ -35,7 +35,7 @@ class SdramController(wiring.Component):
         read   ◄────────────────── beats ◄───────────── input flop ◄─────┘
 
     =========== ==========================================================
-    Latency     from accepting a read to its first beat of w words: 11 +
+    Latency     from accepting a read to its first beat of w words: 12 +
                 ``capture`` + w cycles with its row open, 2 more for a
                 closed bank, 2 + tRP more for another row
     Throughput  1 word per cycle within rows that follow one another, less 2

@@ -12,13 +12,16 @@ __all__ = ["SdramData"]
 TO_PINS = 2
 """Cycles from a column command's strobes, ``read`` and ``write``, to the pins."""
 
+FROM_PINS = 1
+"""Cycles that a word is on its way from the pins' flops, which may be on another side of the FPGA."""
+
 
 class SdramData(wiring.Component):
     """Take a word to write for each WRITE, and make beats of what READs bring.
 
     =========== ==========================================================
     Latency     a word to write is at ``dq_o`` a cycle after ``write``; a
-                beat is offered ``capture`` + 3 cycles after ``read`` of
+                beat is offered ``capture`` + 4 cycles after ``read`` of
                 its last word
     Throughput  1 word per cycle
     Stall       none: ``i`` must have a beat whenever ``write`` is one, and
@@ -85,14 +88,16 @@ class SdramData(wiring.Component):
             self.dqm.eq(Mux(self.write, ~strobe.word_select(self.word, self.width), 0)),
         ]
         # What is known of a word travels beside it, to the pins, through the chip and back.
-        delay = TO_PINS + self.timing.capture
+        delay = TO_PINS + self.timing.capture + FROM_PINS
         tags: list[Value] = [Cat(self.read, self.beat_end, self.burst_end)]
         for index in range(delay):
             tag = Signal(3, name=f"tag_{index}")
             m.d.sync += tag.eq(tags[-1])
             tags.append(tag)
         arrived, ends_beat, ends_burst = tags[-1]
+        came = Signal(bits)
+        m.d.sync += came.eq(self.dq_i)
         with m.If(arrived):
-            m.d.sync += self.o.p.data.eq(Cat(self.o.p.data, self.dq_i)[bits:])
+            m.d.sync += self.o.p.data.eq(Cat(self.o.p.data, came)[bits:])
         m.d.sync += [self.o.valid.eq(arrived & ends_beat), self.o.p.last.eq(ends_burst)]
         return m
