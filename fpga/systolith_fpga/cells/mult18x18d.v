@@ -41,11 +41,12 @@ module MULT18X18D(
 
   wire [18:0] a = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
   wire [18:0] b = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
-  reg signed [18:0] a_register, b_register;
+  // The chip clears them when it is configured.
+  reg signed [18:0] a_register = 0, b_register = 0;
   wire signed [18:0] left = REG_INPUTA_CLK == "NONE" ? a : a_register;
   wire signed [18:0] right = REG_INPUTB_CLK == "NONE" ? b : b_register;
   wire signed [37:0] product = left * right;
-  reg [35:0] between, behind;
+  reg [35:0] between = 0, behind = 0;
   wire [35:0] inner = REG_PIPELINE_CLK == "NONE" ? product[35:0] : between;
 
   always @(posedge CLK0)
