@@ -4,9 +4,10 @@ import random
 
 import pytest
 
+from systolith_fpga.link.compact_endpoint import CompactEndpoint
 from systolith_fpga.link.endpoint import LinkEndpoint
 from systolith_fpga.link.memory_burst import MemoryBurst
-from systolith_hw.link_protocol import Operation
+from systolith_hw.link_protocol import END, ESCAPE, Operation
 
 from .link_bench import flood, identity, link_config, random_junk, random_request, request, talk
 
@@ -18,13 +19,14 @@ STALLS: dict[str, dict[str, float]] = {
 }
 
 
-def random_talk(config, burst_bytes, stalls, seed, *, frames=12):
+def random_talk(config, burst_bytes, stalls, seed, *, link=LinkEndpoint, frames=12):
     """Send requests and junk; in the end ask how much of that was dropped."""
     rng = random.Random(seed)
     chunks = [rng.choice([random_request, random_request, random_junk])(rng, 64)
               for _ in range(frames)]  # fmt: skip
     chunks.append(request(Operation.WAIT, length=4))
-    talk(config, chunks, seed=seed, burst_bytes=burst_bytes, irq=rng.random() < 0.5, **stalls)
+    talk(config, chunks, seed=seed, burst_bytes=burst_bytes, link=link, irq=rng.random() < 0.5,
+         **stalls)  # fmt: skip
 
 
 @pytest.mark.slow
@@ -44,6 +46,13 @@ def test_registers_are_accessed_once(seed):
     ]
     chunks += [request(Operation.IDENTIFY, length=64), chunks[4]]
     talk(link_config(2), chunks, seed=seed, burst_bytes=64)
+
+
+def test_compact(seed):
+    """The program's way through what is no frame, memory, and escapes."""
+    chunks = [bytes([ESCAPE, END]), request(Operation.WRITE, 0x101, bytes([END, ESCAPE])),
+              request(Operation.READ, 0x102, length=1)]  # fmt: skip
+    talk(link_config(2), chunks, seed=seed, burst_bytes=1, link=CompactEndpoint, p_memory=0.5)
 
 
 @pytest.mark.slow
