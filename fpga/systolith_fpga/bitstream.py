@@ -1,4 +1,4 @@
-"""From the netlist of an ECP5 to its bitstream."""
+"""From a netlist to its bitstream."""
 
 import hashlib
 import json
@@ -10,14 +10,53 @@ from pathlib import Path
 from .place_and_route import place_and_route
 from .tools import run_tool
 
-__all__ = ["OUTPUTS", "Routed", "make_bitstream"]
+__all__ = ["FLOWS", "OUTPUTS", "Flow", "Routed", "make_bitstream"]
 
 CONFIG = "top.config"
 REPORT = "report.json"
 OUTPUTS = ("--textcfg", CONFIG, "--report", REPORT)
 """What nextpnr has to be told to write."""
 
-BITSTREAM = "top.bit"
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """What the tools of a family of chips are called, and what they are told.
+
+    Parameters
+    ----------
+    placer : str
+        The nextpnr.
+    constraints : str
+        Ending of the file of pins and clocks; the option that names it is called so, too.
+    options : tuple of str
+        What nextpnr has to be told besides, :data:`OUTPUTS` of an ECP5.
+    packer : str
+    pack : tuple of str
+        Its arguments.
+    bitstream : str
+        What it writes.
+    """
+
+    placer: str
+    constraints: str
+    options: tuple[str, ...]
+    packer: str
+    pack: tuple[str, ...]
+    bitstream: str
+
+
+FLOWS = {
+    "ecp5": Flow(
+        placer="nextpnr-ecp5", constraints="lpf", options=(*OUTPUTS, "--router", "router2"),
+        packer="ecppack", pack=("--compress", "--input", CONFIG, "--bit", "top.bit"),
+        bitstream="top.bit",
+    ),
+    "ice40": Flow(
+        placer="nextpnr-ice40", constraints="pcf", options=("--asc", "top.asc", "--report", REPORT),
+        packer="icepack", pack=("top.asc", "top.bin"), bitstream="top.bin",
+    ),
+}  # fmt: skip
+"""By family."""
 
 ASYNCHRONOUS = "<async>"
 """What nextpnr calls pads, and whatever else has no clock."""
@@ -59,24 +98,26 @@ class Routed:
 
 
 def make_bitstream(
-    nextpnr: Sequence[str], folder: Path, on_stage: Callable[[str], None] = lambda stage: None
-) -> Routed:
+    nextpnr: Sequence[str], folder: Path, on_stage: Callable[[str], None] = lambda stage: None,
+    flow: Flow = FLOWS["ecp5"],
+) -> Routed:  # fmt: skip
     """Place, route and pack; timing that is not met is no error here.
 
     Parameters
     ----------
     nextpnr : sequence of str
-        All of its arguments, with :data:`OUTPUTS` and ``--timing-allow-fail``.
+        All of its arguments, with the flow's options and ``--timing-allow-fail``.
     folder : Path
         With the netlist. Logs stay there.
     on_stage : callable
         Told the name of each stage as it begins.
+    flow : Flow
+        Of the chip's family.
     """
     on_stage("place and route")
-    place_and_route("nextpnr-ecp5", [*nextpnr], folder)
+    place_and_route(flow.placer, [*nextpnr], folder)
     on_stage("bitstream")
-    pack = ["--compress", "--input", CONFIG, "--bit", BITSTREAM]
-    run_tool("ecppack", pack, folder=folder, log="ecppack.log")
+    run_tool(flow.packer, [*flow.pack], folder=folder, log=f"{flow.packer}.log")
     placed = json.loads((folder / REPORT).read_text())
     clocks = {
         _net(name): {"reached": clock["achieved"], "wanted": clock["constraint"]}
@@ -88,13 +129,13 @@ def make_bitstream(
         if ends[0] != ends[1] and ASYNCHRONOUS not in ends:
             delay = sum(step["delay"] for step in path["path"])
             crossings[ends] = max(delay, crossings.get(ends, 0.0))
-    bitstream = folder / BITSTREAM
+    bitstream = folder / flow.bitstream
     return Routed(
         clocks_mhz=clocks, crossings_ns=crossings,
         timing_met=all(it["achieved"] >= it["constraint"] for it in placed["fmax"].values()),
         utilization=placed["utilization"], bitstream=bitstream,
         sha256=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
-        commands=[" ".join(["nextpnr-ecp5", *nextpnr]), " ".join(["ecppack", *pack])],
+        commands=[" ".join([flow.placer, *nextpnr]), " ".join([flow.packer, *flow.pack])],
     )  # fmt: skip
 
 

@@ -176,13 +176,13 @@ def open_device(
     DriverError, DeviceError
         If the board does not answer, has another core, or too little memory.
     """
-    size = pad(size, PAGE)
     if simulator.startswith(SIMULATED):
         from .link.simulated import SimulatedBoard
 
         return SimulatedBoard(config, simulator, progress)
     if is_port(simulator):
         return _open_board(config, size, simulator, progress, activity)
+    size = pad(size, PAGE)
     if simulator == "verilator":
         return VerilatedDevice(config, memory_bytes=size, report=progress, activity=activity)
     if activity:

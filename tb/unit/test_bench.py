@@ -169,7 +169,7 @@ def test_feed_forward_is_close_to_float(monkeypatch):
         model = MiniLM.fetch()
     except FetchError as error:
         pytest.skip(str(error))
-    for name in PRESETS:
+    for name in PRESETS.keys() - {"icebreaker"}:  # 64 KiB are too few
         config = preset(name).replace({"memory.bias_words": 0})
         values = ffn.run_ffn(model, "A man is eating a piece of bread.", config)
         assert values.bit_exact

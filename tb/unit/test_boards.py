@@ -24,12 +24,15 @@ from systolith_fpga.boards.ecp5_pll import (
     choose_dividers,
 )
 from systolith_fpga.boards.flash import flash_command
+from systolith_fpga.boards.ice40_pll import choose_ice40_dividers
+from systolith_fpga.boards.ice40_top import Ice40Top
 from systolith_fpga.boards.page import write_page
 from systolith_fpga.boards.picture import draw, read_places
 from systolith_fpga.boards.simulated import LINE_CYCLES, with_fast_line
 from systolith_fpga.boards.system import BoardSystem
 from systolith_fpga.boards.timing import judge
 from systolith_fpga.boards.top import BoardTop
+from systolith_fpga.link.compact_bridge import MIN_BYTE_CYCLES
 from systolith_fpga.place_and_route import MEET_TIMING
 from systolith_hw.budget import check_budget
 from systolith_hw.config import ConfigError
@@ -37,6 +40,8 @@ from systolith_hw.presets import PRESETS
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError
 
+CHIPS = [name for name, board in BOARDS.items() if board.memory_hz]
+"""Boards with a memory chip."""
 CASES = [(name, preset) for name, board in BOARDS.items() for preset in board.variants]
 
 
@@ -88,8 +93,14 @@ def test_presets_fit_their_board(name, preset):
     check_budget(config, board.device)
     core_hz, memory_hz = board.clocks(preset)
     assert core_hz <= board.variants[preset].core_hz * (1 + 1e-9)
-    assert config.bus.data_bytes * core_hz >= 2 * memory_hz
-    assert board.memory_timing(preset).hz >= 120e6
+    if name in CHIPS:
+        assert config.bus.data_bytes * core_hz >= 2 * memory_hz
+        assert board.memory_timing(preset).hz >= 120e6
+    else:
+        assert core_hz == memory_hz >= 20e6
+        assert board.memory.bytes <= 1 << config.bus.address_bits
+        with pytest.raises(ConfigError, match="has no memory chip"):
+            board.memory_timing(preset)
 
 
 def test_unknown_names_are_refused():
@@ -105,10 +116,14 @@ def test_fast_lines_are_not_too_fast(name, preset):
     """A bit has as many cycles as the receiver needs, whatever the core's clock."""
     board = with_fast_line(board_named(name), preset)
     core_hz, _ = board.clocks(preset)
-    assert LINE_CYCLES <= round(core_hz) / board.baud < LINE_CYCLES + 0.01
+    cycles = round(core_hz) / board.baud
+    if name in CHIPS:
+        assert LINE_CYCLES <= cycles < LINE_CYCLES + 0.01
+    else:
+        assert 10 * cycles >= MIN_BYTE_CYCLES
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", CHIPS)
 def test_platform_has_pins_and_clocks(name):
     """Amaranth's platform makes a design with both clocks' loop, and pads of memory and line; place
     and route is told what the loop makes, or what the preset aims at."""
@@ -129,6 +144,43 @@ def test_platform_has_pins_and_clocks(name):
     # Sixteen data lines, their enables, and what commands and addresses take.
     assert text.count("cell \\OFS1P3DX ") >= 2 * 16 + 4 + 2 + 13 + 2 + 1
     assert 'LOCATE COMP "sdram_0__clk__io" SITE "F19"' in str(files["top.lpf"])
+
+
+def test_platform_of_an_ice40():
+    """The clock's loop, the pads, and what place and route is told."""
+    board = board_named("icebreaker")
+    files = board.platform().prepare(Ice40Top(board, "icebreaker"), name="top").files
+    pins, text = (files[name] if isinstance(files[name], str) else files[name].decode()
+                  for name in ("top.pcf", "top.il"))  # fmt: skip
+    assert "set_frequency core 21.0" in pins
+    for port, pin in (("clk12_0__io", 35), ("uart_0__rx__io", 6), ("uart_0__tx__io", 9)):
+        assert f"set_io {port} {pin}" in pins
+    for cell in ("SB_PLL40_PAD", "systolith"):
+        assert text.count(f"cell \\{cell} ") == 1, cell
+    assert "parameter \\DIVF 7'0110111" in text  # 12 MHz * 56 / 32
+
+
+@pytest.mark.parametrize("wanted, source, makes", [
+    (21e6, 12e6, 21e6), (20e6, 12e6, 19.875e6), (24e6, 12e6, 24e6), (100e6, 16e6, 100e6),
+])  # fmt: skip
+def test_loops_of_an_ice40(wanted, source, makes):
+    """The nearest clock from below, with no part of the loop beyond its range."""
+    chosen = choose_ice40_dividers(source, [wanted])
+    assert chosen.outputs_hz == (pytest.approx(makes),)
+    assert source / chosen.reference >= 10e6 and 533e6 <= chosen.oscillator_hz <= 1066e6
+    assert chosen.oscillator_hz == pytest.approx(source / chosen.reference * chosen.feedback)
+    assert 1 <= chosen.reference <= 16 and chosen.feedback <= 128 and 1 <= chosen.power <= 6
+
+
+@pytest.mark.parametrize("wanted, source, says", [
+    ([21e6], 9e6, "the input of the phase-locked loop must have 10 to 133 MHz, not 9"),
+    ([15e6], 12e6, "the output of the phase-locked loop must have 16 to 275 MHz, not 15"),
+    ([20e6, 40e6], 12e6, "has 1 output, not 2"),
+    ([16.1e6], 12e6, "no phase-locked loop makes 16.1 MHz of 12 MHz"),
+])  # fmt: skip
+def test_impossible_clocks_of_an_ice40(wanted, source, says):
+    with pytest.raises(ConfigError, match=says):
+        choose_ice40_dividers(source, wanted)
 
 
 def test_system_is_the_same_twice():
@@ -239,7 +291,7 @@ def tools(tmp_path, monkeypatch):
         ))
         return ["yosys"]
 
-    def make_bitstream(nextpnr, folder, on_stage):
+    def make_bitstream(nextpnr, folder, on_stage, flow):
         ran.append("nextpnr")
         (folder / "placed.json").write_text(json.dumps({"modules": {"top": {"cells": {}}}}))
         (folder / "top.bit").write_bytes(b"bits")

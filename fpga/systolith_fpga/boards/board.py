@@ -8,9 +8,11 @@ from typing import Any
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.presets import preset
 
+from ..memory.block_memory import BlockRam
 from ..memory.sdram_chips import SdramChip, SdramTiming
 from ..standalone.host import HostSettings
 from .ecp5_pll import Dividers, choose_dividers
+from .ice40_pll import Ice40Dividers, choose_ice40_dividers
 
 __all__ = ["Board", "Variant"]
 
@@ -60,10 +62,10 @@ class Board:
         Of the core's bursts.
     oscillator_hz : float
         The platform's default clock.
-    memory : SdramChip
-        External memory.
+    memory : SdramChip or BlockRam
+        External memory; block memory of an iCE40 has the core's clock.
     memory_hz : float
-        Its clock that is wanted.
+        The clock of a memory chip that is wanted.
     baud : int
         Of the serial line.
     standalone : HostSettings or None
@@ -79,9 +81,9 @@ class Board:
     data_bytes: int
     burst_beats: int
     oscillator_hz: float
-    memory: SdramChip
-    memory_hz: float
+    memory: SdramChip | BlockRam
     baud: int
+    memory_hz: float = 0
     standalone: HostSettings | None = None
 
     def standing_alone(self) -> HostSettings:
@@ -117,16 +119,37 @@ class Board:
         chosen = chosen.replace({"bus.burst_beats": self.burst_beats})
         return dataclasses.replace(chosen, device=self.device)
 
+    def block_ram(self) -> BlockRam:
+        """Return what there is in the place of a memory chip."""
+        if not isinstance(self.memory, BlockRam):
+            raise ConfigError(f"board {self.name} has a memory chip")
+        return self.memory
+
+    def ice40_dividers(self, name: str | None = None) -> Ice40Dividers:
+        """Return how the clock of an iCE40 comes of the oscillator."""
+        return choose_ice40_dividers(self.oscillator_hz, [self.variant(name)[1].core_hz])
+
     def dividers(self, name: str | None = None) -> Dividers:
-        """Return how the clocks of core and memory come of the oscillator."""
+        """Return how the clocks of core and memory chip come of the oscillator."""
         variant = self.variant(name)[1]
         return choose_dividers(self.oscillator_hz, [variant.core_hz, self.memory_hz])
 
     def clocks(self, name: str | None = None) -> tuple[float, float]:
         """Return the clocks of core and memory, in Hz."""
+        if isinstance(self.memory, BlockRam):
+            (core,) = self.ice40_dividers(name).outputs_hz
+            return core, core
         core, memory = self.dividers(name).outputs_hz
         return core, memory
 
     def memory_timing(self, name: str | None = None) -> SdramTiming:
-        """Return external memory at its clock."""
+        """Return the memory chip at its clock.
+
+        Raises
+        ------
+        ConfigError
+            The board has none.
+        """
+        if isinstance(self.memory, BlockRam):
+            raise ConfigError(f"board {self.name} has no memory chip")
         return SdramTiming(self.memory, self.clocks(name)[1])

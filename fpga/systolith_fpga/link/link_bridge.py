@@ -76,7 +76,7 @@ class LinkBridge(wiring.Component):
         )  # fmt: skip
         cycles = Fraction(clock_hz, baud)
         self.receiver, self.sender = SerialReceiver(cycles), SerialSender(cycles)
-        self.endpoint = LinkEndpoint(config, self.identity, burst_bytes)
+        self.endpoint = self._endpoint(config, burst_bytes)
         super().__init__({
             "rx": In(1), "tx": Out(1),
             "load": Out(ReadPort(config)), "store": Out(WritePort(config)),
@@ -101,3 +101,7 @@ class LinkBridge(wiring.Component):
         ]
         m.d.sync += self.active.eq(~self.rx | ~self.tx)
         return m
+
+    def _endpoint(self, config: Config, burst_bytes: int) -> Any:
+        """Return what answers."""
+        return LinkEndpoint(config, self.identity, burst_bytes)

@@ -46,7 +46,7 @@ def selftest(
     """
     from ..link.ports import is_port
     from ..selftest.checks import selftest as check
-    from ..selftest.probe import SPACE
+    from ..selftest.probe import SPACE, least_space
     from ..workload import open_device
 
     if device != RTL and not is_port(device):
@@ -57,7 +57,8 @@ def selftest(
     where = str(sim) if device == RTL else device
     findings = []
     with stages(f"opening {device}", plain=json) as progress:
-        opened = open_device(config, SPACE, where, progress)
+        size = SPACE if device == RTL else least_space(config)
+        opened = open_device(config, size, where, progress)
     try:
         with opened, stages("checking", plain=json) as progress:
             for finding in check(opened, config, seed=seed, full=full, progress=progress):

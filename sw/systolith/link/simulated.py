@@ -55,11 +55,13 @@ class SimulatedBoard(SerialDevice):
             raise ConfigError(
                 f"configuration {config.hash:08x} is none of board {chosen}'s: take {known}"
             )
-        self._back_door = not how
         self._progress = progress
         self._simulated, self._terminal = simulated_board(
             board, hashes[config.hash], fast_line=bool(how), report=progress
         )
+        # Where external memory is no chip, all of it goes over the line.
+        self._memory = getattr(self._simulated, "memory", np.empty(0, np.uint8))
+        self._back_door = not how and bool(self._memory.size)
         progress(f"{name} is at {self._terminal.name}")
         self.back_door_bytes = 0
         try:
@@ -84,7 +86,7 @@ class SimulatedBoard(SerialDevice):
     def _write(self, address: int, data: bytes) -> None:
         by_door = self._by_door(address, len(data), "into")
         if by_door:
-            self._simulated.memory[address : address + by_door] = np.frombuffer(
+            self._memory[address : address + by_door] = np.frombuffer(
                 data[:by_door], np.uint8
             )
         super()._write(address + by_door, data[by_door:])
@@ -93,7 +95,7 @@ class SimulatedBoard(SerialDevice):
         by_door = self._by_door(address, count, "out of")
         # The end comes over the line, behind all that the core has written: that is in the chip.
         rest = super()._read(address + by_door, count - by_door)
-        return self._simulated.memory[address : address + by_door].tobytes() + rest
+        return self._memory[address : address + by_door].tobytes() + rest
 
     def _by_door(self, address: int, count: int, where: str) -> int:
         """Return how many of some bytes go by the back door, and tell it."""

@@ -14,7 +14,7 @@ from systolith_sim.device.device import Device
 from ..driver import CoreError, Driver, DriverError
 from ..program import Program
 from ..progress import Progress
-from .probe import SPACE, Probe
+from .probe import LEAST_SPACE, SPACE, Probe, least_space
 from .units import UNIT_PROBES, UnitProbe
 
 __all__ = ["Finding", "selftest"]
@@ -69,7 +69,8 @@ def selftest(
     Parameters
     ----------
     device : Device
-        With at least 64 KiB of memory.
+        With at least 64 KiB of memory, or 2 KiB for a core without a row unit behind a port of 2
+        bytes.
     config : Config
     seed : int
         Of the numbers that are computed with.
@@ -85,10 +86,12 @@ def selftest(
     DeviceError
         If the device is lost.
     """
-    if device.memory_bytes < SPACE:
+    least = least_space(config)
+    if device.memory_bytes < least:
         raise DriverError(
-            f"the test needs {SPACE:,} bytes of memory, and the device has {device.memory_bytes:,}"
+            f"the test needs {least:,} bytes of memory, and the device has {device.memory_bytes:,}"
         )
+    space = SPACE if device.memory_bytes >= SPACE else LEAST_SPACE
     driver = Driver(device, config)
     driver.reset()
     basics: list[tuple[str, str, Callable[[], str]]] = [
@@ -105,7 +108,7 @@ def selftest(
         if unit.exists(config):
 
             def run(unit: UnitProbe = unit, number: int = number) -> str:
-                return _unit(driver, unit, seed + number)
+                return _unit(driver, unit, Probe(config, seed + number, space))
 
             yield _find(driver, unit.name, unit.units, run)
 
@@ -235,9 +238,8 @@ def _errors(driver: Driver) -> str:
     return "an illegal instruction stops the core, and a reset brings it back"
 
 
-def _unit(driver: Driver, unit: UnitProbe, seed: int) -> str:
+def _unit(driver: Driver, unit: UnitProbe, probe: Probe) -> str:
     """Run a unit's program, and compare what it stores and counts with the functional machine."""
-    probe = Probe(driver.config, seed)
     unit.build(probe)
     answer = probe.answer()
     device = driver.device

@@ -14,7 +14,7 @@ from systolith_sim.machine.transfer import load_bytes, store_bytes
 from ..compiler.layout import pad
 from ..program import Program
 
-__all__ = ["SPACE", "TILES", "Answer", "Probe"]
+__all__ = ["LEAST_SPACE", "SPACE", "TILES", "Answer", "Probe", "least_space"]
 
 PROGRAM_BYTES = 4096
 ALIGNMENT = 256
@@ -23,8 +23,20 @@ ALIGNMENT = 256
 SPACE = 1 << 16
 """Bytes of external memory that probes use, program and all; of most a small part."""
 
+LEAST_SPACE = 1 << 11
+"""Bytes that do for a core without a row unit behind a port of 2 bytes."""
+
+PROGRAM_PARTS, ALIGNED_PARTS = 2, 64
+"""In less than :data:`SPACE`, what part of it the program has, and what data are multiples of."""
+
 TILES, WORDS = 8, 16
 """Operand tiles and activation words that :meth:`Probe.fill` loads."""
+
+
+def least_space(config: Config) -> int:
+    """Return how many bytes of external memory the probes of a core need."""
+    small = not config.vector.rows and config.bus.data_bytes == 2
+    return LEAST_SPACE if small else SPACE
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class Probe:
     config : Config
     seed : int
         Of its numbers.
+    space : int
+        Bytes of external memory that there are, a power of two.
 
     Attributes
     ----------
@@ -59,13 +73,16 @@ class Probe:
         Contents of external memory by address.
     """
 
-    def __init__(self, config: Config, seed: int) -> None:
+    def __init__(self, config: Config, seed: int, space: int = SPACE) -> None:
         self.config = config
+        self._space = space
+        self._program_bytes = min(PROGRAM_BYTES, space // PROGRAM_PARTS)
+        self._alignment = min(ALIGNMENT, space // ALIGNED_PARTS)
         self.program = Program(config)
         self.parts: dict[int, bytes] = {}
         self._rng = np.random.default_rng(seed)
         self._outputs: dict[int, int] = {}
-        self._end = PROGRAM_BYTES
+        self._end = self._program_bytes
 
     def fill(self) -> None:
         """Load operand tiles, activation words, and a scale for each channel of 4 tiles."""
@@ -132,9 +149,9 @@ class Probe:
         """End the program, and return what the functional machine leaves."""
         self.program.end()
         raw = self.program.assemble()
-        assert len(raw) <= PROGRAM_BYTES and self._end <= SPACE
+        assert len(raw) <= self._program_bytes and self._end <= self._space
         self.parts[0] = raw
-        machine = Machine(self.config, SPACE)
+        machine = Machine(self.config, self._space)
         for address, part in self.parts.items():
             machine.memory.write(address, part)
         counts = machine.run(raw).counts
@@ -158,5 +175,5 @@ class Probe:
     def _reserve(self, size: int) -> int:
         """Return where ``size`` bytes may be, and no others in the same beats."""
         address = self._end
-        self._end += -(-size // ALIGNMENT) * ALIGNMENT
+        self._end += -(-size // self._alignment) * self._alignment
         return address
