@@ -47,7 +47,7 @@ def close_carry_ends(module: Cell) -> int:
         if connections["CIN"] in (["0"], ["1"]) and _starts_alone(cell):
             total = connections["S0"][0]
             if readers[total]:
-                module["cells"][f"{name}_S0_LUT4_Z"] = _sum(cell)
+                module["cells"][f"{name}$sum"] = _sum(cell)  # yosys names none like that
             _start(cell)
             gone += 1
     return gone

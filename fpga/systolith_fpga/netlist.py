@@ -4,7 +4,7 @@ import collections
 import typing
 from collections.abc import Mapping
 
-__all__ = ["count_cells", "count_units"]
+__all__ = ["count_cells", "count_units", "undriven"]
 
 CELLS = {
     # LUTs of a CCU2C are its two; a DPR16X4 takes four as memory and two to write them.
@@ -41,3 +41,22 @@ def count_units(netlist: dict[str, typing.Any]) -> dict[str, dict[str, int]]:
         cells[".".join(path[:2])][cell["type"]] += 1
     counted = {unit or "top": count_cells(kinds) for unit, kinds in cells.items()}
     return dict(sorted(counted.items(), key=lambda item: -item[1]["lut"] - item[1]["ff"]))
+
+
+def undriven(module: dict[str, typing.Any]) -> list[str]:
+    """Return a name of each bit of a module, as yosys writes it in JSON, that is read by a cell or
+    leaves the module, and that nothing drives."""
+    driven: set[int | str] = {"0", "1", "x", "z"}
+    read: dict[int | str, str] = {}
+    for name, port in module["ports"].items():
+        if port["direction"] != "output":
+            driven.update(port["bits"])
+        else:
+            read.update(dict.fromkeys(port["bits"], name))
+    for name, cell in module["cells"].items():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] != "input":
+                driven.update(bits)
+            else:
+                read.update(dict.fromkeys(bits, f"{name}.{port}"))
+    return [reader for bit, reader in read.items() if bit not in driven]

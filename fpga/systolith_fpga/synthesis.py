@@ -1,13 +1,16 @@
 """From sources to the netlist of a design with a core in it."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from systolith_hw.memory.register_copy import COPY
+from systolith_sim.verilator import ToolError
 
 from .carry_ends import close_carry_ends_file
 from .duplicate import duplicate_file
+from .netlist import undriven
 from .output_registers import use_output_registers_file
 from .parts import Part
 from .tools import run_tool
@@ -23,7 +26,7 @@ NETLIST = "netlist.json"
 
 def synthesise(
     part: Part, folder: Path, read: Sequence[str], *, top: str, core: str = CORE,
-    floorplan: Sequence[str] = (),
+    floorplan: Sequence[str] = (), around: bool = False,
 ) -> list[str]:  # fmt: skip
     """Make :data:`NETLIST` in ``folder``; return the commands that were run.
 
@@ -43,6 +46,13 @@ def synthesise(
         The core's module.
     floorplan : sequence of str
         Yosys commands, see :func:`.floorplan.floorplan`.
+    around : bool
+        Registers and LUTs of the top module are copied, too (:mod:`.duplicate`).
+
+    Raises
+    ------
+    ToolError
+        Yosys failed, or what follows it left a bit without what drives it.
     """
     (folder / "floorplan.ys").write_text("\n".join(floorplan))
     script = "; ".join([
@@ -59,14 +69,27 @@ def synthesise(
     commands = [shlex.join(["yosys", *yosys])]
     if part.most_sinks is not None:
         # Registers have one reader each until they are copied.
-        steps = {"output_registers": use_output_registers_file, "duplicate": duplicate_file}
-        for name, step in steps.items():
-            step(folder / NETLIST, core, part.most_sinks)
+        steps = [("output_registers", use_output_registers_file, core),
+                 *(("duplicate", duplicate_file, name)
+                   for name in ((core, top) if around else (core,)))]  # fmt: skip
+        for name, step, module in steps:
+            step(folder / NETLIST, module, part.most_sinks)
             commands.append(
-                f"python -m systolith_fpga.{name} {NETLIST} {core} {part.most_sinks}"
+                f"python -m systolith_fpga.{name} {NETLIST} {module} {part.most_sinks}"
             )
     if part.close_carries:
         modules = [*dict.fromkeys((top, core))]
         close_carry_ends_file(folder / NETLIST, modules)
         commands.append(f"python -m systolith_fpga.carry_ends {NETLIST} {' '.join(modules)}")
+    _require_driven(folder / NETLIST)
     return commands
+
+
+def _require_driven(path: Path) -> None:
+    """Refuse a netlist in which something that is read has lost what drives it."""
+    modules = json.loads(path.read_text())["modules"]
+    lost = [f"{name}: {bit}" for name, module in modules.items()
+            if module["cells"] and not module.get("attributes", {}).get("blackbox")
+            for bit in undriven(module)]  # fmt: skip
+    if lost:
+        raise ToolError(f"nothing drives {len(lost)} bits of {path}, such as {lost[0]}")

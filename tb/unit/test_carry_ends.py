@@ -107,6 +107,20 @@ def test_all_sums_stay(cin, invert, first, reads_carry):
     assert close_carry_ends(again) == 0 and again == after
 
 
+def test_nothing_of_the_netlist_is_replaced():
+    """Yosys names a LUT by what it reads: also by the first sum."""
+    module = chain("0", reads_carry=True)
+    reader = {
+        "type": "LUT4", "parameters": {"INIT": f"{1:016b}"},
+        "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
+        "connections": {"A": [SUM], "B": ["0"], "C": ["0"], "D": ["0"], "Z": [OTHER]},
+    }  # fmt: skip
+    name = "add_0_S0_LUT4_Z"
+    module["cells"][name] = copy.deepcopy(reader)
+    assert close_carry_ends(module) == 1
+    assert module["cells"][name] == reader and len(module["cells"]) == BITS // 2 + 2
+
+
 def test_a_carry_from_elsewhere_stays():
     module = chain(OTHER, reads_carry=True)
     before = copy.deepcopy(module)

@@ -163,7 +163,7 @@ def build(
         (folder / file).write_bytes(content)
     on_stage("synthesis")
     read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
-    commands = synthesise(part, folder, read, top=TOP, floorplan=plan)
+    commands = synthesise(part, folder, read, top=TOP, floorplan=plan, around=True)
     routed = make_bitstream(nextpnr, folder, on_stage, flow)
     places = read_places(folder / PLACED, TOP)
     (folder / PLACED).unlink()  # hundreds of megabytes

@@ -7,6 +7,7 @@ from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.io import Direction
 
+from ..memory.resets import RESET_STAGES
 from .board import Board
 from .ecp5_pll import Ecp5Pll
 from .system import BoardSystem
@@ -89,7 +90,9 @@ class BoardTop(Elaboratable):
             m.d.comb += [
                 clock.eq(getattr(pll, f"output_{number}")), ClockSignal(domain).eq(clock)
             ]  # fmt: skip
-            m.submodules[f"{domain}_reset"] = ResetSynchronizer(~pll.locked, domain=domain)
+            m.submodules[f"{domain}_reset"] = ResetSynchronizer(
+                ~pll.locked, domain=domain, stages=RESET_STAGES
+            )
         return pll.locked
 
     def _pad(self, port: Any) -> Any:

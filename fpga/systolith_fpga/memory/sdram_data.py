@@ -13,7 +13,7 @@ TO_PINS = 2
 """Cycles from a column command's strobes, ``read`` and ``write``, to the pins."""
 
 FROM_PINS = 1
-"""Cycles that a word is on its way from the pins' flops, which may be on another side of the FPGA."""
+"""Cycles that a word is on its way from the pins' flops, which may be far away."""
 
 
 class SdramData(wiring.Component):
