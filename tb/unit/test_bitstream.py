@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from systolith_fpga.bitstream import OUTPUTS, make_bitstream
+from systolith_fpga.bitstream import FLOWS, OUTPUTS, make_bitstream
 from systolith_sim.verilator import ToolError
 
 
@@ -28,6 +28,8 @@ def tools(tmp_path, monkeypatch):
         # What comes behind --textcfg and --report.
         script("NEXTPNR_ECP5", f"echo placed > $2\necho '{text}' > $4\nexit {status}")
         script("ECPPACK", "cp $3 $5")
+        script("NEXTPNR_ICE40", f"echo asc > $2\necho '{text}' > $4\nexit {status}")
+        script("ICEPACK", "cp $1 $2")
 
     return report
 
@@ -49,6 +51,16 @@ def test_clocks_and_bytes(tools, tmp_path):
     assert made.bitstream.read_bytes() == b"placed\n"
     assert [command.split()[0] for command in made.commands] == ["nextpnr-ecp5", "ecppack"]
     assert "--seed 3" in made.commands[0] and stages == ["place and route", "bitstream"]
+
+
+def test_tools_of_an_ice40(tools, tmp_path):
+    """Its own nextpnr and packer, and the same report."""
+    tools({"core": {"achieved": 22.0, "constraint": 21.0}})
+    flow = FLOWS["ice40"]
+    made = make_bitstream([*flow.options, "--seed", "3"], tmp_path, flow=flow)
+    assert made.clocks_mhz == {"core": {"reached": 22.0, "wanted": 21.0}} and made.timing_met
+    assert made.bitstream.name == "top.bin" and made.bitstream.read_bytes() == b"asc\n"
+    assert [command.split()[0] for command in made.commands] == ["nextpnr-ice40", "icepack"]
 
 
 @pytest.mark.parametrize("reached, met", [(66.66661, False), (66.66671, True)])

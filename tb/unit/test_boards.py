@@ -199,6 +199,8 @@ def test_flash_command(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     command = flash_command(board, tmp_path / "top.bit", persistent=True)
     assert command == [str(tool), "--board", "ulx3s", "--write-flash", str(tmp_path / "top.bit")]
+    command = flash_command(board_named("icebreaker"), tmp_path / "top.bin")
+    assert command == [str(tool), "--board", "ice40_generic", str(tmp_path / "top.bin")]
     tool.unlink()
     with pytest.raises(Exception, match="not installed.*pip install 'systolith.flash.'"):
         flash_command(board, tmp_path / "top.bit")

@@ -65,7 +65,7 @@ def build(
     if folder is not None:
         from systolith_fpga.boards.page import write_page
 
-        bitstream = folder / f"{made.name}.bit"
+        bitstream = folder / f"{made.name}{Path(made.bitstream).suffix}"
         shutil.copyfile(made.bitstream, bitstream)
         made = dataclasses.replace(made, bitstream=str(bitstream))
         write_page(made, folder)
