@@ -53,7 +53,7 @@ class Client:
         self.answers: deque[bool] = deque()
         self.asked = self.offered = False
         self.passed = 0
-        self.beat = 0, 0
+        self.beat, self.strobe = (0, 0), 0  # any
         self.held = Held(), Held()
 
     @property
@@ -72,7 +72,7 @@ class Client:
             return
         if not self.offered and self.wanted and self.rng.random() < self.p:
             self.offered = True
-            self.beat = self.rng.getrandbits(16), self.rng.getrandbits(2)
+            self.beat = self.rng.getrandbits(16), self.strobe or self.rng.getrandbits(2)
         ctx.set(self.data[0], self.offered)
         if self.offered:
             for signal, value in zip(self.data[2:], [*self.beat, self.wanted[0][1]], strict=True):
@@ -118,6 +118,7 @@ def bursts_of_all(config, *, seed, p, bursts, deadline=20_000):
     clients = [Client(dut, name, bursts, rng, p) for name in (*READERS, *WRITERS)]
     everywhere = Client(dut, "link_write", 0, rng, 1.0)
     everywhere.bursts = deque((2 * BEATS * n, BEATS - 1) for n in range(RAM.bytes // 2 // BEATS))
+    everywhere.strobe = 3
     cycles = 0
 
     async def run(ctx, clients):
