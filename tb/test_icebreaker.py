@@ -1,15 +1,24 @@
 """The whole board ``icebreaker`` in Verilator: the driver of real ones, over its serial line."""
 
 import json
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from systolith.bench import bench_matmul
 from systolith.cli.app import app
-from systolith.link.serial_device import identify
+from systolith.link.exchange import Request
+from systolith.link.serial_device import SerialDevice, identify
 from systolith_fpga.boards import board_named
 from systolith_fpga.boards.simulated import simulated_board
+from systolith_fpga.link.compact_bridge import CompactBridge
+from systolith_hw.link_protocol import WAIT_BYTES, Operation
+from systolith_hw.verilog import component_verilog
+from systolith_sim.board.link_board import LinkBoard
+from systolith_sim.board.pseudo_terminal import PseudoTerminal
+from systolith_sim.board.serial_line import SerialSettings
 
 pytestmark = pytest.mark.slow
 
@@ -43,3 +52,40 @@ def test_products(operands, shape):
     made = bench_matmul(BOARD.config(), *shape, operands=operands, simulator="sim:icebreaker:link")
     print(operands, shape, made)
     assert made.bit_exact
+
+
+def test_no_byte_is_wrong(seed):
+    """The bridge alone, where bytes are changed, lost, doubled and swapped both ways."""
+    config, size, cycles = BOARD.config(), 1 << 15, 21
+    bridge = CompactBridge(
+        config, memory_bytes=size, clock_hz=cycles * BOARD.baud, baud=BOARD.baud, board="bench",
+        gateware="0.1.0",
+    )  # fmt: skip
+    line = SerialSettings(bit_cycles=Fraction(cycles), fault=1 / 1_000, seed=seed)
+    board = LinkBoard(config, component_verilog(bridge, name="bridge"), size, line)
+    data = np.random.default_rng(seed).bytes(16_001)
+    with PseudoTerminal(board) as terminal, SerialDevice(config, terminal.name) as device:
+        device.write_memory(3, data)
+        assert board.memory[3 : 3 + len(data)].tobytes() == data
+        assert not board.memory[:3].any() and not board.memory[3 + len(data) :].any()
+        assert device.read_memory(3, len(data)) == data
+        for value in range(20):
+            device.write_register(4 * value, value)
+            assert device.read_register(4 * value) == value
+        assert board.accesses == 40 and device.repeated
+    print(f"{board.line.faults} faults, {device.repeated} requests repeated")
+    assert board.line.faults > 20 and not board.line.broken
+
+
+def test_no_frame_is_dropped_without_faults(seed):
+    """The line is as fast as the program: nothing that the host sends finds no room."""
+    _, terminal = simulated_board(BOARD)
+    data = np.random.default_rng(seed).bytes(2048)
+    with terminal, SerialDevice(
+        BOARD.config(), terminal.name, patience=60
+    ) as device:
+        for _ in range(4):
+            device.write_memory(0, data)
+            assert device.read_memory(0, 2048) == data
+        reply = device._ask(Request(Operation.WAIT, 0, wanted=WAIT_BYTES))
+        assert reply.payload[2:4] == bytes(2)

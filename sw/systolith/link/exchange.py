@@ -134,10 +134,13 @@ class Exchange:
         ((_, reply),) = self.run([request])
         return reply
 
-    def run(self, requests: Iterable[Request]) -> Iterator[tuple[int, Reply]]:
+    def run(
+        self, requests: Iterable[Request], window: int = WINDOW
+    ) -> Iterator[tuple[int, Reply]]:
         """Yield the replies to ``requests``, each with its index, as they come.
 
-        Accesses of registers must not be among several.
+        Accesses of registers must not be among several. At most ``window`` are under way, where
+        that is less than ``WINDOW``.
 
         Raises
         ------
@@ -149,7 +152,7 @@ class Exchange:
         heard = time.monotonic()
         more = True
         while True:
-            while more and len(under_way) < WINDOW:
+            while more and len(under_way) < min(window, WINDOW):
                 index, request = next(source, (0, None))
                 if request is None:
                     more = False

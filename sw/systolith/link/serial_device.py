@@ -34,6 +34,9 @@ IDENTIFY_SHARE = 1 / 6
 LONG_BYTES = 1 << 16
 """What takes long: a quarter of a second at 3 Mbaud."""
 
+REQUEST_BYTES = 16
+"""On the line, of a request without payload."""
+
 WAIT_CYCLES, WAIT_SECONDS = 1 << 10, 0.1
 """A wait is cut into pieces, the first of so many cycles, then each of about so long: the board
 may be simulated, and then a cycle takes as long as it takes."""
@@ -161,7 +164,9 @@ class SerialDevice(Device):
             Request(Operation.READ, at, wanted=size) for at, size in self._cut(address, count)
         )
         self._check_open()
-        for _, reply in self._exchange.run(requests):
+        # They come much faster than they are answered; a board has room for two longest payloads.
+        window = 2 * self.identity.payload_bytes // REQUEST_BYTES
+        for _, reply in self._exchange.run(requests, window):
             self._check(reply)
             start = reply.address - len(reply.payload) - address
             data[start : start + len(reply.payload)] = reply.payload
