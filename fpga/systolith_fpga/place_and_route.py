@@ -15,6 +15,11 @@ ROUNDS = 400
 
 ROUND = re.compile(r"^Info: +iter=(\d+) wires=\d+ overused=(\d+)(?:.*tmgfail=(\d+))?", re.MULTILINE)
 
+STEPS = 500_000
+"""Steps of the older router, which an iCE40 has, after which it is given up: ten minutes."""
+
+STEP = re.compile(r"^Info: +(\d+) \|(?: +\d+){2} \|(?: +\d+){2} \| +(\d+)\|", re.MULTILINE)
+
 
 def place_and_route(tool: str, arguments: list[str], folder: Path) -> None:
     """Run a nextpnr in ``folder``, where its log stays: ``nextpnr.log``.
@@ -22,13 +27,18 @@ def place_and_route(tool: str, arguments: list[str], folder: Path) -> None:
     Raises
     ------
     ToolError
-        It failed, or was still at it after :data:`ROUNDS` rounds, which says what is left.
+        It failed, or was still at it after :data:`ROUNDS` rounds or :data:`STEPS` steps, which says
+        what is left.
     """
     run_tool(tool, arguments, folder=folder, log="nextpnr.log", watch=_endless)
 
 
 def _endless(log: str) -> str:
     """Return a sentence if the router has had its rounds, or nothing."""
+    steps = STEP.findall(log)
+    if steps and int(steps[-1][0]) >= STEPS:
+        return (f"nextpnr has not routed the design after {steps[-1][0]} steps: {steps[-1][1]} "
+                "arcs are left; try another seed, or a smaller design")  # fmt: skip
     rounds = ROUND.findall(log)
     if not rounds or int(rounds[-1][0]) < ROUNDS:
         return ""

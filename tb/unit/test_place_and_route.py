@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from systolith_fpga import tools
-from systolith_fpga.place_and_route import ROUNDS, place_and_route
+from systolith_fpga.place_and_route import ROUNDS, STEPS, _endless, place_and_route
 from systolith_sim.verilator import ToolError
 
 LINE = "Info:     iter={} wires=98{} overused={} overuse=9{}"
@@ -49,3 +49,15 @@ def test_one_that_fails_says_why(monkeypatch, tmp_path):
     nextpnr(monkeypatch, tmp_path, 1, 0, 0, "print('ERROR: no such part'); sys.exit(1)")
     with pytest.raises(ToolError, match=r"nextpnr-ecp5 failed: ERROR: no such part \(see"):
         place_and_route("nextpnr-ecp5", [], tmp_path)
+
+
+STEP = "Info:     {} |    52000      36800 |  701   299 |      5251|      21.92     569.44|"
+
+
+@pytest.mark.parametrize("steps, ends", [(STEPS - 1000, False), (STEPS, True)])
+def test_an_ice40s_router_is_stopped(steps, ends):
+    """It tells of steps, and what is left of them."""
+    log = "\n".join(STEP.format(number) for number in (1000, steps))
+    told = _endless(log)
+    assert bool(told) == ends
+    assert not ends or f"after {STEPS} steps: 5251 arcs are left; try another seed" in told
