@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .floorplan import PLACER
 from .place_and_route import place_and_route
 from .tools import run_tool
 
@@ -52,7 +53,9 @@ FLOWS = {
         bitstream="top.bit",
     ),
     "ice40": Flow(
-        placer="nextpnr-ice40", constraints="pcf", options=("--asc", "top.asc", "--report", REPORT),
+        # The usual placer fills this chip in a way that neither router finds wires for.
+        placer="nextpnr-ice40", constraints="pcf",
+        options=("--asc", "top.asc", "--report", REPORT, "--placer", PLACER, "--router", "router2"),
         packer="icepack", pack=("top.asc", "top.bin"), bitstream="top.bin",
     ),
 }  # fmt: skip
