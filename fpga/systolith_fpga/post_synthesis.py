@@ -14,11 +14,15 @@ from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError, cache_directory, digest, staged
 
+from . import carry_ends, duplicate, output_registers, synthesis
 from .parts import PARTS
 from .synthesis import NETLIST, synthesise
 from .tools import run_tool
 
 __all__ = ["cell_models", "netlist_verilog", "synthesised_core"]
+
+STEPS = (synthesis, output_registers, duplicate, carry_ends)
+"""What becomes of a design is in these sources, too."""
 
 OWN = Path(__file__).parent / "cells"
 """Models of what yosys has only as black boxes."""
@@ -112,8 +116,8 @@ def synthesised_core(config: Config, *, report: Callable[[str], None] = print) -
     text = component_verilog(core, name="systolith")
     models = cell_models(device(config.device).family)
     part = PARTS[config.device]
-    made_by = f"{part.synthesis} {part.close_carries}"
-    folder = cache_directory() / "netlists" / digest(text, models, made_by)
+    steps = [Path(str(step.__file__)).read_text() for step in STEPS]
+    folder = cache_directory() / "netlists" / digest(text, models, repr(part), *steps)
     file = folder / "systolith.v"
     if not file.exists():
         report(f"synthesising the core for {config.device}")
