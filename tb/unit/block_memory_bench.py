@@ -3,8 +3,6 @@
 import random
 from collections import deque
 
-import numpy as np
-
 from systolith_fpga.memory.block_memory import BlockMemory, BlockRam
 
 from .dma_bench import Held, make_config, simulate
@@ -45,8 +43,9 @@ class Client:
     def __init__(self, dut, name, bursts, rng, p):
         self.name, self.rng, self.p = name, rng, p
         self.ask, self.data, self.response = ports(dut, name)
+        words = RAM.bytes // 2
         self.bursts = deque(
-            (2 * rng.choice([rng.randrange(RAM.bytes // 2), RAM.bytes // 2 - 3, 1 << 14]),
+            (2 * rng.choice([rng.randrange(words), words - 3, 3 * words - 3, 1 << 14]),
              rng.randrange(BEATS)) for _ in range(bursts)
         )  # fmt: skip
         self.wanted: deque[tuple[int, bool]] = deque()
@@ -147,5 +146,4 @@ def bursts_of_all(config, *, seed, p, bursts, deadline=20_000):
         await run(ctx, clients)
 
     simulate(dut, bench)
-    assert np.count_nonzero(np.frombuffer(bytes(memory), np.uint8))
     return cycles

@@ -146,8 +146,7 @@ def build(
     core = Systolith(config, family, BUS)
     files["core.v"] = component_verilog(core, name=CORE).encode()
     plan = floorplan(config, part.grid)
-    packages = (*PACKAGES, f"yowasp-{flow.placer}")
-    tools = {package: importlib.metadata.version(package) for package in packages}
+    tools = {package: _version(package) for package in (*PACKAGES, f"yowasp-{flow.placer}")}
     nextpnr = [
         *part.options, "--json", NETLIST, "--top", TOP,
         f"--{flow.constraints}", f"{TOP}.{flow.constraints}", *flow.options,
@@ -189,6 +188,18 @@ def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:
     counts = count_cells(cells)
     del counts["spram"]
     return counts
+
+
+def _version(package: str) -> str:
+    """Return a package's version; tools that the environment names instead have none here."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        if any(os.environ.get(variable) for variable in VARIABLES):
+            return "none"
+        raise ToolError(
+            f"{package} is not installed; install it with: pip install 'systolith[fpga]'"
+        ) from None
 
 
 def _folder(

@@ -78,7 +78,7 @@ class BlockMemory(wiring.Component):
         self.address_bits = config.bus.address_bits
         self.owner = Signal(range(CLIENTS))
         self.place = Signal(range(2 * self.words))
-        """The next word; the highest bit says that it is beyond the end."""
+        """The next word; the highest bit says that it is beyond the end, and stays."""
         self.failed = Signal()
         super().__init__({
             "core": In(Native(config)),
@@ -103,7 +103,7 @@ class BlockMemory(wiring.Component):
             with m.State("give"):
                 m.d.comb += gives.eq(1)
                 with m.If(self._give(m, gives, load.data, left == 0)):
-                    m.d.sync += [self.place.eq(self.place + 1), left.eq(left - 1)]
+                    m.d.sync += [self.place.eq(self._following()), left.eq(left - 1)]
                     m.next = "read"
                     with m.If(left == 0):
                         self._go_on(m)
@@ -115,7 +115,7 @@ class BlockMemory(wiring.Component):
                     strobe & (moved & ~beyond).replicate(self.word_bytes)
                 )]  # fmt: skip
                 with m.If(moved):
-                    m.d.sync += [self.place.eq(self.place + 1),
+                    m.d.sync += [self.place.eq(self._following()),
                                  self.failed.eq(self.failed | beyond)]  # fmt: skip
                     with m.If(last):
                         m.next = "answer"
@@ -159,6 +159,10 @@ class BlockMemory(wiring.Component):
                 m.next = "take"
         with m.Else():
             self._go_on(m)
+
+    def _following(self) -> Value:
+        """Return the place behind this one; nothing that is beyond the end comes back."""
+        return (self.place + 1)[: len(self.place)] | self.place & self.words
 
     def _go_on(self, m: Module) -> None:
         """Look at the next client."""

@@ -154,14 +154,19 @@ class Program:
         Raises
         ------
         ValueError
-            It is too long.
+            It is too long, or a number does not fit its place.
         """
         if len(self._words) > PROGRAM_WORDS:
             raise ValueError(f"a program has {PROGRAM_WORDS} words, not {len(self._words)}")
-        return [
-            word | (self._labels[number] if isinstance(number, str) else number)
-            for word, number in self._words
-        ]
+        return [self._word(*parts) for parts in self._words]
+
+    def _word(self, word: int, number: int | str) -> int:
+        """Return an instruction with its number, or with the place of its label."""
+        limit = PROGRAM_WORDS if isinstance(number, str) else 1 << 8
+        value = self._labels[number] if isinstance(number, str) else number
+        if not 0 <= value < limit:
+            raise ValueError(f"{number} of a program must be in 0..{limit - 1}, not {value}")
+        return word | value
 
     def _place(self, name: str) -> int:
         return self._places.setdefault(name, self._variables + len(self._places))
