@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from .driver import Driver, DriverError
 from .link.ports import SIMULATED, is_port, split_port
 from .progress import Progress
 from .watched_device import WatchedDevice
+
+if TYPE_CHECKING:
+    from .link.serial_device import SerialDevice
 
 __all__ = [
     "CLOCK_MHZ", "FREQUENCY", "ORDER", "Outcome", "Workload", "clock_mhz_of", "let_fetch",
@@ -179,7 +182,7 @@ def open_device(
     if simulator.startswith(SIMULATED):
         from .link.simulated import SimulatedBoard
 
-        return SimulatedBoard(config, simulator, progress)
+        return _with_room(SimulatedBoard(config, simulator, progress), size, simulator)
     if is_port(simulator):
         return _open_board(config, size, simulator, progress, activity)
     size = pad(size, PAGE)
@@ -210,18 +213,23 @@ def _open_board(
         raise ConfigError("a board does not tell what units do; verilator does")
     name, baud = split_port(port)
     progress(f"looking for a board at {name}")
-    device = SerialDevice(config, name, baud=baud, progress=progress)
+    device = _with_room(SerialDevice(config, name, baud=baud, progress=progress), size, name)
+    try:
+        _wake(Driver(device, config))
+    except BaseException:
+        device.close()
+        raise
+    return device
+
+
+def _with_room(device: "SerialDevice", size: int, name: str) -> "SerialDevice":
+    """Return a board that has so much memory; close it otherwise."""
     if device.memory_bytes < size:
         device.close()
         raise DriverError(
             f"{device.identity.board} at {name} has {device.memory_bytes:,} bytes of memory, and "
             f"the program needs {size:,}: take a smaller model or a larger board"
         )
-    try:
-        _wake(Driver(device, config))
-    except BaseException:
-        device.close()
-        raise
     return device
 
 

