@@ -20,7 +20,7 @@ ICEBREAKER = Board(
     device="ice40-up5k",
     platform=_platform,
     cable="ice40_generic",
-    variants={"icebreaker": Variant(core_hz=21e6)},
+    variants={"icebreaker": Variant(core_hz=21e6, seed=3)},
     data_bytes=2,
     burst_beats=16,
     oscillator_hz=12e6,
