@@ -63,7 +63,8 @@ def test_presets_json():
 def test_presets_table():
     result = run("presets")
     assert result.exit_code == 0
-    assert all(name.split("-")[0] in result.stdout for name in PRESETS)
+    assert all(name in result.stdout for name in PRESETS)
+    assert all(f"{config.hash:08x}" in result.stdout for config in PRESETS.values())
 
 
 @pytest.mark.parametrize(

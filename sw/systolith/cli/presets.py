@@ -12,6 +12,9 @@ from .options import Json
 
 __all__ = ["presets"]
 
+WIDEST = 1000
+"""Characters that a table may take."""
+
 
 def presets(json: Json = False) -> None:
     """List the presets and the memory that each takes of its device."""
@@ -60,7 +63,7 @@ def _print(rows: list[dict[str, typing.Any]]) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("preset", no_wrap=True)
     for row in rows:
-        table.add_column(row["preset"], justify="right", overflow="fold")
+        table.add_column(row["preset"], justify="right", no_wrap=True)
 
     def add(name: str, cell: Callable[[dict[str, typing.Any]], str]) -> None:
         table.add_row(name, *map(cell, rows))
@@ -79,8 +82,12 @@ def _print(rows: list[dict[str, typing.Any]]) -> None:
     add("block memories", lambda row: str(row["blocks"]))
     add("of", lambda row: str(row["blocks_available"]))
     add("%", lambda row: f"{row['blocks_percent']:.0f}")
-    Console().print(table)
-    Console().print(
+    console = Console()
+    # Names and hashes are to be copied: they are whole, also where a terminal must break lines.
+    wide = console.options.update(width=WIDEST)
+    console.width = max(console.width, console.measure(table, options=wide).maximum)
+    console.print(table)
+    console.print(
         "Memories in block memories of the device; l: made of logic, S: single-port SPRAM, "
         "counted apart.\nAn estimate: systolith report measures.", style="dim",
     )  # fmt: skip
