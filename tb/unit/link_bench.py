@@ -245,6 +245,11 @@ class Sides:
             self.answer = self.rng.getrandbits(32)
 
 
+TALK_CYCLES = {LinkEndpoint: 100_000, CompactEndpoint: 200_000}
+FLOOD_CYCLES = {LinkEndpoint: 40_000, CompactEndpoint: 100_000}
+"""Deadlines: the compact endpoint takes its time."""
+
+
 def endpoint(link, config, who, burst_bytes):
     """Return an endpoint of a kind; the compact one's bursts are of a byte."""
     if link is LinkEndpoint:
@@ -254,7 +259,7 @@ def endpoint(link, config, who, burst_bytes):
 
 
 def talk(config, chunks, *, seed, burst_bytes, link=LinkEndpoint, payload_bytes=64, irq=False,
-         p_line=1.0, p_out=1.0, p_memory=1.0, deadline=200_000):  # fmt: skip
+         p_line=1.0, p_out=1.0, p_memory=1.0):  # fmt: skip
     """Send chunks of bytes to an endpoint; compare all it says and does with the golden model.
 
     A chunk goes when the one before has been answered. Returns bytes sent and received, and cycles.
@@ -265,7 +270,7 @@ def talk(config, chunks, *, seed, burst_bytes, link=LinkEndpoint, payload_bytes=
     golden = LinkBridge(config, who, burst_bytes, want_memory, want_registers)
     golden.irq = irq
     answers = [golden.receive(chunk) for chunk in chunks]
-    dut = endpoint(link, config, who, burst_bytes)
+    dut, deadline = endpoint(link, config, who, burst_bytes), TALK_CYCLES[link]
     rng = random.Random(seed)
     memory, registers = Memory(width, seed), Registers()
     sides = Sides(dut, config, memory, registers, rng, p_memory)
@@ -313,14 +318,14 @@ def talk(config, chunks, *, seed, burst_bytes, link=LinkEndpoint, payload_bytes=
     return sum(map(len, chunks)), len(got), cycles
 
 
-def flood(config, *, seed, burst_bytes, link=LinkEndpoint, frames=16, deadline=100_000):
+def flood(config, *, seed, burst_bytes, link=LinkEndpoint, frames=16):
     """Send more requests than there is room for, to an endpoint that cannot say anything.
 
     Those that it had room for are answered, in order; it counts the others, and goes on. The
     compact one may count several that it lost as one.
     """
     who = identity(config)
-    dut = endpoint(link, config, who, burst_bytes)
+    dut, deadline = endpoint(link, config, who, burst_bytes), FLOOD_CYCLES[link]
     rng = random.Random(seed)
     memory, registers = Memory(config.bus.data_bytes, seed), Registers()
     golden = LinkBridge(config, who, burst_bytes, Memory(config.bus.data_bytes, seed), Registers())
@@ -337,7 +342,9 @@ def flood(config, *, seed, burst_bytes, link=LinkEndpoint, frames=16, deadline=1
         asked = False
         while cycles < deadline:
             if not line and quiet > 500 and not asked:
-                line.extend(bytes([END]) + request(Operation.WAIT, length=4))
+                # What the compact one had no room for ends with the next END.
+                line.extend(bytes([END] * (link is not LinkEndpoint)))
+                line.extend(request(Operation.WAIT, length=4))
                 asked, quiet = True, 0
             if asked and not line and quiet > 500:
                 return
