@@ -32,9 +32,10 @@ BUILD = Path(__file__).parents[1] / "build" / "check"
 
 def main() -> None:
     """Check all presets, two at a time, the largest ones first."""
-    jobs = [(name, bus, target) for name in reversed(PRESETS) for bus in ONLY.get(name, BUSES)
+    buses = {name: ONLY.get(name, tuple(BUSES)) for name in PRESETS}
+    jobs = [(name, bus, target) for name in reversed(PRESETS) for bus in buses[name]
             for target in ("generic", DEVICES[PRESETS[name].device].family)
-            if target == "generic" or bus == "axi4"]  # fmt: skip
+            if target == "generic" or bus == buses[name][0]]  # fmt: skip
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
         failures = [line for lines in pool.map(check, *zip(*jobs, strict=True)) for line in lines]
     for complaint in failures:
