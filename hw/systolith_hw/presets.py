@@ -13,28 +13,30 @@ from .config import (
 
 __all__ = ["PRESETS", "preset"]
 
-PRESETS = {
-    # The fast test shape, for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in the four
-    # SPRAM.
-    "tiny": Config(
-        array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=16),
-        vector=VectorConfig(lanes=1),
-        memory=MemoryConfig(
-            operand_tiles=16384,
-            activation_words=512,
-            wide_words=256,
-            scale_words=256,
-            program_instructions=32,
-            operand_single_port=True,
-        ),
-        bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
-        sequencer=SequencerConfig(
-            queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2, count_bits=12
-        ),
-        control=ControlConfig(stall_counters=False),
-        short_pipelines=True,
-        device="ice40-up5k",
+TINY = Config(
+    array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=16),
+    vector=VectorConfig(lanes=1),
+    memory=MemoryConfig(
+        operand_tiles=16384,
+        activation_words=512,
+        wide_words=256,
+        scale_words=256,
+        program_instructions=32,
+        operand_single_port=True,
     ),
+    bus=BusConfig(data_bytes=2, address_bits=24, burst_beats=16, outstanding=2),
+    sequencer=SequencerConfig(
+        queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2, count_bits=12
+    ),
+    control=ControlConfig(stall_counters=False),
+    short_pipelines=True,
+    device="ice40-up5k",
+)
+"""The fast test shape, for an iCE40UP5K: 8 multipliers in four SB_MAC16, operands in the four
+SPRAM."""
+
+PRESETS = {
+    "tiny": TINY,
     # ECP5-45F and up: 64 multipliers behind an 8-byte port.
     "small": Config(
         array=ArrayConfig(rows=8, columns=8),
@@ -89,26 +91,9 @@ PRESETS = {
     ),
     # `tiny` on the board icebreaker: with less of everything, so that a host link and a memory have
     # room beside it.
-    "icebreaker": Config(
-        array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=16),
-        vector=VectorConfig(lanes=1),
-        memory=MemoryConfig(
-            operand_tiles=16384,
-            activation_words=256,
-            activation_rows=2,
-            wide_words=256,
-            scale_words=256,
-            program_instructions=32,
-            operand_single_port=True,
-        ),
-        bus=BusConfig(data_bytes=2, address_bits=16, burst_beats=16, outstanding=2),
-        sequencer=SequencerConfig(
-            queue_depth=1, semaphores=8, semaphore_bits=8, loop_depth=2, count_bits=12
-        ),
-        control=ControlConfig(stall_counters=False),
-        short_pipelines=True,
-        device="ice40-up5k",
-    ),
+    "icebreaker": TINY.replace({
+        "memory.activation_words": 256, "memory.activation_rows": 2, "bus.address_bits": 16,
+    }),
     # 256 multipliers, more than an LFE5U-85F has: for comparison with published accelerators of
     # that size, in simulation. Its memories are held against that device all the same.
     "wide": Config(

@@ -322,7 +322,7 @@ def test_builds_are_kept_by_what_they_are_made_from(tools, tmp_path, monkeypatch
     assert build(board, seed=2).folder != first.folder and len(tools) == 4
     step = tmp_path / "step.py"
     step.write_text("another")
-    monkeypatch.setattr("systolith_fpga.boards.build.STEPS", (str(step),))
+    monkeypatch.setattr("systolith_fpga.boards.build.SOURCES", (str(step),))
     assert build(board).folder != first.folder and len(tools) == 6
 
 

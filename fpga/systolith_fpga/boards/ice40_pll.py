@@ -10,6 +10,8 @@ from amaranth.lib.wiring import Out
 
 from systolith_hw.config import ConfigError
 
+from .clock_limits import require_clock
+
 __all__ = ["Ice40Dividers", "Ice40Pll", "choose_ice40_dividers"]
 
 INPUT_HZ = (10e6, 133e6)
@@ -64,14 +66,8 @@ def choose_ice40_dividers(input_hz: float, wanted_hz: Sequence[float]) -> Ice40D
     if len(wanted_hz) != 1:
         raise ConfigError(f"a phase-locked loop of an iCE40 has 1 output, not {len(wanted_hz)}")
     wanted = wanted_hz[0]
-    for name, hertz, (low, high) in (
-        ("input", input_hz, INPUT_HZ), ("output", wanted, OUTPUT_HZ)
-    ):  # fmt: skip
-        if not low <= hertz <= high:
-            raise ConfigError(
-                f"the {name} of the phase-locked loop must have {low / 1e6:g} to {high / 1e6:g} "
-                f"MHz, not {hertz / 1e6:g}"
-            )
+    require_clock("the input of the phase-locked loop", input_hz, INPUT_HZ)
+    require_clock("the output of the phase-locked loop", wanted, OUTPUT_HZ)
     found = [
         Ice40Dividers(
             reference=reference, feedback=feedback, power=power, oscillator_hz=oscillator,

@@ -136,12 +136,12 @@ def _verilated(
     name, _ = board.variant(preset)
     core_hz, memory_hz = board.clocks(name)
     standalone = flash is not None
-    assert not isinstance(board.memory, BlockRam)
     if standalone:  # its line has a whole number of cycles for a bit
         cycles = Fraction(round(core_hz / board.standing_alone().baud))
     else:
         cycles = Fraction(round(core_hz), board.baud)
-    chip = chip_settings(board.memory, memory_hz, round_trip_ns=sum(ROUND_TRIP_NS) / 2)
+    sdram = board.memory_timing(name).chip
+    chip = chip_settings(sdram, memory_hz, round_trip_ns=sum(ROUND_TRIP_NS) / 2)
     system = component_verilog(BoardSystem(board, name, standalone=standalone), name="board")
     core = core_verilog(board.config(name), bus=BUS, report=report)
     return VerilatedBoard(

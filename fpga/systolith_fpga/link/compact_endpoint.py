@@ -3,16 +3,15 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
-from systolith_hw.bus.register_port import RegisterPort
 from systolith_hw.config import Config
-from systolith_hw.interfaces import ReadPort, WritePort
 from systolith_hw.link_protocol import Identity
 
 from .compact.machine import LinkMachine
 from .compact.program import IDENTITY_PLACE, PAYLOAD_BYTES, link_program
+from .ports import endpoint_ports
 
 __all__ = ["CompactEndpoint"]
 
@@ -64,11 +63,7 @@ class CompactEndpoint(wiring.Component):
             raise ValueError(f"payload_bytes must be {PAYLOAD_BYTES}, not {payload}")
         contents = [*bytes(IDENTITY_PLACE), *identity.pack()]
         self.machine = LinkMachine(config, link_program(size), contents)
-        super().__init__({
-            "i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
-            "load": Out(ReadPort(config)), "store": Out(WritePort(config)),
-            "registers": Out(RegisterPort()), "irq": In(1),
-        })  # fmt: skip
+        super().__init__(endpoint_ports(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -3,17 +3,16 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
-from systolith_hw.bus.register_port import RegisterPort
 from systolith_hw.config import Config
-from systolith_hw.interfaces import ReadPort, WritePort
 from systolith_hw.link_protocol import Identity
 
 from .executor import LinkExecutor
 from .frame_receiver import FrameReceiver
 from .frame_sender import FrameSender
+from .ports import endpoint_ports
 
 __all__ = ["LinkEndpoint"]
 
@@ -67,11 +66,7 @@ class LinkEndpoint(wiring.Component):
             )
         self.frames, self.replies = FrameReceiver(identity.payload_bytes), FrameSender()
         self.executor = LinkExecutor(config, identity, burst_bytes)
-        super().__init__({
-            "i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
-            "load": Out(ReadPort(config)), "store": Out(WritePort(config)),
-            "registers": Out(RegisterPort()), "irq": In(1),
-        })  # fmt: skip
+        super().__init__(endpoint_ports(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()

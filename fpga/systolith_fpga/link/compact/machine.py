@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import memory, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import connect, flipped
 
-from systolith_hw.bus.register_port import RegisterPort
 from systolith_hw.config import Config
-from systolith_hw.interfaces import ReadPort, WritePort
 
+from ..ports import endpoint_ports
 from .accesses import Accesses
 from .check import Check
 from .instructions import PROGRAM_WORDS, Condition, Function, Kind, Source, Target
@@ -57,11 +56,7 @@ class LinkMachine(wiring.Component):
         self.instruction, self.kept = Signal(16), Signal(8)
         self.zero, self.carry = Signal(), Signal()
         self.offers, self.executes = Signal(), Signal()
-        super().__init__({
-            "i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
-            "load": Out(ReadPort(config)), "store": Out(WritePort(config)),
-            "registers": Out(RegisterPort()), "irq": In(1),
-        })  # fmt: skip
+        super().__init__(endpoint_ports(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()
