@@ -257,6 +257,9 @@ def test_logits_that_have_no_room():
     ({"array.columns": 32}, {}, "array.columns must be at most array.rows, 16"),
     ({}, {"down_chunk": 16}, "its output_chunk and down_chunk must be all inputs, not 64 and 16"),
     ({"bus.address_bits": 16}, {"vocab": 1000}, "raise bus.address_bits to 17"),
+    ({"sequencer.semaphores": 12, "memory.program_instructions": 256},
+     SIZES["one head, in no whole tiles"],
+     "this language model cannot be programmed: no semaphore is left .* must be at least 13"),
 ])  # fmt: skip
 def test_what_does_not_fit(changes, sizes, sentence):
     config = CONFIGS["ulx3s"].replace(changes)

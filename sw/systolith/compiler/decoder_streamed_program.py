@@ -52,15 +52,21 @@ def choose_blocks(layout: StreamedLayout, model: DecoderModel) -> StreamedPrompt
 
     They do where logits of each are wanted, where a core has no room for blocks, and where the
     program's memory has none for a block's instructions.
+
+    Raises
+    ------
+    ConfigError
+        If it takes more semaphores or registers than there are.
     """
     blocks, config = plan_streamed_prompt(layout.plan), layout.config
     if blocks is None or layout.logits is not None:
         return None
     roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
-    program = StreamedProgram(
-        StreamedLayout(roomy), model, (), dataclasses.replace(blocks, plan=roomy)
-    )
-    program.assemble()
+    with programming("this language model"):
+        program = StreamedProgram(
+            StreamedLayout(roomy), model, (), dataclasses.replace(blocks, plan=roomy)
+        )
+        program.assemble()
     longest = program.program.longest_loop
     return blocks if longest <= config.memory.program_instructions else None
 
