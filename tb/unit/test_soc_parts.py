@@ -253,7 +253,7 @@ def test_decoder_and_slaves(seed):
     m = Module()
     decoder: Any
     m.submodules.decoder = decoder = Decoder({0: "local", 9: "timer"})
-    m.submodules.local = local = LocalMemory(64, b"\x01\x02\x03\x04\x05")
+    m.submodules.local = local = LocalMemory(48, b"\x01\x02\x03\x04\x05")
     m.submodules.timer = timer = Timer()
     join(m, decoder.local, local.bus)
     join(m, decoder.timer, timer.bus)
@@ -336,7 +336,7 @@ def test_uart_loses_nothing_unsaid():
     (lambda: MainMemory(20, 8, 8), "size must be a multiple of 8 bytes, at least 16, not 20"),
     (lambda: MainMemory(8, 8, 8), "size must be a multiple of 8 bytes, at least 16, not 8"),
     (lambda: MainMemory(16, 8, 8, bytes(17)), "contents of 17 bytes do not fit a size of 16"),
-    (lambda: LocalMemory(12), "size must be a power of two of at least 8, not 12"),
+    (lambda: LocalMemory(10), "size must be a multiple of 4 bytes, at least 8, not 10"),
     (lambda: LocalMemory(8, bytes(9)), "contents of 9 bytes do not fit a size of 8"),
     (lambda: Decoder({16: "x"}), "a page must be in 0..15, not 16"),
     (lambda: Uart(3), "divisor must be at least 4 cycles of a bit, not 3"),

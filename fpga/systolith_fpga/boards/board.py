@@ -24,6 +24,8 @@ class Variant:
     ----------
     core_hz : float
         Clock of the core that is wanted; the board has it or the nearest one below.
+    memory_hz : float
+        The clock of a memory chip that is wanted; the board's unless given.
     seed : int
         Of placement, the best one that is known.
     target_mhz : float
@@ -34,6 +36,7 @@ class Variant:
     """
 
     core_hz: float
+    memory_hz: float = 0
     seed: int = 1
     target_mhz: float = 0
     insistent: bool = False
@@ -65,7 +68,7 @@ class Board:
     memory : SdramChip or BlockRam
         External memory; block memory of an iCE40 has the core's clock.
     memory_hz : float
-        The clock of a memory chip that is wanted.
+        The clock of a memory chip that is wanted, unless a variant wants another.
     baud : int
         Of the serial line.
     standalone : HostSettings or None
@@ -132,7 +135,8 @@ class Board:
     def dividers(self, name: str | None = None) -> Dividers:
         """Return how the clocks of core and memory chip come of the oscillator."""
         variant = self.variant(name)[1]
-        return choose_dividers(self.oscillator_hz, [variant.core_hz, self.memory_hz])
+        memory_hz = variant.memory_hz or self.memory_hz
+        return choose_dividers(self.oscillator_hz, [variant.core_hz, memory_hz])
 
     def clocks(self, name: str | None = None) -> tuple[float, float]:
         """Return the clocks of core and memory, in Hz."""

@@ -31,7 +31,8 @@ ULX3S_85F = Board(
     cable="ulx3s",
     variants={
         "ulx3s": Variant(core_hz=80e6, target_mhz=81, insistent=True),
-        "ulx3s-resident": Variant(core_hz=72.8e6, target_mhz=73.3, insistent=True),
+        # It does not stream, so memory may be slower than the fastest that the chip takes.
+        "ulx3s-resident": Variant(core_hz=66.67e6, memory_hz=120e6, insistent=True),
     },
     data_bytes=4,
     burst_beats=64,

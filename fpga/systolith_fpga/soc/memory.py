@@ -17,27 +17,28 @@ class LocalMemory(wiring.Component):
     Parameters
     ----------
     size : int
-        Bytes, a power of two of at least 8.
+        Bytes, a multiple of 4, at least 8. If it is no power of two, nothing is kept of what is
+        written beyond it, and anything may be read there.
     contents : bytes
         At its start; what is beyond is zero.
 
     Members
     -------
-    bus : In(Wishbone(log2(size / 4), 4))
+    bus : In(Wishbone(ceil(log2(size / 4)), 4))
     """
 
     bus: Any
 
     def __init__(self, size: int, contents: bytes = b"") -> None:
-        if size < 8 or size & (size - 1):
-            raise ValueError(f"size must be a power of two of at least 8, not {size}")
+        if size < 8 or size % 4:
+            raise ValueError(f"size must be a multiple of 4 bytes, at least 8, not {size}")
         if len(contents) > size:
             raise ValueError(f"contents of {len(contents)} bytes do not fit a size of {size}")
         self.size = size
         padded = contents.ljust(-(-len(contents) // 4) * 4, b"\0")
         self.words = [int.from_bytes(padded[at : at + 4], "little")
                       for at in range(0, len(padded), 4)]  # fmt: skip
-        super().__init__({"bus": In(Wishbone((size // 4).bit_length() - 1, 4))})
+        super().__init__({"bus": In(Wishbone((size // 4 - 1).bit_length(), 4))})
 
     def elaborate(self, platform) -> Module:
         m = Module()

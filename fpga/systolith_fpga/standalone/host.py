@@ -57,7 +57,7 @@ class HostSettings:
     flash: SpiFlash
     image_offset: int
     baud: int = 115_200
-    local_bytes: int = 1 << 14
+    local_bytes: int = 12 << 10
 
 
 class StandaloneHost(wiring.Component):
