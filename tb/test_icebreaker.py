@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from line_faults import require_no_wrong_byte
 from systolith.bench import bench_matmul
 from systolith.cli.app import app
 from systolith.link.exchange import Request
@@ -17,7 +18,6 @@ from systolith_fpga.link.compact_bridge import CompactBridge
 from systolith_hw.link_protocol import WAIT_BYTES, Operation
 from systolith_hw.verilog import component_verilog
 from systolith_sim.board.link_board import LinkBoard
-from systolith_sim.board.pseudo_terminal import PseudoTerminal
 from systolith_sim.board.serial_line import SerialSettings
 
 pytestmark = pytest.mark.slow
@@ -63,18 +63,8 @@ def test_no_byte_is_wrong(seed):
     )  # fmt: skip
     line = SerialSettings(bit_cycles=Fraction(cycles), fault=1 / 1_000, seed=seed)
     board = LinkBoard(config, component_verilog(bridge, name="bridge"), size, line)
-    data = np.random.default_rng(seed).bytes(16_001)
-    with PseudoTerminal(board) as terminal, SerialDevice(config, terminal.name) as device:
-        device.write_memory(3, data)
-        assert board.memory[3 : 3 + len(data)].tobytes() == data
-        assert not board.memory[:3].any() and not board.memory[3 + len(data) :].any()
-        assert device.read_memory(3, len(data)) == data
-        for value in range(20):
-            device.write_register(4 * value, value)
-            assert device.read_register(4 * value) == value
-        assert board.accesses == 40 and device.repeated
-    print(f"{board.line.faults} faults, {device.repeated} requests repeated")
-    assert board.line.faults > 20 and not board.line.broken
+    require_no_wrong_byte(config, board, 16_001, seed)
+    assert board.line.faults > 20
 
 
 def test_no_frame_is_dropped_without_faults(seed):

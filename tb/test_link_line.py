@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from line_faults import require_no_wrong_byte
 from systolith.driver import ForeignCoreError
 from systolith.link.exchange import Request
 from systolith.link.serial_device import LONG_BYTES, SerialDevice, identify
@@ -60,25 +61,8 @@ def damaged(device: SerialDevice) -> tuple[int, int]:
 def test_no_byte_is_wrong(count, fault, seed):
     """Bytes are changed, lost, doubled and swapped both ways."""
     board = bridge_board(FAST_HZ, fault=fault, seed=seed)
-    data = np.random.default_rng(seed).bytes(count)
-    # The board is a simulator, which stands still while others have the machine.
-    with (
-        PseudoTerminal(board) as terminal,
-        SerialDevice(CONFIG, terminal.name, patience=60) as device,
-    ):
-        device.write_memory(3, data)
-        assert board.memory[3 : 3 + count].tobytes() == data
-        assert not board.memory[:3].any() and not board.memory[3 + count :].any()
-        assert device.read_memory(3, count) == data
-        for value in range(20):
-            device.write_register(4 * value, value)
-            assert device.read_register(4 * value) == value
-        assert board.accesses == 40
-        wrong = board.line.faults
-        print(f"{count} bytes each way: {wrong} faults, {device.repeated} requests repeated")
-    assert wrong > 2 * count * fault / 2
-    assert device.repeated
-    assert not board.line.broken
+    require_no_wrong_byte(CONFIG, board, count, seed)
+    assert board.line.faults > 2 * count * fault / 2
 
 
 def test_throughput():
