@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Emit every preset on every bus and have tools read it; a complaint is a failure.
+"""Emit every preset and have tools read it; a complaint is a failure.
+
+Those of :data:`OTHER_BUSES` are emitted on every bus, the others on AXI; with ``--all`` all are on
+every bus.
 
 Verilator reads it with all warnings on, yosys looks for loops of gates, for nets with no driver or
 several, and for latches. Icarus and the cells of a preset's own device are tried with AXI.
@@ -24,6 +27,9 @@ from systolith_sim.verilator import ToolError, lint
 ONLY = {"icebreaker": ("native",)}
 """Buses of presets that are another one in small, for a board."""
 
+OTHER_BUSES = ("tiny", "small")
+"""Presets that are tried on every bus: a bus knows nothing of the core but its port's width."""
+
 LATCHES = "t:$dlatch t:$adlatch t:$dlatchsr t:$sr"
 """Cells that yosys has for what keeps a value without a clock."""
 
@@ -32,7 +38,11 @@ BUILD = Path(__file__).parents[1] / "build" / "check"
 
 def main() -> None:
     """Check all presets, two at a time, the largest ones first."""
-    buses = {name: ONLY.get(name, tuple(BUSES)) for name in PRESETS}
+    every = PRESETS if "--all" in sys.argv[1:] else OTHER_BUSES
+    buses = {
+        name: ONLY.get(name, tuple(BUSES) if name in every else tuple(BUSES)[:1])
+        for name in PRESETS
+    }
     jobs = [(name, bus, target) for name in reversed(PRESETS) for bus in buses[name]
             for target in ("generic", DEVICES[PRESETS[name].device].family)
             if target == "generic" or bus == buses[name][0]]  # fmt: skip
