@@ -10,7 +10,7 @@ from systolith_sim.device.device import DeviceError
 
 from .frames import Decoder, Reply, encode
 
-__all__ = ["WINDOW", "Exchange", "Line", "Request"]
+__all__ = ["WINDOW", "Exchange", "Line", "Request", "Traffic"]
 
 WINDOW = 32
 """Requests that may be unanswered. Sequences repeat after 256 of them; board and line keep the
@@ -41,6 +41,15 @@ class Line(typing.Protocol):
 
     def read(self, seconds: float) -> bytes:
         """Return what has come; wait for up to ``seconds`` if that is nothing."""
+
+
+class Traffic(typing.NamedTuple):
+    """What has gone over a line: bytes to the board and from it, and how often it was waited for
+    an answer to one request or to several under way."""
+
+    sent: int
+    received: int
+    waits: int
 
 
 class Request(typing.NamedTuple):
@@ -110,12 +119,14 @@ class Exchange:
 
     Attributes
     ----------
+    baud : int
     repeated : int
         Requests that were sent again.
+    traffic : Traffic
     """
 
     def __init__(self, line: Line, name: str, baud: int, patience: float) -> None:
-        self._line, self._name, self._baud, self._patience = line, name, baud, patience
+        self._line, self._name, self.baud, self._patience = line, name, baud, patience
         self._decoder = Decoder()
         self._sequence = {True: 0, False: 0}
         self._order = 0
@@ -123,6 +134,7 @@ class Exchange:
         self._measured = False
         self._backoff = 1.0
         self.repeated = 0
+        self.traffic = Traffic(0, 0, 0)
 
     @property
     def dropped(self) -> int:
@@ -148,6 +160,7 @@ class Exchange:
             Nothing has come for longer than the patience allows.
         """
         source = enumerate(requests)
+        self._count(waits=1)
         under_way: dict[int, _Sent] = {}
         heard = time.monotonic()
         more = True
@@ -195,9 +208,10 @@ class Exchange:
             sent.first = sent.first or self._order
             bytes_ahead += self._bytes(sent)
             sent.last, sent.when, sent.lost = self._order, now, False
-            sent.line_seconds = bytes_ahead * BITS / self._baud
+            sent.line_seconds = bytes_ahead * BITS / self.baud
             out += sent.frame
         if out:
+            self._count(sent=len(out))
             self._line.write(bytes(out))
 
     @staticmethod
@@ -215,7 +229,15 @@ class Exchange:
         """Return replies that come before the next request is late."""
         due = min(self._due(sent) for sent in under_way.values())
         seconds = min(due, heard + self._patience) - time.monotonic()
-        return list(self._decoder.feed(self._line.read(max(seconds, 0.0))))
+        data = self._line.read(max(seconds, 0.0))
+        self._count(received=len(data))
+        return list(self._decoder.feed(data))
+
+    def _count(self, sent: int = 0, received: int = 0, waits: int = 0) -> None:
+        before = self.traffic
+        self.traffic = Traffic(
+            before.sent + sent, before.received + received, before.waits + waits
+        )
 
     def _learn(self, sent: _Sent, under_way: dict[int, _Sent]) -> None:
         """Draw conclusions from a reply: what is lost, and how long replies take."""

@@ -20,7 +20,7 @@ from systolith_sim.device.device import Device, DeviceError, RegisterError
 
 from ..driver import ForeignCoreError
 from ..progress import Progress
-from .exchange import Exchange, Request
+from .exchange import Exchange, Request, Traffic
 from .frames import Reply
 from .known_cores import known_cores
 from .ports import WRITE_SECONDS, SerialPort
@@ -120,6 +120,16 @@ class SerialDevice(Device):
     def repeated(self) -> int:
         """Requests that were sent again."""
         return self._exchange.repeated
+
+    @property
+    def baud(self) -> int:
+        """Of the board's line."""
+        return self._exchange.baud
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone over the line."""
+        return self._exchange.traffic
 
     def close(self) -> None:
         """Give the port back."""

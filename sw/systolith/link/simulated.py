@@ -43,7 +43,7 @@ class SimulatedBoard(SerialDevice):
 
     def __init__(self, config: Config, name: str, progress: Progress) -> None:
         from systolith_fpga.boards import board_named
-        from systolith_fpga.boards.simulated import simulated_board
+        from systolith_fpga.boards.simulated import simulated_board, with_fast_line
 
         chosen, _, how = name.removeprefix(SIMULATED).partition(":")
         if how not in ("", LINK):
@@ -56,8 +56,10 @@ class SimulatedBoard(SerialDevice):
                 f"configuration {config.hash:08x} is none of board {chosen}'s: take {known}"
             )
         self._progress = progress
+        preset = hashes[config.hash]
+        self._baud = (with_fast_line(board, preset) if how else board).baud
         self._simulated, self._terminal = simulated_board(
-            board, hashes[config.hash], fast_line=bool(how), report=progress
+            board, preset, fast_line=bool(how), report=progress
         )
         # Where external memory is no chip, all of it goes over the line.
         self._memory = getattr(self._simulated, "memory", np.empty(0, np.uint8))
@@ -76,6 +78,11 @@ class SimulatedBoard(SerialDevice):
     def cycle(self) -> int:
         """Cycles of the core's clock since power-up."""
         return self._simulated.cycle
+
+    @property
+    def baud(self) -> int:
+        """Of the board's line; the terminal in front of it has no rate."""
+        return self._baud
 
     def close(self) -> None:
         """End the simulation."""
