@@ -2,11 +2,13 @@
 
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from language_models import write_llama
 from line_faults import require_no_wrong_byte
 from systolith.bench import bench_matmul
 from systolith.cli.app import app
@@ -52,6 +54,46 @@ def test_products(operands, shape):
     made = bench_matmul(BOARD.config(), *shape, operands=operands, simulator="sim:icebreaker:link")
     print(operands, shape, made)
     assert made.bit_exact
+
+
+WHERE = {
+    "board": ("--device", "sim:icebreaker"),
+    "verilator": ("--preset", "icebreaker", "--sim", "verilator"),
+    "icarus": ("--preset", "icebreaker", "--sim", "icarus"),
+}
+STORIES = "shared/models/stories-100k"
+
+
+@pytest.mark.parametrize("model, where", [
+    ("small", "board"), ("small", "verilator"), ("small", "icarus"),
+    ("stories-100k", "board"), ("stories-100k", "verilator"),
+])  # fmt: skip
+def test_a_story(model, where, tmp_path):
+    """The core multiplies, the host does the rest: text, logits and products are golden."""
+    pytest.importorskip("tokenizers")
+    if model == "small":
+        path = write_llama(tmp_path, eos_token_id=None)
+    else:
+        above = (folder / STORIES for folder in Path(__file__).resolve().parents)
+        path = next((found for found in above if found.is_dir()), tmp_path)
+        if path == tmp_path:
+            pytest.skip(f"there is no {STORIES}")
+
+    def told(name: str, *words: str) -> dict:
+        run = CliRunner().invoke(app, [
+            "run", str(path), "Once upon a time", "--tokens", "4", *words, "--json", "--logits",
+            str(tmp_path / name),
+        ])  # fmt: skip
+        assert run.exit_code == 0, run.output
+        return json.loads(run.stdout)
+
+    mine = told("mine.npz", *WHERE[where])
+    golden = told("golden.npz", "--preset", "icebreaker", "--backend", "golden")
+    assert mine["bit_exact"] and mine["text"] == golden["text"]
+    assert (tmp_path / "mine.npz").read_bytes() == (tmp_path / "golden.npz").read_bytes()
+    print(mine["cycles"], mine["per_token"], mine["estimated_tokens_per_second"])
+    if where == "board":
+        assert mine["baud"] == BOARD.baud and 4 < mine["estimated_tokens_per_second"] < 60
 
 
 def test_no_byte_is_wrong(seed):

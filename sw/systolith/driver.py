@@ -52,6 +52,9 @@ SETTLE_LOOKS, SETTLE_CYCLES = 100, 100
 POLL_CYCLES = 1 << 20
 """Most cycles between two looks at the status."""
 
+LOOK_CYCLES = 1000
+"""Cycles between two looks at a short program."""
+
 
 class DriverError(RuntimeError):
     """The core cannot do what it is asked for."""
@@ -133,7 +136,7 @@ class Driver:
         self._describe = describe or self._disassemble
         self._program = b""
         self._program_address: int | None = None
-        self._resetting = False
+        self._resetting = self._interrupts = False
         self._check_identity()
 
     def _check_identity(self) -> None:
@@ -256,9 +259,49 @@ class Driver:
         self.write("LENGTH", length)
         self.write("POSITION", position)
         self.write("WATCHDOG", watchdog)
+        self._interrupts = True
         self.write("IRQ_ENABLE", Interrupt.DONE | Interrupt.ERROR)
         self.write("IRQ_PENDING", Interrupt.DONE | Interrupt.ERROR)
         self.write("CONTROL", Control.START)
+
+    def rerun(
+        self, address: int | None = None, *, position: int = 0, timeout: int = 1 << 40
+    ) -> int:
+        """Run a short program in memory and return its cycles, with as few accesses as can be.
+
+        Length and watchdog are those of the last :meth:`start`, which must have been. Interrupts
+        are off until the next one: over a line the program has ended before one could tell of it.
+
+        Parameters
+        ----------
+        address : int
+            Of another program than the last one; what is kept of that is not fetched again.
+        position : int
+            Runtime register 2.
+        timeout
+            As for :meth:`run`.
+
+        Raises
+        ------
+        CoreError, TimeoutError
+            As from :meth:`run`.
+        """
+        if self._interrupts:
+            self.write("IRQ_ENABLE", 0)
+            self._interrupts = False
+        if address is not None and address != self._program_address:
+            self._program, self._program_address = b"", address
+            self.write("PROGRAM", address)
+        self.write("POSITION", position)
+        self.write("CONTROL", Control.START)
+        waited = 0
+        while not self._has_ended(self.status):
+            if waited >= timeout:
+                self.abort()
+                raise TimeoutError(f"the program did not end within {timeout} cycles")
+            self.device.wait(LOOK_CYCLES)
+            waited += LOOK_CYCLES
+        return self.device.read_register(counter_offsets(self.config)["CYCLES"])
 
     def advance(self, cycles: int) -> bool:
         """Let a program that was started go on for ``cycles``; return whether it has ended.
@@ -268,7 +311,10 @@ class Driver:
         CoreError
             The program met an error; call :meth:`reset` before the next one.
         """
-        status = self._wait(cycles)
+        return self._has_ended(self._wait(cycles))
+
+    def _has_ended(self, status: Status) -> bool:
+        """Return whether a status is that of a program that has ended, and not by an error."""
         if status & Status.ERROR:
             self._raise_error()
         if status & Status.RUNNING:

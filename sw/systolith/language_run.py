@@ -60,6 +60,17 @@ class Simulated:
     prompt_block: int
     board: BoardTime | None = None
 
+    def __str__(self) -> str:
+        """Return it for people."""
+        exact = "every one that of the machine" if self.bit_exact else "NOT the machine's"
+        clock = f"{self.clock_mhz:g} MHz"
+        if self.board and self.board.core_mhz == self.clock_mhz:
+            clock = str(self.board)
+        return (
+            f"{self.cycles:,} cycles: {self.tokens_per_second_at_clock:,.0f} tokens per second at "
+            f"{clock}, those of the prompt among them; {exact}"
+        )
+
 
 class LanguageRun(ModelRun):
     """A language model in the integers of one configuration, on hardware or without any.

@@ -67,7 +67,11 @@ class Linear:
         scale, shift = self.scale, self.shift
         if x.factors is not None:
             scale, shift = multiply_entries(scale, shift, *x.factors)
-        return requantize(x.times(self.weights), scale, shift, self.bias)[0]
+        return requantize(self.products(x), scale, shift, self.bias)[0]
+
+    def products(self, x: "Words", inputs: slice = slice(None)) -> Integers:
+        """Return exact sums (S, N) of words of (S, K) times those ``inputs`` of the weights."""
+        return x.times(self.weights[inputs])
 
     def add(self, z: Integers, x: "Words", chunk: int) -> Integers:
         """Return fixed point z (S, N) plus the result for words of (S, K).
@@ -80,7 +84,7 @@ class Linear:
             words = slice(first // rows, (first + chunk) // rows)
             part = Words(x.mantissas[..., words, :], x.exponents[..., words])
             bias = self.bias if first == 0 else np.zeros_like(self.bias)
-            products = part.times(self.weights[first : first + chunk])
+            products = self.products(part, slice(first, first + chunk))
             z = _saturate(z + requantize(products, self.scale, self.shift, bias)[0])
         return z
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import typer
 
-from systolith_hw.config import MOST_CANDIDATES, Config
+from systolith_hw.config import MOST_CANDIDATES, Config, ConfigError
 from systolith_hw.presets import PRESETS
 
 from .console import say
@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "STREAMED", "Context", "Core", "LanguageOperands", "LanguagePreset", "choose_core",
-    "operands_by_size", "reach",
+    "choose_product_core", "operands_by_size", "reach",
 ]  # fmt: skip
 
 RESIDENT, STREAMED = "ulx3s-resident", "ulx3s"
@@ -101,6 +101,29 @@ def choose_core(
     where = "weights, keys and values are streamed" if core.streamed else "all is on the chip"
     say(f"{name}: {where}; preset {core.preset}, --port-bytes {core.config.bus.data_bytes}")
     return core
+
+
+def choose_product_core(
+    name: str, operands: Operands | None, preset: str, config: Config
+) -> Core:
+    """Return a core without a row unit for the products of a model, and say what is left to do.
+
+    Raises
+    ------
+    ConfigError
+        If the model is to be streamed.
+    """
+    from ..coprocessor.hosted_run import HOST_FUNCTIONS
+
+    if operands == Operands.STREAM:
+        raise ConfigError(
+            f"--operands stream takes a row unit, and vector.rows is 0 with preset {preset}: "
+            f"leave it out, so that all weights stay on the chip, or take a preset with a row "
+            f"unit, such as {STREAMED}"
+        )
+    say(f"{name}: preset {preset} has no row unit (vector.rows is 0), so the core multiplies by "
+        f"the weights, which stay on the chip; {HOST_FUNCTIONS} are this computer's")  # fmt: skip
+    return Core(Operands.ONCHIP, preset, config)
 
 
 def _sets(settings: list[str] | None, name: str) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "bus_of",
     "choose_config",
     "choose_device",
+    "preset_on",
     "refuse_beside",
     "require_backend",
 ]
@@ -151,6 +152,19 @@ def bus_of(
 
     board = board_named(where.split(":")[1])
     return [f"bus.burst_beats={board.burst_beats}", *(settings or [])], board.data_bytes
+
+
+def preset_on(where: str, *usual: str) -> str | None:
+    """Return the preset of the simulated board that a core is on, if that has none of the usual
+    ones."""
+    from ..link.ports import SIMULATED
+
+    if not where.startswith(SIMULATED):
+        return None
+    from systolith_fpga.boards import board_named
+
+    variants = board_named(where.split(":")[1]).variants
+    return None if set(usual) & set(variants) else next(iter(variants))
 
 
 def choose_device(ctx: typer.Context, port: str | None, sim: Simulator) -> str:

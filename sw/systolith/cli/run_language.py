@@ -17,10 +17,12 @@ from .console import needs, print_json, say, stages
 from .model_command import model_name
 from .operands import (
     RESIDENT,
+    STREAMED,
     Context,
     LanguageOperands,
     LanguagePreset,
     choose_core,
+    choose_product_core,
     reach,
 )
 from .options import (
@@ -36,12 +38,13 @@ from .options import (
     bus_of,
     choose_config,
     choose_device,
+    preset_on,
     refuse_beside,
     require_backend,
 )
 
 if typing.TYPE_CHECKING:
-    from ..generation import Continuation
+    from ..coprocessor.hosted_run import Hosted
     from ..language_run import Simulated
 
 __all__ = ["run_language"]
@@ -118,32 +121,46 @@ def run_language(
     Llama-type checkpoint (config.json, model.safetensors, tokenizer.json), or that of a GGUF file.
     The text is written as it comes, and ends with the model's token for that, or where the context
     is full. The port of a model that is streamed has 128 bytes per cycle, if --port-bytes does not
-    say otherwise.
+    say otherwise. A core without a row unit (vector.rows is 0) multiplies, and this computer does
+    the rest.
     """
     require_backend(ctx, backend, ACTS)
     where = choose_device(ctx, device, sim)
     settings, port_bytes = bus_of(where, settings, port_bytes)
+    preset = preset or preset_on(where, RESIDENT, STREAMED)
     if temperature == 0:
         refuse_beside(ctx, "--temperature 0", "top_k", "seed")
-    choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
+    chosen = choose_config(preset or RESIDENT, settings, port_bytes=port_bytes)  # refuses at once
+    alone = bool(chosen.vector.rows)
     if logits is not None and not logits.parent.is_dir():
         raise ConfigError(f"--logits {logits}: there is no folder {logits.parent}")
     with needs("models"):
         import numpy as np
 
+        from ..coprocessor.hosted_run import HostedRun
         from ..language_run import LanguageRun
         from ..model_run import ModelRun
         from ..models.library import load_language_model
         from ..sampling import Sampling
 
         sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
-        name, core, hardware, simulated = model_name(ctx), None, None, None
+        name, core = model_name(ctx), None
+        hardware: LanguageRun | None = None
+        hosted: HostedRun | None = None
+        simulated: Simulated | Hosted | None = None
         keeps = logits is not None
         with stages(f"reading {name}", plain=json) as progress:
             model = load_language_model(name, progress)
             numbers = model.prompt(prompt)
             if backend == Computer.FLOAT:
                 running = ModelRun(model, model.decoder, sampling, context=context, logits=keeps)
+            elif not alone:
+                core = choose_product_core(name, operands, preset or RESIDENT, chosen)
+                running = host = HostedRun(
+                    model, chosen, progress, sampling, weights=str(weights), context=context,
+                    logits=keeps,
+                )  # fmt: skip
+                hosted = host if backend in HARDWARE else None
             else:
                 core = choose_core(
                     name, model.decoder, operands, preset, settings, port_bytes,
@@ -163,7 +180,12 @@ def run_language(
     show = (lambda piece: None) if json else _write
     show(prompt)
     begin = time.perf_counter()
-    if hardware is None:
+    if hosted:
+        result, simulated = hosted.simulate(
+            numbers, tokens, show, simulator=where if backend == Computer.RTL else str(backend),
+            clock_mhz=clock_mhz, progress=Progress(),
+        )  # fmt: skip
+    elif hardware is None:
         result = running.compute(numbers, tokens, show)
     elif backend == Computer.MACHINE:
         result = hardware.predict(numbers, tokens, show)
@@ -191,24 +213,10 @@ def run_language(
             **(dataclasses.asdict(simulated) if simulated else {}),
         })  # fmt: skip
     else:
-        say(_summary(result, simulated, f"{rate:.1f} per second of this computer on {backend}"))
+        how = simulated or f"{rate:.1f} per second of this computer on {backend}"
+        say(f"{len(result.tokens)} tokens, {how}")
     if simulated and not simulated.bit_exact:
         raise typer.Exit(1)
-
-
-def _summary(result: "Continuation", simulated: "Simulated | None", rate: str) -> str:
-    """Say how many tokens there are, and how fast they came."""
-    count = f"{len(result.tokens)} tokens"
-    if simulated is None:
-        return f"{count}, {rate}"
-    exact = "every one that of the machine" if simulated.bit_exact else "NOT the machine's"
-    board, clock = simulated.board, f"{simulated.clock_mhz:g} MHz"
-    if board and board.core_mhz == simulated.clock_mhz:
-        clock = str(board)
-    return (
-        f"{count}, {simulated.cycles:,} cycles: {simulated.tokens_per_second_at_clock:,.0f} tokens "
-        f"per second at {clock}, those of the prompt among them; {exact}"
-    )
 
 
 def _write(piece: str) -> None:

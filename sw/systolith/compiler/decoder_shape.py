@@ -145,6 +145,11 @@ class DecoderShape:
                 f"vector.rows must be at least {self.heads + self.deferred}, one for each "
                 f"head{norms}, not {vector.rows}"
             )
+            if not vector.rows:
+                sentence += (
+                    "; without a row unit a core only multiplies for `systolith run`, and this "
+                    "computer does the rest, whose time nobody estimates"
+                )
         elif vector.lanes == 1 and self.rotary:
             sentence = "vector.lanes must be at least 2 for rotary positions, not 1"
         elif config.sequencer.loop_depth < LOOP_DEPTH:
