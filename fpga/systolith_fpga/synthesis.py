@@ -8,12 +8,13 @@ from pathlib import Path
 from systolith_hw.memory.register_copy import COPY
 from systolith_sim.verilator import ToolError
 
-from . import carry_ends, duplicate, output_registers
+from . import carry_ends, duplicate, gather, output_registers
 from .carry_ends import close_carry_ends_file
 from .duplicate import duplicate_file
+from .gather import gather_file
 from .netlist import undriven
 from .output_registers import use_output_registers_file
-from .parts import Part
+from .parts import PARTS, Part
 from .tools import run_tool
 
 __all__ = ["CORE", "NETLIST", "STEPS", "synthesise"]
@@ -24,13 +25,15 @@ CORE = "systolith"
 NETLIST = "netlist.json"
 """What comes out."""
 
-STEPS = (__file__, *(str(step.__file__) for step in (output_registers, duplicate, carry_ends)))
+STEPS = (
+    __file__, *(str(it.__file__) for it in (output_registers, duplicate, carry_ends, gather))
+)  # fmt: skip
 """What becomes of a design is in these sources, too: whoever keeps results keeps them by these."""
 
 
 def synthesise(
     part: Part, folder: Path, read: Sequence[str], *, top: str, core: str = CORE,
-    floorplan: Sequence[str] = (), around: bool = False,
+    floorplan: Sequence[str] = (), around: bool = False, together: str = "",
 ) -> list[str]:  # fmt: skip
     """Make :data:`NETLIST` in ``folder``; return the commands that were run.
 
@@ -52,6 +55,8 @@ def synthesise(
         Yosys commands, see :func:`.floorplan.floorplan`.
     around : bool
         Registers and LUTs of the top module are copied, too (:mod:`.duplicate`).
+    together : str
+        Block memories whose names begin so stand side by side (:mod:`.gather`).
 
     Raises
     ------
@@ -85,6 +90,10 @@ def synthesise(
         modules = [*dict.fromkeys((top, core))]
         close_carry_ends_file(folder / NETLIST, modules)
         commands.append(f"python -m systolith_fpga.carry_ends {NETLIST} {' '.join(modules)}")
+    if together:
+        device = next(name for name, known in PARTS.items() if known is part)
+        gather_file(folder / NETLIST, together, device)
+        commands.append(f"python -m systolith_fpga.gather {NETLIST} {together} {device}")
     _require_driven(folder / NETLIST)
     return commands
 

