@@ -47,6 +47,7 @@ def test_every_memory_is_looked_at(memory, need):
 
 @pytest.mark.parametrize("changes, words", [
     ({"vector.rows": 2}, "vector.rows must be at least 4, one for each head, not 2"),
+    ({"vector.rows": 0}, "each head, not 0; without a row unit a core only multiplies"),
     ({"vector.rows": 4, "vector.deferred_norms": True},
      "vector.rows must be at least 5, one for each head and one for norms, not 4"),
     ({"array.max_k": 32}, "array.max_k must be at least 48, not 32"),

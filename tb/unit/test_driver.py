@@ -80,6 +80,33 @@ def test_run_writes_in_order_and_returns_counters():
     assert counters["ARRAY_BUSY"] == COUNTER_BASE + 4
 
 
+def test_a_rerun_writes_what_changes():
+    """Interrupts are off then; a program that was not done at once is looked at again."""
+    core, drive = driver(0, Status.DONE, Status.DONE, Status.RUNNING, Status.DONE, 0, Status.DONE)
+    drive.load_program(0x100, PROGRAM)
+    drive.run()
+    core.log.clear()
+    core.waited.clear()
+    assert drive.rerun(position=4) == COUNTER_BASE
+    assert core.log == [("IRQ_ENABLE", 0), ("POSITION", 4), ("CONTROL", 1)] and not core.waited
+    core.log.clear()
+    drive.rerun(0x200, position=5)
+    assert core.log == [("PROGRAM", 0x200), ("POSITION", 5), ("CONTROL", 1)] and core.waited
+    core.log.clear()
+    drive.run()
+    assert ("IRQ_ENABLE", 3) in core.log
+
+
+def test_a_rerun_that_fails_or_never_ends():
+    core, drive = driver(Status.ERROR, ERROR=ErrorCode.WATCHDOG | Unit.ARRAY << 8, ERROR_PC=1)
+    with pytest.raises(CoreError, match="WATCHDOG in array"):
+        drive.rerun(0x100)
+    core, drive = driver(*[Status.RUNNING] * 4)
+    with pytest.raises(TimeoutError, match="did not end within 1500 cycles"):
+        drive.rerun(0x100, timeout=1500)
+    assert ("CONTROL", 2) in core.log
+
+
 def test_counters_that_the_core_has_not():
     config = CONFIG.replace({"control.stall_counters": False})
     core = Scripted((0, Status.DONE), CONFIG_HASH=config.hash)

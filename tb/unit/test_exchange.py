@@ -60,6 +60,15 @@ def read_back(asking, count):
     return bytes(data)
 
 
+def test_traffic_is_what_went_over_the_line(seed):
+    line = GoldenLine(CONFIG, who(), seed=seed)
+    asking = exchange(line)
+    list(asking.run(writes(bytes(700))))
+    asking.ask(Request(Operation.READ, 0, wanted=8))
+    frame = HEADER.size + 4 + 2
+    assert asking.traffic == (3 * frame + 700, 3 * frame + 8, 2)
+
+
 # -- frames ---------------------------------------------------------------------------------------
 
 
