@@ -70,19 +70,22 @@ class ResidentPlan:
         self.matrices: list[ResidentMatrix] = []
         self.tiles = 0
         for inputs, channels in shapes:
-            self._require("array.max_k", inputs, config.array.max_k, "inputs of a product")
-            steps = -(-inputs // config.array.rows)
-            self._require("memory.activation_words", steps, config.memory.activation_words,
-                          f"{inputs} inputs of a product")  # fmt: skip
-            matrix = ResidentMatrix(self.tiles, steps, channels // config.array.columns)
-            self.matrices.append(matrix)
-            self.tiles = matrix.end
+            steps, panels = -(-inputs // config.array.rows), channels // config.array.columns
+            self.matrices.append(ResidentMatrix(self.tiles, steps, panels))
+            self.tiles = self.matrices[-1].end
+        # First what no other setting would help against.
         weights = sum(inputs * channels for inputs, channels in shapes)
         self._require(
             "memory.operand_tiles", self.tiles, config.memory.operand_tiles,
             f"{weights:,} weights, all of which stay on a chip without a row unit (vector.rows is "
             "0); take a smaller model or a preset with a row unit, such as ulx3s, to which they "
             "are streamed",
+        )  # fmt: skip
+        longest = max(inputs for inputs, _ in shapes)
+        self._require("array.max_k", longest, config.array.max_k, "inputs of a product")
+        self._require(
+            "memory.activation_words", max(matrix.steps for matrix in self.matrices),
+            config.memory.activation_words, f"{longest} inputs of a product",
         )  # fmt: skip
 
     @property

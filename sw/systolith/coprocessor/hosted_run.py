@@ -13,6 +13,7 @@ from systolith_sim.device.machine_device import MachineDevice
 from systolith_sim.transformer.decoder_model import DecoderModel
 from systolith_sim.transformer.decoder_reference import KeyValueCache
 
+from ..compiler.blank_decoder import blank_decoder
 from ..compiler.layout import pad
 from ..compiler.resident_plan import ResidentPlan
 from ..compiler.resident_staging import least_bytes
@@ -180,11 +181,11 @@ class HostedRun(ModelRun):
                 "whose weights all are in operand memory, of 8 bits; take --weights int8"
             )
         self.config = config
+        # Rounding the weights may take minutes, and shapes say whether they fit.
+        _, blank = with_blocks(blank_decoder(config, model.decoder))
+        self.plan = ResidentPlan(config, [block.weights.shape for block in blank], model.name)
         integers = quantize_language(model, config, weights, progress)
         self.hosted, self.blocks = with_blocks(integers)
-        self.plan = ResidentPlan(
-            config, [block.weights.shape for block in self.blocks], model.name
-        )
         super().__init__(model, integers, sampling, context=context, logits=logits)
 
     def simulate(
