@@ -22,8 +22,10 @@ Block = tuple[tuple[int, int], ...]
 """Column and row of the group of multipliers of each two columns of the array, from the first."""
 
 
-def floorplan(config: Config, grid: Grid | None) -> list[str]:
+def floorplan(config: Config, grid: Grid | None, spare: int = 0) -> list[str]:
     """Return the yosys commands that tell nextpnr where to put the array; none if it need not know.
+
+    ``spare`` block memories at the end of the lowest row are left to what is around the core.
 
     Placers see an array as loose multipliers that all pull at the same sums. Those of a large one
     end up anywhere, rows across the whole chip. So two rows, which add
@@ -56,6 +58,8 @@ def floorplan(config: Config, grid: Grid | None) -> list[str]:
             group_x, y = blocks[row // 2][column // 2]
             places[f"row_{row}.multipliers.multiplier_{column}"] = (group_x + x, y, name)
     free = grid.memories()
+    for _ in range(spare):
+        free.remove(nearest(free, grid.columns[-1] + grid.MEMORIES[-1][0], grid.memory_rows[-1]))
     wanted = _banks(config, blocks)
     places = {f"array.{cell}": site for cell, site in places.items()}
     if 2 * len(wanted) < len(free):

@@ -166,3 +166,20 @@ def test_lanes_stand_in_two_rows_each_beside_what_it_reads():
     middles = [sum(sites[f"store.memory_{part}_0.0.{bits}"][0] for bits in range(7)) / 7
                for part in range(4)]  # fmt: skip
     assert max(middles[0], middles[2]) + 20 < min(middles[1], middles[3])
+
+
+@pytest.mark.parametrize("name", ["ulx3s", "ulx3s-resident"])
+def test_spare_memories_stand_together_at_the_end_of_the_lowest_row(name):
+    grid = grid_of("ecp5-85k")
+    x, y = grid.columns[-1] + 6, grid.memory_rows[-1]
+    near = sorted(abs(site[0] - x) + abs(site[1] - y) for site in grid.memories())[:15]
+
+    def taken(spare):
+        """Return how far from the end the block memories are that the core takes."""
+        lines = floorplan(preset(name), grid, spare)
+        sites = re.findall(r"X(\d+)/Y(\d+)/EBR", str(lines))
+        return len(lines), sorted(abs(int(at) - x) + abs(int(row) - y) for at, row in sites)
+
+    (lines, usual), (same, spared) = taken(0), taken(15)
+    assert lines == same and len(usual) == len(spared)
+    assert usual[0] < near[-1] <= spared[0]

