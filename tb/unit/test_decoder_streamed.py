@@ -110,7 +110,8 @@ def test_prompts_in_blocks(name, sizes, weights, block):
 
 
 def test_prompts_that_go_token_by_token():
-    """Heads smaller than a word, panels of no whole pages, or beats, short programs, few rows."""
+    """Heads smaller than a word, panels of no whole pages, or beats, short programs, few rows,
+    queues in which loads would wait for one another."""
     config = CONFIGS["ulx3s"].replace({"memory.program_instructions": 256, "bus.codecs": True})
     square = CONFIGS["square"].replace({"memory.program_instructions": 256})
     small, sizes = SIZES["shared"], SIZES["one head, in no whole tiles"]
@@ -120,9 +121,13 @@ def test_prompts_that_go_token_by_token():
         (square.replace({"bus.data_bytes": 128, "bus.burst_beats": 32}), "int8", sizes),
         (CONFIGS["square"], "int8", SIZES["many chunks of the head"]),
         (config.replace({"vector.rows": 2}), "int8", sizes),
+        (config.replace({"sequencer.queue_depth": 3}), "int8", sizes),
     ):  # fmt: skip
         model = streamed_model(changed, weights, context=24, **shape)
-        assert CompiledDecoder.compile(changed, model, streamed=True).block == 1
+        compiled = CompiledDecoder.compile(changed, model, streamed=True)
+        assert compiled.block == 1
+    prompt = list(range(1, 12))
+    assert MachineDecoder(compiled).run(prompt, 2) == golden_tokens(model, prompt, 2)
 
 
 def test_keys_and_values_in_memory():

@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Sequence
 from functools import partial
 
-from systolith_hw.isa import LoadKind
+from systolith_hw.config import ConfigError
+from systolith_hw.isa import LoadKind, Register
+from systolith_sim.timing import Unending, is_modelled, replay
 from systolith_sim.transformer.decoder_model import DecoderModel
 
 from ..program import Program, programming
@@ -30,6 +32,10 @@ __all__ = ["choose_blocks", "write_streamed", "write_streamed_setup"]
 TABLES = "tables"
 """The scale entries that a layer needs behind its heads."""
 
+QUEUE_DEPTH = 4
+"""In shorter queues a LOAD that waits for a place in the ring may keep away the one that another
+unit waits for, so that a program has to be tried."""
+
 
 def write_streamed_setup(layout: StreamedLayout) -> bytes:
     """Return the program that brings an identity matrix to the chip, and entries of one."""
@@ -50,8 +56,9 @@ def write_streamed_setup(layout: StreamedLayout) -> bytes:
 def choose_blocks(layout: StreamedLayout, model: DecoderModel) -> StreamedPromptPlan | None:
     """Return how a prompt goes through the model, or None if its tokens go one by one.
 
-    They do where logits of each are wanted, where a core has no room for blocks, and where the
-    program's memory has none for a block's instructions.
+    They do where logits of each are wanted, where a core has no room for blocks, where the
+    program's memory has none for a block's instructions, and where queues are so short that a
+    block's loads would wait for one another.
 
     Raises
     ------
@@ -68,7 +75,10 @@ def choose_blocks(layout: StreamedLayout, model: DecoderModel) -> StreamedPrompt
         )
         program.assemble()
     longest = program.program.longest_loop
-    return blocks if longest <= config.memory.program_instructions else None
+    if longest > config.memory.program_instructions:
+        return None
+    ends = _comes_to_its_end(layout, write_streamed(layout, model, (), blocks), blocks.size + 2)
+    return blocks if ends else None
 
 
 def write_streamed(
@@ -80,10 +90,34 @@ def write_streamed(
     Raises
     ------
     ConfigError
-        If it takes more registers or instructions of a loop than there are.
+        If it takes more registers or instructions of a loop than there are, or longer queues.
     """
     with programming("this language model"):
-        return StreamedProgram(layout, model, ends, blocks).assemble()
+        program = StreamedProgram(layout, model, ends, blocks).assemble()
+    if blocks is None and not _comes_to_its_end(layout, program, 1):
+        depth = layout.config.sequencer.queue_depth
+        raise ConfigError(
+            "this language model's loads would wait for one another for ever: "
+            f"sequencer.queue_depth is {depth}; raise it to {depth + 1} or more, or raise "
+            "memory.operand_tiles"
+        )
+    return program
+
+
+def _comes_to_its_end(layout: StreamedLayout, program: bytes, prompt: int) -> bool:
+    """Return whether a core with short queues gets through a prompt of so many tokens."""
+    config, tokens = layout.config, layout.list
+    if config.sequencer.queue_depth >= QUEUE_DEPTH or not is_modelled(config):
+        return True
+    text = [0] * min(prompt, layout.plan.tokens - 1)
+    try:
+        replay(
+            config, program, parts={tokens.address: tokens.pack(text, 1)},
+            registers={Register.POSITION: 0},
+        )  # fmt: skip
+    except Unending:
+        return False
+    return True
 
 
 class StreamedProgram(TokenProgram):
