@@ -85,7 +85,7 @@ PRESETS = {
             operand_tiles=2048, activation_words=2048, wide_words=1024, scale_words=1536
         ),
         bus=BusConfig(data_bytes=4, address_bits=25),
-        sequencer=SequencerConfig(queue_depth=2, semaphores=15, semaphore_bits=8),
+        sequencer=SequencerConfig(queue_depth=2, semaphores=14, semaphore_bits=8),
         control=ControlConfig(stall_counters=False),
         device="ecp5-25k",
     ),

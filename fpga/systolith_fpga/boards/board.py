@@ -28,6 +28,8 @@ class Variant:
         The clock of a memory chip that is wanted; the board's unless given.
     seed : int
         Of placement, the best one that is known.
+    standalone_seed : int
+        That of a bitstream which stands alone; ``seed`` unless given.
     target_mhz : float
         What place and route aims at for the core's clock, if it is to be more than that clock;
         timing is met when that clock is.
@@ -38,6 +40,7 @@ class Variant:
     core_hz: float
     memory_hz: float = 0
     seed: int = 1
+    standalone_seed: int = 0
     target_mhz: float = 0
     insistent: bool = False
 

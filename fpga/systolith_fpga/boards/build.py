@@ -137,7 +137,8 @@ def build(
     """
     name, variant = board.variant(preset)
     config = board.config(name)
-    seed = variant.seed if seed is None else seed
+    if seed is None:
+        seed = (standalone and variant.standalone_seed) or variant.seed
     part = PARTS[board.device]
     on_stage("emitting the design")
     family = device(board.device).family

@@ -32,7 +32,9 @@ ULX3S_85F = Board(
     variants={
         "ulx3s": Variant(core_hz=80e6, target_mhz=81, insistent=True),
         # It does not stream, so memory may be slower than the fastest that the chip takes.
-        "ulx3s-resident": Variant(core_hz=66.67e6, memory_hz=120e6, insistent=True),
+        "ulx3s-resident": Variant(
+            core_hz=66.67e6, memory_hz=120e6, standalone_seed=2, insistent=True
+        ),
     },
     data_bytes=4,
     burst_beats=64,

@@ -57,23 +57,21 @@ def choose_blocks(layout: StreamedLayout, model: DecoderModel) -> StreamedPrompt
     """Return how a prompt goes through the model, or None if its tokens go one by one.
 
     They do where logits of each are wanted, where a core has no room for blocks, where the
-    program's memory has none for a block's instructions, and where queues are so short that a
-    block's loads would wait for one another.
-
-    Raises
-    ------
-    ConfigError
-        If it takes more semaphores or registers than there are.
+    program's memory has none for a block's instructions, where semaphores or registers are too few
+    for blocks, and where queues are so short that a block's loads would wait for one another.
     """
     blocks, config = plan_streamed_prompt(layout.plan), layout.config
     if blocks is None or layout.logits is not None:
         return None
     roomy = dataclasses.replace(layout.plan, config=with_longest_loops(config))
-    with programming("this language model"):
-        program = StreamedProgram(
-            StreamedLayout(roomy), model, (), dataclasses.replace(blocks, plan=roomy)
-        )
-        program.assemble()
+    try:
+        with programming("a block of a prompt"):
+            program = StreamedProgram(
+                StreamedLayout(roomy), model, (), dataclasses.replace(blocks, plan=roomy)
+            )
+            program.assemble()
+    except ConfigError:
+        return None  # what is wrong with single tokens, too, is said when those are written
     longest = program.program.longest_loop
     if longest > config.memory.program_instructions:
         return None
