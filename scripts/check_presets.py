@@ -8,6 +8,7 @@ Verilator reads it with all warnings on, yosys looks for loops of gates, for net
 several, and for latches. Icarus and the cells of a preset's own device are tried with AXI.
 """
 
+import argparse
 import concurrent.futures
 import json
 import shutil
@@ -38,9 +39,11 @@ BUILD = Path(__file__).parents[1] / "build" / "check"
 
 def main() -> None:
     """Check all presets, two at a time, the largest ones first."""
-    every = PRESETS if "--all" in sys.argv[1:] else OTHER_BUSES
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--all", action="store_true", help="every preset on every bus")
+    every = PRESETS if parser.parse_args().all else OTHER_BUSES
     buses = {
-        name: ONLY.get(name, tuple(BUSES) if name in every else tuple(BUSES)[:1])
+        name: ONLY.get(name, tuple(BUSES) if name in every else ("axi4",))
         for name in PRESETS
     }
     jobs = [(name, bus, target) for name in reversed(PRESETS) for bus in buses[name]

@@ -310,6 +310,7 @@ def test_whole_board():
                         board.memory.bytes)  # fmt: skip
     running = standalone_board(board, preset, image, fast_line=True)
     said = hear(running, 12_000_000, END)
+    print(f"an image of {len(image)} bytes\n{said}")
     told = model.tokenizer.decode([*numbers, *MachineDecoder(run.decoder).run(numbers, count)])
     assert f"\n{told}\ntokens = {count}\n" in said and "\ndone: ok\n" in said
     assert running.flash_bytes_read <= len(image)

@@ -7,6 +7,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from systolith_sim.verilator import ToolError
+
 from .parts import PARTS
 from .sites import Grid, Site
 
@@ -33,6 +35,11 @@ def gather(modules: Mapping[str, typing.Any], prefix: str, grid: Grid) -> int:
     Placers put what is left into what is left, and a CPU whose program and registers are at both
     ends of a chip is slow. Nothing is done without a floorplan, or where no row of memories has so
     many places: then the placer has its way.
+
+    Raises
+    ------
+    ToolError
+        There are no such block memories.
     """
     blocks = {
         name: cell
@@ -45,6 +52,8 @@ def gather(modules: Mapping[str, typing.Any], prefix: str, grid: Grid) -> int:
         name for name, cell in blocks.items()
         if name.startswith(prefix) and BEL not in cell["attributes"]
     )  # fmt: skip
+    if not loose:
+        raise ToolError(f"no block memory that {prefix}* names is without a place")
     sites = narrowest(grid.memories() - taken, len(loose)) if taken else []
     for name, (x, y, bel) in zip(loose, sites, strict=False):
         blocks[name]["attributes"][BEL] = f"X{x}/Y{y}/{bel}"

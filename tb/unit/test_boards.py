@@ -1,6 +1,7 @@
 """Boards: clocks, configurations, commands, pages; nothing here synthesises."""
 
 import dataclasses
+import fcntl
 import importlib
 import json
 import random
@@ -318,7 +319,17 @@ def test_builds_are_kept_by_what_they_are_made_from(tools, tmp_path, monkeypatch
     first = build(board)
     assert first.clocks_mhz == {"core": {"reached": 70.0, "wanted": 66.67},
                                 "memory": {"reached": 110.0, "wanted": 120.0}}  # fmt: skip
-    assert build(board) == first and tools == ["yosys", "nextpnr"]
+    stages: list[str] = []
+    with (Path(first.folder) / "lock").open() as lock:  # somebody else builds the same
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def go_on(stage):
+            stages.append(stage)
+            if "waiting" in stage:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+        assert build(board, on_stage=go_on) == first and tools == ["yosys", "nextpnr"]
+    assert stages == ["emitting the design", "waiting for another build of the same"]
     assert build(board, seed=2).folder != first.folder and len(tools) == 4
     step = tmp_path / "step.py"
     step.write_text("another")
@@ -334,6 +345,19 @@ def test_a_board_that_stands_alone_has_a_seed_of_its_own(tools, monkeypatch):
     board, preset = board_named("ulx3s-85f"), "ulx3s-resident"
     variant = board.variants[preset]
     assert build(board, preset, standalone=True).seed == variant.standalone_seed != variant.seed
+
+
+@pytest.mark.parametrize("board, preset, file", [
+    ("icebreaker", None, "ice40_generic icebreaker-icebreaker.bin"),
+    ("ulx3s-85f", "ulx3s-resident", "ulx3s ulx3s-85f-ulx3s-resident.bit"),
+])  # fmt: skip
+def test_a_dry_run_builds_nothing(board, preset, file, monkeypatch):
+    monkeypatch.setattr("systolith_fpga.boards.flash.shutil.which", lambda name, path=None: "load")
+    monkeypatch.setattr("systolith_fpga.boards.build.build", None)
+    words = ["flash", "--board", board, *(["--preset", preset] if preset else []), "--dry-run"]
+    run = CliRunner().invoke(app, words)
+    assert run.exit_code == 0 and run.stdout == f"load --board {file}\n"
+    assert f"systolith build --board {board} --preset {preset or board} -o . makes" in run.stderr
 
 
 def test_the_fastest_seed_is_kept(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from systolith_fpga.gather import gather, gather_file, narrowest
 from systolith_fpga.parts import PARTS
 from systolith_fpga.sites import Grid
+from systolith_sim.verilator import ToolError
 
 GRID: Grid = PARTS["ecp5-85k"].grid  # type: ignore[assignment]
 
@@ -52,6 +53,12 @@ def test_only_those_that_are_asked_for(tmp_path):
     file.write_text(json.dumps({"modules": before}))
     assert gather_file(file, "host.", "ecp5-85k") == 2
     assert json.loads(file.read_text())["modules"] == modules
+
+
+def test_a_unit_without_block_memories_is_told():
+    modules = netlist([(4, 82, "EBR0")], ["memory.c"])
+    with pytest.raises(ToolError, match=r"no block memory that host\.\* names"):
+        gather(modules, "host.", GRID)
 
 
 @pytest.mark.parametrize("free, floorplan", [(2, True), (208, False)])

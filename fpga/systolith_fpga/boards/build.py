@@ -1,6 +1,8 @@
 """From a board to its bitstream, with open tools only."""
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -8,7 +10,7 @@ import os
 import shutil
 import typing
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from .core import BUS
 from .designs import board_top
 from .picture import Places, read_places
 
-__all__ = ["Build", "TimingError", "build"]
+__all__ = ["Build", "TimingError", "build", "file_name"]
 
 TOP = "top"
 HOST = "system.link."
@@ -106,7 +108,12 @@ class Build:
     @property
     def name(self) -> str:
         """What files of it are called."""
-        return f"{self.board}-{self.preset}{'-standalone' if self.standalone else ''}"
+        return file_name(self.board, self.preset, standalone=self.standalone)
+
+
+def file_name(board: str, preset: str, *, standalone: bool) -> str:
+    """Return what files of a build are called, without an ending."""
+    return f"{board}-{preset}{'-standalone' if standalone else ''}"
 
 
 def build(
@@ -161,32 +168,47 @@ def build(
     ]  # fmt: skip
     told = [*plan, *nextpnr, part.synthesis, f"{part.most_sinks} {part.close_carries}"]
     folder = _folder(board, name, seed, files, told, tools)
-    result = folder / "build.json"
-    if result.is_file():
-        return Build(**json.loads(result.read_text()))
-    for file, content in files.items():
-        (folder / file).write_bytes(content)
-    on_stage("synthesis")
-    read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
-    commands = synthesise(
-        part, folder, read, top=TOP, floorplan=plan, around=True,
-        together=HOST if standalone else "",
-    )  # fmt: skip
-    routed = make_bitstream(nextpnr, folder, on_stage, flow)
-    places = read_places(folder / PLACED, TOP)
-    (folder / PLACED).unlink()  # hundreds of megabytes
-    modules = json.loads((folder / NETLIST).read_text())["modules"]
-    judged = timing.judge(routed, modules[TOP]["netnames"], top.clocks_mhz)
-    made = Build(
-        board=board.name, preset=name, standalone=standalone, config_hash=f"{config.hash:08x}",
-        seed=seed, clocks_mhz=judged.clocks_mhz, crossings_ns=judged.crossings_ns,
-        fmax_mhz=routed.fmax_mhz, timing_met=judged.met,
-        **_counted(modules), utilization=routed.utilization, tools=tools,
-        bitstream=str(routed.bitstream), sha256=routed.sha256, folder=str(folder),
-        command=[*commands, *routed.commands], places=places,
-    )  # fmt: skip
-    result.write_text(json.dumps(dataclasses.asdict(made), indent=2))
-    return made
+    with _alone(folder, on_stage):
+        result = folder / "build.json"
+        if result.is_file():
+            return Build(**json.loads(result.read_text()))
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        on_stage("synthesis")
+        read = [f"read_rtlil {TOP}.il", "read_verilog core.v"]
+        commands = synthesise(
+            part, folder, read, top=TOP, floorplan=plan, around=True,
+            together=HOST if standalone else "",
+        )  # fmt: skip
+        routed = make_bitstream(nextpnr, folder, on_stage, flow)
+        places = read_places(folder / PLACED, TOP)
+        (folder / PLACED).unlink()  # hundreds of megabytes
+        modules = json.loads((folder / NETLIST).read_text())["modules"]
+        judged = timing.judge(routed, modules[TOP]["netnames"], top.clocks_mhz)
+        made = Build(
+            board=board.name, preset=name, standalone=standalone, config_hash=f"{config.hash:08x}",
+            seed=seed, clocks_mhz=judged.clocks_mhz, crossings_ns=judged.crossings_ns,
+            fmax_mhz=routed.fmax_mhz, timing_met=judged.met,
+            **_counted(modules), utilization=routed.utilization, tools=tools,
+            bitstream=str(routed.bitstream), sha256=routed.sha256, folder=str(folder),
+            command=[*commands, *routed.commands], places=places,
+        )  # fmt: skip
+        whole = result.with_suffix(".part")  # whoever is stopped leaves no half of a result
+        whole.write_text(json.dumps(dataclasses.asdict(made), indent=2))
+        whole.replace(result)
+        return made
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, on_stage: Callable[[str], None]) -> Iterator[None]:
+    """Let nobody else build in a folder; wait for whoever does."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_stage("waiting for another build of the same")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from .flash_standalone import Asked, check_bitstream, prepare, simulate
 from .options import Json, Weights, WeightsName
 
 if typing.TYPE_CHECKING:
+    from systolith_fpga.boards.board import Board
     from systolith_fpga.boards.build import Build
 
 __all__ = ["build", "flash"]
@@ -112,7 +113,8 @@ def flash(
                      "and write to none."),
     ] = False,
     dry_run: typing.Annotated[
-        bool, typer.Option("--dry-run", help="Print the command instead of running it.")
+        bool,
+        typer.Option("--dry-run", help="Print the command instead of running it; build nothing."),
     ] = False,
     allow_timing_fail: AllowTimingFail = False,
 ) -> None:  # fmt: skip
@@ -141,12 +143,15 @@ def flash(
         image.write_bytes(prepared.image)
         say(f"{image}: {len(prepared.image):,} bytes, read in {prepared.seconds * 1e3:.0f} ms")
     if not image_only:
-        made = _fastest(board, preset, [seed], standalone=standalone, plain=False,
-                        meet_timing=not allow_timing_fail)  # fmt: skip
-        _judge(made, allow=allow_timing_fail)
-        bitstream = Path(made.bitstream)
-        if standalone:
-            check_bitstream(chosen, bitstream)
+        if dry_run:
+            bitstream = _to_be(chosen, preset, standalone=standalone)
+        else:
+            made = _fastest(board, preset, [seed], standalone=standalone, plain=False,
+                            meet_timing=not allow_timing_fail)  # fmt: skip
+            _judge(made, allow=allow_timing_fail)
+            bitstream = Path(made.bitstream)
+            if standalone:
+                check_bitstream(chosen, bitstream)
         commands.append(flash_command(chosen, bitstream, persistent=persistent or standalone))
     if prepared and image:
         commands.append(
@@ -158,6 +163,21 @@ def flash(
         elif status := subprocess.run(command, check=False).returncode:
             say(f"error: {Path(command[0]).name} could not write to the board")
             raise typer.Exit(1 if status < 0 else status)
+
+
+def _to_be(board: "Board", preset: str | None, *, standalone: bool) -> Path:
+    """Return the file of a bitstream that is not made now, and say what makes it."""
+    from systolith_fpga.bitstream import FLOWS
+    from systolith_fpga.boards.build import file_name
+    from systolith_hw.budget import device
+
+    name, _ = board.variant(preset)
+    if standalone:
+        board.standing_alone()
+    ending = Path(FLOWS[device(board.device).family].bitstream).suffix
+    alone = " --standalone" if standalone else ""
+    say(f"nothing is built; systolith build --board {board.name} --preset {name}{alone} -o . makes")
+    return Path(file_name(board.name, name, standalone=standalone) + ending)
 
 
 def _fastest(

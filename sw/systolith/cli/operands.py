@@ -99,14 +99,16 @@ def choose_core(
     port = port_bytes or (streamed_port if streamed else None)
     core = Core(operands, chosen, choose_config(chosen, settings, port_bytes=port))
     where = "weights, keys and values are streamed" if core.streamed else "all is on the chip"
-    say(f"{name}: {where}; preset {core.preset}, --port-bytes {core.config.bus.data_bytes}")
+    if core.config.vector.rows:  # without a row unit it is refused, or another is tried
+        say(f"{name}: {where}; preset {core.preset}, --port-bytes {core.config.bus.data_bytes}")
     return core
 
 
 def choose_product_core(
-    name: str, operands: Operands | None, preset: str, config: Config
+    name: str, operands: Operands | None, preset: str, config: Config, *, runs: bool
 ) -> Core:
-    """Return a core without a row unit for the products of a model, and say what is left to do.
+    """Return a core without a row unit for the products of a model, and say what is left to do if
+    it runs.
 
     Raises
     ------
@@ -117,12 +119,15 @@ def choose_product_core(
 
     if operands == Operands.STREAM:
         raise ConfigError(
-            f"--operands stream takes a row unit, and vector.rows is 0 with preset {preset}: "
-            f"leave it out, so that all weights stay on the chip, or take a preset with a row "
-            f"unit, such as {STREAMED}"
+            "--operands stream takes a row unit, and vector.rows is 0: leave it out, so that all "
+            f"weights stay on the chip, or take a core with one, such as preset {STREAMED} has"
         )
-    say(f"{name}: preset {preset} has no row unit (vector.rows is 0), so the core multiplies by "
-        f"the weights, which stay on the chip; {HOST_FUNCTIONS} are this computer's")  # fmt: skip
+    if runs:
+        say(
+            f"{name}: the core (preset {preset}) has no row unit (vector.rows is 0), so it "
+            f"multiplies by the weights, which stay on the chip; {HOST_FUNCTIONS} are this "
+            "computer's"
+        )
     return Core(Operands.ONCHIP, preset, config)
 
 

@@ -1,10 +1,12 @@
 """``systolith run MODEL``: a language model goes on with a prompt."""
 
+import contextlib
 import dataclasses
 import enum
 import sys
 import time
 import typing
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -155,7 +157,9 @@ def run_language(
             if backend == Computer.FLOAT:
                 running = ModelRun(model, model.decoder, sampling, context=context, logits=keeps)
             elif not alone:
-                core = choose_product_core(name, operands, preset or RESIDENT, chosen)
+                core = choose_product_core(
+                    name, operands, preset or RESIDENT, chosen, runs=backend in HARDWARE
+                )
                 running = host = HostedRun(
                     model, chosen, progress, sampling, weights=str(weights), context=context,
                     logits=keeps,
@@ -180,22 +184,22 @@ def run_language(
     show = (lambda piece: None) if json else _write
     show(prompt)
     begin = time.perf_counter()
-    if hosted:
-        result, simulated = hosted.simulate(
-            numbers, tokens, show, simulator=where if backend == Computer.RTL else str(backend),
-            clock_mhz=clock_mhz, progress=Progress(),
-        )  # fmt: skip
-    elif hardware is None:
-        result = running.compute(numbers, tokens, show)
-    elif backend == Computer.MACHINE:
-        result = hardware.predict(numbers, tokens, show)
-    else:
-        result, simulated = hardware.simulate(
-            numbers, tokens, show, simulator=where, clock_mhz=clock_mhz,
-            progress=Progress(),
-        )  # fmt: skip
+    with _line(show):
+        if hosted:
+            result, simulated = hosted.simulate(
+                numbers, tokens, show, simulator=where if backend == Computer.RTL else str(backend),
+                clock_mhz=clock_mhz, progress=Progress(),
+            )  # fmt: skip
+        elif hardware is None:
+            result = running.compute(numbers, tokens, show)
+        elif backend == Computer.MACHINE:
+            result = hardware.predict(numbers, tokens, show)
+        else:
+            result, simulated = hardware.simulate(
+                numbers, tokens, show, simulator=where, clock_mhz=clock_mhz,
+                progress=Progress(),
+            )  # fmt: skip
     seconds = time.perf_counter() - begin
-    show("\n")
     if result.stopped == "context":
         say(f"the context of {running.context} tokens is full")
     if logits is not None:
@@ -217,6 +221,15 @@ def run_language(
         say(f"{len(result.tokens)} tokens, {how}")
     if simulated and not simulated.bit_exact:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _line(show: Callable[[str], None]) -> Iterator[None]:
+    """End the line of a text, whatever stops it."""
+    try:
+        yield
+    finally:
+        show("\n")
 
 
 def _write(piece: str) -> None:

@@ -78,8 +78,8 @@ class ResidentPlan:
         self._require(
             "memory.operand_tiles", self.tiles, config.memory.operand_tiles,
             f"{weights:,} weights, all of which stay on a chip without a row unit (vector.rows is "
-            "0); take a smaller model or a preset with a row unit, such as ulx3s, to which they "
-            "are streamed",
+            "0); take a smaller model, or a core with a row unit, as preset ulx3s has, to which "
+            "they are streamed",
         )  # fmt: skip
         longest = max(inputs for inputs, _ in shapes)
         self._require("array.max_k", longest, config.array.max_k, "inputs of a product")

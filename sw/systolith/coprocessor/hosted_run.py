@@ -57,8 +57,8 @@ class Hosted:
     cycles : int or None
         Of all programs that made products, from start write to done flag; the functional machine
         counts none.
-    clock_mhz : float
-        Of the core.
+    clock_mhz : float or None
+        Of the core; the functional machine has none.
     per_token : Use or None
         What a token takes that is made of one before it.
     baud : int or None
@@ -75,7 +75,7 @@ class Hosted:
     products: int
     host_functions: bool = True
     cycles: int | None
-    clock_mhz: float
+    clock_mhz: float | None
     per_token: Use | None
     baud: int | None
     load_bytes: int | None
@@ -84,7 +84,7 @@ class Hosted:
     def __str__(self) -> str:
         """Return it for people."""
         parts, use = [], self.per_token
-        if use and use.core_cycles:
+        if use and use.core_cycles and self.clock_mhz:
             parts.append(
                 f"each takes the core {use.core_cycles:,.0f} cycles "
                 f"({use.core_cycles / self.clock_mhz / 1e3:.2f} ms at {self.clock_mhz:g} MHz) in "
@@ -214,7 +214,7 @@ class HostedRun(ModelRun):
         return text, Hosted(
             simulator=simulator, bit_exact=exact,
             products=sum(block.products for block in self.blocks),
-            cycles=None if timeless else core.cycles, clock_mhz=clock,
+            cycles=None if timeless else core.cycles, clock_mhz=None if timeless else clock,
             per_token=meter.per_token(timeless=timeless), baud=meter.baud,
             load_bytes=meter.load_bytes, estimated_tokens_per_second=meter.estimate(clock),
         )  # fmt: skip
