@@ -176,8 +176,10 @@ def _to_be(board: "Board", preset: str | None, *, standalone: bool) -> Path:
         board.standing_alone()
     ending = Path(FLOWS[device(board.device).family].bitstream).suffix
     alone = " --standalone" if standalone else ""
-    say(f"nothing is built; systolith build --board {board.name} --preset {name}{alone} -o . makes")
-    return Path(file_name(board.name, name, standalone=standalone) + ending)
+    file = file_name(board.name, name, standalone=standalone) + ending
+    say(f"nothing is built; systolith build --board {board.name} --preset {name}{alone} -o . makes "
+        f"{file}")  # fmt: skip
+    return Path(file)
 
 
 def _fastest(

@@ -218,7 +218,8 @@ def run_language(
         })  # fmt: skip
     else:
         how = simulated or f"{rate:.1f} per second of this computer on {backend}"
-        say(f"{len(result.tokens)} tokens, {how}")
+        made = len(result.tokens)
+        say(f"{made} token{'' if made == 1 else 's'}, {how}")
     if simulated and not simulated.bit_exact:
         raise typer.Exit(1)
 
