@@ -1,5 +1,6 @@
 """Run yosys and nextpnr: from PyPI by default, or whatever the environment names."""
 
+import contextlib
 import fcntl
 import os
 import shlex
@@ -7,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from systolith_sim.verilator import ToolError, cache_directory, digest
 
-__all__ = ["not_installed", "run_tool"]
+__all__ = ["alone", "not_installed", "run_tool"]
 
 SECONDS = 1.0
 """Between two looks at the log of a tool that is watched."""
@@ -26,6 +27,18 @@ def not_installed(package: str) -> ToolError:
     return ToolError(
         f"{package} is not installed; install it with: pip install 'systolith[fpga]'"
     )
+
+
+@contextlib.contextmanager
+def alone(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Let nobody else work in a folder; tell ``waiting`` if somebody does, and wait for it."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_tool(
@@ -120,8 +133,7 @@ def _translate_once(path: str) -> None:
     done = folder / digest(path, installed, os.environ.get("YOWASP_CACHE_DIR", ""))
     if done.exists():
         return
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder):
         if not done.exists():
             subprocess.run([path, "--version"], capture_output=True, check=False)
             done.touch()

@@ -59,12 +59,16 @@ class ModelGenerator:
         cache = KeyValueCache(len(self._decoder.layers))
         tokens, self.logits = list(prompt), []
         for _ in range(count):
-            logits = self._decoder.logits(tokens, cache)
+            logits = self._compute(tokens, cache)
             if self._keep_logits:
                 self.logits.append(logits)
             token = choose(logits[-1], self._sampling, cache.length)
             yield token
             tokens = [token]
+
+    def _compute(self, tokens: list[int], cache: KeyValueCache) -> NDArray[np.floating]:
+        """Return logits behind each of more tokens, or, if none are kept, at least the last's."""
+        return self._decoder.logits(tokens, cache)
 
 
 class Stop(enum.StrEnum):

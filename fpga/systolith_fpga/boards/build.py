@@ -1,8 +1,6 @@
 """From a board to its bitstream, with open tools only."""
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -10,7 +8,7 @@ import os
 import shutil
 import typing
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from ..netlist import count_cells
 from ..parts import PARTS
 from ..place_and_route import MEET_TIMING
 from ..synthesis import CORE, NETLIST, STEPS, synthesise
-from ..tools import not_installed
+from ..tools import alone, not_installed
 from . import timing
 from .board import Board
 from .core import BUS
@@ -168,7 +166,7 @@ def build(
     ]  # fmt: skip
     told = [*plan, *nextpnr, part.synthesis, f"{part.most_sinks} {part.close_carries}"]
     folder = _folder(board, name, seed, files, told, tools)
-    with _alone(folder, on_stage):
+    with alone(folder, lambda: on_stage("waiting for another build of the same")):
         result = folder / "build.json"
         if result.is_file():
             return Build(**json.loads(result.read_text()))
@@ -197,18 +195,6 @@ def build(
         whole.write_text(json.dumps(dataclasses.asdict(made), indent=2))
         whole.replace(result)
         return made
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, on_stage: Callable[[str], None]) -> Iterator[None]:
-    """Let nobody else build in a folder; wait for whoever does."""
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_stage("waiting for another build of the same")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _counted(modules: Mapping[str, typing.Any]) -> dict[str, int]:

@@ -75,6 +75,8 @@ def choose_blocks(layout: StreamedLayout, model: DecoderModel) -> StreamedPrompt
     longest = program.program.longest_loop
     if longest > config.memory.program_instructions:
         return None
+    if config.sequencer.queue_depth >= QUEUE_DEPTH:  # without writing it a second time
+        return blocks
     ends = _comes_to_its_end(layout, write_streamed(layout, model, (), blocks), blocks.size + 2)
     return blocks if ends else None
 

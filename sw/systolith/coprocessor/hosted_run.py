@@ -1,7 +1,7 @@
 """A language model goes on with a prompt: a core without a row unit makes its products, this
 computer does everything else."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,12 @@ from ..compiler.blank_decoder import blank_decoder
 from ..compiler.layout import pad
 from ..compiler.resident_plan import ResidentPlan
 from ..compiler.resident_staging import least_bytes
-from ..generation import Continuation, continue_prompt
+from ..generation import Continuation, ModelGenerator, continue_prompt
 from ..model_run import ModelRun
 from ..models.language_model import LanguageModel
 from ..models.quantized_language import quantize_language
 from ..progress import Progress
-from ..sampling import GREEDY, Sampling, choose
+from ..sampling import GREEDY, Sampling
 from ..workload import PAGE, clock_mhz_of, open_device
 from .hosted_model import with_blocks
 from .meter import Meter, Use
@@ -103,7 +103,7 @@ class Hosted:
         return ", ".join(parts)
 
 
-class HostedGenerator:
+class HostedGenerator(ModelGenerator):
     """Computes tokens with products of somebody else.
 
     Parameters
@@ -114,37 +114,28 @@ class HostedGenerator:
         Compute those of the whole prompt, too.
     measure : function
         Called before and behind each pass of a single token that ends in logits.
-
-    Attributes
-    ----------
-    logits : list of arrays (S, V)
-        In nats, of all positions of the last text one after another, if they are kept.
     """
+
+    _decoder: DecoderModel
 
     def __init__(
         self, decoder: DecoderModel, sampling: Sampling, *, keep_logits: bool,
         measure: Callable[[], None],
     ) -> None:  # fmt: skip
-        self._decoder, self._sampling = decoder, sampling
-        self._keep_logits, self._measure = keep_logits, measure
-        self.logits: list[NDArray[np.floating]] = []
+        super().__init__(decoder, sampling, keep_logits=keep_logits)
+        self._measure = measure
 
-    def generate(self, prompt: Sequence[int], count: int) -> Iterator[int]:
-        """Yield ``count`` tokens, each as soon as it is known."""
-        *before, token = prompt
-        cache, self.logits = KeyValueCache(len(self._decoder.layers)), []
+    def _compute(self, tokens: list[int], cache: KeyValueCache) -> NDArray[np.floating]:
+        *before, last = tokens
+        rows: list[NDArray[np.floating]] = []
         if before and self._keep_logits:
-            self.logits.append(self._decoder.logits(before, cache))
+            rows.append(self._decoder.logits(before, cache))
         elif before:
             self._decoder.last_words(before, cache)
-        for _ in range(count):
-            self._measure()
-            logits = self._decoder.logits([token], cache)
-            self._measure()
-            if self._keep_logits:
-                self.logits.append(logits)
-            token = choose(logits[-1], self._sampling, cache.length)
-            yield token
+        self._measure()
+        rows.append(self._decoder.logits([last], cache))
+        self._measure()
+        return np.concatenate(rows)
 
 
 class HostedRun(ModelRun):
